@@ -1,0 +1,177 @@
+"""What a model is, as plain data: every number of a bundle has its one home here.
+
+Needs neither torch nor a file system, so that `stream/` and the commands can read a bundle's
+configuration without loading a network.  Defaults are the official network's
+(Sun et al. 2024, section 4.2 and the released code).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_type_hints
+
+WindowRule = Literal["adjacent", "sliding"]
+EncoderKind = Literal["mel", "hubert"]
+
+
+class SpecError(ValueError):
+    """A configuration that no model can have; the message is one line."""
+
+
+@dataclass(frozen=True)
+class SpeechEncoderSpec:
+    """Speech encoder: `hubert` (50 Hz, pair-averaged) or the strictly causal `mel`."""
+
+    kind: EncoderKind = "hubert"
+    d_out: int = 768
+    # `mel` only: feature k reads the `history_frames` motion frames of audio that end with frame k.
+    n_mels: int = 80
+    d_hidden: int = 192
+    history_frames: int = 32
+
+
+@dataclass(frozen=True)
+class DenoiserSpec:
+    """Transformer decoder of the paper's section 3.2."""
+
+    d_model: int = 512
+    n_heads: int = 8
+    n_layers: int = 8
+    mlp_ratio: int = 4
+    align_mask_width: int = 1
+    use_indicator: bool = True
+    learnable_pe: bool = True
+
+
+@dataclass(frozen=True)
+class StyleEncoderSpec:
+    """Style encoder of section 3.3.1; `d_style` is its feature dimension."""
+
+    d_style: int = 128
+    n_heads: int = 4
+    n_layers: int = 4
+    mlp_ratio: int = 4
+
+
+@dataclass(frozen=True)
+class DiffusionSpec:
+    """Forward process: `steps` training steps of `schedule`, predicting `target`."""
+
+    steps: int = 500
+    schedule: Literal["cosine", "linear", "quadratic", "sigmoid"] = "cosine"
+    target: Literal["sample", "noise"] = "sample"
+
+
+@dataclass(frozen=True)
+class LiveDefaults:
+    """The one set of live settings that every quality, cost and latency figure names.
+
+    `hop` and `lookahead` are frames, `steps` network calls per hop.  `lip_noise` scales the
+    initial noise of the articulation channels (1 = as trained, 0 = start at the mean), so that
+    the lips can be certain while the head stays varied.
+    """
+
+    hop: int = 10
+    lookahead: int = 2
+    steps: int = 4
+    window_rule: WindowRule = "sliding"
+    audio_guidance: float = 1.15
+    style_guidance: float = 3.0
+    threshold_quantile: float | None = None
+    lip_noise: float = 1.0
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A whole model: shapes of every tensor follow from it.
+
+    `T_w` window frames, `T_p` context frames, motion = `n_expression` + 3 head rotation (if
+    `head_rotation`) + 1 jaw channel, all normalised by the bundle's statistics.
+    """
+
+    sample_rate_hz: int = 16_000
+    fps: int = 25
+    T_w: int = 100
+    T_p: int = 10
+    n_expression: int = 50
+    head_rotation: bool = True
+    n_shape: int = 100
+    use_style: bool = True
+    speech: SpeechEncoderSpec = field(default_factory=SpeechEncoderSpec)
+    denoiser: DenoiserSpec = field(default_factory=DenoiserSpec)
+    style: StyleEncoderSpec = field(default_factory=StyleEncoderSpec)
+    diffusion: DiffusionSpec = field(default_factory=DiffusionSpec)
+    live: LiveDefaults = field(default_factory=LiveDefaults)
+
+    @property
+    def frame_samples(self) -> int:
+        """Audio samples per motion frame (640)."""
+        return self.sample_rate_hz // self.fps
+
+    @property
+    def d_motion(self) -> int:
+        """Channels of a motion vector: 54 with head rotation, else 51."""
+        return self.n_expression + (3 if self.head_rotation else 0) + 1
+
+    @property
+    def d_person(self) -> int:
+        """Width of the person vector: shape, then style."""
+        return self.n_shape + (self.style.d_style if self.use_style else 0)
+
+    def to_json(self) -> str:
+        """Serialise with sorted keys, so that equal specs are equal bytes."""
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> ModelSpec:
+        """Parse what `to_json` wrote.
+
+        Raises:
+            SpecError: not JSON, an unknown key, or a value of the wrong type.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise SpecError(f"the model configuration is not JSON: {error}") from None
+        spec = _build(ModelSpec, data, "model")
+        assert isinstance(spec, ModelSpec)
+        return spec
+
+
+def _build(cls: type, data: Any, where: str) -> object:
+    """Build dataclass `cls` from parsed JSON; unknown keys and wrong types are errors."""
+    if not isinstance(data, dict):
+        raise SpecError(f"{where}: expected an object, got {type(data).__name__}")
+    hints = get_type_hints(cls)
+    unknown = sorted(set(data) - set(hints))
+    if unknown:
+        raise SpecError(f"{where}: unknown keys {', '.join(unknown)}")
+    values: dict[str, object] = {}
+    for name, value in data.items():
+        kind = hints[name]
+        if dataclasses.is_dataclass(kind):
+            assert isinstance(kind, type)
+            values[name] = _build(kind, value, f"{where}.{name}")
+        elif _fits(kind, value):
+            values[name] = float(value) if kind is float else value
+        else:
+            raise SpecError(f"{where}.{name}: {value!r} does not fit {kind}")
+    return cls(**values)
+
+
+def _fits(kind: Any, value: object) -> bool:
+    """Whether a JSON value is one of the annotated type's values."""
+    choices = get_args(kind)
+    if choices and all(isinstance(choice, str) for choice in choices):
+        return value in choices
+    if choices:
+        return any(_fits(choice, value) for choice in choices)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind is type(None):
+        return value is None
+    return isinstance(value, kind)
