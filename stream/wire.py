@@ -1,0 +1,338 @@
+"""The wire format as pure bytes and text: no sockets, no threads, no clock.
+
+`docs/protocol.md` is the page, `tests/data/wire/` holds the golden bytes.  Everything a peer
+sends is judged here: whatever is malformed raises `WireError` (one line, with a `code` for
+machines) and nothing else; whatever is merely unknown is passed on to be skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from dataclasses import asdict, dataclass, field, fields
+from enum import IntEnum, IntFlag
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROTOCOL = 1
+MAGIC = b"PTK1"
+# magic, version, type, flags, sequence, sample, count; 24 bytes, so that payloads are aligned.
+HEADER = struct.Struct("<4sBBHIqI")
+MAX_MESSAGE_BYTES = 1 << 20
+FLAME, ARKIT52, VERTICES = "flame", "arkit52", "vertices"
+
+Payload: TypeAlias = NDArray[Any]
+
+
+class WireError(ValueError):
+    """What a peer sent is not the protocol; `code` is for machines, the text for people."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class VersionError(WireError):
+    """The peer speaks another protocol version; nothing else of its message was looked at."""
+
+    def __init__(self, theirs: object) -> None:
+        super().__init__(
+            "version",
+            f"the peer speaks protocol {str(theirs)[:12]}, this side {PROTOCOL}: update the older",
+        )
+
+
+class Kind(IntEnum):
+    """Types of binary messages; a receiver skips the ones it does not know."""
+
+    FLAME = 1  # float32: expression 50, global rotation 3, jaw 3 (axis-angle, radians)
+    ARKIT52 = 2  # float32: 52 weights, head rotation 3
+    VERTICES = 3  # float32: V * 3, metres
+    FACES = 4  # uint32: a run of triangle corners; `sample` is the index of the first
+    PCM = 16  # float32 mono, or int16 with Flag.INT16
+
+
+class Flag(IntFlag):
+    """Bits of the header's `flags`; unknown bits are ignored."""
+
+    NONE = 0
+    INT16 = 1
+
+
+_KINDS = frozenset(int(kind) for kind in Kind)
+KIND_OF_SET = {FLAME: Kind.FLAME, ARKIT52: Kind.ARKIT52, VERTICES: Kind.VERTICES}
+
+
+# --- binary messages ---------------------------------------------------------------------------
+@dataclass(frozen=True, eq=False)
+class Message:
+    """One binary message; `kind` is a `Kind`, or a plain int for a type unknown here.
+
+    `sample` is the absolute index (16 kHz) of the first sample the payload belongs to.
+    """
+
+    kind: int
+    sequence: int
+    sample: int
+    payload: Payload
+    flags: int = 0
+
+
+def element_type(kind: int, flags: int) -> np.dtype[Any]:
+    """Type of one payload element of a message type (4 bytes, or 2 with `Flag.INT16`)."""
+    if kind == Kind.PCM and flags & Flag.INT16:
+        return np.dtype("<i2")
+    return np.dtype("<u4") if kind == Kind.FACES else np.dtype("<f4")
+
+
+def serialise(message: Message) -> bytes:
+    """The bytes of one message; the payload is flattened and cast to its element type."""
+    payload = np.ascontiguousarray(
+        message.payload, dtype=element_type(message.kind, message.flags)
+    ).ravel()
+    header = HEADER.pack(
+        MAGIC,
+        PROTOCOL,
+        message.kind,
+        message.flags,
+        message.sequence & 0xFFFFFFFF,
+        message.sample,
+        payload.size,
+    )
+    return header + payload.tobytes()
+
+
+def parse(data: bytes) -> Message:
+    """The message in `data`; of an unknown type, the payload as raw bytes (uint8).
+
+    Raises `VersionError` before anything else is judged, `WireError` for all other faults.
+    """
+    if len(data) < HEADER.size:
+        raise WireError("truncated", f"{len(data)} bytes are shorter than the 24-byte header")
+    magic, version, kind, flags, sequence, sample, count = HEADER.unpack_from(data)
+    if magic != MAGIC:
+        raise WireError("magic", "the message does not start with PTK1")
+    if version != PROTOCOL:
+        raise VersionError(version)
+    body = memoryview(data)[HEADER.size :]
+    if kind not in _KINDS:
+        return Message(kind, sequence, sample, np.frombuffer(body, np.uint8), flags)
+    dtype = element_type(kind, flags)
+    if count * dtype.itemsize != len(body):
+        raise WireError(
+            "length", f"the header announces {count} elements, {len(body)} bytes follow"
+        )
+    payload = np.frombuffer(body, dtype)
+    if dtype.kind == "f" and kind != Kind.PCM and not np.isfinite(payload).all():
+        raise WireError("not_finite", "the payload holds numbers that are not finite")
+    return Message(Kind(kind), sequence, sample, payload, flags)
+
+
+# --- text messages -----------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Hello:
+    """First message of a server: all a client needs to read the frames that follow."""
+
+    TYPE: ClassVar[str] = "hello"
+    head: str
+    channels: dict[str, list[str]]  # set -> channel names in payload order; vertices: empty
+    style: str = ""
+    styles: list[str] = field(default_factory=list)
+    shape: list[float] = field(default_factory=list)
+    vertices: int = 0
+    faces: int = 0
+    fps: int = 25
+    sample_rate: int = 16000
+    synthetic: bool = True
+    start_time: float | None = None  # Unix seconds at which sample 0 was captured, once known
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """Client: what to send me.  A second one replaces the first; an empty set pauses motion."""
+
+    TYPE: ClassVar[str] = "subscribe"
+    set: str = FLAME
+    audio: bool = False
+    json: bool = False  # motion as readable text, for debugging
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """Client: the rate of the PCM I shall push (8000 to 192000 Hz, mono)."""
+
+    TYPE: ClassVar[str] = "audio_format"
+    sample_rate: int = 16000
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Client: forget the audio that has not been animated yet."""
+
+    TYPE: ClassVar[str] = "interrupt"
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Server: speech was cut; from `sample` on there is silence until new audio comes."""
+
+    TYPE: ClassVar[str] = "interrupted"
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Style:
+    """Client: speak in another of the hello's `styles`; server: the style changed."""
+
+    TYPE: ClassVar[str] = "style"
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Client: answer me; `id` comes back."""
+
+    TYPE: ClassVar[str] = "ping"
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Pong:
+    """Server: `time` is the server's Unix time, to estimate the offset of two clocks."""
+
+    TYPE: ClassVar[str] = "pong"
+    id: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class ClockInfo:
+    """Server: sample `sample` was captured at Unix time `time`."""
+
+    TYPE: ClassVar[str] = "clock"
+    sample: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class TextFrame:
+    """Server: one frame of motion in JSON text mode, `values` by channel name."""
+
+    TYPE: ClassVar[str] = "frame"
+    set: str
+    sequence: int
+    sample: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Error:
+    """Server: what was wrong, once as a code and once as a sentence; the socket closes next."""
+
+    TYPE: ClassVar[str] = "error"
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class End:
+    """Server: the last frame has been sent."""
+
+    TYPE: ClassVar[str] = "end"
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A text message of a type unknown here, to be skipped."""
+
+    type: str
+
+
+Text: TypeAlias = (
+    Hello
+    | Subscribe
+    | AudioFormat
+    | Interrupt
+    | Interrupted
+    | Style
+    | Ping
+    | Pong
+    | ClockInfo
+    | TextFrame
+    | Error
+    | End
+)
+_TEXTS: dict[str, type[Any]] = {
+    t.TYPE: t
+    for t in (
+        Hello,
+        Subscribe,
+        AudioFormat,
+        Interrupt,
+        Interrupted,
+        Style,
+        Ping,
+        Pong,
+        ClockInfo,
+        TextFrame,
+        Error,
+        End,
+    )
+}
+
+
+def serialise_text(message: Text) -> str:
+    """The JSON text of one control message (numbers finite, ASCII only)."""
+    values = {"type": message.TYPE, **asdict(message)}
+    return json.dumps(values, separators=(",", ":"), allow_nan=False)
+
+
+def parse_text(text: str) -> Text | Unknown:
+    """The control message in `text`; unknown types give `Unknown`, unknown keys are ignored.
+
+    Raises `VersionError` first where a `protocol` other than ours is named, else `WireError`.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        raise WireError("json", "the text message is not JSON") from None
+    if not isinstance(values, dict) or not isinstance(values.get("type"), str):
+        raise WireError("json", "a text message is a JSON object with a string `type`")
+    cls = _TEXTS.get(values["type"])
+    if cls is None:
+        return Unknown(values["type"])
+    names = {f.name: str(f.type) for f in fields(cls)}
+    if "protocol" in names and values.get("protocol", PROTOCOL) != PROTOCOL:
+        raise VersionError(values["protocol"])
+    known = {name: values[name] for name in names if name in values}
+    for name, value in known.items():
+        if not _fits(value, names[name]):
+            raise WireError("field", f"`{name}` of `{cls.TYPE}` is not {names[name]}")
+    try:
+        message: Text = cls(**known)
+    except TypeError:
+        raise WireError("field", f"`{cls.TYPE}` lacks a field") from None
+    return message
+
+
+def _fits(value: object, annotation: str) -> bool:
+    """Whether a JSON value has the annotated type; integers count as float, booleans do not."""
+    if annotation.endswith(" | None"):
+        return value is None or _fits(value, annotation.removesuffix(" | None"))
+    if annotation.startswith("list["):
+        return isinstance(value, list) and all(_fits(v, annotation[5:-1]) for v in value)
+    if annotation.startswith("dict[str, "):
+        inner = annotation[10:-1]
+        return isinstance(value, dict) and all(_fits(v, inner) for v in value.values())
+    if annotation == "float":
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number and abs(value) < 1e308 and math.isfinite(value)  # type: ignore[operator]
+    if annotation == "int":
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, {"str": str, "bool": bool}[annotation])
