@@ -29,7 +29,7 @@ class SpeechEncoderSpec:
     # `mel` only: feature k reads the `history_frames` motion frames of audio that end with frame k.
     n_mels: int = 80
     d_hidden: int = 192
-    history_frames: int = 32
+    history_frames: int = 26
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,193 @@
+"""The starter's speech encoder: log-mel and causal convolutions, each feature computed once.
+
+Feature k reads samples before 640 (k + 1) only, and only `history_frames` motion frames of them, so
+its whole streaming state is a short tail: columns, samples and two levels.  Lookahead reaches a
+frame through the denoiser's self-attention alone (design: speech encoders).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from diffposetalk.spec import ModelSpec
+
+HOP = 160
+"""Samples per mel column: 100 columns a second, 4 per motion frame."""
+WINDOW = 400
+"""Samples per column's window, which ends with the column."""
+N_FFT = 512
+COLUMNS = 4
+"""Columns per motion frame."""
+TAIL = WINDOW - HOP
+"""Samples before a frame that its first column still reads."""
+SCALE_DB = 15.0
+LOWEST = -4.0
+"""Normalised columns: decibels relative to the speaker's level, over SCALE_DB, not below LOWEST."""
+
+PRIOR_LEVEL_DB = -8.0
+"""Level of speech before any was heard: mean mel energy of loud speech, in decibels."""
+PRIOR_FRAMES = 25.0
+SLOWEST = 0.01
+"""The level is a running mean of PRIOR_FRAMES frames of prior, then moves at least this fast."""
+GATE_DB = 12.0
+FLOOR_RISE_DB = 0.05
+"""A frame is speech GATE_DB above the floor, which falls at once and rises this much a frame."""
+
+
+class MelState(NamedTuple):
+    """The encoder's streaming state for B streams (all float32).
+
+    columns: (B, 4 (history_frames - 1), n_mels) normalised; tail: (B, 240) samples;
+    level: (B, 3) = speech level dB, frames of speech heard, noise floor dB.
+    """
+
+    columns: Tensor
+    tail: Tensor
+    level: Tensor
+
+
+@lru_cache(maxsize=64)
+def mel_filterbank(n_mels: int, warp: float = 1.0) -> NDArray[np.float32]:
+    """Triangular filters from 60 to 7600 Hz on the mel scale: (N_FFT / 2 + 1, n_mels).
+
+    `warp` scales the frequency axis (vocal tract length perturbation, for training only).
+    """
+    mel = np.linspace(1127 * np.log1p(60 / 700), 1127 * np.log1p(7600 / 700), n_mels + 2)
+    edges = 700 * np.expm1(mel / 1127) * warp
+    bins = np.arange(N_FFT // 2 + 1)[:, None] * 16_000 / N_FFT
+    up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    filters = np.maximum(0.0, np.minimum(up, down))
+    # Filters narrower than a bin would be empty: each sums to 1 over at least its nearest bin.
+    nearest = np.clip(np.round(edges[1:-1] / 16_000 * N_FFT).astype(int), 0, N_FFT // 2)
+    filters[nearest, np.arange(n_mels)] += 1e-3
+    return np.asarray(filters / filters.sum(0), np.float32)
+
+
+def mel_columns(pcm: Tensor, filters: Tensor) -> Tensor:
+    """Mel energies in decibels: pcm (B, 240 + 160 m) -> (B, m, n_mels).
+
+    Column j covers the 400 samples up to 240 + 160 (j + 1).
+    """
+    frames = pcm.unfold(-1, WINDOW, HOP)  # (B, m, 400)
+    window = torch.hann_window(WINDOW, periodic=True, dtype=pcm.dtype, device=pcm.device)
+    power = torch.fft.rfft(frames * window, N_FFT).abs().square()  # (B, m, 257)
+    return 10.0 * torch.log10(power @ filters + 1e-7)
+
+
+def follow_level(loudness: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Running level of speech, frame by frame, that a silent or noisy room cannot pump up.
+
+    Args:
+        loudness: (B, n) mean decibels of each frame's loud columns.
+        level: (B, 3), see `MelState`.
+
+    Returns:
+        (B, n) the speech level as of each frame's end, and the advanced level.
+    """
+    speech, heard, floor = level.unbind(-1)
+    out = []
+    for frame in loudness.unbind(-1):
+        floor = torch.minimum(frame, floor + FLOOR_RISE_DB)
+        is_speech = (frame > floor + GATE_DB).to(frame.dtype)
+        heard = heard + is_speech
+        rate = torch.clamp(1.0 / (PRIOR_FRAMES + heard), min=SLOWEST) * is_speech
+        speech = speech + rate * (frame - speech)
+        out.append(speech)
+    return torch.stack(out, -1), torch.stack([speech, heard, floor], -1)
+
+
+def normalise(columns: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+    """Columns relative to the speaker's level: (B, 4 n, n_mels) dB -> the same shape, and level.
+
+    Each frame is normalised once, with the level as of its end.
+    """
+    batch, count, n_mels = columns.shape
+    frames = columns.view(batch, count // COLUMNS, COLUMNS, n_mels)
+    loudness = frames.amax(2).mean(-1)  # (B, n)
+    speech, level = follow_level(loudness, level)
+    relative = (frames - speech[:, :, None, None]) / SCALE_DB
+    return relative.clamp(min=LOWEST).view(batch, count, n_mels), level
+
+
+def initial_state(spec: ModelSpec, batch: int = 1) -> MelState:
+    """Silence before the first sample."""
+    columns = COLUMNS * (spec.speech.history_frames - 1)
+    level = torch.tensor([PRIOR_LEVEL_DB, 0.0, -40.0]).expand(batch, 3)
+    return MelState(
+        torch.full((batch, columns, spec.speech.n_mels), LOWEST),
+        torch.zeros(batch, TAIL),
+        level,
+    )
+
+
+class CausalBlock(nn.Module):
+    """Residual causal convolution over frames, without padding: it eats 2 * dilation frames."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, width, 3, dilation=dilation)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, n, width) -> (B, n - 2 * dilation, width)."""
+        y = self.conv(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        return x[:, 2 * self.dilation :] + self.out(F.gelu(y))
+
+
+class MelEncoder(nn.Module):
+    """Normalised mel columns to speech features, strictly causal and without padding.
+
+    Input (B, 4 (history_frames - 1 + n), n_mels), output (B, n, d_out).
+    """
+
+    DILATIONS = (1, 2, 4, 4)
+    FRONT_FRAMES = 3
+    """Frames of history that the two column convolutions (4 + 8 columns) need."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        speech = spec.speech
+        needed = self.FRONT_FRAMES + 2 * sum(self.DILATIONS) + 1
+        if speech.history_frames != needed:
+            raise ValueError(f"the mel encoder reads {needed} frames, not {speech.history_frames}")
+        hidden, d = speech.d_hidden, speech.d_out
+        self.filters: Tensor
+        self.register_buffer(
+            "filters", torch.from_numpy(mel_filterbank(speech.n_mels)), persistent=False
+        )
+        self.conv1 = nn.Conv1d(speech.n_mels, hidden, 5)
+        self.norm1 = nn.LayerNorm(hidden)
+        self.conv2 = nn.Conv1d(hidden, hidden, 5, dilation=2)
+        self.norm2 = nn.LayerNorm(hidden)
+        self.gather = nn.Linear(COLUMNS * hidden, d)
+        self.blocks = nn.ModuleList(CausalBlock(d, dilation) for dilation in self.DILATIONS)
+        self.norm = nn.LayerNorm(d)
+
+    def forward(self, columns: Tensor) -> Tensor:
+        """(B, 4 (history_frames - 1 + n), n_mels) -> (B, n, d_out)."""
+        x = F.gelu(self.norm1(self.conv1(columns.transpose(1, 2)).transpose(1, 2)))
+        x = F.gelu(self.norm2(self.conv2(x.transpose(1, 2)).transpose(1, 2)))
+        batch, count, hidden = x.shape  # 12 columns fewer: whole frames
+        x = self.gather(x.reshape(batch, count // COLUMNS, COLUMNS * hidden))
+        for block in self.blocks:
+            x = block(x)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def encode(self, pcm: Tensor, state: MelState) -> tuple[Tensor, MelState]:
+        """Features of the next n frames: pcm (B, 640 n) -> (B, n, d_out), and the new state."""
+        samples = torch.cat([state.tail, pcm], -1)
+        fresh, level = normalise(mel_columns(samples, self.filters), state.level)
+        columns = torch.cat([state.columns, fresh], 1)
+        kept = state.columns.shape[1]
+        return self(columns), MelState(columns[:, -kept:], samples[:, -TAIL:], level)

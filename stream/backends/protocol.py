@@ -1,0 +1,93 @@
+"""The seam between the stream and a model: values in, values out, no state inside.
+
+A backend encodes speech and samples motion; the session owns all that is remembered between calls.
+Every array is float32 numpy, motion is normalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffposetalk.spec import ModelSpec
+
+FloatArray = NDArray[np.float32]
+SpeechState = Any
+"""Whatever `encode` needs from before the hop: made by the backend, held by the session."""
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Normalisation of motion: (D,) mean and standard deviation, and of shape: (n_shape,)."""
+
+    motion_mean: FloatArray
+    motion_std: FloatArray
+    shape_mean: FloatArray
+    shape_std: FloatArray
+
+
+@dataclass(frozen=True)
+class SamplerCall:
+    """One model call: n tokens in the window, F feature channels, D motion channels.
+
+    Attributes:
+        features: (n, F) speech features of the window.
+        context_features: (T_p, F), context_motion: (T_p, D), of the frames before the window.
+        missing: how many leading context slots hold the learned start features instead.
+        noise: (n, D) initial noise.
+        known: (m, D) committed motion of the window's first m frames (`sliding`), m may be 0.
+        valid: tokens of the window that are not padding; the indicator is 1 there.
+        shape: (n_shape,) normalised, style: (d_style,).
+        steps, audio_guidance, style_guidance, threshold_quantile, lip_noise: see `LiveDefaults`.
+    """
+
+    features: FloatArray
+    context_features: FloatArray
+    context_motion: FloatArray
+    missing: int
+    noise: FloatArray
+    known: FloatArray
+    valid: int
+    shape: FloatArray
+    style: FloatArray
+    steps: int
+    audio_guidance: float
+    style_guidance: float
+    threshold_quantile: float | None
+    lip_noise: float
+
+
+class Backend(Protocol):
+    """A model that can run; see `torch_backend` and `fake`."""
+
+    name: str
+    spec: ModelSpec
+    statistics: Statistics
+    styles: Mapping[str, FloatArray]
+    head_id: str
+    bundle_hash: str
+
+    @property
+    def incremental(self) -> bool:
+        """Whether features are causal and computed once (`mel`), or anew per window (`hubert`)."""
+        ...
+
+    def speech_state(self) -> SpeechState:
+        """The encoder's state before the first sample."""
+        ...
+
+    def encode(self, pcm: FloatArray, state: SpeechState) -> tuple[FloatArray, SpeechState]:
+        """Causal features of the next whole frames: pcm (n * 640,) -> (n, F)."""
+        ...
+
+    def encode_window(self, pcm: FloatArray) -> FloatArray:
+        """Features of a whole window at once: pcm (n * 640,) -> (n, F)."""
+        ...
+
+    def sample(self, call: SamplerCall) -> FloatArray:
+        """Sample the window's motion: (n, D) normalised."""
+        ...

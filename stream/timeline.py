@@ -1,0 +1,76 @@
+"""The audio that has arrived, addressed by absolute sample index.
+
+Time is the signed sample index; there are no seconds here.  Reads before 0 and after the end of a
+closed timeline are zeros; reading what has not arrived, or what was dropped, is a mistake of the
+caller and raises.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Timeline:
+    """Append-only audio with a bounded past.
+
+    Invariant: samples [start, end) are held, in one buffer that is compacted as the past is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = np.zeros(16_000, np.float32)
+        self._first = 0  # absolute index of _buffer[0]
+        self.start = 0
+        self.end = 0
+        self.closed = False
+
+    def append(self, block: NDArray[np.float32]) -> None:
+        """Append a block: (n,) samples in [-1, 1]; what is not a number becomes 0.
+
+        Raises:
+            ValueError: the block is not one-dimensional, or the timeline is closed.
+        """
+        if self.closed:
+            raise ValueError("audio after finish(): call reset() to begin a new stream")
+        samples = np.asarray(block, np.float32)
+        if samples.ndim != 1:
+            raise ValueError(f"a block is (n,) mono samples, got shape {samples.shape}")
+        samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+        self._make_room(len(samples))
+        at = self.end - self._first
+        self._buffer[at : at + len(samples)] = samples
+        self.end += len(samples)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples [start, stop), a copy; zeros before 0 and, once closed, after the end.
+
+        Raises:
+            IndexError: part of the range was dropped, or has not arrived yet.
+        """
+        if stop > self.end and not self.closed:
+            raise IndexError(f"samples up to {stop} asked for, {self.end} have arrived")
+        if max(start, 0) < self.start and stop > max(start, 0):
+            raise IndexError(f"samples from {start} asked for, those before {self.start} are gone")
+        out = np.zeros(stop - start, np.float32)
+        low, high = max(start, 0), min(stop, self.end)
+        if high > low:
+            out[low - start : high - start] = self._buffer[low - self._first : high - self._first]
+        return out
+
+    def drop_before(self, sample: int) -> None:
+        """Let go of everything before `sample`; memory stays bounded."""
+        self.start = max(self.start, min(sample, self.end))
+
+    def close(self) -> None:
+        """No more audio will come: reads past the end are zeros from now on."""
+        self.closed = True
+
+    def _make_room(self, count: int) -> None:
+        """Compact, and grow if need be, so that `count` more samples fit."""
+        held = self.end - self.start
+        if self.end - self._first + count <= len(self._buffer):
+            return
+        size = max(len(self._buffer), 2 * (held + count)) if held + count > len(self._buffer) // 2 else len(self._buffer)
+        fresh = np.zeros(size, np.float32)
+        fresh[:held] = self._buffer[self.start - self._first : self.end - self._first]
+        self._buffer, self._first = fresh, self.start

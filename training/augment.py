@@ -1,0 +1,77 @@
+"""What happens to a voice before a microphone hears it: throat, room, noise, line, level.
+
+Pure functions of samples and a generator; every one keeps the length and the timing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import signal
+
+Samples = NDArray[np.float32]
+RATE = 16_000
+
+
+def room(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A synthetic room: direct sound, a few early reflections, an exponential tail."""
+    decay = rng.uniform(0.05, 0.35)  # seconds to fall by 60 dB
+    length = int(decay * RATE)
+    tail = rng.standard_normal(length) * np.exp(-6.9 * np.arange(length) / length)
+    tail[: int(0.002 * RATE)] = 0.0
+    for _ in range(int(rng.integers(2, 7))):
+        tail[int(rng.uniform(0.002, 0.03) * RATE) % length] += rng.uniform(-4.0, 4.0)
+    wet = 10 ** (-rng.uniform(3.0, 15.0) / 20) * tail / (np.linalg.norm(tail) + 1e-9)
+    wet[0] = 1.0
+    return signal.fftconvolve(samples, wet)[: len(samples)].astype(np.float32)
+
+
+def line(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A microphone's tone: a tilt, a broad peak, sometimes a narrow band."""
+    low, high = rng.uniform(30.0, 180.0), rng.uniform(3400.0, 7900.0)
+    if rng.random() < 0.5:
+        high = 7900.0
+    band = signal.butter(1, [low, high], "bandpass", fs=RATE, output="sos")
+    out = signal.sosfilt(band, samples)
+    tilt = rng.uniform(-0.45, 0.45)
+    out = signal.lfilter([1.0, tilt], [1.0], out)
+    centre, gain, q = np.exp(rng.uniform(5.7, 8.6)), rng.uniform(-6.0, 6.0), rng.uniform(0.5, 1.5)
+    peak_b, peak_a = _peaking(centre, gain, q)
+    return signal.lfilter(peak_b, peak_a, out).astype(np.float32)
+
+
+def _peaking(centre: float, gain_db: float, q: float) -> tuple[NDArray, NDArray]:
+    """Coefficients of a peaking equaliser (the well-known audio cookbook form)."""
+    a, omega = 10 ** (gain_db / 40), 2 * np.pi * centre / RATE
+    alpha, cosine = np.sin(omega) / (2 * q), np.cos(omega)
+    b = np.array([1 + alpha * a, -2 * cosine, 1 - alpha * a])
+    return b / (1 + alpha / a), np.array([1 + alpha / a, -2 * cosine, 1 - alpha / a]) / (
+        1 + alpha / a
+    )
+
+
+def coloured_noise(length: int, rng: np.random.Generator) -> Samples:
+    """Noise with a spectrum of f^-a, a in 0..2, and a slow swell."""
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    frequency = np.fft.rfftfreq(length, 1 / RATE)
+    spectrum *= np.maximum(frequency, 40.0) ** (-rng.uniform(0.0, 2.0) / 2)
+    noise = np.fft.irfft(spectrum, length)
+    swell = 1 + 0.5 * np.sin(2 * np.pi * (rng.uniform(0.02, 0.5) * np.arange(length) / RATE))
+    noise = noise * swell
+    return (noise / (np.std(noise) + 1e-9)).astype(np.float32)
+
+
+def mix(speech: Samples, noise: Samples, snr_db: float) -> Samples:
+    """Add noise at a signal-to-noise ratio against the loud tenth of the speech."""
+    blocks = speech[: len(speech) // 640 * 640].reshape(-1, 640)
+    level = np.sqrt(np.quantile(np.mean(blocks**2, 1), 0.9)) + 1e-6
+    scale = level / (np.std(noise) + 1e-9) * 10 ** (-snr_db / 20)
+    return (speech + scale * noise[: len(speech)]).astype(np.float32)
+
+
+def level(samples: Samples, rng: np.random.Generator) -> Samples:
+    """Whisper to shout into a microphone of any gain: the loud tenth lands at -45 to -8 dBFS."""
+    blocks = samples[: len(samples) // 640 * 640].reshape(-1, 640)
+    rms = np.sqrt(np.quantile(np.mean(blocks**2, 1), 0.9)) + 1e-6
+    target = 10 ** (rng.uniform(-42.0, -10.0) / 20)
+    return np.clip(samples * (target / rms), -1.0, 1.0).astype(np.float32)

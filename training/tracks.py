@@ -1,0 +1,246 @@
+"""Training data as tracks: joined utterances of one voice, heard through augmentation, labelled.
+
+`python -m training.tracks` writes `.training/tracks/`: columns.npy (4 N, n_mels) float16 normalised mel
+columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json (spans, styles, sets).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from diffposetalk.mel import COLUMNS, TAIL, mel_columns, mel_filterbank, normalise
+from training import augment
+from training.corpora import Utterance, data_folder, held_out_voices, load_audio, read_corpus
+from training.labels import make_motion
+from training.prosody import extract_prosody
+from training.styles import STYLES, SpeakingStyle, random_style
+
+log = logging.getLogger(__name__)
+
+RATE, FRAME = 16_000, 640
+PHONES = (
+    "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW"
+    " V W Y Z ZH"
+).split()
+FLITE_VOICES = ("awb", "rms", "slt", "kal16")
+FLITE_PHONES = {"PAU": "SIL", "AX": "AH", "AXR": "ER", "H#": "SIL", "SSIL": "SIL"}
+N_STYLES = 96
+"""Styles in training: the named ones first, then random ones."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is built. `tracks` of about `seconds` each, from `seed`; `workers` processes."""
+
+    out: Path = Path(".training/tracks")
+    tracks: int = 1500
+    seconds: float = 16.0
+    seed: int = 0
+    workers: int = 2
+    n_mels: int = 80
+    flite_sentences: int = 150
+
+
+Phones = list[tuple[str, float, float]]
+
+
+def style_table(seed: int) -> list[SpeakingStyle]:
+    """The styles that training draws from: every named one, then random ones."""
+    rng = np.random.default_rng(seed)
+    named = list(STYLES.values())
+    return named + [random_style(rng) for _ in range(N_STYLES - len(named))]
+
+
+def synthesise(sentences: list[str], voice: str, folder: Path) -> list[Utterance]:
+    """Utterances spoken by a flite voice, with the phone times it used."""
+    folder.mkdir(parents=True, exist_ok=True)
+    out = []
+    for number, sentence in enumerate(sentences):
+        path = folder / f"{voice}_{number:04d}.wav"
+        printed = subprocess.run(
+            ["flite", "-voice", voice, "-t", sentence, "-psdur", "-o", str(path)],
+            check=True, capture_output=True, text=True,
+        ).stdout
+        phones, start = [], 0.0
+        for item in printed.split():
+            name, _, end = item.rpartition(":")
+            name = FLITE_PHONES.get(name.upper(), name.upper())
+            if name in PHONES:
+                phones.append((name, start, float(end) - start))
+            start = float(end)
+        out.append(Utterance(f"{voice}_{number:04d}", f"flite_{voice}", path, start, phones))
+    return out
+
+
+def join(
+    utterances: list[Utterance], seconds: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Phones]:
+    """Utterances one after another with pauses, resampled by one factor: samples and phone times."""
+    # Playing a voice slower or faster moves pitch and formants together: another speaker.
+    factor = float(np.exp(rng.uniform(np.log(0.86), np.log(1.18))))
+    parts: list[NDArray[np.float32]] = []
+    phones: Phones = []
+    at = 0
+    while at < seconds * RATE:
+        pause = int(rng.choice([0.05, 0.2, 0.5, 1.5]) * rng.uniform(0.5, 1.5) * RATE)
+        parts.append((rng.standard_normal(pause) * 1e-4).astype(np.float32))
+        at += pause
+        utterance = utterances[int(rng.integers(len(utterances)))]
+        samples = load_audio(utterance.path)
+        samples = soxr.resample(samples, RATE, RATE * factor).astype(np.float32)
+        phones += [(p, at / RATE + s * factor, d * factor) for p, s, d in utterance.phones]
+        parts.append(samples)
+        at += len(samples)
+    return np.concatenate(parts), phones
+
+
+def hear(
+    samples: NDArray[np.float32],
+    rng: np.random.Generator,
+    noises: list[NDArray[np.float32]],
+    clean: bool,
+) -> NDArray[np.float32]:
+    """The samples as a microphone may hear them; `clean` changes the level alone."""
+    if not clean:
+        if rng.random() < 0.4:
+            samples = augment.room(samples, rng)
+        if rng.random() < 0.5:
+            samples = augment.line(samples, rng)
+        if rng.random() < 0.7:
+            noise = augment.coloured_noise(len(samples), rng)
+            if rng.random() < 0.5:
+                source = noises[int(rng.integers(len(noises)))]
+                start = int(rng.integers(len(source)))
+                noise = np.resize(np.roll(source, -start), len(samples))
+            samples = augment.mix(samples, noise, rng.uniform(5.0, 35.0))
+    return augment.level(samples, rng)
+
+
+def columns_of(samples: NDArray[np.float32], n_mels: int, warp: float, level: list[float]) -> Any:
+    """Normalised mel columns of whole frames, float16: as the live encoder would make them."""
+    n = len(samples) // FRAME
+    pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
+    filters = torch.from_numpy(mel_filterbank(n_mels, warp))
+    columns, _ = normalise(mel_columns(pcm, filters), torch.tensor([level]))
+    return columns[0].to(torch.float16).numpy()
+
+
+def frame_phones(phones: Phones, n: int) -> NDArray[np.uint8]:
+    """Index into PHONES at every frame's middle."""
+    out = np.zeros(n, np.uint8)
+    for name, start, length in phones:
+        first = int(np.ceil((start * RATE - 320) / FRAME))
+        last = int(np.ceil(((start + length) * RATE - 320) / FRAME))
+        out[max(first, 0) : max(last, 0)] = PHONES.index(name)
+    return out
+
+
+def make_track(job: dict[str, Any]) -> dict[str, Any]:
+    """One track; a pure function of its job (the seed in it)."""
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(job["seed"])
+    samples, phones = join(job["utterances"], job["seconds"], rng)
+    n = len(samples) // FRAME
+    style_id = int(rng.integers(len(STYLES))) if rng.random() < 0.4 else int(rng.integers(N_STYLES))
+    style = style_table(job["style_seed"])[style_id]
+    prosody = extract_prosody(samples[: n * FRAME])
+    motion = make_motion(phones, n, style, rng, prosody)
+    heard = hear(samples, rng, job["noises"], clean=rng.random() < 0.25)
+    # Half of the streams begin at the prior level, half with a level that the voice has set.
+    level = [-8.0, 0.0, -40.0]
+    if rng.random() < 0.5:
+        guess = columns_db(heard, job["n_mels"])
+        level = [float(np.quantile(guess, 0.75) + rng.normal(0, 2)), 100.0, float(guess.min())]
+    warp = float(np.exp(rng.uniform(np.log(0.9), np.log(1.12))))
+    return {
+        "columns": columns_of(heard, job["n_mels"], warp, level),
+        "motion": motion.astype(np.float32),
+        "phone": frame_phones(phones, n),
+        "style": style_id,
+        "set": job["set"],
+    }
+
+
+def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
+    """Loudness of each frame as `diffposetalk.mel.normalise` sees it: (n,) decibels."""
+    n = len(samples) // FRAME
+    pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
+    columns = mel_columns(pcm, torch.from_numpy(mel_filterbank(n_mels)))[0]
+    return columns.view(n, COLUMNS, n_mels).amax(1).mean(-1).numpy()
+
+
+def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
+    """Groups of utterances that may be joined (one voice each), by set; training voices only."""
+    train, _ = held_out_voices()
+    groups: dict[str, list[list[Utterance]]] = {"kathleen": [], "many": [], "wake": [], "flite": []}
+    kathleen = [u for u in train if u.speaker_set == "kathleen_cc0"]
+    groups["kathleen"] = [kathleen]
+    groups["many"] = [[u] for u in train if u.speaker_set == "picovoice_s2i"]
+    groups["wake"] = [[u] for u in train if u.speaker_set == "picovoice_wake"]
+    rng = np.random.default_rng(settings.seed)
+    texts = [u.text for u in kathleen if u.text]
+    with tempfile.TemporaryDirectory() as _:
+        for voice in FLITE_VOICES:
+            chosen = [texts[i] for i in rng.permutation(len(texts))[: settings.flite_sentences]]
+            folder = settings.out.parent / "flite"
+            groups["flite"].append(synthesise(chosen, voice, folder))
+    return groups
+
+
+SHARES = {"kathleen": 0.32, "many": 0.36, "wake": 0.08, "flite": 0.24}
+
+
+def main(settings: Settings) -> None:
+    """Build the tracks and write them."""
+    from tqdm import tqdm
+
+    logging.basicConfig(level=logging.INFO)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    groups = voices(settings)
+    folder = data_folder() / "noise"
+    noises = [soundfile.read(path, dtype="float32")[0] for path in sorted(folder.glob("*.opus"))]
+    rng = np.random.default_rng(settings.seed + 1)
+    jobs = []
+    for number in range(settings.tracks):
+        name = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+        group = groups[name][int(rng.integers(len(groups[name])))]
+        jobs.append({
+            "seed": [settings.seed, number], "style_seed": settings.seed, "utterances": group,
+            "seconds": settings.seconds, "noises": noises, "n_mels": settings.n_mels, "set": name,
+        })
+    columns, motion, phone, spans = [], [], [], []
+    at = 0
+    with ProcessPoolExecutor(settings.workers) as pool:
+        for track in tqdm(pool.map(make_track, jobs, chunksize=4), total=len(jobs), unit="track"):
+            n = len(track["motion"])
+            columns.append(track["columns"])
+            motion.append(track["motion"])
+            phone.append(track["phone"])
+            spans.append({"start": at, "end": at + n, "style": track["style"], "set": track["set"]})
+            at += n
+    np.save(settings.out / "columns.npy", np.concatenate(columns))
+    np.save(settings.out / "motion.npy", np.concatenate(motion))
+    np.save(settings.out / "phone.npy", np.concatenate(phone))
+    (settings.out / "tracks.json").write_text(json.dumps({
+        "spans": spans, "styles": [asdict(s) for s in style_table(settings.seed)],
+        "named": list(STYLES), "settings": {k: str(v) for k, v in asdict(settings).items()},
+    }))
+    log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
