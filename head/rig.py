@@ -1,0 +1,172 @@
+"""Heads on disk: one compressed npz without pickled objects.
+
+Deltas are kept as float16 times one scale per channel and only for the vertices that move, so the
+built-in head takes well under a megabyte. Names and other small things are one JSON text.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import zipfile
+import zlib
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.model import JOINTS, PARENTS, Floats, Head, HeadError, Indices, Material, check
+
+__all__ = ["BUILTIN_ID", "JOINTS", "PARENTS", "Floats", "Head", "HeadError", "Indices", "Material",
+           "builtin_head", "check", "load_head", "save_head"]  # fmt: skip
+
+FORMAT: Final = "posetalk-head"
+VERSION: Final = 1
+BUILTIN_ID: Final = "posetalk-head-1"
+_PLAIN = ("template", "faces", "skin_weights", "pose_from_expression", "face_material")
+_OPTIONAL = ("pose_basis", "vertex_tint")
+_BASES = ("shape_basis", "expression_basis")
+
+
+def save_head(head: Head, path: str | Path) -> None:
+    """Write `head` to `path`. The same head gives the same bytes."""
+    arrays: dict[str, NDArray[Any]] = {name: getattr(head, name) for name in _PLAIN}
+    arrays |= {n: getattr(head, n) for n in _OPTIONAL if getattr(head, n) is not None}
+    for name in _BASES:
+        arrays |= _pack_basis(name, getattr(head, name))
+    rows, columns = np.nonzero(head.joint_regressor)
+    arrays["joint_regressor.index"] = np.stack([rows, columns]).astype(np.int32)
+    arrays["joint_regressor.value"] = head.joint_regressor[rows, columns]
+    for name, indices in head.regions.items():
+        arrays[f"region.{name}"] = np.asarray(indices, dtype=np.int32)
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "id": head.id,
+        "expression_names": head.expression_names,
+        "shape_names": head.shape_names,
+        "joint_names": head.joint_names,
+        "parents": head.parents,
+        "materials": [[m.name, list(m.rgb), m.roughness, m.metallic] for m in head.materials],
+        "landmarks": dict(head.landmarks),
+    }
+    text = json.dumps(about, sort_keys=True).encode()
+    arrays["about"] = np.frombuffer(text, dtype=np.uint8)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]))
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(),
+                             zipfile.ZIP_DEFLATED, 9)  # fmt: skip
+
+
+def load_head(path_or_id: str | Path) -> Head:
+    """The head in an npz file, or the built-in head by its id.
+
+    Raises:
+        HeadError: no such file, or it is not a whole head; one line that says what to do.
+    """
+    if str(path_or_id) in (BUILTIN_ID, "builtin"):
+        return builtin_head()
+    path = Path(path_or_id)
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise HeadError(
+            f"no head file at {path}; give the path of a head .npz or the id {BUILTIN_ID!r}"
+        ) from None
+    except OSError as error:
+        raise HeadError(f"cannot read the head file {path}: {error.strerror}") from None
+    return _parse(data, str(path))
+
+
+@functools.cache
+def builtin_head() -> Head:
+    """The head that comes with the package (read once)."""
+    try:
+        data = resources.files("head").joinpath("data/builtin.npz").read_bytes()
+    except OSError:
+        raise HeadError(
+            "the built-in head is missing from the installation; install posetalk again"
+        ) from None
+    return _parse(data, "the built-in head")
+
+
+def _parse(data: bytes, source: str) -> Head:
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError):
+        raise HeadError(f"{source} is not a whole npz file; copy or download it again") from None
+    except AttributeError:  # a bare .npy array
+        raise HeadError(f"{source} is a single array, not a head npz") from None
+    try:
+        about = json.loads(arrays["about"].tobytes())
+        if about["format"] != FORMAT:
+            raise KeyError("format")
+    except (KeyError, TypeError, ValueError):
+        raise HeadError(f"{source} is an npz file but holds no posetalk head") from None
+    if about["version"] != VERSION:
+        raise HeadError(f"{source} has head format {about['version']}; this version reads {VERSION}")
+    try:
+        return _assemble(about, arrays)
+    except HeadError:
+        raise
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise HeadError(f"{source} lacks a part of the head or has a wrong one: {error}") from None
+
+
+def _assemble(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
+    vertices, joints = len(arrays["template"]), len(about["joint_names"])
+    regressor = np.zeros((joints, vertices), dtype=np.float32)
+    rows, columns = arrays["joint_regressor.index"]
+    regressor[rows, columns] = arrays["joint_regressor.value"]
+    return Head(
+        id=str(about["id"]),
+        template=arrays["template"],
+        faces=arrays["faces"],
+        shape_basis=_unpack_basis("shape_basis", arrays, vertices),
+        expression_basis=_unpack_basis("expression_basis", arrays, vertices),
+        expression_names=tuple(about["expression_names"]),
+        joint_regressor=regressor,
+        skin_weights=arrays["skin_weights"],
+        pose_from_expression=arrays["pose_from_expression"],
+        face_material=arrays["face_material"],
+        materials=tuple(Material(n, tuple(rgb), r, m) for n, rgb, r, m in about["materials"]),
+        regions={
+            name.removeprefix("region."): value
+            for name, value in arrays.items()
+            if name.startswith("region.")
+        },
+        landmarks={name: int(index) for name, index in about["landmarks"].items()},
+        pose_basis=arrays.get("pose_basis"),
+        vertex_tint=arrays.get("vertex_tint"),
+        shape_names=tuple(about["shape_names"]),
+        joint_names=tuple(about["joint_names"]),
+        parents=tuple(about["parents"]),
+    )
+
+
+def _pack_basis(name: str, basis: Floats) -> dict[str, NDArray[Any]]:
+    """(V, 3, C) -> the moving (vertex, channel) pairs, float16 in units of the channel's peak."""
+    vertex, channel = np.nonzero(np.abs(basis).max(axis=1) > 0)
+    scale = np.abs(basis).max(axis=(0, 1)).astype(np.float32)
+    unit = basis[vertex, :, channel] / scale[channel][:, None]
+    return {
+        f"{name}.index": np.stack([vertex, channel]).astype(np.int32),
+        f"{name}.value": unit.astype(np.float16),
+        f"{name}.scale": scale,
+    }
+
+
+def _unpack_basis(name: str, arrays: dict[str, NDArray[Any]], vertices: int) -> Floats:
+    scale = arrays[f"{name}.scale"]
+    vertex, channel = arrays[f"{name}.index"]
+    basis = np.zeros((vertices, 3, len(scale)), dtype=np.float32)
+    basis[vertex, :, channel] = (
+        arrays[f"{name}.value"].astype(np.float32) * scale[channel][:, None]
+    )
+    return basis
