@@ -1,0 +1,106 @@
+"""The one door to OpenGL and pyrender: chooses how to get a context and loads them.
+
+Everything else in the product can be imported without them. PyOpenGL takes its platform from the
+environment once per process, on its first import, so `load` decides before anything else may.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import importlib
+import logging
+import os
+import sys
+
+import numpy as np
+
+logger = logging.getLogger(__name__)
+
+INSTALL_HINT = (
+    "install the viewer with `pip install 'posetalk[viewer]'`"
+    " and, on Debian or Ubuntu, `apt-get install libegl1 libgl1-mesa-dri`"
+)
+
+
+class GLError(RuntimeError):
+    """There is no way to draw here; one line that says why and what to install."""
+
+
+def display_available() -> bool:
+    """Whether a window could be opened: always tried on Windows and macOS, else by environment."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY"))
+
+
+def egl_devices() -> int:
+    """Number of EGL devices (software drawing counts as one), 0 where EGL is not installed."""
+    name = ctypes.util.find_library("EGL")
+    try:
+        egl = ctypes.CDLL(name or "libEGL.so.1")
+        egl.eglGetProcAddress.restype = ctypes.c_void_p
+        address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    except (OSError, AttributeError):
+        return 0
+    if not address:
+        return 0
+    count = ctypes.c_int(0)
+    query = ctypes.CFUNCTYPE(
+        ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
+    )(address)
+    return count.value if query(0, None, ctypes.byref(count)) else 0
+
+
+def choose_platform(*, window: bool) -> str | None:
+    """Value for PYOPENGL_PLATFORM ("egl", "osmesa"), or None for the system's own windows.
+
+    Raises GLError where nothing can draw.
+    """
+    if sys.platform in ("win32", "darwin"):
+        return None
+    if window:
+        if display_available():
+            return None
+        raise GLError("no display to open a window on: use --view offscreen, or set DISPLAY")
+    if egl_devices():
+        return "egl"
+    if ctypes.util.find_library("OSMesa"):
+        return "osmesa"
+    if display_available():
+        return None
+    raise GLError(f"cannot draw: neither EGL nor OSMesa nor a display was found; {INSTALL_HINT}")
+
+
+def platform_name() -> str:
+    """How this process draws, or would draw: "egl", "osmesa" or "window"."""
+    return os.environ.get("PYOPENGL_PLATFORM") or "window"
+
+
+def load(*, window: bool) -> None:
+    """Make `import pyrender` work, for a window or for off-screen drawing; raises GLError.
+
+    The first call of a process settles the platform. A process that has opened a window draws
+    off-screen through it too; the reverse is impossible and raises.
+    """
+    if "pyrender" not in sys.modules and "PYOPENGL_PLATFORM" not in os.environ:
+        platform = choose_platform(window=window)
+        if platform is not None:
+            os.environ["PYOPENGL_PLATFORM"] = platform
+    if window and platform_name() != "window":
+        raise GLError(
+            f"no window: this process draws off-screen with {platform_name()}"
+            " (unset PYOPENGL_PLATFORM, and open the window before drawing off-screen)"
+        )
+    if not hasattr(np, "infty"):  # pyrender 0.1.45 predates numpy 2
+        np.infty = np.inf  # type: ignore[attr-defined]
+    try:
+        importlib.import_module("pyrender")
+    except Exception as error:  # a missing library surfaces as any of five types
+        raise GLError(f"cannot load OpenGL ({line_of(error)}); {INSTALL_HINT}") from error
+    logger.debug("drawing with %s", platform_name())
+
+
+def line_of(error: BaseException) -> str:
+    """First line of an error's text."""
+    return (str(error) or type(error).__name__).splitlines()[0]

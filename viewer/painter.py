@@ -1,0 +1,133 @@
+"""A pyrender renderer that draws one head fast, with the look of `lights`.
+
+Import after `gl.load`. What differs from pyrender's own: lean shaders, colour is read back and depth
+is not, multisampling is a choice, and vertices are updated in place.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import pyrender
+from numpy.typing import NDArray
+from OpenGL import GL
+from OpenGL.GL import shaders
+
+from viewer import lights
+
+Floats = NDArray[np.float32]
+
+
+class Painter(pyrender.Renderer):  # type: ignore[misc]
+    """Draws the meshes of a scene over the backdrop; `render` returns (h, w, 3) uint8 or None."""
+
+    def __init__(self, width: int, height: int, samples: int = 4) -> None:
+        super().__init__(width, height)
+        self._samples = samples
+        self._programs: tuple[int, int] | None = None
+        self._empty_array = 0
+
+    def update(self, primitive: Any, interleaved: Floats) -> None:
+        """Overwrite the vertex buffer of a primitive that has been drawn once."""
+        GL.glBindBuffer(GL.GL_ARRAY_BUFFER, primitive._buffers[0])
+        GL.glBufferSubData(GL.GL_ARRAY_BUFFER, 0, interleaved.nbytes, interleaved)
+
+    def delete(self) -> None:
+        if self._programs is not None:
+            for program in self._programs:
+                GL.glDeleteProgram(program)
+            GL.glDeleteVertexArrays(1, [self._empty_array])
+            self._programs = None
+        super().delete()
+
+    def _forward_pass(
+        self, scene: Any, flags: int, seg_node_map: object = None
+    ) -> NDArray[np.uint8] | None:
+        self._configure_forward_pass_viewport(flags)
+        head, backdrop = self._programs or self._compile()
+        GL.glEnable(GL.GL_MULTISAMPLE)
+        GL.glDisable(GL.GL_BLEND)
+        GL.glDisable(GL.GL_CULL_FACE)
+        GL.glPolygonMode(GL.GL_FRONT_AND_BACK, GL.GL_FILL)
+        GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
+
+        view, projection = self._get_camera_matrices(scene)
+        GL.glUseProgram(head)
+        for name, value in (("view", view), ("projection", projection)):
+            where = GL.glGetUniformLocation(head, name)
+            GL.glUniformMatrix4fv(where, 1, GL.GL_TRUE, value.astype(np.float32))
+        for mesh in scene.meshes:
+            for primitive in mesh.primitives:
+                primitive._bind()
+                GL.glDrawElements(
+                    primitive.mode, primitive.indices.size, GL.GL_UNSIGNED_INT, ctypes.c_void_p(0)
+                )
+        # Last, at the far plane: pixels under the head are never shaded twice.
+        GL.glUseProgram(backdrop)
+        GL.glBindVertexArray(self._empty_array)
+        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+        GL.glBindVertexArray(0)
+        GL.glUseProgram(0)
+        if flags & pyrender.RenderFlags.OFFSCREEN:
+            return self._read_main_framebuffer(scene, flags)
+        return None
+
+    def _compile(self) -> tuple[int, int]:
+        self._empty_array = GL.glGenVertexArrays(1)
+        GL.glBindVertexArray(self._empty_array)  # PyOpenGL validates programs: needs an array
+        head = _program(lights.VERTEX, lights.FRAGMENT)
+        backdrop = _program(lights.BACKDROP_VERTEX, lights.BACKDROP_FRAGMENT)
+        GL.glUseProgram(head)
+        for name, value in lights.light_uniforms().items():
+            GL.glUniform3fv(GL.glGetUniformLocation(head, name), 1, value)
+        self._programs = (head, backdrop)
+        return self._programs
+
+    def _configure_main_framebuffer(self) -> None:
+        size = (self.viewport_width, self.viewport_height)
+        if self._main_fb is not None and self._main_fb_dims == size:
+            return
+        self._delete_main_framebuffer()
+        self._main_fb, self._main_cb, self._main_db = _framebuffer(size, 0)
+        self._main_fb_ms, self._main_cb_ms, self._main_db_ms = _framebuffer(size, self._samples)
+        self._main_fb_dims = size
+
+    def _read_main_framebuffer(self, scene: Any, flags: int) -> NDArray[np.uint8]:
+        width, height = self._main_fb_dims
+        GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb_ms)
+        GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, self._main_fb)
+        # Upside down, as images have their first row on top: spares a copy later.
+        GL.glBlitFramebuffer(
+            0, 0, width, height, 0, 0, width, height, GL.GL_COLOR_BUFFER_BIT, GL.GL_NEAREST
+        )
+        GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb)
+        GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
+        data = GL.glReadPixels(0, 0, width, height, GL.GL_RGB, GL.GL_UNSIGNED_BYTE)
+        picture = np.frombuffer(data, np.uint8).reshape(height, width, 3)
+        return np.ascontiguousarray(picture[::-1])
+
+
+def _program(vertex: str, fragment: str) -> int:
+    return int(
+        shaders.compileProgram(
+            shaders.compileShader(vertex.strip(), GL.GL_VERTEX_SHADER),
+            shaders.compileShader(fragment.strip(), GL.GL_FRAGMENT_SHADER),
+        )
+    )
+
+
+def _framebuffer(size: tuple[int, int], samples: int) -> tuple[int, int, int]:
+    """A framebuffer with 8-bit colour and 24-bit depth: (framebuffer, colour, depth)."""
+    colour, depth = GL.glGenRenderbuffers(2)
+    frame = GL.glGenFramebuffers(1)
+    GL.glBindFramebuffer(GL.GL_FRAMEBUFFER, frame)
+    for buffer, kind, place in (
+        (colour, GL.GL_RGBA8, GL.GL_COLOR_ATTACHMENT0),
+        (depth, GL.GL_DEPTH_COMPONENT24, GL.GL_DEPTH_ATTACHMENT),
+    ):
+        GL.glBindRenderbuffer(GL.GL_RENDERBUFFER, buffer)
+        GL.glRenderbufferStorageMultisample(GL.GL_RENDERBUFFER, samples, kind, *size)
+        GL.glFramebufferRenderbuffer(GL.GL_FRAMEBUFFER, place, GL.GL_RENDERBUFFER, buffer)
+    return int(frame), int(colour), int(depth)

@@ -1,0 +1,112 @@
+"""Pictures of a head without a window: `Renderer(head).render(vertices)`.
+
+`python -m viewer.renderer` prints how many pictures per second this machine draws.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from viewer import gl
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from head.rig import Head
+
+
+class Renderer:
+    """Draws a head off-screen. Use it from the thread that made it, and close it.
+
+    `samples` is the multisampling of edges (4 is smooth, 0 is fastest). Raises `viewer.gl.GLError`
+    where nothing can draw, ValueError for sizes that are no picture.
+    """
+
+    def __init__(self, head: Head, width: int = 512, height: int = 512, samples: int = 4) -> None:
+        if not (16 <= width <= 8192 and 16 <= height <= 8192):
+            raise ValueError(f"picture size {width}x{height}: each side must be 16 to 8192 pixels")
+        gl.load(window=False)
+        from viewer.stage import Offscreen  # needs gl.load first
+
+        self.width, self.height = width, height
+        self._vertices = len(head.template)
+        self._offscreen: Any = Offscreen(head, width, height, samples)
+
+    def render(
+        self,
+        vertices: NDArray[np.floating],
+        *,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+        zoom: float = 1.0,
+    ) -> NDArray[np.uint8]:
+        """Picture (height, width, 3) uint8 of vertices (V, 3) in metres.
+
+        Degrees of `yaw` and `pitch` move the camera round the face, to the subject's left and up.
+        """
+        vertices = np.asarray(vertices, np.float32)
+        if vertices.shape != (self._vertices, 3):
+            raise ValueError(
+                f"vertices of shape {vertices.shape} do not fit this head: ({self._vertices}, 3)"
+            )
+        picture: NDArray[np.uint8] = self._offscreen.draw(vertices, yaw, pitch, zoom)
+        return picture
+
+    def close(self) -> None:
+        """Free the context; a second call does nothing."""
+        if self._offscreen is not None:
+            self._offscreen.delete()
+            self._offscreen = None
+
+    def __enter__(self) -> Renderer:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def measure(head: Head, width: int, height: int, frames: int, samples: int = 4) -> list[float]:
+    """Seconds that each of `frames` pictures of a talking head takes, skinning included."""
+    from head.skinning import skin
+
+    seconds = []
+    with Renderer(head, width, height, samples) as renderer:
+        for k in range(-5, frames):  # five to warm up
+            begin = time.perf_counter()
+            jaw = np.array([0.15 + 0.15 * np.sin(k), 0, 0], np.float32)
+            renderer.render(skin(head, np.zeros(50, np.float32), jaw_pose=jaw))
+            if k >= 0:
+                seconds.append(time.perf_counter() - begin)
+    return seconds
+
+
+def main() -> None:
+    """Print pictures per second at the median and the 90th percentile."""
+    from head.rig import builtin_head
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("W", "H"))
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--samples", type=int, default=4, help="multisampling of edges")
+    options = parser.parse_args()
+    width, height = options.size
+    seconds = measure(builtin_head(), width, height, options.frames, options.samples)
+    middle, slow = np.percentile(seconds, [50, 90])
+    print(
+        f"{width}x{height}, {options.samples} samples, {gl.platform_name()}:"
+        f" {1 / middle:.0f} pictures/s (median {middle * 1e3:.1f} ms, p90 {slow * 1e3:.1f} ms)"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""A head on a pyrender stage: mesh, camera, and new vertices in place. Import after `gl.load`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyrender
+from numpy.typing import NDArray
+
+from head.skinning import skin
+from viewer import gl
+from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.painter import Painter
+from viewer.shading import DrawnMesh, SmoothNormals, ambient_occlusion, split_by_material
+
+if TYPE_CHECKING:
+    from head.rig import Head
+
+Floats = NDArray[np.float32]
+
+TRANSLUCENT = ("skin", "lip", "ear", "tongue", "gum", "lid", "mouth", "nose")
+OCCLUSION_JAW_RADIANS = 0.22  # the mouth's inside gets the little light an open mouth lets in
+
+
+class Stage:
+    """The scene that both the off-screen renderer and the window draw."""
+
+    def __init__(self, head: Head) -> None:
+        self._normals = SmoothNormals(head.faces, len(head.template))
+        self._mesh = split_by_material(head.faces, head.face_material)
+        self._buffer = np.zeros((len(self._mesh.source), 12), np.float32)
+        self._buffer[:, 6] = _occlusion(head, self._normals)[self._mesh.source]
+        self._buffer[:, 7:] = _paint(head, self._mesh)
+        self._place(np.asarray(head.template, np.float32))
+        self.primitive = pyrender.Primitive(
+            positions=self._buffer[:, 0:3],
+            normals=self._buffer[:, 3:6],
+            texcoord_0=self._buffer[:, 6:8],
+            color_0=self._buffer[:, 8:12],
+            indices=self._mesh.triangles,
+            mode=pyrender.GLTF.TRIANGLES,
+        )
+        self.framing = frame_head(head)
+        camera = pyrender.PerspectiveCamera(
+            yfov=np.radians(FIELD_OF_VIEW_DEGREES), znear=self.framing.near, zfar=self.framing.far
+        )
+        self.scene = pyrender.Scene()
+        self.scene.add(pyrender.Mesh([self.primitive]))
+        self.camera = self.scene.add(camera, pose=self.framing.pose())
+
+    def show(self, painter: Painter, vertices: Floats) -> None:
+        """Put vertices (V, 3) on the stage; the painter's context must be current."""
+        self._place(vertices)
+        if self.primitive._in_context():
+            painter.update(self.primitive, self._buffer)
+        else:  # drawn for the first time: pyrender uploads these arrays itself
+            self.primitive.positions = self._buffer[:, 0:3]
+            self.primitive.normals = self._buffer[:, 3:6]
+
+    def _place(self, vertices: Floats) -> None:
+        self._buffer[:, 0:3] = vertices[self._mesh.source]
+        self._buffer[:, 3:6] = self._normals(vertices)[self._mesh.source]
+
+
+def _paint(head: Head, mesh: DrawnMesh) -> Floats:
+    """Translucency, linear red, green, blue, roughness of each drawn vertex: (D, 5)."""
+    rows = np.array(
+        [(_softness(m.name), *m.rgb, m.roughness) for m in head.materials], np.float32
+    )[mesh.material]
+    if head.vertex_tint is not None:
+        rows[:, 1:4] *= head.vertex_tint[mesh.source] / np.float32(255)
+    return rows
+
+
+def _softness(material: str) -> float:
+    """1 for what light shines into, 0 for what it does not."""
+    return float(any(word in material.lower() for word in TRANSLUCENT))
+
+
+def _occlusion(head: Head, normals: SmoothNormals) -> Floats:
+    """Ambient occlusion (V,) of the head with its mouth slightly open."""
+    jaw = np.array([OCCLUSION_JAW_RADIANS, 0.0, 0.0], np.float32)
+    vertices = skin(head, np.zeros(50, np.float32), jaw_pose=jaw)
+    return ambient_occlusion(np.asarray(vertices, np.float32), normals(vertices), head.faces)
+
+
+class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
+    """A stage in a context of its own."""
+
+    def __init__(self, head: Head, width: int, height: int, samples: int) -> None:
+        self._samples = samples
+        self._stage = Stage(head)
+        try:
+            super().__init__(width, height)
+        except Exception as error:  # assertions, library errors: all mean "no context"
+            raise gl.GLError(
+                f"no OpenGL context with {gl.platform_name()} ({gl.line_of(error)});"
+                f" {gl.INSTALL_HINT}"
+            ) from error
+
+    def _create(self) -> None:
+        super()._create()
+        self._renderer = Painter(self.viewport_width, self.viewport_height, self._samples)
+
+    def draw(self, vertices: Floats, yaw: float, pitch: float, zoom: float) -> NDArray[np.uint8]:
+        """Picture (h, w, 3) uint8."""
+        self._platform.make_current()
+        self._stage.scene.set_pose(self._stage.camera, self._stage.framing.pose(yaw, pitch, zoom))
+        self._stage.show(self._renderer, vertices)
+        picture: NDArray[np.uint8] = self.render(self._stage.scene)
+        return picture
