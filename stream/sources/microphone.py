@@ -1,0 +1,288 @@
+"""The microphone, through PortAudio: the one file that imports sounddevice.
+
+The callback only stamps, copies and queues; resampling and judging happen in the reader's thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.capture import CaptureClock
+from stream.clock import Clock, MonotonicClock
+from stream.sources.pcm import LiveResampler, mono
+from stream.sources.protocol import SAMPLE_RATE, Block, SourceError
+
+log = logging.getLogger(__name__)
+
+BLOCK_SECONDS = 0.02
+QUEUE_BLOCKS = 250  # 5 s; the reader only resamples and passes on, so this never fills in practice
+SILENCE_PEAK = 1e-4  # below the noise floor of any open 16-bit microphone
+SILENCE_SECONDS = 5.0
+
+_open_streams = 0
+_open_lock = threading.Lock()
+
+
+class MicrophoneError(SourceError):
+    """No microphone, or it went away; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class InputDevice:
+    """One entry of `list_microphones`; `index` or `name` selects it."""
+
+    index: int
+    name: str
+    channels: int
+    sample_rate: int
+    is_default: bool
+
+
+def list_microphones() -> list[InputDevice]:
+    """The input devices there are now.
+
+    Raises `MicrophoneError` when PortAudio is missing.
+    """
+    sd = _portaudio()
+    default = _default_input(sd)
+    return [
+        InputDevice(
+            index,
+            str(device["name"]),
+            int(device["max_input_channels"]),
+            int(device["default_samplerate"]),
+            index == default,
+        )
+        for index, device in enumerate(sd.query_devices())
+        if device["max_input_channels"] > 0
+    ]
+
+
+class Microphone:
+    """A microphone as a source, in blocks of 20 ms.
+
+    Opened at once, so that a missing one is noticed here; it starts when it is iterated.
+    Policy: at most 5 s wait between PortAudio and the reader; newer blocks are then dropped and
+    counted in `dropped`, and silence stands in for them.
+
+    Args:
+        device: index or part of a name from `list_microphones`; default the system's default.
+        clock: stamps the arrivals.
+        patience: seconds without any block after which the device counts as gone.
+
+    Raises:
+        MicrophoneError: none there, no such device, or it cannot be opened.
+    """
+
+    realtime = True
+
+    def __init__(
+        self,
+        device: int | str | None = None,
+        *,
+        clock: Clock | None = None,
+        patience: float = 5.0,
+    ) -> None:
+        self._clock = clock or MonotonicClock()
+        self._patience = patience
+        self._closed = threading.Event()
+        self._finished = threading.Event()
+        self._queue: queue.Queue[tuple[int, NDArray[np.float32], float]] = queue.Queue(QUEUE_BLOCKS)
+        self._position = 0  # device samples seen by the callback
+        self._lock = threading.Lock()
+        self._stream: Any = None
+        self.dropped = 0
+        self.overflows = 0
+        self.silent_seconds = 0.0
+        sd = _portaudio()
+        info = _choose(sd, device)
+        self.name = str(info["name"])
+        self.rate, self.channels = _settings(sd, info)
+        try:
+            self._stream = sd.InputStream(
+                device=int(info["index"]),
+                samplerate=self.rate,
+                channels=self.channels,
+                dtype="float32",
+                blocksize=round(self.rate * BLOCK_SECONDS),
+                latency="low",
+                callback=self._callback,
+                finished_callback=self._finished.set,
+            )
+        except (sd.PortAudioError, ValueError) as error:
+            raise MicrophoneError(
+                f"the microphone {self.name!r} cannot be opened ({_reason(error)}): another "
+                "program may hold it; `posetalk devices` lists the others"
+            ) from None
+        _count_open(+1)
+        self.device_latency = float(self._stream.latency)
+
+    def _callback(self, data: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
+        arrival = self._clock.now()
+        start, self._position = self._position, self._position + frames
+        if status and status.input_overflow:
+            self.overflows += 1
+        try:
+            self._queue.put_nowait((start, data.copy(), arrival))
+        except queue.Full:
+            self.dropped += frames * SAMPLE_RATE // self.rate
+
+    def __iter__(self) -> Iterator[Block]:
+        resampler, capture = LiveResampler(self.rate), CaptureClock(self.rate)
+        expected = end = 0
+        try:
+            self._start()
+            while not self._closed.is_set():
+                item = self._next()
+                if item is None:
+                    return
+                start, data, arrival = item
+                captured = capture.update(start + len(data), arrival)
+                samples = mono(data)
+                self._watch_silence(samples)
+                if start > expected:  # blocks were dropped: silence keeps the index true
+                    samples = np.concatenate([np.zeros(start - expected, np.float32), samples])
+                expected = start + len(data)
+                samples = resampler.feed(samples)
+                if len(samples):
+                    first, end = end, end + len(samples)
+                    behind = expected / self.rate - end / SAMPLE_RATE
+                    yield Block(first, samples, arrival, captured - behind)
+        finally:
+            self._release()
+
+    def _start(self) -> None:
+        try:
+            with self._lock:
+                if self._stream is not None:
+                    self._stream.start()
+        except Exception as error:  # PortAudioError; its class is only known inside sounddevice
+            raise MicrophoneError(
+                f"the microphone {self.name!r} does not start ({_reason(error)})"
+            ) from None
+
+    def _next(self) -> tuple[int, NDArray[np.float32], float] | None:
+        """The next block of the device; None once closed.  Raises when the device is gone."""
+        waited_from = self._clock.now()
+        while not self._closed.is_set():
+            try:
+                return self._queue.get(timeout=0.1)
+            except queue.Empty:
+                if self._closed.is_set():
+                    break
+            if self._finished.is_set() or not self._stream.active:
+                raise MicrophoneError(
+                    f"the microphone {self.name!r} is gone: it was unplugged, or the sound server "
+                    "stopped; plug it in and start again"
+                )
+            if self._clock.now() - waited_from > self._patience:
+                raise MicrophoneError(
+                    f"the microphone {self.name!r} delivers no sound for {self._patience:.0f} s: "
+                    "choose another from `posetalk devices`"
+                )
+        return None
+
+    def _watch_silence(self, samples: NDArray[np.float32]) -> None:
+        """Warn once per silence that is too complete for an open microphone."""
+        if np.abs(samples).max(initial=0.0) >= SILENCE_PEAK:
+            self.silent_seconds = 0.0
+            return
+        before = self.silent_seconds
+        self.silent_seconds += len(samples) / self.rate
+        if before < SILENCE_SECONDS <= self.silent_seconds:
+            log.warning(
+                "the microphone %r has been perfectly silent for %.0f s: muted, not permitted, or "
+                "not the one you speak into? `posetalk devices` lists them all",
+                self.name,
+                SILENCE_SECONDS,
+            )
+
+    def interrupt(self) -> None:
+        """What waits is only what arrived a moment ago."""
+
+    def close(self) -> None:
+        self._closed.set()
+        if not self._stream_is_running():
+            self._release()
+
+    def _stream_is_running(self) -> bool:
+        with self._lock:
+            return self._stream is not None and not self._stream.stopped
+
+    def _release(self) -> None:
+        with self._lock:
+            stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close(ignore_errors=True)
+            _count_open(-1)
+
+
+def _count_open(change: int) -> None:
+    global _open_streams
+    with _open_lock:
+        _open_streams += change
+
+
+def _portaudio() -> Any:
+    """sounddevice, with a device list of this moment."""
+    try:
+        import sounddevice as sd
+    except (ImportError, OSError):
+        raise MicrophoneError(
+            "the microphone needs sounddevice and PortAudio: `pip install sounddevice`, on Debian "
+            "and Ubuntu also `sudo apt install libportaudio2`"
+        ) from None
+    with _open_lock:
+        if not _open_streams:  # PortAudio lists devices once, when it is initialised
+            sd._terminate()
+            sd._initialize()
+    return sd
+
+
+def _default_input(sd: Any) -> int:
+    try:
+        return int(sd.query_devices(kind="input")["index"])
+    except (sd.PortAudioError, ValueError):
+        return -1
+
+
+def _choose(sd: Any, device: int | str | None) -> Any:
+    """PortAudio's description of the wanted device."""
+    if not any(entry["max_input_channels"] > 0 for entry in sd.query_devices()):
+        raise MicrophoneError(
+            "no microphone found: plug one in, or use another source (`--source demo` or a file)"
+        )
+    try:
+        return sd.query_devices(device, kind="input")
+    except (sd.PortAudioError, ValueError) as error:
+        wanted = "default microphone" if device is None else f"microphone {device!r}"
+        raise MicrophoneError(
+            f"no {wanted} ({_reason(error)}): `posetalk devices` lists those there are"
+        ) from None
+
+
+def _settings(sd: Any, info: Any) -> tuple[int, int]:
+    """(rate, channels) the device accepts: 16 kHz mono if it can, else its own rate."""
+    own_rate, most = int(info["default_samplerate"]), int(info["max_input_channels"])
+    for rate in (SAMPLE_RATE, own_rate):
+        for channels in (1, min(2, most)):
+            try:
+                sd.check_input_settings(
+                    device=int(info["index"]), channels=channels, dtype="float32", samplerate=rate
+                )
+            except (sd.PortAudioError, ValueError):
+                continue
+            return rate, channels
+    return own_rate, 1
+
+
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0].strip() if str(error) else type(error).__name__

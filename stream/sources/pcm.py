@@ -1,0 +1,101 @@
+"""PCM from outside made harmless, and brought to 16 kHz with a millisecond or two of delay.
+
+General-purpose streaming resamplers hold back 37 to 115 ms (measured: soxr), which a live path
+cannot spend.  This one is a Kaiser-windowed sinc in polyphase form: flat to 7 kHz, aliases below
+-90 dB, 60 to 370 times faster than real time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.sources.protocol import SAMPLE_RATE
+
+RATES = (4_000, 384_000)
+
+
+def mono(samples: NDArray[np.floating]) -> NDArray[np.float32]:
+    """(n,) or (n, channels) -> (n,) float32: not-a-number to 0, clipped to [-1, 1], averaged."""
+    clean = np.nan_to_num(np.asarray(samples, np.float32), nan=0.0, posinf=1.0, neginf=-1.0)
+    clean = np.clip(clean, -1.0, 1.0)
+    return clean if clean.ndim == 1 else clean.mean(axis=1, dtype=np.float32)
+
+
+def from_int16(samples: NDArray[np.int16]) -> NDArray[np.float32]:
+    """int16 PCM -> float32 in [-1, 1)."""
+    return samples.astype(np.float32) / np.float32(32768)
+
+
+def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """float32 in [-1, 1] -> int16 PCM; the inverse of `from_int16` on its values."""
+    return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
+
+
+class LiveResampler:
+    """Streaming resampler from `rate` to 16 kHz; the output does not depend on the block sizes.
+
+    Output sample n stands for input time n / 16000; it comes out `delay` seconds after it.
+
+    Args:
+        rate: input samples per second, 4,000 to 384,000.
+        zero_crossings: half the filter's length, in zero crossings of its sinc.
+
+    Raises:
+        ValueError: a rate outside that range.
+    """
+
+    def __init__(self, rate: int, zero_crossings: int = 24) -> None:
+        if not RATES[0] <= rate <= RATES[1]:
+            raise ValueError(f"a sample rate of {rate} Hz: use {RATES[0]} to {RATES[1]} Hz")
+        common = math.gcd(rate, SAMPLE_RATE)
+        self._up, self._down = SAMPLE_RATE // common, rate // common
+        band = 0.95 * min(rate, SAMPLE_RATE) / rate  # cut-off, as a part of the input's Nyquist
+        half = math.ceil(zero_crossings / band)
+        self._half = half
+        # Taps of phase p: the input at base - half + 1 ... base + half, for an output at
+        # base + p / up.
+        phase = np.arange(self._up)[:, None] / self._up
+        distance = np.arange(1 - half, half + 1)[None, :] - phase
+        window = np.i0(9.0 * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, 1))) / np.i0(9.0)
+        taps = band * np.sinc(band * distance) * window
+        self._taps = (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+        self._rate = rate
+        self.delay = half / rate
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: the next sample is sample 0."""
+        self._held = np.zeros(self._half - 1, np.float32)
+        self._first = 1 - self._half  # input index of _held[0]
+        self._next = 0  # next output index
+
+    def feed(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(n,) input -> (m,) output that is complete by now."""
+        if self._up == self._down:
+            return samples
+        self._held = np.concatenate([self._held, samples])
+        arrived = self._first + len(self._held)
+        # Outputs n with base(n) + half < arrived, where base(n) = n * down // up.
+        stop = max(self._next, -(-(arrived - self._half) * self._up // self._down))
+        position = np.arange(self._next, stop, dtype=np.int64) * self._down
+        base, phase = position // self._up, position % self._up
+        left = base - self._half + 1 - self._first
+        windows = self._held[left[:, None] + np.arange(2 * self._half)]
+        out = np.einsum("nt,nt->n", windows, self._taps[phase], dtype=np.float32)
+        self._next = stop
+        keep_from = stop * self._down // self._up - self._half + 1
+        drop = max(0, min(keep_from - self._first, len(self._held)))
+        self._held = self._held[drop:].copy()
+        self._first += drop
+        return out
+
+    def finish(self) -> NDArray[np.float32]:
+        """The rest, up to floor(n_in * 16000 / rate) samples in all."""
+        if self._up == self._down:
+            return np.zeros(0, np.float32)
+        total = (self._first + len(self._held)) * self._up // self._down
+        rest = self.feed(np.zeros(2 * self._half, np.float32))
+        return rest[: max(0, len(rest) - (self._next - total))]
