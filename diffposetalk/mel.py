@@ -31,8 +31,11 @@ SCALE_DB = 15.0
 LOWEST = -4.0
 """Normalised columns: decibels relative to the speaker's level, over SCALE_DB, not below LOWEST."""
 
-PRIOR_LEVEL_DB = -8.0
-"""Level of speech before any was heard: mean mel energy of loud speech, in decibels."""
+PRIOR_LEVEL_DB = -18.0
+"""Level of speech before any was heard: mean mel decibels of the loud frames of clear speech."""
+FLOOR_DB = -40.0
+"""Noise floor before anything was heard."""
+
 PRIOR_FRAMES = 25.0
 SLOWEST = 0.01
 """The level is a running mean of PRIOR_FRAMES frames of prior, then moves at least this fast."""
@@ -120,7 +123,7 @@ def normalise(columns: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
 def initial_state(spec: ModelSpec, batch: int = 1) -> MelState:
     """Silence before the first sample."""
     columns = COLUMNS * (spec.speech.history_frames - 1)
-    level = torch.tensor([PRIOR_LEVEL_DB, 0.0, -40.0]).expand(batch, 3)
+    level = torch.tensor([PRIOR_LEVEL_DB, 0.0, FLOOR_DB]).expand(batch, 3)
     return MelState(
         torch.full((batch, columns, spec.speech.n_mels), LOWEST),
         torch.zeros(batch, TAIL),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from diffposetalk.mel import COLUMNS, TAIL, mel_columns, mel_filterbank, normalise
+from diffposetalk.mel import COLUMNS, FLOOR_DB, PRIOR_LEVEL_DB, TAIL, mel_columns, mel_filterbank, normalise
 from training import augment
 from training.corpora import Utterance, data_folder, held_out_voices, load_audio, read_corpus
 from training.labels import make_motion
@@ -96,7 +95,7 @@ def join(
     phones: Phones = []
     at = 0
     while at < seconds * RATE:
-        pause = int(rng.choice([0.05, 0.2, 0.5, 1.5]) * rng.uniform(0.5, 1.5) * RATE)
+        pause = int(rng.choice([0.05, 0.2, 0.5, 1.5, 4.0], p=[0.3, 0.3, 0.2, 0.15, 0.05]) * rng.uniform(0.5, 1.5) * RATE)
         parts.append((rng.standard_normal(pause) * 1e-4).astype(np.float32))
         at += pause
         utterance = utterances[int(rng.integers(len(utterances)))]
@@ -161,7 +160,7 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     motion = make_motion(phones, n, style, rng, prosody)
     heard = hear(samples, rng, job["noises"], clean=rng.random() < 0.25)
     # Half of the streams begin at the prior level, half with a level that the voice has set.
-    level = [-8.0, 0.0, -40.0]
+    level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]
     if rng.random() < 0.5:
         guess = columns_db(heard, job["n_mels"])
         level = [float(np.quantile(guess, 0.75) + rng.normal(0, 2)), 100.0, float(guess.min())]
@@ -193,11 +192,9 @@ def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
     groups["wake"] = [[u] for u in train if u.speaker_set == "picovoice_wake"]
     rng = np.random.default_rng(settings.seed)
     texts = [u.text for u in kathleen if u.text]
-    with tempfile.TemporaryDirectory() as _:
-        for voice in FLITE_VOICES:
-            chosen = [texts[i] for i in rng.permutation(len(texts))[: settings.flite_sentences]]
-            folder = settings.out.parent / "flite"
-            groups["flite"].append(synthesise(chosen, voice, folder))
+    for voice in FLITE_VOICES:
+        chosen = [texts[i] for i in rng.permutation(len(texts))[: settings.flite_sentences]]
+        groups["flite"].append(synthesise(chosen, voice, settings.out.parent / "flite"))
     return groups
 
 

@@ -1,0 +1,73 @@
+"""Batches of crops from the tracks that `training.tracks` wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from diffposetalk.mel import COLUMNS
+
+
+@dataclass(frozen=True)
+class Crops:
+    """B crops of n frames, with the mel history their first feature needs.
+
+    columns (B, 4 (history - 1 + n), n_mels); motion (B, n, D) normalised; phone (B, n) int64;
+    style (B,) int64 index into the style table.
+    """
+
+    columns: Tensor
+    motion: Tensor
+    phone: Tensor
+    style: Tensor
+
+
+class Tracks:
+    """The tracks on disk, memory-mapped; draws crops."""
+
+    def __init__(self, folder: Path) -> None:
+        self.columns: NDArray[np.float16] = np.load(folder / "columns.npy", mmap_mode="r")
+        self.motion: NDArray[np.float32] = np.load(folder / "motion.npy", mmap_mode="r")
+        self.phone: NDArray[np.uint8] = np.load(folder / "phone.npy", mmap_mode="r")
+        meta = json.loads((folder / "tracks.json").read_text())
+        self.spans = np.array([(s["start"], s["end"], s["style"]) for s in meta["spans"]])
+        self.sets = [s["set"] for s in meta["spans"]]
+        self.named: list[str] = meta["named"]
+        self.n_styles = len(meta["styles"])
+        # Statistics of the whole set; a floor keeps silent channels from being blown up.
+        self.mean = self.motion.mean(0).astype(np.float32)
+        std = self.motion.std(0)
+        floor = np.full(len(std), 0.02, np.float32)
+        floor[50:] = 0.005
+        self.std = np.maximum(std, floor).astype(np.float32)
+        # Long tracks are drawn more often: every frame is as likely as every other.
+        lengths = (self.spans[:, 1] - self.spans[:, 0]).astype(np.float64)
+        self._weights = lengths / lengths.sum()
+
+    def normalised(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Normalised motion of frames [start, stop): (n, D)."""
+        return (self.motion[start:stop] - self.mean) / self.std
+
+    def crops(self, batch: int, n: int, history: int, rng: np.random.Generator) -> Crops:
+        """Draw `batch` crops of n frames, each with `history` - 1 frames of columns before it."""
+        columns, motion, phone, style = [], [], [], []
+        before = history - 1
+        for track in rng.choice(len(self.spans), batch, p=self._weights):
+            start, end, style_id = self.spans[track]
+            first = int(rng.integers(start + before, end - n + 1))
+            columns.append(self.columns[COLUMNS * (first - before) : COLUMNS * (first + n)])
+            motion.append(self.normalised(first, first + n))
+            phone.append(self.phone[first : first + n])
+            style.append(style_id)
+        return Crops(
+            torch.from_numpy(np.stack(columns)).float(),
+            torch.from_numpy(np.stack(motion)),
+            torch.from_numpy(np.stack(phone)).long(),
+            torch.tensor(style),
+        )

@@ -1,0 +1,124 @@
+"""Train the starter bundle from nothing: `python -m training.starter`.
+
+Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6), bundle.  Each part
+resumes where it was; a finished part is not trained again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from diffposetalk.spec import (
+    DenoiserSpec,
+    LiveDefaults,
+    ModelSpec,
+    SpeechEncoderSpec,
+    StyleEncoderSpec,
+)
+from diffposetalk.style_encoder import StyleEncoder
+from head.rig import builtin_head
+from training.dataset import Tracks
+from training.denoiser import Training, WindowLosses
+from training.loop import RunSettings, averaged, train
+from training.losses import FaceGeometry
+from training.speech import SpeechPretraining, batch_losses
+from training.style import pair_losses, style_vectors
+
+log = logging.getLogger(__name__)
+
+STARTER = ModelSpec(
+    T_p=25,
+    speech=SpeechEncoderSpec(kind="mel", d_out=256, n_mels=80, d_hidden=128, history_frames=26),
+    denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
+    style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
+    live=LiveDefaults(
+        hop=2, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Budget of each part in minutes of wall time, and threads of the machine."""
+
+    tracks: Path = Path(".training/tracks")
+    folder: Path = Path(".training/starter")
+    speech_minutes: float = 15.0
+    style_minutes: float = 4.0
+    denoiser_minutes: float = 80.0
+    threads: int = 1
+    seed: int = 0
+    bf16: bool = True
+    part: str = "all"
+    """speech, style, denoiser or all."""
+
+
+def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
+    """The speech encoder with its heads."""
+    torch.manual_seed(settings.seed)
+    model = SpeechPretraining(STARTER)
+    run = RunSettings(
+        settings.folder / "speech", steps=6000, minutes=settings.speech_minutes,
+        learning_rate=1e-3, bf16=settings.bf16, seed=settings.seed,
+    )
+    train(model, lambda rng, _: batch_losses(model, tracks, 32, 100, rng), run)
+    return model
+
+
+def train_style(settings: Settings, tracks: Tracks) -> StyleEncoder:
+    """The style encoder."""
+    torch.manual_seed(settings.seed)
+    encoder = StyleEncoder(STARTER)
+    run = RunSettings(
+        settings.folder / "style", steps=4000, minutes=settings.style_minutes,
+        learning_rate=5e-4, seed=settings.seed,
+    )
+    train(encoder, lambda rng, _: pair_losses(encoder, tracks, 32, rng), run)
+    return encoder
+
+
+def train_denoiser(
+    settings: Settings, tracks: Tracks, speech: SpeechPretraining, style: StyleEncoder
+) -> Training:
+    """The denoiser, with the speech encoder trained on along it."""
+    torch.manual_seed(settings.seed)
+    training = Training(STARTER, speech)
+    vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
+    geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std)
+    losses = WindowLosses(training, tracks, geometry, vectors)
+    run = RunSettings(
+        settings.folder / "denoiser", steps=100_000, minutes=settings.denoiser_minutes,
+        learning_rate=6e-4, warm_up=300, bf16=settings.bf16, seed=settings.seed,
+    )
+    train(training, losses, run)
+    return training
+
+
+def main(settings: Settings) -> None:
+    """Train what is asked for; parts before it are read from their folders."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    torch.set_num_threads(settings.threads)
+    tracks = Tracks(settings.tracks)
+    os.makedirs(settings.folder, exist_ok=True)
+    if settings.part in ("all", "speech"):
+        speech = train_speech(settings, tracks)
+    if settings.part in ("all", "style"):
+        style = train_style(settings, tracks)
+    if settings.part == "denoiser":
+        speech = SpeechPretraining(STARTER)
+        averaged(settings.folder / "speech", speech)
+        style = StyleEncoder(STARTER)
+        averaged(settings.folder / "style", style)
+    if settings.part in ("all", "denoiser"):
+        train_denoiser(settings, tracks, speech, style)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
