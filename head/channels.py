@@ -33,6 +33,11 @@ CHANNELS: Final[tuple[str, ...]] = tuple(
 
 INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(CHANNELS)}
 
+ARTICULATION: Final[tuple[int, ...]] = tuple(
+    index for name, index in INDEX.items() if name.startswith(("jaw", "mouth", "tongue"))
+)
+"""Channels that speech articulates, as indices into `expression`."""
+
 JAW_OPEN_RADIANS: Final = 0.35
 """Jaw angle about +x that counts as fully open (ARKit's jawOpen = 1)."""
 

@@ -20,7 +20,7 @@ from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.dataset import Tracks
 from training.losses import FaceGeometry, Weights, motion_losses
-from training.speech import SpeechPretraining, mask_columns
+from training.speech import LIPS, SpeechPretraining, mask_columns
 
 LENGTHS = {3: 0.1, 4: 0.35, 6: 0.2, 12: 0.15, 25: 0.12, 50: 0.05, 100: 0.03}
 """Window lengths in frames and how often a batch has them."""
@@ -43,7 +43,7 @@ class Training(nn.Module):
 
     def __init__(self, spec: ModelSpec, speech: SpeechPretraining) -> None:
         super().__init__()
-        self.model = DiffPoseTalk(spec)
+        self.model = DiffPoseTalk(spec, dropout=0.0)  # too small a network to forget anything
         self.model.audio_encoder.load_state_dict(speech.encoder.state_dict())
         self.speech = speech
         # One encoder: the heads are trained through the model's.
@@ -128,7 +128,7 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     out = context + strength * (0.35 * torch.randn_like(context) + wander)
     lost = torch.from_numpy(rng.random((batch, 1, 1)) < 0.2)
     lips = torch.zeros(d, dtype=torch.bool)
-    lips[14:41] = lips[49] = lips[53] = True
+    lips[list(LIPS)] = True
     return torch.where(lost & lips, torch.randn_like(out), out)
 
 

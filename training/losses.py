@@ -44,8 +44,8 @@ class FaceGeometry(nn.Module):
         super().__init__()
         rng = np.random.default_rng(0)
         lips = np.unique(np.asarray(head.regions["lips"]))
-        upper = np.unique(np.asarray(head.regions["lip_upper_inner"]))
-        lower = np.unique(np.asarray(head.regions["lip_lower_inner"]))
+        upper = np.asarray(head.regions["lip_gap_upper"])
+        lower = np.asarray(head.regions["lip_gap_lower"])
         rest = np.setdiff1d(np.arange(len(head.template)), lips)
         chosen = np.unique(
             np.concatenate([lips, upper, lower, rng.choice(rest, others, replace=False)])

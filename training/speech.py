@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from diffposetalk.mel import COLUMNS, LOWEST, MelEncoder
 from diffposetalk.spec import ModelSpec
+from head.channels import ARTICULATION
 from training.dataset import Tracks
 from training.tracks import PHONES
 
 LAG = 2
 """Frames of hindsight of the second phone target: what lookahead is worth to the denoiser."""
-ARTICULATION = np.r_[14:41, 49, 53]
+LIPS = (*ARTICULATION, 53)
 """Jaw, mouth and tongue channels of the motion vector."""
 
 
@@ -34,7 +35,7 @@ class SpeechPretraining(nn.Module):
         self.encoder_history = spec.speech.history_frames
         self.now = nn.Linear(d, len(PHONES))
         self.before = nn.Linear(d, len(PHONES))
-        self.lips = nn.Linear(d, len(ARTICULATION))
+        self.lips = nn.Linear(d, len(LIPS))
 
     def losses(
         self, columns: Tensor, phone: Tensor, motion: Tensor
@@ -49,7 +50,7 @@ class SpeechPretraining(nn.Module):
         now, before = self.now(features), self.before(features[:, LAG:])
         past = phone[:, :-LAG]
         lips = self.lips(features[:, LAG:])
-        target = motion[:, :-LAG][..., ARTICULATION]
+        target = motion[:, :-LAG][..., LIPS]
         terms = {
             "phone_now": F.cross_entropy(now.flatten(0, 1).float(), phone.flatten()),
             "phone_before": F.cross_entropy(before.flatten(0, 1).float(), past.flatten()),
