@@ -6,6 +6,7 @@ Pure numpy.  Index 0 of every table is the clean end (t = 0), so a table has `st
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,6 @@ class NoiseSchedule:
 
     Attributes:
         betas: (steps + 1,) float64 variance added by each step, betas[0] = 0.
-        alpha_bar: (steps + 1,) float64 cumulative product of 1 - beta.
-        alpha, sigma: (steps + 1,) float64 scale of the signal and of the noise.
-        lambda_: (steps + 1,) float64 log(alpha / sigma), half the log signal-to-noise ratio;
-            lambda_[0] is infinite.
     """
 
     betas: NDArray[np.float64]
@@ -36,21 +33,25 @@ class NoiseSchedule:
         """Trained diffusion steps N; t runs from N (noise) to 1, and 0 is clean."""
         return len(self.betas) - 1
 
-    @property
+    @cached_property
     def alpha_bar(self) -> NDArray[np.float64]:
+        """(steps + 1,) cumulative product of 1 - beta."""
         return np.exp(np.cumsum(np.log1p(-self.betas)))
 
-    @property
+    @cached_property
     def alpha(self) -> NDArray[np.float64]:
+        """(steps + 1,) scale of the signal."""
         return np.sqrt(self.alpha_bar)
 
-    @property
+    @cached_property
     def sigma(self) -> NDArray[np.float64]:
+        """(steps + 1,) scale of the noise."""
         # expm1 keeps the digits that 1 - alpha_bar loses near t = 0.
         return np.sqrt(-np.expm1(np.cumsum(np.log1p(-self.betas))))
 
-    @property
+    @cached_property
     def lambda_(self) -> NDArray[np.float64]:
+        """(steps + 1,) log(alpha / sigma), half the log signal-to-noise ratio; inf at t = 0."""
         with np.errstate(divide="ignore"):
             return np.log(self.alpha) - np.log(self.sigma)
 

@@ -1,0 +1,167 @@
+"""The denoising network D of DiffPoseTalk (Sun et al. 2024, section 3.2), names as released.
+
+Tokens of one call, N = 1 + T_p + n:
+
+    | 0: person, style and time | T_p clean context frames | n noisy frames |
+
+Speech reaches a motion token only through its own frame's term (`audio_terms`), so a step of the
+sampler costs self-attention and the feed-forward blocks, nothing else.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from diffposetalk.attention import SinusoidTable, Stack
+from diffposetalk.audio_terms import AudioTerms, DecoderLayer
+from diffposetalk.spec import ModelSpec
+
+POSITION_ROWS = 600
+
+
+class Denoiser(nn.Module):
+    """Transformer decoder over the context and the noisy frames of one window.
+
+    Args:
+        spec: of the whole model.
+        dropout: inside the layers, while training.
+    """
+
+    alignment_mask: Tensor
+
+    def __init__(self, spec: ModelSpec, dropout: float = 0.1) -> None:
+        super().__init__()
+        d, net = spec.denoiser.d_model, spec.denoiser
+        frames = spec.T_p + spec.T_w
+        self.T_p = spec.T_p
+        self.use_indicator = net.use_indicator
+        self.PE: nn.Parameter | SinusoidTable
+        if net.learnable_pe:
+            self.PE = nn.Parameter(torch.randn(1, 1 + frames, d))
+        else:
+            self.PE = SinusoidTable(d, POSITION_ROWS, persistent=True)
+        self.TE = SinusoidTable(d, spec.diffusion.steps + 1, persistent=True)
+        self.align_mask_width = net.align_mask_width
+        if net.align_mask_width > 0:
+            mask = alignment_mask(frames, net.align_mask_width)
+            self.register_buffer("alignment_mask", mask)
+        self.diff_step_map = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
+        self.person_proj = nn.Linear(spec.d_person, d)
+        self.feature_proj = nn.Linear(spec.d_motion + int(net.use_indicator), d)
+        self.transformer = Stack(
+            [DecoderLayer(d, net.n_heads, net.mlp_ratio, dropout) for _ in range(net.n_layers)]
+        )
+        self.motion_dec = nn.Sequential(
+            nn.Linear(d, d // 2), nn.GELU(), nn.Linear(d // 2, spec.d_motion)
+        )
+
+    def forward(
+        self,
+        x_t: Tensor,
+        features: Tensor,
+        person: Tensor,
+        context_motion: Tensor,
+        context_features: Tensor,
+        t: Tensor,
+        indicator: Tensor | None = None,
+    ) -> Tensor:
+        """Denoise a window, context rows included (training supervises them too).
+
+        Args:
+            x_t: (B, n, D) noisy motion, any n in 1..T_w.
+            features: (B, n, d) speech features of the window.
+            person: (B, 1, P) normalised shape, then style.
+            context_motion: (B, T_p, D) clean motion before the window.
+            context_features: (B, T_p, d) its speech features.
+            t: (B,) integer diffusion step.
+            indicator: (B, n), 1 for frames and 0 for padding after the end; None = all frames.
+
+        Returns:
+            (B, T_p + n, D).
+        """
+        terms = self.audio_terms(torch.cat([context_features, features], dim=1))
+        return self._decode(x_t, t, terms, person, context_motion, indicator, first_row=1)
+
+    def audio_terms(self, features: Tensor) -> AudioTerms:
+        """Everything the decoder needs of these features: (B, n, d) -> (L, B, n, d) each.
+
+        Every frame stands alone, so a stream computes it once, when the feature is final.
+        """
+        per_layer = [layer.multihead_attn.terms(features) for layer in self.transformer.layers]
+        return AudioTerms(*(torch.stack(same) for same in zip(*per_layer, strict=True)))
+
+    def denoise(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        terms: AudioTerms,
+        person: Tensor,
+        context_motion: Tensor,
+        indicator: Tensor | None = None,
+    ) -> Tensor:
+        """`forward` for sampling: the same numbers, for the window's frames only.
+
+        Args:
+            terms: of the context and the window, T_p + n frames, from `audio_terms`.
+
+        Returns:
+            (B, n, D).
+        """
+        return self._decode(x_t, t, terms, person, context_motion, indicator, 1 + self.T_p)
+
+    def _decode(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        terms: AudioTerms,
+        person: Tensor,
+        context_motion: Tensor,
+        indicator: Tensor | None,
+        first_row: int,
+    ) -> Tensor:
+        """Rows [first_row, N) of the decoder's output, as motion."""
+        x = self._tokens(x_t, t, person, context_motion, indicator)
+        allowed = None if self.align_mask_width == 1 else self._allowed(x.shape[1])
+        last = len(self.transformer.layers) - 1
+        for i, layer in enumerate(self.transformer.layers):
+            # Nobody reads the other rows of the last layer.
+            x = layer(x, terms, i, first_row if i == last else 0, allowed)
+        return self.motion_dec(x)
+
+    def _tokens(
+        self,
+        x_t: Tensor,
+        t: Tensor,
+        person: Tensor,
+        context_motion: Tensor,
+        indicator: Tensor | None,
+    ) -> Tensor:
+        """Embed one call: (B, 1 + T_p + n, d)."""
+        time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B, 1, d)
+        motion = torch.cat([context_motion, x_t], dim=1)  # (B, T_p + n, D)
+        if self.use_indicator:
+            valid = torch.ones_like(x_t[..., 0]) if indicator is None else indicator.to(x_t.dtype)
+            # Context frames carry 0, as padding does: they are not to be predicted.
+            motion = torch.cat([motion, F.pad(valid, (self.T_p, 0))[..., None]], dim=-1)
+        x = torch.cat([self.person_proj(person) + time, self.feature_proj(motion)], dim=1)
+        if isinstance(self.PE, SinusoidTable):
+            # The released code adds row N to every token; weights trained so expect it.
+            return x + self.PE.pe[:, x.shape[1], None]
+        return x + self.PE[:, : x.shape[1]]
+
+    def _allowed(self, tokens: int) -> Tensor:
+        """Mask of real cross-attention for widths other than 1: (N, N - 1), True = may look."""
+        if self.align_mask_width < 1:
+            return self.TE.pe.new_ones(tokens, tokens - 1, dtype=torch.bool)
+        return ~self.alignment_mask[:tokens, : tokens - 1]
+
+
+def alignment_mask(frames: int, width: int) -> Tensor:
+    """(1 + frames, frames) bool, True = blocked: token i sees speech frame j if |i - 1 - j| < width.
+
+    Token 0 sees everything.
+    """
+    distance = torch.arange(frames)[:, None] - torch.arange(frames)
+    return F.pad(distance.abs() >= width, (0, 0, 1, 0))

@@ -1,0 +1,68 @@
+"""The `hubert` speech encoder of released weights: transformers' HubertModel at 50 Hz, halved.
+
+Built from its configuration, never from the hub.  Its features look at the whole clip they are
+given (bidirectional attention, group norm over time), so a stream recomputes them per call.
+transformers is imported here only, and only when a model with this encoder is built.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+UNIT = 320
+"""Samples per HuBERT frame (50 Hz); a motion frame is two."""
+EXTRA = 80
+"""Samples beyond 320 n that the convolutions need to give n frames (their reach is 400)."""
+
+
+def build_hubert(d_out: int = 768, **changes: Any) -> nn.Module:
+    """HuBERT base with random weights; `changes` are other HubertConfig values.
+
+    Raises:
+        RuntimeError: transformers is not installed.
+    """
+    try:
+        from transformers import HubertConfig, HubertModel
+    except ImportError:
+        raise RuntimeError(
+            "this model hears with HuBERT: run `pip install transformers` first"
+        ) from None
+    return HubertModel(HubertConfig(hidden_size=d_out, **changes))
+
+
+def hubert_features(hubert: nn.Module, pcm: Tensor) -> Tensor:
+    """Features at the motion's rate: normalised pcm (B, 640 n) -> (B, n, d_out).
+
+    The released code interpolates 50 Hz to 25 Hz linearly without aligned corners, which is the
+    mean of frames 2 i and 2 i + 1.
+
+    Raises:
+        ValueError: not a whole number of motion frames, or none.
+    """
+    if pcm.shape[-1] == 0 or pcm.shape[-1] % (2 * UNIT):
+        raise ValueError(f"{pcm.shape[-1]} samples are not whole frames of {2 * UNIT}")
+    hidden: Tensor = hubert(pad_pcm(pcm)).last_hidden_state  # (B, 2 n, d_out)
+    return hidden.unflatten(1, (-1, 2)).mean(dim=2)
+
+
+def pad_pcm(pcm: Tensor) -> Tensor:
+    """Pad (B, 640 n) by 40 samples at each end, as the released models were trained.
+
+    Their padding reflects twice by 20 samples, which is not one reflection by 40: the second one
+    mirrors what the first one added.
+    """
+    quarter = EXTRA // 4
+    for _ in range(2):
+        pcm = F.pad(pcm[:, None], (quarter, quarter), mode="reflect")[:, 0]
+    return pcm
+
+
+def normalise_clip(pcm: Tensor) -> Tensor:
+    """Zero mean and unit (unbiased) deviation over a whole clip, (B, samples): paper mode."""
+    mean = pcm.mean(dim=-1, keepdim=True)
+    deviation = torch.std(pcm, dim=-1, keepdim=True)
+    return (pcm - mean) / (deviation + 1e-5)
