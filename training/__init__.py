@@ -1,0 +1,1 @@
+"""Training of the starter bundle: speech with phone times in, motion labels and weights out."""

@@ -1,0 +1,167 @@
+"""Motion labels: phones, prosody and a style in, 54 channels at 25 fps out.
+
+Frame k covers samples [640 k, 640 (k + 1)) and is read at its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from head.channels import CHANNELS
+
+from training import coarticulation as co
+from training import gestures
+from training.phones import BILABIALS, VOWELS, Phone, tidy
+from training.prosody import FRAMES_PER_SECOND, Prosody
+from training.styles import SpeakingStyle
+
+MOTION_SIZE = len(CHANNELS) + 4  # expression, global rotation (3), jaw
+JAW_LIMIT_RADIANS = 0.33
+# How far the built-in head's inner lips part, measured on it (docs of the head).
+GAP_PER_JAW_MM = 75.0  # per radian
+MOUTH_CLOSE_RADIANS = 0.20  # of jaw that mouthClose = 1 undoes
+LOWER_LIP_MM = 6.0  # mouthLowerDown = 1
+UPPER_LIP_MM = 5.0  # mouthUpperUp = 1
+EYE_TURN_RADIANS = 0.5  # eyeLook... = 1
+_OF = {name: i for i, name in enumerate(CHANNELS)}
+
+
+def make_motion(
+    phones: Sequence[Sequence[object]],
+    n_frames: int,
+    style: SpeakingStyle,
+    rng: np.random.Generator,
+    prosody: Prosody,
+) -> np.ndarray:
+    """Motion of a speaker in `style` saying `phones`: (n_frames, 54) float32, raw units.
+
+    phones: [(ARPABET name, start s, length s), ...]; gaps are silence, loose edges are repaired.
+    rng: the only source of chance (head, brows, blinks, gaze). The same state gives the same
+        motion.
+    Raises ValueError for an unknown phone name.
+    """
+    spoken = tidy(phones, prosody)
+    stressed = gestures.accents(spoken, prosody)
+    rotation = gestures.head_rotation(spoken, n_frames, style, rng, prosody, stressed)
+    lift, inner = gestures.brows(n_frames, style, rng, prosody, stressed)
+    lids = gestures.blinks(spoken, n_frames, style, rng)
+    eyes = gestures.gaze(n_frames, style, rng, rotation)
+
+    motion = np.zeros((n_frames, MOTION_SIZE))
+    _set_mouth(motion, articulation(spoken, n_frames, style, prosody), style)
+    _set_brows(motion, lift, inner, style)
+    _set_eyes(motion, lids, eyes, style)
+    motion[:, len(CHANNELS) : len(CHANNELS) + 3] = rotation
+    return motion.astype(np.float32)
+
+
+def articulation(
+    spoken: Sequence[Phone], n_frames: int, style: SpeakingStyle, prosody: Prosody
+) -> np.ndarray:
+    """(n_frames, P) articulators at 25 fps with every closure and every vowel kept.
+
+    At 40 ms a frame, a short closure can fall between two frames. The frame nearest to its
+    middle is read at the deepest point of the closure, and the frame at a vowel's middle is
+    kept open, as an animator would time the keys.
+    """
+    parts = co.segments(spoken, style, gestures.vigour(spoken, prosody))
+    duration = max(n_frames / FRAMES_PER_SECOND, prosody.duration)
+    fine = co.trajectories(parts, duration)
+    times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
+    values = co.at_times(fine, times + style.lead)
+    values[:, co.APERTURE] = co.at_times(fine, times)[:, co.APERTURE]
+    sealed = np.zeros(n_frames, bool)
+    for phone in spoken:
+        if phone.name not in BILABIALS:
+            continue
+        start, end = co.closure_span(phone)
+        k = int(0.5 * (start + end) * FRAMES_PER_SECOND)
+        if 0 <= k < n_frames:
+            goal = co.SEALED_MM * (0.5 + 0.4 * style.effort)
+            values[k, co.APERTURE] = min(values[k, co.APERTURE], goal)
+            sealed[k] = True
+    for phone in spoken:
+        k = int(phone.middle * FRAMES_PER_SECOND)
+        if phone.name in VOWELS and 0 <= k < n_frames and not sealed[k]:
+            values[k, co.APERTURE] = max(
+                values[k, co.APERTURE], 0.85 * co.VOWEL_MIN_APERTURE_MM
+            )
+    return values
+
+
+def _set_mouth(motion: np.ndarray, values: np.ndarray, style: SpeakingStyle) -> None:
+    jaw = np.clip(values[:, co.JAW], 0.0, JAW_LIMIT_RADIANS)
+    aperture = values[:, co.APERTURE]
+    # More open than the jaw alone: the lips draw apart; less open: they reach for each other.
+    wide = np.maximum(aperture - GAP_PER_JAW_MM * jaw, 0.0)
+    lower = 0.6 * wide / LOWER_LIP_MM + values[:, co.DEPRESS]
+    upper = 0.4 * wide / UPPER_LIP_MM + values[:, co.RAISE] + style.upper_lip
+    parted = LOWER_LIP_MM * lower + UPPER_LIP_MM * upper
+    undo = jaw + (parted - aperture) / GAP_PER_JAW_MM
+    motion[:, -1] = jaw
+    put = _Writer(motion, style.asymmetry)
+    put.one("mouthClose", np.clip(undo / MOUTH_CLOSE_RADIANS, 0.0, 1.0))
+    put.one("mouthPucker", values[:, co.PUCKER])
+    put.one("mouthFunnel", values[:, co.FUNNEL])
+    put.one("mouthRollLower", values[:, co.ROLL_LOWER])
+    put.one("mouthRollUpper", values[:, co.ROLL_UPPER])
+    put.one("tongueOut", values[:, co.TONGUE])
+    put.pair("mouthLowerDown", lower)
+    put.pair("mouthUpperUp", upper)
+    put.pair("mouthPress", values[:, co.PRESS])
+    # Rounded lips cannot smile at full width.
+    free = 1.0 - 0.6 * np.clip(values[:, co.PUCKER] + 0.5 * values[:, co.FUNNEL], 0.0, 1.0)
+    smile = style.smile * free
+    put.pair("mouthStretch", 0.55 * values[:, co.SPREAD])
+    put.pair("mouthSmile", np.maximum(smile, 0.0) + 0.35 * values[:, co.SPREAD])
+    put.pair("mouthFrown", np.maximum(-style.smile, 0.0) * np.ones_like(jaw))
+    put.pair("mouthDimple", 0.10 * values[:, co.SPREAD] + 0.25 * np.maximum(smile, 0.0))
+    put.pair("cheekSquint", 0.7 * np.maximum(smile, 0.0) + 0.5 * max(style.squint, 0.0))
+    side = 0.25 * style.asymmetry * np.clip(aperture / 8.0, 0.0, 1.0)
+    put.one("mouthLeft", np.maximum(side, 0.0))
+    put.one("mouthRight", np.maximum(-side, 0.0))
+    put.one("jawLeft", 0.5 * np.maximum(side, 0.0))
+    put.one("jawRight", 0.5 * np.maximum(-side, 0.0))
+
+
+def _set_brows(
+    motion: np.ndarray, lift: np.ndarray, inner: np.ndarray, style: SpeakingStyle
+) -> None:
+    put = _Writer(motion, style.asymmetry)
+    put.one("browInnerUp", np.maximum(0.8 * lift + inner, 0.0))
+    put.pair("browOuterUp", np.maximum(lift - 0.5 * inner, 0.0))
+    put.pair("browDown", np.maximum(-lift, 0.0))
+
+
+def _set_eyes(
+    motion: np.ndarray, lids: np.ndarray, eyes: np.ndarray, style: SpeakingStyle
+) -> None:
+    put = _Writer(motion, 0.0)
+    left, up = eyes[:, 0] / EYE_TURN_RADIANS, eyes[:, 1] / EYE_TURN_RADIANS
+    up = up - style.gaze_down
+    put.one("eyeLookOutLeft", np.maximum(left, 0.0))
+    put.one("eyeLookInRight", np.maximum(left, 0.0))
+    put.one("eyeLookInLeft", np.maximum(-left, 0.0))
+    put.one("eyeLookOutRight", np.maximum(-left, 0.0))
+    put.pair("eyeLookUp", np.maximum(up, 0.0))
+    put.pair("eyeLookDown", np.maximum(-up, 0.0))
+    # Lids follow the gaze downwards; a blink takes a trace of the brows and cheeks with it.
+    put.pair("eyeBlink", np.maximum(lids, 0.45 * np.maximum(-up, 0.0)))
+    put.pair("eyeSquint", max(style.squint, 0.0) + 0.12 * lids)
+    put.pair("eyeWide", max(-style.squint, 0.0) * (1.0 - lids))
+
+
+class _Writer:
+    """Adds to named channels, left and right with the speaker's asymmetry, kept in 0..1."""
+
+    def __init__(self, motion: np.ndarray, asymmetry: float) -> None:
+        self._motion = motion
+        self._sides = (("Left", 1.0 + 0.5 * asymmetry), ("Right", 1.0 - 0.5 * asymmetry))
+
+    def one(self, name: str, values: np.ndarray) -> None:
+        self._motion[:, _OF[name]] = np.clip(values, 0.0, 1.0)
+
+    def pair(self, stem: str, values: np.ndarray) -> None:
+        for side, factor in self._sides:
+            self._motion[:, _OF[stem + side]] = np.clip(values * factor, 0.0, 1.0)
