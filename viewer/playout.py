@@ -102,7 +102,7 @@ class PlayoutBuffer(Generic[F]):
         """
         if not self._waiting:
             return None
-        edge = now - self._adapt(now)
+        edge = now - self._adapt(now) + 0.5 / self.rate  # half a sample: times are rounded
         ready = sum(sample / self.rate <= edge for sample, _, _ in self._waiting)
         if not ready:
             return None

@@ -1,0 +1,288 @@
+"""Websocket client of the wire: reconnects, hands over what arrived, never falls behind.
+
+`Client.run` is a coroutine; `ClientThread` runs it beside a window loop. What arrives is put into a
+bounded inbox (newest wins, counted) together with its arrival time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import wire
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8765
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.25, 4.0
+HELLO_SECONDS = 10.0
+INBOX_ITEMS = 1000  # 20 s of frames and sound: more means that nobody takes them
+
+
+class ClientError(RuntimeError):
+    """The server cannot be watched; one line that says why and what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """One frame as it arrived: `values` (n,) of the subscribed set, `arrival` in clock seconds."""
+
+    sequence: int
+    sample: int
+    values: NDArray[np.float32]
+    arrival: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """Mono sound as it arrived: `samples` (n,) in -1..1, the first one at index `sample`."""
+
+    sample: int
+    samples: NDArray[np.float32]
+    arrival: float
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """The server has started a new timeline, or forgot what was not animated yet."""
+
+    hello: wire.Hello
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The server has sent its last frame."""
+
+
+Event: TypeAlias = Motion | Sound | Restarted | Ended
+
+
+@dataclass
+class Inbox:
+    """Bounded hand-over from the socket to one reader: the oldest goes when nobody takes it."""
+
+    capacity: int = INBOX_ITEMS
+    dropped: int = 0
+    _items: deque[Event] = field(default_factory=deque)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def put(self, event: Event) -> None:
+        with self._lock:
+            if len(self._items) >= self.capacity:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(event)
+
+    def take(self) -> list[Event]:
+        """Everything that arrived since the last call, in order."""
+        with self._lock:
+            items = list(self._items)
+            self._items.clear()
+        return items
+
+
+def parse_url(url: str) -> str:
+    """Complete `host`, `host:port` or a full address to ws://host:port; raises ClientError."""
+    full = url if "://" in url else f"ws://{url}"
+    try:
+        parts = urlsplit(full)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ClientError(f"{url!r} is not an address: write ws://HOST:{DEFAULT_PORT}")
+    if port is None and parts.scheme == "ws":
+        full = full.replace(parts.netloc, f"{parts.netloc}:{DEFAULT_PORT}", 1)
+    return full
+
+
+def event_of(message: wire.Message, arrival: float) -> Event | None:
+    """What a binary message means to a viewer; None for what it did not ask for."""
+    if message.kind in (wire.Kind.FLAME, wire.Kind.ARKIT52, wire.Kind.VERTICES):
+        values = np.array(message.payload, np.float32)
+        return Motion(message.sequence, message.sample, values, arrival)
+    if message.kind == wire.Kind.PCM:
+        scale = 32768 if message.flags & wire.Flag.INT16 else 1
+        return Sound(message.sample, np.array(message.payload, np.float32) / scale, arrival)
+    return None
+
+
+class Client:
+    """Watches one server until `stop`, reconnecting whenever the connection is lost.
+
+    `reconnect=False` raises ClientError when there is no server, or once it has gone away.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        channel_set: str = wire.FLAME,
+        audio: bool = False,
+        reconnect: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.url = parse_url(url)
+        self.inbox = Inbox()
+        self.hello: wire.Hello | None = None
+        self.connections = 0
+        self._subscribe = wire.Subscribe(set=channel_set, audio=audio)
+        self._reconnect, self._clock = reconnect, clock
+        self._stopping = asyncio.Event()
+
+    async def run(self) -> None:
+        """Receive until `stop` or the server's `end`; raises ClientError for what will not mend."""
+        from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidURI
+
+        wait = FIRST_WAIT_SECONDS
+        while not self._stopping.is_set():
+            reached = self.connections
+            try:
+                if await self._watch():
+                    return
+                why = "the connection was lost"
+            except InvalidURI as error:
+                raise ClientError(f"{self.url} is not an address") from error
+            except (InvalidHandshake, InvalidMessage) as error:
+                text = str(error).splitlines()[0]
+                raise ClientError(f"{self.url} is no posetalk server ({text})") from error
+            except (OSError, TimeoutError) as error:
+                why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                why = why or "no answer"
+            if self._stopping.is_set():
+                return
+            if not self._reconnect:
+                raise ClientError(f"no connection to {self.url}: {why}; is `posetalk serve` running?")
+            if self.connections > reached:
+                wait = FIRST_WAIT_SECONDS
+            logger.info("no connection to %s (%s); next try in %.1f s", self.url, why, wait)
+            await self._pause(wait)
+            wait = min(2 * wait, LONGEST_WAIT_SECONDS)
+
+    def stop(self) -> None:
+        """End `run` soon; call it on the loop that runs it."""
+        self._stopping.set()
+
+    async def _watch(self) -> bool:
+        """One connection from hello to its end; True where nothing more will come."""
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import ConnectionClosed
+
+        async with connect(
+            self.url, compression=None, max_size=wire.MAX_MESSAGE_BYTES, open_timeout=HELLO_SECONDS
+        ) as socket:
+            stopper = asyncio.ensure_future(self._close_when_stopped(socket))
+            try:
+                await self._greet(socket)
+                async for data in socket:
+                    if self._receive(data):
+                        return True
+            except ConnectionClosed:
+                pass
+            except wire.VersionError as error:
+                raise ClientError(f"{self.url}: {error}") from error
+            except wire.WireError as error:
+                raise ClientError(f"{self.url} sent what is not the protocol: {error}") from error
+            finally:
+                stopper.cancel()
+        return self._stopping.is_set()
+
+    async def _greet(self, socket: Any) -> None:
+        async with asyncio.timeout(HELLO_SECONDS):
+            first = await socket.recv()
+        hello = wire.parse_text(first) if isinstance(first, str) else None
+        if isinstance(hello, wire.Error):
+            raise ClientError(f"{self.url} refused: {hello.message}")
+        if not isinstance(hello, wire.Hello):
+            raise ClientError(f"{self.url} did not say hello: it is no posetalk server")
+        self.hello = hello
+        self.connections += 1
+        self.inbox.put(Restarted(hello))
+        await socket.send(wire.serialise_text(self._subscribe))
+
+    def _receive(self, data: str | bytes) -> bool:
+        """Take in one message; True after the last one."""
+        if isinstance(data, bytes):
+            event = event_of(wire.parse(data), self._clock())
+            if event is not None:
+                self.inbox.put(event)
+            return False
+        message = wire.parse_text(data)
+        if isinstance(message, wire.End):
+            self.inbox.put(Ended())
+            return True
+        if isinstance(message, wire.Error):
+            raise ClientError(f"{self.url}: {message.message}")
+        return False
+
+    async def _close_when_stopped(self, socket: Any) -> None:
+        await self._stopping.wait()
+        await socket.close()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+
+class ClientThread:
+    """A client on a thread of its own, for a window loop that must not wait.
+
+    `take()` gives what arrived; it raises the client's ClientError once, when that has ended it.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._loop = asyncio.new_event_loop()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._main, name="viewer-client", daemon=True)
+
+    def take(self) -> list[Event]:
+        """Events since the last call, in order."""
+        events = self.client.inbox.take()
+        if not events and self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return events
+
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
+    def __enter__(self) -> ClientThread:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self.client.stop)
+        self._thread.join(timeout=5)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    def _main(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self.client.run())
+        except Exception as error:  # handed to the reader by take()
+            self._error = error
