@@ -46,12 +46,11 @@ ARTICULATORS = (
     "press",
     "tongue",
 )
-JAW, APERTURE, PUCKER, FUNNEL, SPREAD, ROLL_LOWER, ROLL_UPPER, RAISE, DEPRESS, PRESS, TONGUE = range(
-    len(ARTICULATORS)
-)
+JAW, APERTURE, PUCKER, FUNNEL, SPREAD, ROLL_LOWER, ROLL_UPPER, RAISE = range(8)
+DEPRESS, PRESS, TONGUE = range(8, 11)
 RATE_HZ = 100
 VOWEL_MIN_APERTURE_MM = 3.0  # what even the weakest vowel keeps at its middle
-SEALED_MM = -3.0  # aperture target of P, B, M: 0.04 rad of jaw beyond contact
+SEALED_MM = -4.6  # aperture target of P, B, M: most of it 0.04 rad of jaw beyond contact
 _SMOOTHING_SECONDS = 0.009
 _NEIGHBOURS = 6  # phones on each side that can still be felt
 

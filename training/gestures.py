@@ -48,9 +48,8 @@ def accents(phones: Sequence[Phone], prosody: Prosody) -> list[Accent]:
     if voiced.any():
         tone[voiced] = 12.0 * np.log2(pitch[voiced] / np.median(pitch[voiced]))
     length = np.log2(np.array([p.length for p in vowels]) / 0.09)
-    prominence = (
-        2.2 * (level - np.median(level)) + np.clip(tone, -4, 6) / 6.0 + 0.45 * np.clip(length, -1, 1.3)
-    )
+    prominence = 2.2 * (level - np.median(level)) + np.clip(tone, -4.0, 6.0) / 6.0
+    prominence += 0.45 * np.clip(length, -1.0, 1.3)
     found = []
     for i, phone in enumerate(vowels):
         near = [j for j, q in enumerate(vowels) if abs(q.middle - phone.middle) < 0.28]
@@ -152,12 +151,9 @@ def blinks(
     for time in _blink_times(phones, end, style, rng):
         depth = rng.uniform(0.92, 1.0) if rng.random() > 0.12 else rng.uniform(0.5, 0.8)
         length = style.blink_seconds * rng.uniform(0.85, 1.2)
-        closing, held = 0.30 * length, 0.20 * length + 0.02
-        shape = np.interp(
-            times,
-            time + np.array([0.0, closing, closing + held, closing + held + 0.3 * length, length + 0.06]),
-            [0.0, 1.0, 1.0, 0.35, 0.0],
-        )
+        shut, leave = 0.30 * length, 0.50 * length + 0.02
+        knots = time + np.array([0.0, shut, leave, leave + 0.3 * length, length + 0.06])
+        shape = np.interp(times, knots, [0.0, 1.0, 1.0, 0.35, 0.0])
         closure = np.maximum(closure, depth * shape)
     return closure
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from head.channels import CHANNELS
 
+from head.channels import CHANNELS, MOUTH_CLOSE_RADIANS
 from training import coarticulation as co
 from training import gestures
 from training.phones import BILABIALS, VOWELS, Phone, tidy
@@ -18,11 +18,17 @@ from training.styles import SpeakingStyle
 
 MOTION_SIZE = len(CHANNELS) + 4  # expression, global rotation (3), jaw
 JAW_LIMIT_RADIANS = 0.33
-# How far the built-in head's inner lips part, measured on it (docs of the head).
-GAP_PER_JAW_MM = 75.0  # per radian
-MOUTH_CLOSE_RADIANS = 0.20  # of jaw that mouthClose = 1 undoes
-LOWER_LIP_MM = 6.0  # mouthLowerDown = 1
-UPPER_LIP_MM = 5.0  # mouthUpperUp = 1
+# How far each channel parts the inner lips of the built-in head, mm per unit (measured on it;
+# tests/test_labels.py compares). The jaw counts per radian.
+GAP_MM = {
+    "jaw": 83.0,
+    "mouthFunnel": 7.3,
+    "mouthRollLower": -2.0,
+    "mouthRollUpper": -2.0,
+    "mouthPress": -4.0,
+    "mouthLowerDown": 8.2,
+    "mouthUpperUp": 6.4,
+}
 EYE_TURN_RADIANS = 0.5  # eyeLook... = 1
 _OF = {name: i for i, name in enumerate(CHANNELS)}
 
@@ -84,24 +90,30 @@ def articulation(
     for phone in spoken:
         k = int(phone.middle * FRAMES_PER_SECOND)
         if phone.name in VOWELS and 0 <= k < n_frames and not sealed[k]:
-            values[k, co.APERTURE] = max(
-                values[k, co.APERTURE], 0.85 * co.VOWEL_MIN_APERTURE_MM
-            )
+            values[k, co.APERTURE] = max(values[k, co.APERTURE], 0.85 * co.VOWEL_MIN_APERTURE_MM)
     return values
 
 
 def _set_mouth(motion: np.ndarray, values: np.ndarray, style: SpeakingStyle) -> None:
     jaw = np.clip(values[:, co.JAW], 0.0, JAW_LIMIT_RADIANS)
     aperture = values[:, co.APERTURE]
-    # More open than the jaw alone: the lips draw apart; less open: they reach for each other.
-    wide = np.maximum(aperture - GAP_PER_JAW_MM * jaw, 0.0)
-    lower = 0.6 * wide / LOWER_LIP_MM + values[:, co.DEPRESS]
-    upper = 0.4 * wide / UPPER_LIP_MM + values[:, co.RAISE] + style.upper_lip
-    parted = LOWER_LIP_MM * lower + UPPER_LIP_MM * upper
-    undo = jaw + (parted - aperture) / GAP_PER_JAW_MM
+    parted = (
+        GAP_MM["jaw"] * jaw
+        + GAP_MM["mouthFunnel"] * values[:, co.FUNNEL]
+        + GAP_MM["mouthRollLower"] * values[:, co.ROLL_LOWER]
+        + GAP_MM["mouthRollUpper"] * values[:, co.ROLL_UPPER]
+        + GAP_MM["mouthPress"] * values[:, co.PRESS]
+        + GAP_MM["mouthLowerDown"] * values[:, co.DEPRESS]
+        + GAP_MM["mouthUpperUp"] * (values[:, co.RAISE] + style.upper_lip)
+    )
+    # Wider than jaw and lip shapes make it: the lips draw apart. Narrower: they reach together.
+    wide = np.maximum(aperture - parted, 0.0)
+    lower = values[:, co.DEPRESS] + 0.6 * wide / GAP_MM["mouthLowerDown"]
+    upper = values[:, co.RAISE] + style.upper_lip + 0.4 * wide / GAP_MM["mouthUpperUp"]
+    reach = np.maximum(parted - aperture, 0.0) / (GAP_MM["jaw"] * MOUTH_CLOSE_RADIANS)
     motion[:, -1] = jaw
     put = _Writer(motion, style.asymmetry)
-    put.one("mouthClose", np.clip(undo / MOUTH_CLOSE_RADIANS, 0.0, 1.0))
+    put.one("mouthClose", reach)
     put.one("mouthPucker", values[:, co.PUCKER])
     put.one("mouthFunnel", values[:, co.FUNNEL])
     put.one("mouthRollLower", values[:, co.ROLL_LOWER])
@@ -134,9 +146,7 @@ def _set_brows(
     put.pair("browDown", np.maximum(-lift, 0.0))
 
 
-def _set_eyes(
-    motion: np.ndarray, lids: np.ndarray, eyes: np.ndarray, style: SpeakingStyle
-) -> None:
+def _set_eyes(motion: np.ndarray, lids: np.ndarray, eyes: np.ndarray, style: SpeakingStyle) -> None:
     put = _Writer(motion, 0.0)
     left, up = eyes[:, 0] / EYE_TURN_RADIANS, eyes[:, 1] / EYE_TURN_RADIANS
     up = up - style.gaze_down

@@ -22,7 +22,8 @@ LABIODENTALS = frozenset({"F", "V"})  # the lower lip must reach the upper teeth
 ROUNDED = frozenset({"UW", "UH", "OW", "AO", "OY", "W", "SH", "ZH", "CH", "JH", "ER", "R"})
 STOPS = frozenset({"P", "B", "T", "D", "K", "G", "CH", "JH"})
 CONSONANTS = frozenset(
-    "P B M F V TH DH T D N S Z SH ZH CH JH L R W Y K G NG HH".split()
+    {"P", "B", "M", "F", "V", "TH", "DH", "T", "D", "N", "S", "Z"}
+    | {"SH", "ZH", "CH", "JH", "L", "R", "W", "Y", "K", "G", "NG", "HH"}
 )
 INVENTORY = VOWELS | CONSONANTS | {SILENCE}
 
