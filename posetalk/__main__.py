@@ -1,0 +1,69 @@
+"""`posetalk COMMAND`: reads the options, runs the command, and turns errors into one line.
+
+Exit codes: 0 done, 1 it failed (one line on standard error), 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+
+FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends a command as cleanly as Ctrl-C does."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    from posetalk.commands import parse
+
+    options = parse(sys.argv[1:] if arguments is None else arguments)
+    logging.basicConfig(
+        level=logging.INFO if options.debug else logging.CRITICAL,
+        format="%(asctime)s %(name)s: %(message)s",
+    )
+    signal.signal(signal.SIGTERM, _terminate)
+    # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return options.run()
+    except Terminated:
+        return TERMINATED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away; Python must not complain about it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        print(f"posetalk: {explain(error)}", file=sys.stderr, flush=True)
+        return FAILED
+
+
+def explain(error: Exception) -> str:
+    """One line on an error, for people."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    text = " ".join(str(error).split())
+    if isinstance(error, ValueError | OSError | RuntimeError) and text:
+        return text
+    if isinstance(error, ImportError):
+        return f"{text or 'a package is missing'}; `posetalk doctor` tells what to install"
+    return f"{type(error).__name__}: {text} (--debug shows where; this should not happen)"
+
+
+def _terminate(signal_number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The commands, one per file: each is a frozen dataclass of options with a `run()`.
+
+Modules here import nothing heavy, so that `--help` and wrong usage answer at once; `run()` does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+
+from posetalk.commands.animate import Animate
+from posetalk.commands.devices import Devices
+from posetalk.commands.doctor import Doctor
+from posetalk.commands.live import Live
+from posetalk.commands.serve import Serve
+from posetalk.commands.view import View
+
+Command = Live | Serve | View | Animate | Devices | Doctor
+
+DESCRIPTION = """Speak, and a 3D face speaks back.
+
+Start with `posetalk live`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+
+_COMMANDS = (
+    Annotated[Live, tyro.conf.subcommand("live")]
+    | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[View, tyro.conf.subcommand("view")]
+    | Annotated[Animate, tyro.conf.subcommand("animate")]
+    | Annotated[Devices, tyro.conf.subcommand("devices")]
+    | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+)
+
+
+def parse(arguments: Sequence[str]) -> Command:
+    """The command that `arguments` name, with its options; wrong usage ends with exit code 2."""
+    command: Command = tyro.cli(
+        _COMMANDS,  # type: ignore[arg-type]
+        prog="posetalk",
+        description=DESCRIPTION,
+        args=list(arguments) or ["--help"],
+        config=(
+            tyro.conf.FlagCreatePairsOff,
+            tyro.conf.OmitArgPrefixes,
+            tyro.conf.OmitSubcommandPrefixes,
+        ),
+        console_outputs=True,
+    )
+    return command
+
+
+if __name__ == "__main__":
+    sys.exit("run `python -m posetalk`")

@@ -1,0 +1,34 @@
+"""`posetalk doctor`: what is there, what is missing, and the one line that mends it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from posetalk.commands.options import Common
+
+
+@dataclass(frozen=True)
+class Doctor(Common):
+    """Look at everything `posetalk live` needs; for each thing missing, say what mends it.
+
+    Exit code 0 if `posetalk live` can run, else 1.
+    """
+
+    json: bool = False
+    """Print the findings as JSON, for scripts and bug reports."""
+
+    def run(self) -> int:
+        from posetalk.health import examine, live_can_run
+
+        findings = []
+        for finding in examine():
+            findings.append(finding)
+            if not self.json:
+                print(finding.line(), flush=True)
+        healthy = live_can_run(findings)
+        if self.json:
+            print(json.dumps([vars(finding) for finding in findings], indent=2))
+        else:
+            print("`posetalk live` can run" if healthy else "`posetalk live` cannot run yet")
+        return 0 if healthy else 1

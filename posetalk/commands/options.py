@@ -1,0 +1,89 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+if TYPE_CHECKING:
+    from stream.session import Session
+
+_BY_BUNDLE = "(default: the bundle's)"
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    debug: bool = False
+    """Log what happens, and show where an error came from."""
+
+
+@dataclass(frozen=True)
+class Speaking(Common):
+    """What every command takes that turns speech into motion."""
+
+    bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
+    """Weights: `starter`, which comes with posetalk, or the folder of another bundle."""
+    style: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Speaking style, by name; a wrong name lists them all."""
+    steps: Annotated[
+        int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Network calls per hop, 1 to 20."""
+    hop: Annotated[
+        int | None, tyro.conf.arg(metavar="H", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Frames (40 ms each) between two model calls. Smaller is sooner and costs more."""
+    lookahead: Annotated[
+        int | None, tyro.conf.arg(metavar="R", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Frames of sound heard after a frame before it is shown."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """The same seed, sound and settings give the same motion."""
+    backend: Literal["auto", "torch", "fake"] = "auto"
+    """What runs the model. `fake` has no model: the jaw follows the loudness."""
+
+    def session(self, *, threads: int | None = None) -> Session:
+        """A session with these options; loads the weights."""
+        from stream.backends import load_backend
+        from stream.session import Session, SessionOptions
+
+        options = SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
+        backend = load_backend(self.backend, self.bundle, threads=threads)
+        return Session(backend, options=options, style=self.style, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Serving(Speaking):
+    """What `live` and `serve` take on top."""
+
+    source: Annotated[str, tyro.conf.arg(metavar="mic|demo|FILE|-")] = "mic"
+    """Sound: the microphone, the demo speech, an audio file, or raw PCM on standard input
+    (mono, 16 kHz, signed 16 bit, little endian)."""
+    device: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)"),
+    ] = None
+    """Microphone to use; `posetalk devices` lists them."""
+    host: Annotated[str, tyro.conf.arg(metavar="A")] = DEFAULT_HOST
+    """Address to serve on. The default serves this machine only; 0.0.0.0 lets others in."""
+    port: Annotated[int, tyro.conf.arg(metavar="N")] = DEFAULT_PORT
+    """Port to serve on; 0 takes a free one."""
+    seconds: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),
+    ] = None
+    """Stop after this much sound."""
+
+
+def demo_speech() -> Path:
+    """The demo speech that comes with the package."""
+    return Path(__file__).resolve().parent.parent / "demo" / "speech.flac"

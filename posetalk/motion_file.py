@@ -1,0 +1,131 @@
+"""Motion as an npz file, written frame by frame so that a day of speech needs no memory.
+
+`exp` (L, 50) expression weights; `pose` (L, 6) global rotation and jaw, axis-angle in radians;
+`shape` (100,) identity; `fps`; `head`, the id of the rig they belong to.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+FPS = 25
+N_EXPRESSION, N_POSE, N_SHAPE = 50, 6, 100
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """A clip of facial motion at `fps` frames per second.
+
+    Attributes:
+        exp: (L, 50) float32 expression weights, in the order of `head.channels.CHANNELS`.
+        pose: (L, 6) float32 axis-angle in radians: global rotation, then jaw.
+        shape: (100,) float32 identity.
+        fps: frames per second.
+        head: id of the rig that the motion belongs to.
+    """
+
+    exp: FloatArray
+    pose: FloatArray
+    shape: FloatArray
+    fps: int
+    head: str
+
+    def __len__(self) -> int:
+        return len(self.exp)
+
+    def save(self, path: str | Path) -> None:
+        """Write an npz file."""
+        writer = MotionWriter(path, shape=self.shape, head=self.head)
+        writer.append(self.exp, self.pose)
+        writer.close()
+
+    @staticmethod
+    def load(path: str | Path) -> Motion:
+        """Read what `save` or `posetalk animate -o FILE.npz` wrote.
+
+        Raises:
+            ValueError: not such a file; the message is one line.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                motion = Motion(
+                    exp=arrays["exp"],
+                    pose=arrays["pose"],
+                    shape=arrays["shape"],
+                    fps=int(arrays["fps"]),
+                    head=str(arrays["head"]),
+                )
+        except FileNotFoundError:
+            raise
+        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: not a motion file of posetalk ({error})") from None
+        if motion.exp.shape != (len(motion), N_EXPRESSION) or motion.pose.shape != (
+            len(motion),
+            N_POSE,
+        ):
+            raise ValueError(f"{path}: `exp` is not (L, 50) or `pose` not (L, 6)")
+        return motion
+
+
+def split(motion: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
+    """Motion vectors (54,) of a session -> `exp` (L, 50) and `pose` (L, 6)."""
+    rows = np.asarray(list(motion), np.float32).reshape(-1, N_EXPRESSION + 4)
+    pose = np.zeros((len(rows), N_POSE), np.float32)
+    pose[:, :4] = rows[:, N_EXPRESSION:]  # the jaw turns about its x axis alone
+    return rows[:, :N_EXPRESSION], pose
+
+
+class MotionWriter:
+    """Writes the file when it is closed; until then frames wait on disk, not in memory.
+
+    Raises:
+        OSError: the folder is missing or cannot be written.
+    """
+
+    frames = 0
+
+    def __init__(self, path: str | Path, *, shape: FloatArray | None, head: str) -> None:
+        self.path = Path(path)
+        self._shape = np.zeros(N_SHAPE, np.float32) if shape is None else shape
+        self._head = head
+        # In the output's own folder: it has the room, and a missing folder shows at once.
+        self._exp: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
+        self._pose: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
+
+    def append(self, exp: FloatArray, pose: FloatArray) -> None:
+        """Add frames: (n, 50) and (n, 6)."""
+        self._exp.write(np.ascontiguousarray(exp, np.float32).tobytes())
+        self._pose.write(np.ascontiguousarray(pose, np.float32).tobytes())
+        self.frames += len(exp)
+
+    def close(self) -> None:
+        """Write the file with all frames so far; a second call does nothing."""
+        if self._exp.closed:
+            return
+        part = self.path.with_name(self.path.name + ".part")
+        with self._exp, self._pose, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            self._copy(archive, "exp", self._exp, N_EXPRESSION)
+            self._copy(archive, "pose", self._pose, N_POSE)
+            small: dict[str, Any] = {"shape": self._shape, "fps": FPS, "head": self._head}
+            for name, value in small.items():
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+        os.replace(part, self.path)
+
+    def _copy(self, archive: zipfile.ZipFile, name: str, rows: IO[bytes], width: int) -> None:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (self.frames, width)}
+        rows.seek(0)
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array_header_1_0(member, header)
+            shutil.copyfileobj(rows, member)

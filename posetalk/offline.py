@@ -1,0 +1,176 @@
+"""Speech that is already there, animated as fast as it goes: the same session as live."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.motion_file import Motion, split
+from posetalk.outputs import DEFAULT_SIZE, Output, check_names, open_outputs
+
+if TYPE_CHECKING:
+    from stream.frames import Frame
+    from stream.session import Session
+    from stream.sources import AudioSource
+
+FloatArray = NDArray[np.float32]
+SAMPLE_RATE = 16_000
+FRAME_SAMPLES = 640
+BLOCK_SAMPLES = 16 * FRAME_SAMPLES
+"""Sound handed to the session at a time; the frames do not depend on it."""
+
+Audio = str | Path | NDArray[np.floating]
+Progress = Callable[[int], None]
+"""Told how many frames are finished so far."""
+
+
+def read_blocks(audio: Audio, sample_rate: int) -> Iterator[FloatArray]:
+    """Blocks of mono sound at 16 kHz from a file or from samples in memory.
+
+    Raises:
+        stream.sources.SourceError: not readable as audio, or empty.
+    """
+    if isinstance(audio, str | Path):
+        from stream.sources.file import FileSource
+
+        return blocks_of(FileSource(audio, pace="fast"))
+    return _blocks_of_samples(np.asarray(audio), sample_rate)
+
+
+def blocks_of(source: AudioSource) -> Iterator[FloatArray]:
+    """The sound of a source in blocks of at most 16 frames."""
+    for block in source:
+        yield from _pieces(block.samples)
+
+
+def _blocks_of_samples(samples: NDArray[np.floating], sample_rate: int) -> Iterator[FloatArray]:
+    from stream.sources.pcm import LiveResampler, mono
+
+    resampler = LiveResampler(sample_rate)
+    yield from _pieces(resampler.feed(mono(samples)))
+    yield from _pieces(resampler.finish())
+
+
+def _pieces(samples: FloatArray) -> Iterator[FloatArray]:
+    for start in range(0, len(samples), BLOCK_SAMPLES):
+        yield samples[start : start + BLOCK_SAMPLES]
+
+
+def run(
+    session: Session,
+    blocks: Iterable[FloatArray],
+    outputs: Sequence[Output],
+    progress: Progress = lambda frames: None,
+) -> int:
+    """Feed `blocks` to `session` and its frames to `outputs`; returns the number of frames.
+
+    The outputs are closed whatever happens, so that all frames up to an error or Ctrl-C are kept.
+    """
+    frames = samples = 0
+
+    def show(finished: Sequence[Frame]) -> None:
+        nonlocal frames
+        for output in outputs:
+            output.show(finished)
+        frames += len(finished)
+        progress(frames)
+
+    try:
+        for block in blocks:
+            samples += len(block)
+            for output in outputs:
+                output.hear(block)
+            show(session.feed(block))
+        show(session.finish())
+    finally:
+        for output in outputs:
+            output.close()
+    if samples < FRAME_SAMPLES:
+        raise ValueError(f"only {samples} samples of sound: one frame takes {FRAME_SAMPLES}")
+    return frames
+
+
+class _Collector:
+    """An output that keeps the motion in memory."""
+
+    path = Path()
+
+    def __init__(self) -> None:
+        self.rows: list[FloatArray] = []
+
+    def hear(self, samples: FloatArray) -> None:
+        """Motion has no sound."""
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        self.rows += [frame.motion for frame in frames]
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+def animate(
+    audio: Audio,
+    output: str | Path | Sequence[str | Path] | None = None,
+    *,
+    sample_rate: int = SAMPLE_RATE,
+    bundle: str = "starter",
+    style: str | None = None,
+    shape: FloatArray | None = None,
+    steps: int | None = None,
+    hop: int | None = None,
+    lookahead: int | None = None,
+    seed: int = 0,
+    backend: Literal["auto", "torch", "fake"] = "auto",
+    size: int = DEFAULT_SIZE,
+) -> Motion:
+    """Animate recorded speech, and write a video or a motion file if asked to.
+
+        import posetalk
+
+        motion = posetalk.animate(posetalk.demo_speech(), "hello.npz", seed=1)
+        print(len(motion) / motion.fps, "seconds")
+        print(motion.exp.shape, motion.pose.shape)   # (L, 50) and (L, 6)
+        jaw = motion.pose[:, 3]                      # radians, > 0 is open
+        print("widest at", jaw.argmax() / motion.fps, "seconds")
+        print("belongs to the head", motion.head)
+        again = posetalk.Motion.load("hello.npz")
+        assert (again.exp == motion.exp).all()
+
+    Args:
+        audio: a sound file, or samples (n,) or (n, channels) in [-1, 1] at `sample_rate`.
+        output: one or more files to write: `.mp4` video with sound, `.npz` motion.
+        sample_rate: of `audio`, if it is samples.
+        bundle: `starter`, or the folder of another bundle.
+        style: by name; the bundle's first if None.
+        shape: (100,) identity; the bundle's mean if None.
+        steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
+            bundle's live defaults if None.
+        seed: the same seed, sound and settings give the same motion.
+        backend: `auto`, `torch`, or `fake` (no model: the jaw follows the loudness).
+        size: of the video, in pixels.
+
+    Raises:
+        OSError: the sound cannot be read, or an output not be written.
+        ValueError: a setting, style or bundle that cannot be used; the message is one line.
+    """
+    from stream.backends import load_backend
+    from stream.session import Session, SessionOptions
+
+    named = [output] if isinstance(output, str | Path) else list(output or ())
+    paths = [Path(path) for path in named]
+    check_names(paths)
+    blocks = read_blocks(audio, sample_rate)
+    options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
+    session = Session(
+        load_backend(backend, bundle), options=options, shape=shape, style=style, seed=seed
+    )
+    head_id = session.backend.head_id
+    collector = _Collector()
+    run(session, blocks, [collector, *open_outputs(paths, head_id=head_id, shape=shape, size=size)])
+    exp, pose = split(collector.rows)
+    identity = np.zeros(100, np.float32) if shape is None else np.asarray(shape, np.float32)
+    return Motion(exp, pose, identity, 25, head_id)

@@ -1,0 +1,127 @@
+"""Where finished frames go in an offline run: a motion file or a video, told by the file's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.motion_file import MotionWriter, split
+
+if TYPE_CHECKING:
+    from head.rig import Head
+    from stream.frames import Frame
+
+FloatArray = NDArray[np.float32]
+SUFFIXES = (".mp4", ".npz")
+DEFAULT_SIZE = 512
+
+
+class Output(Protocol):
+    """Takes frames in order, each after the sound that it belongs to; `close` keeps what came."""
+
+    path: Path
+
+    def hear(self, samples: FloatArray) -> None:
+        """Take the next (n,) samples at 16 kHz."""
+        ...
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        """Take the next frames."""
+        ...
+
+    def close(self) -> None:
+        """Finish the file; a second call does nothing."""
+        ...
+
+
+class MotionOutput:
+    """An npz file of motion."""
+
+    def __init__(self, path: Path, shape: FloatArray | None, head_id: str) -> None:
+        self.path = path
+        self._writer = MotionWriter(path, shape=shape, head=head_id)
+
+    def hear(self, samples: FloatArray) -> None:
+        """Motion has no sound."""
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        if frames:
+            self._writer.append(*split(frame.motion for frame in frames))
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+class VideoOutput:
+    """An mp4 of the face with its sound, marked as synthetic."""
+
+    def __init__(self, path: Path, shape: FloatArray | None, head: Head, size: int) -> None:
+        from viewer.renderer import Renderer
+        from viewer.video import VideoWriter
+
+        self.path = path
+        self._head, self._shape = head, shape
+        self._renderer = Renderer(head, size, size)
+        self._writer = VideoWriter(path, size, size)
+
+    def hear(self, samples: FloatArray) -> None:
+        self._writer.add_audio(samples)
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        from head.skinning import motion_to_parameters, skin
+
+        for frame in frames:
+            expression, rotation, jaw = motion_to_parameters(frame.motion)
+            vertices = skin(
+                self._head, expression, global_rotation=rotation, jaw_pose=jaw, shape=self._shape
+            )
+            self._writer.add_frame(self._renderer.render(np.asarray(vertices)))
+
+    def close(self) -> None:
+        self._writer.close()
+        self._renderer.close()
+
+
+def check_names(paths: Sequence[Path]) -> None:
+    """Judge the names before any work is done.
+
+    Raises:
+        ValueError: an ending that names no kind of file, or a folder that is not there.
+    """
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path}: end the name in .mp4 (video) or .npz (motion)")
+        if not path.parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {path.parent}")
+        if path.is_dir():
+            raise ValueError(f"{path}: is a folder")
+
+
+def open_outputs(
+    paths: Sequence[Path], *, head_id: str, shape: FloatArray | None = None, size: int = 512
+) -> list[Output]:
+    """An output for each path, by its ending; all of them, or none and an error.
+
+    Raises:
+        ValueError, OSError: a name of no known kind, or a file that cannot be written.
+        viewer.gl.GLError: a video is wanted and nothing can draw here.
+    """
+    check_names(paths)
+    outputs: list[Output] = []
+    try:
+        for path in paths:
+            if path.suffix.lower() == ".npz":
+                outputs.append(MotionOutput(path, shape, head_id))
+            else:
+                from head.rig import load_head
+
+                outputs.append(VideoOutput(path, shape, load_head(head_id), size))
+    except BaseException:
+        for output in outputs:
+            output.close()
+        raise
+    return outputs

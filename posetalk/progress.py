@@ -1,0 +1,36 @@
+"""What is shown while work goes on: on a terminal a bar, elsewhere nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+
+@contextlib.contextmanager
+def frame_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar over `total` frames on standard error; yields what to tell the count to."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+    from rich.progress import TimeRemainingColumn as TimeLeft
+
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeLeft(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    started = time.monotonic()
+    with bar:
+        task = bar.add_task(label, total=total or None, speed="")
+
+        def note(frames: int) -> None:
+            seconds = max(time.monotonic() - started, 1e-3)
+            bar.update(task, completed=frames, speed=f"{frames / 25 / seconds:.1f}x real time")
+
+        yield note

@@ -1,0 +1,63 @@
+"""The streaming session as a one-line constructor, for programs that bring their own audio."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.backends import load_backend
+from stream.session import Session as StreamSession
+from stream.session import SessionOptions
+
+FloatArray = NDArray[np.float32]
+
+
+class Session(StreamSession):
+    """One speaker's stream: feed blocks of sound, get the frames that they complete.
+
+        import numpy as np, posetalk
+        from head.skinning import motion_to_parameters, skin
+
+        session, head = posetalk.Session(style=None, seed=0), posetalk.builtin_head()
+        for second in range(3):
+            block = np.zeros(16000, np.float32)      # your sound: mono, 16 kHz, any block size
+            for frame in session.feed(block):        # frames of 40 ms; frame.sample is its time
+                expression, rotation, jaw = motion_to_parameters(frame.motion)
+                vertices = skin(head, expression, global_rotation=rotation, jaw_pose=jaw)
+        rest = session.finish()                      # the frames still held back
+        session.reset()                              # ready for the next utterance
+
+    `feed` returns the same frames whatever the sizes of the blocks. A session belongs to one
+    thread at a time.
+
+    Args:
+        bundle: `starter`, or the folder of another bundle.
+        style: by name, or a vector; the bundle's first if None.
+        shape: (100,) identity; the bundle's mean if None.
+        steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
+            bundle's live defaults if None.
+        seed: the same seed, sound and settings give the same motion.
+        backend: `auto`, `torch`, or `fake` (no model: the jaw follows the loudness).
+
+    Raises:
+        ValueError: a setting, style or bundle that cannot be used; the message is one line.
+    """
+
+    def __init__(
+        self,
+        *,
+        bundle: str = "starter",
+        style: str | FloatArray | None = None,
+        shape: FloatArray | None = None,
+        steps: int | None = None,
+        hop: int | None = None,
+        lookahead: int | None = None,
+        seed: int = 0,
+        backend: Literal["auto", "torch", "fake"] = "auto",
+    ) -> None:
+        options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
+        super().__init__(
+            load_backend(backend, bundle), options=options, shape=shape, style=style, seed=seed
+        )
