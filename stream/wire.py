@@ -8,7 +8,6 @@ machines) and nothing else; whatever is merely unknown is passed on to be skippe
 from __future__ import annotations
 
 import json
-import math
 import struct
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum, IntFlag
@@ -232,11 +231,12 @@ class TextFrame:
 
 @dataclass(frozen=True)
 class Error:
-    """Server: what was wrong, once as a code and once as a sentence; the socket closes next."""
+    """Server: what was wrong, as a code and as a sentence; if `fatal`, the socket closes next."""
 
     TYPE: ClassVar[str] = "error"
     code: str
     message: str
+    fatal: bool = True
 
 
 @dataclass(frozen=True)
@@ -330,9 +330,10 @@ def _fits(value: object, annotation: str) -> bool:
     if annotation.startswith("dict[str, "):
         inner = annotation[10:-1]
         return isinstance(value, dict) and all(_fits(v, inner) for v in value.values())
+    if isinstance(value, bool) or annotation == "bool":
+        return isinstance(value, bool) and annotation == "bool"
     if annotation == "float":
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return is_number and abs(value) < 1e308 and math.isfinite(value)  # type: ignore[operator]
+        return isinstance(value, int | float) and abs(value) < 1e300  # so is no infinity, no nan
     if annotation == "int":
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
-    return isinstance(value, {"str": str, "bool": bool}[annotation])
+        return isinstance(value, int) and abs(value) < 2**63
+    return isinstance(value, str)

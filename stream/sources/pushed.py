@@ -1,6 +1,6 @@
 """Audio pushed by somebody else (text-to-speech, a remote microphone): an always-on source.
 
-Time never stops: where nothing was pushed there is silence, so the face lives on between utterances.
+Time never stops: where nothing was pushed there is silence, so the face lives on in between.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The live path: audio sources -> timeline -> windows -> session -> wire -> server."""

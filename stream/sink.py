@@ -1,0 +1,51 @@
+"""Where finished frames go: the server, a recording, a test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.frames import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class FrameTiming:
+    """The life of one frame, in seconds on the live loop's clock, each not before the last.
+
+    Attributes:
+        captured: the middle sample of the frame's 40 ms was captured.
+        complete: the last sample that the model call needed was captured: what lies between is
+            the hop and the lookahead, the algorithmic part.
+        arrived: that sample's block was here: capture buffering.
+        began: the model call began: waiting for the call before.
+        computed: the call was done: speech encoder and sampler.
+    """
+
+    captured: float
+    complete: float
+    arrived: float
+    began: float
+    computed: float
+
+
+class FrameSink(Protocol):
+    """Takes what the live loop produces; called from one thread, and never makes it wait."""
+
+    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        """(n,) samples from the absolute index `start` went into the session."""
+        ...
+
+    def send(self, frame: Frame, timing: FrameTiming) -> None:
+        """A finished frame."""
+        ...
+
+    def interrupted(self, sample: int) -> None:
+        """Speech was cut: from `sample` on there is silence until new audio comes."""
+        ...
+
+    def close(self) -> None:
+        """No more frames will come."""
+        ...

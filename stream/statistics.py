@@ -1,0 +1,87 @@
+"""What the live loop measures: values; printing them is somebody else's affair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.sink import FrameTiming
+
+STAGES = ("algorithm", "capture", "queue", "model", "send")
+"""The parts of a frame's latency, in order; they add up to it exactly.
+
+algorithm: the hop and the lookahead; capture: until the audio's block was here; queue: until the
+model call began; model: speech encoder and sampler; send: until the sinks had it.
+"""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A distribution, in milliseconds."""
+
+    p50: float
+    p90: float
+    p99: float
+    max: float
+
+
+class LiveStatistics:
+    """Counters, and the timings of the last `history` frames, in constant memory.
+
+    Attributes:
+        frames: frames sent.
+        late: frames whose model call began more than one hop after their audio was here.
+        dropped: samples lost because nobody took them in time.
+        merges: (end frame, hops) of every call that covered more than one hop: with these a run can
+            be replayed exactly.
+        interrupts: how often speech was cut.
+        audio_seconds: audio animated.
+    """
+
+    def __init__(self, history: int = 7500) -> None:
+        self._rows = np.zeros((history, len(STAGES)), np.float64)
+        self.frames = 0
+        self.late = 0
+        self.dropped = 0
+        self.interrupts = 0
+        self.audio_seconds = 0.0
+        self.merges: list[tuple[int, int]] = []
+
+    def add(self, timing: FrameTiming, sent: float, late: bool) -> None:
+        """Count one frame that the sinks had at `sent`."""
+        t = timing
+        moments = (t.captured, t.complete, t.arrived, t.began, t.computed, sent)
+        self._rows[self.frames % len(self._rows)] = np.diff(moments)
+        self.frames += 1
+        self.late += late
+
+    @property
+    def merged(self) -> int:
+        """Model calls that covered more than one hop."""
+        return len(self.merges)
+
+    def rows(self) -> NDArray[np.float64]:
+        """(n, 5) seconds per stage of the latest frames, oldest first."""
+        held = len(self._rows)
+        if self.frames <= held:
+            return self._rows[: self.frames].copy()
+        return np.roll(self._rows, -(self.frames % held), axis=0)
+
+    def latency(self, last: int | None = None) -> Spread:
+        """Latency of the latest frames (at most `last`); zeros before the first."""
+        rows = self.rows()
+        return spread(rows[-last:].sum(axis=1) if last else rows.sum(axis=1))
+
+    def stages(self) -> dict[str, Spread]:
+        """The same for each of `STAGES`."""
+        return {name: spread(column) for name, column in zip(STAGES, self.rows().T, strict=True)}
+
+
+def spread(seconds: NDArray[np.float64]) -> Spread:
+    """Percentiles of (n,) seconds, in milliseconds."""
+    if not len(seconds):
+        return Spread(0.0, 0.0, 0.0, 0.0)
+    p50, p90, p99, most = (float(v) for v in np.percentile(seconds * 1e3, (50, 90, 99, 100)))
+    return Spread(p50, p90, p99, most)
