@@ -59,11 +59,11 @@ _VOWEL_SHAPES: dict[str, tuple[float, float, float, float, float]] = {
     # jaw rad, aperture mm, pucker, funnel, spread
     "AA": (0.185, 12.5, 0.00, 0.08, 0.05),
     "AE": (0.180, 11.5, 0.00, 0.00, 0.38),
-    "AH": (0.125, 8.0, 0.00, 0.04, 0.08),
+    "AH": (0.130, 8.6, 0.00, 0.04, 0.08),
     "AO": (0.165, 10.5, 0.32, 0.38, 0.00),
     "EH": (0.130, 8.8, 0.00, 0.00, 0.32),
     "ER": (0.080, 5.2, 0.34, 0.26, 0.00),
-    "IH": (0.095, 6.4, 0.00, 0.00, 0.32),
+    "IH": (0.100, 7.0, 0.00, 0.00, 0.32),
     "IY": (0.062, 5.0, 0.00, 0.00, 0.68),
     "UH": (0.085, 5.4, 0.36, 0.22, 0.00),
     "UW": (0.060, 3.6, 0.78, 0.34, 0.00),
@@ -131,7 +131,7 @@ _FADE: dict[str, tuple[float, float]] = {
     "press": (0.030, 0.028),
     "tongue": (0.038, 0.038),
 }
-_CLOSURE_FADE = (0.026, 0.026)
+_CLOSURE_FADE = (0.019, 0.019)
 _REST_FADE = (0.050, 0.075)
 _CONSONANT_DEFAULT = 0.08
 _VOWEL_DEFAULT = 0.6
@@ -229,7 +229,7 @@ def _vowel(
 ) -> Segment:
     jaw, aperture, pucker, funnel, spread = _VOWEL_SHAPES[phone.name]
     # Undershoot of short vowels (Lindblom 1963); long ones reach a little further.
-    reach = float(np.clip((length / 0.10) ** 0.35, 0.62, 1.15)) * vigour * style.opening
+    reach = float(np.clip((length / 0.10) ** 0.30, 0.70, 1.15)) * vigour * style.opening
     target = np.zeros(len(ARTICULATORS))
     target[JAW] = jaw * reach * style.jaw_share
     target[APERTURE] = max(aperture * reach, VOWEL_MIN_APERTURE_MM)
@@ -238,7 +238,7 @@ def _vowel(
     target[FUNNEL] = funnel * style.rounding * shape
     target[SPREAD] = spread * style.spread * shape
     strength = np.full(len(ARTICULATORS), _VOWEL_DEFAULT)
-    strength[[JAW, APERTURE]] = 1.0
+    strength[[JAW, APERTURE]] = 1.3
     strength[[PUCKER, FUNNEL]] = 1.0 if pucker + funnel > 0.3 else 0.45
     strength[SPREAD] = 1.0 if spread > 0.25 else 0.5
     before, after = _fades(style)

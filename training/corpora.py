@@ -28,7 +28,7 @@ SAME_VOICE_HELD_OUT = 60  # last utterances of the single-speaker set
 HELD_OUT_SHARE = 0.15
 CACHE = Path(__file__).resolve().parent.parent / ".training"
 _CLUSTERS = 72
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2  # counts changes of `tidy`, `voice_features` and prosody
 
 
 class CorpusError(OSError):

@@ -55,7 +55,8 @@ def make_motion(
     eyes = gestures.gaze(n_frames, style, rng, rotation)
 
     motion = np.zeros((n_frames, MOTION_SIZE))
-    _set_mouth(motion, articulation(spoken, n_frames, style, prosody), style)
+    life = 0.015 * gestures.wander(n_frames, rng, 1.2, 1)[:, 0]  # no mouth is frozen in silence
+    _set_mouth(motion, articulation(spoken, n_frames, style, prosody), life, style)
     _set_brows(motion, lift, inner, style)
     _set_eyes(motion, lids, eyes, style)
     motion[:, len(CHANNELS) : len(CHANNELS) + 3] = rotation
@@ -94,7 +95,9 @@ def articulation(
     return values
 
 
-def _set_mouth(motion: np.ndarray, values: np.ndarray, style: SpeakingStyle) -> None:
+def _set_mouth(
+    motion: np.ndarray, values: np.ndarray, life: np.ndarray, style: SpeakingStyle
+) -> None:
     jaw = np.clip(values[:, co.JAW], 0.0, JAW_LIMIT_RADIANS)
     aperture = values[:, co.APERTURE]
     parted = (
@@ -124,10 +127,10 @@ def _set_mouth(motion: np.ndarray, values: np.ndarray, style: SpeakingStyle) -> 
     put.pair("mouthPress", values[:, co.PRESS])
     # Rounded lips cannot smile at full width.
     free = 1.0 - 0.6 * np.clip(values[:, co.PUCKER] + 0.5 * values[:, co.FUNNEL], 0.0, 1.0)
-    smile = style.smile * free
+    smile = (style.smile + life) * free
     put.pair("mouthStretch", 0.55 * values[:, co.SPREAD])
     put.pair("mouthSmile", np.maximum(smile, 0.0) + 0.35 * values[:, co.SPREAD])
-    put.pair("mouthFrown", np.maximum(-style.smile, 0.0) * np.ones_like(jaw))
+    put.pair("mouthFrown", np.maximum(-style.smile - life, 0.0))
     put.pair("mouthDimple", 0.10 * values[:, co.SPREAD] + 0.25 * np.maximum(smile, 0.0))
     put.pair("cheekSquint", 0.7 * np.maximum(smile, 0.0) + 0.5 * max(style.squint, 0.0))
     side = 0.25 * style.asymmetry * np.clip(aperture / 8.0, 0.0, 1.0)

@@ -91,40 +91,41 @@ def _append(phones: list[Phone], phone: Phone) -> None:
 
 
 def tidy(phones: Iterable[Sequence[object]], prosody: Prosody) -> list[Phone]:
-    """Canonical phones that cover the clip, with silent edges cut off long outer phones.
+    """Canonical phones that cover the clip, with silent edges cut off long phones.
 
     A forced aligner without an edge silence stretches the first and last phone over the room
-    tone around the utterance; there the sound's level tells where the phone really lies. The
-    silent part becomes `SIL`. Doing it twice changes nothing.
+    tone around the utterance, and one that misses a pause stretches a vowel over it; there the
+    sound's level tells where the phone really lies. The silent part becomes `SIL`. Consonants
+    inside an utterance are left alone: closures and weak fricatives are silent by nature.
     """
     found = fill_gaps(as_phones(phones), prosody.duration)
     loud = prosody.activity > 0.5
+    cut: list[Phone] = []
     for i, phone in enumerate(found):
-        after_silence = i == 0 or found[i - 1].name == SILENCE
-        before_silence = i + 1 == len(found) or found[i + 1].name == SILENCE
-        if phone.name == SILENCE or phone.length < 0.12:
+        edge_before = i == 0 or found[i - 1].name == SILENCE
+        edge_after = i + 1 == len(found) or found[i + 1].name == SILENCE
+        span = _loud_span(loud, phone, prosody.rate)
+        if phone.name == SILENCE or phone.length < 0.12 or span is None:
+            cut.append(phone)
             continue
         start, end = phone.start, phone.end
-        first, last = _loud_span(loud, start, end, prosody.rate)
-        if first is None or last is None:
-            continue
         # A stop's closure is silent, so its lips are already at work before the first sound.
         ahead = 0.08 if phone.name in STOPS else 0.03
-        if after_silence:
-            start = min(max(start, first - ahead), end - 0.06)
-        if before_silence:
-            end = max(min(end, last + 0.04), start + 0.06)
-        found[i] = Phone(phone.name, start, end - start)
-    return fill_gaps(found, prosody.duration)
+        sounding = phone.name in VOWELS
+        if edge_before or (sounding and span[0] - start > 0.12):
+            start = min(max(start, span[0] - ahead), end - 0.06)
+        if edge_after or (sounding and end - span[1] > 0.12):
+            end = max(min(end, span[1] + 0.04), start + 0.06)
+        cut.append(Phone(phone.name, start, end - start))
+    return fill_gaps(cut, prosody.duration)
 
 
-def _loud_span(
-    loud: np.ndarray, start: float, end: float, rate: float
-) -> tuple[float | None, float | None]:
-    first, last = int(start * rate), max(int(np.ceil(end * rate)), int(start * rate) + 1)
-    hits = np.flatnonzero(loud[first:last])
+def _loud_span(loud: np.ndarray, phone: Phone, rate: float) -> tuple[float, float] | None:
+    """First and last loud second inside a phone, or None when it is silent throughout."""
+    first = int(phone.start * rate)
+    hits = np.flatnonzero(loud[first : max(int(np.ceil(phone.end * rate)), first + 1)])
     if hits.size == 0:
-        return None, None
+        return None
     return (first + int(hits[0])) / rate, (first + int(hits[-1]) + 1) / rate
 
 
