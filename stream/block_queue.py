@@ -35,7 +35,9 @@ class BlockQueue:
         with self._changed:
             while self._may_wait and not self._ended and not self._fits(block):
                 self._changed.wait()
-            if self._ended or not self._fits(block):
+            if self._ended:
+                return
+            if not self._fits(block):
                 self.dropped += len(block.samples)
                 return
             self._blocks.append(block)
