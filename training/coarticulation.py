@@ -49,7 +49,7 @@ ARTICULATORS = (
 JAW, APERTURE, PUCKER, FUNNEL, SPREAD, ROLL_LOWER, ROLL_UPPER, RAISE = range(8)
 DEPRESS, PRESS, TONGUE = range(8, 11)
 RATE_HZ = 100
-VOWEL_MIN_APERTURE_MM = 3.0  # what even the weakest vowel keeps at its middle
+VOWEL_MIN_APERTURE_MM = 3.6  # what even the weakest vowel keeps at its middle
 SEALED_MM = -4.6  # aperture target of P, B, M: most of it 0.04 rad of jaw beyond contact
 _SMOOTHING_SECONDS = 0.009
 _NEIGHBOURS = 6  # phones on each side that can still be felt
@@ -57,17 +57,17 @@ _NEIGHBOURS = 6  # phones on each side that can still be felt
 # Targets: phone -> {articulator: (target, strength)}; what is not named keeps the class default.
 _VOWEL_SHAPES: dict[str, tuple[float, float, float, float, float]] = {
     # jaw rad, aperture mm, pucker, funnel, spread
-    "AA": (0.185, 12.5, 0.00, 0.08, 0.05),
-    "AE": (0.180, 11.5, 0.00, 0.00, 0.38),
-    "AH": (0.130, 8.6, 0.00, 0.04, 0.08),
-    "AO": (0.165, 10.5, 0.32, 0.38, 0.00),
-    "EH": (0.130, 8.8, 0.00, 0.00, 0.32),
-    "ER": (0.080, 5.2, 0.34, 0.26, 0.00),
-    "IH": (0.100, 7.0, 0.00, 0.00, 0.32),
-    "IY": (0.062, 5.0, 0.00, 0.00, 0.68),
-    "UH": (0.085, 5.4, 0.36, 0.22, 0.00),
-    "UW": (0.060, 3.6, 0.78, 0.34, 0.00),
-    "OH": (0.120, 7.4, 0.46, 0.36, 0.00),  # where OW begins
+    "AA": (0.210, 15.2, 0.00, 0.08, 0.05),
+    "AE": (0.205, 14.6, 0.00, 0.00, 0.38),
+    "AH": (0.145, 10.6, 0.00, 0.04, 0.08),
+    "AO": (0.185, 12.8, 0.32, 0.38, 0.00),
+    "EH": (0.150, 11.0, 0.00, 0.00, 0.32),
+    "ER": (0.085, 6.2, 0.34, 0.26, 0.00),
+    "IH": (0.108, 8.2, 0.00, 0.00, 0.32),
+    "IY": (0.064, 5.4, 0.00, 0.00, 0.68),
+    "UH": (0.090, 6.2, 0.36, 0.22, 0.00),
+    "UW": (0.056, 3.8, 0.78, 0.34, 0.00),
+    "OH": (0.135, 9.0, 0.46, 0.36, 0.00),  # where OW begins
 }
 # A diphthong is two vowels: (first, second, share of the phone at which the second takes over).
 _GLIDES: dict[str, tuple[str, str, float]] = {
@@ -78,40 +78,40 @@ _GLIDES: dict[str, tuple[str, str, float]] = {
     "OY": ("AO", "IY", 0.58),
 }
 _CONSONANTS: dict[str, dict[str, tuple[float, float]]] = {
-    "P": {"aperture": (SEALED_MM, 40), "jaw": (0.045, 0.9), "press": (0.45, 6),
+    "P": {"aperture": (SEALED_MM, 40), "jaw": (0.028, 2.0), "press": (0.45, 6),
           "roll_lower": (0.16, 6), "roll_upper": (0.16, 6)},
-    "B": {"aperture": (SEALED_MM, 40), "jaw": (0.048, 0.8), "press": (0.34, 6),
+    "B": {"aperture": (SEALED_MM, 40), "jaw": (0.03, 1.8), "press": (0.34, 6),
           "roll_lower": (0.12, 6), "roll_upper": (0.12, 6)},
-    "M": {"aperture": (SEALED_MM, 40), "jaw": (0.050, 0.8), "press": (0.26, 6),
+    "M": {"aperture": (SEALED_MM, 40), "jaw": (0.032, 1.8), "press": (0.26, 6),
           "roll_lower": (0.12, 6), "roll_upper": (0.12, 6)},
-    "F": {"aperture": (0.9, 12), "jaw": (0.040, 1.5), "roll_lower": (0.70, 14),
+    "F": {"aperture": (0.9, 12), "jaw": (0.028, 2.2), "roll_lower": (0.70, 14),
           "raise": (0.26, 8), "spread": (0.12, 0.6)},
-    "V": {"aperture": (1.0, 11), "jaw": (0.042, 1.3), "roll_lower": (0.62, 13),
+    "V": {"aperture": (1.0, 11), "jaw": (0.03, 2.0), "roll_lower": (0.62, 13),
           "raise": (0.22, 7), "spread": (0.12, 0.5)},
-    "TH": {"aperture": (4.6, 3), "jaw": (0.062, 1.2), "tongue": (0.40, 14), "raise": (0.14, 2)},
-    "DH": {"aperture": (4.2, 2), "jaw": (0.058, 1.0), "tongue": (0.32, 12), "raise": (0.10, 1.5)},
-    "T": {"aperture": (3.4, 0.8), "jaw": (0.045, 1.1)},
-    "D": {"aperture": (3.5, 0.7), "jaw": (0.048, 1.0)},
-    "N": {"aperture": (3.6, 0.7), "jaw": (0.052, 0.8)},
-    "S": {"aperture": (3.0, 1.8), "jaw": (0.026, 4), "spread": (0.34, 0.9), "depress": (0.12, 2)},
-    "Z": {"aperture": (3.0, 1.6), "jaw": (0.028, 3.5), "spread": (0.30, 0.8), "depress": (0.10, 2)},
-    "SH": {"aperture": (4.4, 2), "jaw": (0.030, 3.5), "funnel": (0.58, 3), "pucker": (0.36, 2.5),
+    "TH": {"aperture": (4.6, 3), "jaw": (0.05, 1.8), "tongue": (0.40, 14), "raise": (0.14, 2)},
+    "DH": {"aperture": (4.2, 2), "jaw": (0.048, 1.5), "tongue": (0.32, 12), "raise": (0.10, 1.5)},
+    "T": {"aperture": (3.4, 1.4), "jaw": (0.03, 2.0)},
+    "D": {"aperture": (3.5, 1.3), "jaw": (0.032, 1.8)},
+    "N": {"aperture": (3.6, 1.1), "jaw": (0.036, 1.4)},
+    "S": {"aperture": (3.0, 1.8), "jaw": (0.018, 4.5), "spread": (0.34, 0.9), "depress": (0.12, 2)},
+    "Z": {"aperture": (3.0, 1.6), "jaw": (0.02, 4), "spread": (0.30, 0.8), "depress": (0.10, 2)},
+    "SH": {"aperture": (4.4, 2), "jaw": (0.02, 4), "funnel": (0.58, 3), "pucker": (0.36, 2.5),
            "spread": (0.0, 1.5), "raise": (0.08, 1.5)},
-    "ZH": {"aperture": (4.2, 2), "jaw": (0.032, 3), "funnel": (0.52, 2.6), "pucker": (0.34, 2.2),
+    "ZH": {"aperture": (4.2, 2), "jaw": (0.022, 3.5), "funnel": (0.52, 2.6), "pucker": (0.34, 2.2),
            "spread": (0.0, 1.5), "raise": (0.06, 1.5)},
-    "CH": {"aperture": (4.0, 2), "jaw": (0.032, 3), "funnel": (0.52, 2.6), "pucker": (0.34, 2.2),
+    "CH": {"aperture": (4.0, 2), "jaw": (0.022, 3.5), "funnel": (0.52, 2.6), "pucker": (0.34, 2.2),
            "spread": (0.0, 1.2), "raise": (0.06, 1.5)},
-    "JH": {"aperture": (3.9, 1.8), "jaw": (0.034, 2.6), "funnel": (0.48, 2.3),
+    "JH": {"aperture": (3.9, 1.8), "jaw": (0.024, 3), "funnel": (0.48, 2.3),
            "pucker": (0.32, 2.0), "spread": (0.0, 1.2), "raise": (0.05, 1.2)},
-    "L": {"aperture": (4.6, 0.8), "jaw": (0.075, 0.7), "tongue": (0.06, 2)},
-    "R": {"aperture": (4.2, 1.0), "jaw": (0.058, 1.0), "pucker": (0.42, 1.6),
+    "L": {"aperture": (4.6, 1.0), "jaw": (0.06, 1.0), "tongue": (0.06, 2)},
+    "R": {"aperture": (4.2, 1.3), "jaw": (0.04, 1.4), "pucker": (0.42, 1.6),
           "funnel": (0.28, 1.6), "spread": (0.0, 0.8)},
-    "W": {"aperture": (2.4, 3), "jaw": (0.046, 1.2), "pucker": (0.88, 4), "funnel": (0.24, 2.5),
+    "W": {"aperture": (2.4, 3), "jaw": (0.034, 1.8), "pucker": (0.88, 4), "funnel": (0.24, 2.5),
           "spread": (0.0, 2)},
-    "Y": {"aperture": (4.2, 0.7), "jaw": (0.050, 0.8), "spread": (0.50, 1.1), "pucker": (0.0, 0.5)},
-    "K": {"aperture": (5.2, 0.4), "jaw": (0.072, 0.5)},
-    "G": {"aperture": (5.2, 0.4), "jaw": (0.070, 0.5)},
-    "NG": {"aperture": (5.2, 0.4), "jaw": (0.070, 0.45)},
+    "Y": {"aperture": (4.2, 0.7), "jaw": (0.036, 1.2), "spread": (0.50, 1.1), "pucker": (0.0, 0.5)},
+    "K": {"aperture": (5.2, 0.6), "jaw": (0.05, 0.9)},
+    "G": {"aperture": (5.2, 0.6), "jaw": (0.048, 0.9)},
+    "NG": {"aperture": (5.2, 0.6), "jaw": (0.048, 0.8)},
     "HH": {"aperture": (6.0, 0.12), "jaw": (0.090, 0.12)},
 }  # fmt: skip
 # Rest: lips together without force, jaw a little off the teeth line.
@@ -119,8 +119,8 @@ _REST = {"aperture": (-0.6, 5.0), "jaw": (0.006, 4.0), "press": (0.03, 1.0)}
 
 # Seconds in which a dominance fades: (towards the past = anticipation, towards the future).
 _FADE: dict[str, tuple[float, float]] = {
-    "jaw": (0.060, 0.070),
-    "aperture": (0.045, 0.050),
+    "jaw": (0.040, 0.050),
+    "aperture": (0.038, 0.045),
     "pucker": (0.110, 0.080),
     "funnel": (0.095, 0.075),
     "spread": (0.075, 0.075),
@@ -133,6 +133,7 @@ _FADE: dict[str, tuple[float, float]] = {
 }
 _CLOSURE_FADE = (0.019, 0.019)
 _REST_FADE = (0.050, 0.075)
+JAW_LAG_SECONDS = 0.015  # the jaw's mass keeps it behind the sound
 _CONSONANT_DEFAULT = 0.08
 _VOWEL_DEFAULT = 0.6
 _REST_DEFAULT = 0.8

@@ -27,13 +27,13 @@ class Accent(NamedTuple):
 
 
 def vigour(phones: Sequence[Phone], prosody: Prosody) -> np.ndarray:
-    """(len(phones),) how strongly each phone is spoken: 1 usual, 0.72 weak, 1.28 loud."""
+    """(len(phones),) how strongly each phone is spoken: 1 usual, 0.66 weak, 1.34 loud."""
     loud = np.array([_peak(prosody.loudness, p, prosody.rate) for p in phones])
     spoken = np.array([p.name in VOWELS for p in phones])
     if not spoken.any():
         return np.ones(len(phones))
     usual = np.median(loud[spoken])
-    return np.where(spoken, np.clip(1.0 + 1.5 * (loud - usual), 0.72, 1.28), 1.0)
+    return np.where(spoken, np.clip(1.0 + 2.0 * (loud - usual), 0.66, 1.34), 1.0)
 
 
 def accents(phones: Sequence[Phone], prosody: Prosody) -> list[Accent]:

@@ -77,6 +77,8 @@ def articulation(
     fine = co.trajectories(parts, duration)
     times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
     values = co.at_times(fine, times + style.lead)
+    values[:, co.JAW] = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)[:, co.JAW]
+    # A closure belongs to its sound whatever the style: only the rest runs ahead or behind.
     values[:, co.APERTURE] = co.at_times(fine, times)[:, co.APERTURE]
     sealed = np.zeros(n_frames, bool)
     for phone in spoken:
