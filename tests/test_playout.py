@@ -92,7 +92,8 @@ def test_adaptive_delay_grows_at_once_and_shrinks_slowly() -> None:
     buffer: PlayoutBuffer[Stamp] = PlayoutBuffer(RATE)
     slow = range(300, 330)
     arrivals = [(k * PERIOD + (0.5 if k in slow else 0.1), k * HOP) for k in range(1500)]
-    shown = dict((sample // HOP, when - sample / RATE) for when, sample in play(buffer, arrivals, 61))
+    played = play(buffer, arrivals, 61)
+    shown = {sample // HOP: when - sample / RATE for when, sample in played}
     assert shown[290] == pytest.approx(0.1, abs=2 * TICK)
     assert shown[340] == pytest.approx(0.5, abs=0.05)
     assert shown[1490] == pytest.approx(0.1, abs=2 * TICK)

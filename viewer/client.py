@@ -115,15 +115,16 @@ def event_of(message: wire.Message, arrival: float) -> Event | None:
         values = np.array(message.payload, np.float32)
         return Motion(message.sequence, message.sample, values, arrival)
     if message.kind == wire.Kind.PCM:
-        scale = 32768 if message.flags & wire.Flag.INT16 else 1
-        return Sound(message.sample, np.array(message.payload, np.float32) / scale, arrival)
+        scale = np.float32(1 / 32768 if message.flags & wire.Flag.INT16 else 1)
+        return Sound(message.sample, np.array(message.payload, np.float32) * scale, arrival)
     return None
 
 
 class Client:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
-    `reconnect=False` raises ClientError when there is no server, or once it has gone away.
+    A first connection must succeed within `patience` seconds; once there was one, it tries for ever
+    unless `reconnect` is False. Make it on any thread, run it on one loop.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Client:
         channel_set: str = wire.FLAME,
         audio: bool = False,
         reconnect: bool = True,
+        patience: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.url = parse_url(url)
@@ -140,14 +142,14 @@ class Client:
         self.hello: wire.Hello | None = None
         self.connections = 0
         self._subscribe = wire.Subscribe(set=channel_set, audio=audio)
-        self._reconnect, self._clock = reconnect, clock
+        self._reconnect, self._patience, self._clock = reconnect, patience, clock
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
         """Receive until `stop` or the server's `end`; raises ClientError for what will not mend."""
         from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidURI
 
-        wait = FIRST_WAIT_SECONDS
+        wait, begin = FIRST_WAIT_SECONDS, self._clock()
         while not self._stopping.is_set():
             reached = self.connections
             try:
@@ -160,12 +162,14 @@ class Client:
                 text = str(error).splitlines()[0]
                 raise ClientError(f"{self.url} is no posetalk server ({text})") from error
             except (OSError, TimeoutError) as error:
-                why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                why = why or "no answer"
+                why = getattr(error, "strerror", None) or str(error) or "no answer"
             if self._stopping.is_set():
                 return
-            if not self._reconnect:
-                raise ClientError(f"no connection to {self.url}: {why}; is `posetalk serve` running?")
+            tried = self._clock() - begin
+            if not (self._reconnect if self.connections else tried + wait < self._patience):
+                raise ClientError(
+                    f"no connection to {self.url}: {why}; is `posetalk serve` running there?"
+                )
             if self.connections > reached:
                 wait = FIRST_WAIT_SECONDS
             logger.info("no connection to %s (%s); next try in %.1f s", self.url, why, wait)

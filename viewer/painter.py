@@ -1,7 +1,7 @@
 """A pyrender renderer that draws one head fast, with the look of `lights`.
 
-Import after `gl.load`. What differs from pyrender's own: lean shaders, colour is read back and depth
-is not, multisampling is a choice, and vertices are updated in place.
+Import after `gl.load`. What differs from pyrender's own: lean shaders, colour is read back and
+depth is not, multisampling is a choice, and vertices are updated in place.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         self._samples = samples
         self._programs: tuple[int, int] | None = None
         self._empty_array = 0
+        self._main_fb: int | None
+        self._main_fb_dims: tuple[int, int]
 
     def update(self, primitive: Any, interleaved: Floats) -> None:
         """Overwrite the vertex buffer of a primitive that has been drawn once."""

@@ -113,6 +113,11 @@ class PlayoutBuffer(Generic[F]):
         return frame
 
     @property
+    def waiting(self) -> int:
+        """Frames that are not due yet."""
+        return len(self._waiting)
+
+    @property
     def transit(self) -> Transit | None:
         """The recent frames' transit, None before the first frame."""
         if not self._transits:

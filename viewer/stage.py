@@ -65,9 +65,8 @@ class Stage:
 
 def _paint(head: Head, mesh: DrawnMesh) -> Floats:
     """Translucency, linear red, green, blue, roughness of each drawn vertex: (D, 5)."""
-    rows = np.array(
-        [(_softness(m.name), *m.rgb, m.roughness) for m in head.materials], np.float32
-    )[mesh.material]
+    looks = [(_softness(m.name), *m.rgb, m.roughness) for m in head.materials]
+    rows = np.array(looks, np.float32)[mesh.material]
     if head.vertex_tint is not None:
         rows[:, 1:4] *= head.vertex_tint[mesh.source] / np.float32(255)
     return rows

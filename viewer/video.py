@@ -1,7 +1,7 @@
 """A video file with sound that plays even when its writer was killed half-way.
 
 H.264 and AAC in fragmented mp4: every second or so is complete in itself, and `close` turns the
-file into a plain mp4. Needs PyAV. Picture k starts at k / fps, sound sample n at n / rate, on one clock.
+file into a plain mp4. Picture k starts at k / fps, sound sample n at n / rate, on one clock.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class VideoWriter:
             self._container = av.open(str(self.path), "w", format="mp4", options=MUXER)
             self._container.metadata.update(title=TITLE, comment=TITLE)
             self._video = _video_stream(av, self._container, width, height, fps)
-            self._audio = _audio_stream(self._container, sample_rate) if sound else None
+            self._audio: Any = _audio_stream(self._container, sample_rate) if sound else None
             self._container.start_encoding()
 
     def add_frame(self, picture: NDArray[np.uint8], index: int | None = None) -> bool:

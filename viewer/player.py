@@ -1,0 +1,60 @@
+"""From what arrives on the wire to vertices: which head, which shape, which motion. No I/O."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.rig import Head, HeadError, load_head
+from head.skinning import motion_to_parameters, skin
+from stream import wire
+from viewer.client import Motion
+
+Floats = NDArray[np.float32]
+
+EXPRESSIONS, FLAME_VALUES = 50, 56
+
+
+class PlayerError(ValueError):
+    """The server's motion does not fit a head that is here; one line that says what to do."""
+
+
+def head_for(hello: wire.Hello) -> Head:
+    """The head that the server's motion belongs to; raises PlayerError."""
+    try:
+        return load_head(hello.head)
+    except (HeadError, OSError) as error:
+        raise PlayerError(
+            f"the server animates the head {str(hello.head)[:60]!r}, which is not here ({error});"
+            " give its file with --head"
+        ) from error
+
+
+def shape_for(hello: wire.Hello, head: Head) -> Floats | None:
+    """Identity weights (S,) that the server names, cut to the head's own; None for neutral."""
+    shape = np.asarray(hello.shape, np.float32)[: head.shape_count]
+    return shape if np.any(shape) else None
+
+
+def vertices_of(head: Head, shape: Floats | None, motion: Motion) -> Floats:
+    """Vertices (V, 3) of one frame of FLAME parameters or of bare vertices as they arrived."""
+    values = motion.values
+    if values.size == 3 * head.vertex_count:
+        return values.reshape(-1, 3)
+    if values.size != FLAME_VALUES or len(head.expression_names) != EXPRESSIONS:
+        raise PlayerError(f"a frame of {values.size} values does not fit the head {head.id!r}")
+    vertices: Floats = skin(
+        head,
+        values[:EXPRESSIONS],
+        global_rotation=values[EXPRESSIONS : EXPRESSIONS + 3],
+        jaw_pose=values[EXPRESSIONS + 3 :],
+        shape=shape,
+    )
+    return vertices
+
+
+def vertices_of_motion(head: Head, motion: Floats, shape: Floats | None = None) -> Floats:
+    """Vertices (..., V, 3) of motion vectors (..., 54)."""
+    expression, rotation, jaw = motion_to_parameters(np.asarray(motion, np.float32))
+    vertices: Floats = skin(head, expression, global_rotation=rotation, jaw_pose=jaw, shape=shape)
+    return vertices
