@@ -5,7 +5,6 @@ Exit codes: 0 done, 1 it failed (one line on standard error), 2 wrong usage, 130
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -23,12 +22,10 @@ class Terminated(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     from posetalk.commands import parse
+    from posetalk.messages import say, set_up_logging
 
     options = parse(sys.argv[1:] if arguments is None else arguments)
-    logging.basicConfig(
-        level=logging.INFO if options.debug else logging.CRITICAL,
-        format="%(asctime)s %(name)s: %(message)s",
-    )
+    set_up_logging(debug=options.debug)
     signal.signal(signal.SIGTERM, _terminate)
     # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             traceback.print_exc()
-        print(f"posetalk: {explain(error)}", file=sys.stderr, flush=True)
+        say(explain(error))
         return FAILED
 
 

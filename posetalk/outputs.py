@@ -64,7 +64,8 @@ class VideoOutput:
         from viewer.video import VideoWriter
 
         self.path = path
-        self._head, self._shape = head, shape
+        self._head = head
+        self._shape = None if shape is None else shape[: head.shape_count]
         self._renderer = Renderer(head, size, size)
         self._writer = VideoWriter(path, size, size)
 
@@ -72,14 +73,11 @@ class VideoOutput:
         self._writer.add_audio(samples)
 
     def show(self, frames: Sequence[Frame]) -> None:
-        from head.skinning import motion_to_parameters, skin
+        from viewer.player import vertices_of_motion
 
         for frame in frames:
-            expression, rotation, jaw = motion_to_parameters(frame.motion)
-            vertices = skin(
-                self._head, expression, global_rotation=rotation, jaw_pose=jaw, shape=self._shape
-            )
-            self._writer.add_frame(self._renderer.render(np.asarray(vertices)))
+            vertices = vertices_of_motion(self._head, frame.motion, self._shape)
+            self._writer.add_frame(self._renderer.render(vertices))
 
     def close(self) -> None:
         self._writer.close()

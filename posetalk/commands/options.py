@@ -65,18 +65,22 @@ class Speaking(Common):
 class Serving(Speaking):
     """What `live` and `serve` take on top."""
 
-    source: Annotated[str, tyro.conf.arg(metavar="mic|demo|FILE|-")] = "mic"
+    source: Annotated[str, tyro.conf.arg(metavar="mic|demo|FILE|-|push")] = "mic"
     """Sound: the microphone, the demo speech, an audio file, or raw PCM on standard input
-    (mono, 16 kHz, signed 16 bit, little endian)."""
+    (mono, 16 kHz, signed 16 bit, little endian). `push`: sound that clients send."""
     device: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)"),
     ] = None
     """Microphone to use; `posetalk devices` lists them."""
     host: Annotated[str, tyro.conf.arg(metavar="A")] = DEFAULT_HOST
-    """Address to serve on. The default serves this machine only; 0.0.0.0 lets others in."""
+    """Address to serve on. The default serves this machine only; 0.0.0.0 (with --token) all."""
     port: Annotated[int, tyro.conf.arg(metavar="N")] = DEFAULT_PORT
     """Port to serve on; 0 takes a free one."""
+    token: Annotated[
+        str | None, tyro.conf.arg(metavar="SECRET", help_behavior_hint="(default: none)")
+    ] = None
+    """What viewers must bring to connect, as ws://A:N/?token=SECRET. Other hosts need one."""
     seconds: Annotated[
         float | None,
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),

@@ -1,3 +1,5 @@
+"""`posetalk serve`: live without a viewer, for viewers and game engines elsewhere."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -7,7 +9,23 @@ from posetalk.commands.options import Serving
 
 @dataclass(frozen=True)
 class Serve(Serving):
-    """Serve."""
+    """Animate and serve, without showing anything here.
+
+    Viewers, game engines and browsers connect to the address it prints; docs/protocol.md tells how.
+    `--source push` animates the sound that a client sends.
+    """
 
     def run(self) -> int:
-        return 0
+        from posetalk.messages import say
+        from posetalk.streaming import open_server, open_source, stream, summary
+
+        source = open_source(self)
+        try:
+            session = self.session()
+            with open_server(self, session) as server:
+                say(f"serving at {server.url}")
+                ending = stream(self, session, source, server)
+        finally:
+            source.close()
+        say(summary(ending.statistics))
+        return 130 if ending.stopped else 0

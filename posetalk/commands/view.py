@@ -1,13 +1,92 @@
+"""`posetalk view`: the face of a server, on this machine or another."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from posetalk.commands.options import Serving
+import tyro
+
+from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT, Common
+
+if TYPE_CHECKING:
+    from viewer.app import Status
 
 
-@dataclass(frozen=True)
-class View(Serving):
-    """View."""
+@dataclass(frozen=True, kw_only=True)
+class View(Common):
+    """Show the face that a server animates.
+
+    Waits for the server, and for its return when it went away. In the window: drag to look round,
+    scroll to come closer, Z to come back, F for the full screen, Q to close.
+    """
+
+    url: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="URL")] = (
+        f"ws://{DEFAULT_HOST}:{DEFAULT_PORT}"
+    )
+    """The server: ws://HOST:PORT, HOST:PORT or HOST."""
+    view: Literal["auto", "window", "offscreen"] = "auto"
+    """A window, or off-screen into a video. `auto` takes a window if there is a display."""
+    record: Annotated[
+        Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
+    ] = None
+    """Video to record, with sound. Off-screen one is always made, named by date and time."""
+    head: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE.npz", help_behavior_hint="(default: the server's)")
+    ] = None
+    """Head to draw, where the server's own is not on this machine."""
+    size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
+    """Width and height in pixels, an even number."""
+    delay: Annotated[
+        float | None, tyro.conf.arg(metavar="MS", help_behavior_hint="(default: adapts)")
+    ] = None
+    """Hold every frame back this long, so that they come evenly; milliseconds."""
+    seconds: Annotated[
+        float | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end)")
+    ] = None
+    """Stop this long after the first frame."""
+    once: bool = False
+    """End when the server goes away, instead of waiting for it to come back."""
 
     def run(self) -> int:
-        return 0
+        from posetalk.messages import say
+        from posetalk.outputs import check_names
+        from posetalk.status import status_line
+        from stream.live import stop_on_ctrl_c
+        from viewer.app import view
+
+        if self.record is not None:
+            check_names([self.record])
+        head = None
+        if self.head is not None:
+            from head.rig import load_head
+
+            head = load_head(self.head)
+        lines = [f"waiting for {self.url}"]
+        with stop_on_ctrl_c() as stop, status_line(lambda: lines[0]):
+            status = view(
+                self.url,
+                self.view,
+                self.record,
+                self.seconds,
+                size=(self.size, self.size),
+                head=head,
+                delay=None if self.delay is None else self.delay / 1000,
+                reconnect=not self.once,
+                stop=stop,
+                say=say,
+                on_status=lambda status: lines.__setitem__(0, _line(status, self.url)),
+            )
+        if status.recording is not None:
+            say(f"recorded {status.recording} ({status.recorded:.1f} s)")
+        return 130 if stop.is_set() else 0
+
+
+def _line(status: Status, url: str) -> str:
+    delay = "" if status.delay is None else f"   delay {status.delay * 1000:.0f} ms"
+    recorded = f"   recorded {status.recorded:.0f} s" if status.recording else ""
+    return (
+        f"{url}   frames {status.frames}   shown {status.shown}   late {status.late}   "
+        f"dropped {status.dropped}{delay}{recorded}"
+    )

@@ -1,0 +1,153 @@
+"""Everything between a source and its viewers, put together for `live` and `serve`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from posetalk.commands.options import Serving
+from posetalk.messages import say
+from posetalk.status import Streaming, status_line
+
+if TYPE_CHECKING:
+    from posetalk.children import Child
+    from stream.server import Server
+    from stream.session import Session
+    from stream.sources import AudioSource
+    from stream.statistics import LiveStatistics
+
+VIEWER_SECONDS = 15.0
+"""How long the sound waits for our own viewer to be there; others may come and go."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run ended: what was measured, and whether the user ended it with Ctrl-C."""
+
+    statistics: LiveStatistics
+    stopped: bool
+
+
+def open_source(options: Serving) -> AudioSource:
+    """The source that `--source` names; without a microphone, the demo speech.
+
+    Raises:
+        stream.sources.SourceError: it cannot be opened.
+        ValueError: a device is named, but the source is no microphone.
+    """
+    from posetalk import demo_speech
+    from stream.sources.file import FileSource
+    from stream.sources.microphone import Microphone, MicrophoneError
+    from stream.sources.pushed import PushedSource
+    from stream.sources.raw import RawSource
+
+    name, device = options.source, options.device
+    if name == "mic":
+        try:
+            return Microphone(int(device) if device and device.isdigit() else device)
+        except MicrophoneError as error:
+            if device:
+                raise
+            say(f"{error}".split(": ")[0] + "; playing the demo speech")
+            return FileSource(demo_speech())
+    if device:
+        raise ValueError(f"--device {device} goes with --source mic, not with {name!r}")
+    if name == "demo":
+        return FileSource(demo_speech())
+    if name == "push":
+        return PushedSource()
+    return RawSource() if name == "-" else FileSource(name)
+
+
+def open_server(options: Serving, session: Session) -> Server:
+    """A server for the session's head and styles; it listens once it is started.
+
+    Raises:
+        stream.server.ServerError: it may not serve there.
+        head.HeadError: there is no such head.
+    """
+    from head.rig import load_head
+    from stream.channel_sets import make_hello
+    from stream.server import Server
+
+    backend = session.backend
+    head = load_head(backend.head_id)
+    hello = make_hello(head, style=session.style_name, styles=list(backend.styles))
+    return Server(head, hello, options.host, options.port, token=options.token)
+
+
+def stream(
+    options: Serving,
+    session: Session,
+    source: AudioSource,
+    server: Server,
+    viewer: Child | None = None,
+) -> Ending:
+    """Animate `source` and serve it until it ends, `--seconds` pass or somebody ends it.
+
+    Args:
+        options, session, source, server: the server is started already.
+        viewer: our own, if there is one; the sound waits for it to be there, and ends with it.
+
+    Raises:
+        OSError: the source broke; everything up to then has been sent.
+    """
+    from stream.live import LiveLoop, stop_on_ctrl_c, warm_up
+    from stream.sources.pushed import PushedSource
+    from stream.statistics import LiveStatistics
+
+    statistics = LiveStatistics()
+    with stop_on_ctrl_c() as stop:
+        warm_up(session)
+        if viewer is not None:
+            _wait_for(viewer, server, stop)
+        loop = LiveLoop(source, session, [server], statistics=statistics)
+        server.on_interrupt = loop.interrupt
+        if isinstance(source, PushedSource):
+            server.on_audio = source.push
+
+        def change_style(name: str) -> None:
+            loop.set_style(name)
+            server.style_changed(name)
+
+        server.on_style = change_style
+        finished = threading.Event()
+        by_viewer = threading.Event()
+
+        def watch() -> None:
+            while not finished.wait(0.2):
+                if viewer is not None and viewer.gone:
+                    by_viewer.set()
+                    stop.set()
+                    return
+
+        threading.Thread(target=watch, name="viewers", daemon=True).start()
+        try:
+            with status_line(Streaming(statistics, server.counts, source, server.url).line):
+                loop.run(stop=stop, seconds=options.seconds)
+        finally:
+            finished.set()
+        return Ending(statistics, stop.is_set() and not by_viewer.is_set())
+
+
+def _wait_for(viewer: Child, server: Server, stop: threading.Event) -> None:
+    until = time.monotonic() + VIEWER_SECONDS
+    while not server.counts.clients and time.monotonic() < until and not viewer.gone:
+        if stop.wait(0.02):
+            return
+
+
+def summary(statistics: LiveStatistics) -> str:
+    """One line on a run that is over."""
+    latency = statistics.latency()
+    return (
+        f"{statistics.frames} frames of {statistics.audio_seconds:.1f} s; "
+        f"latency p50 {latency.p50:.0f} ms, p99 {latency.p99:.0f} ms; "
+        f"late {statistics.late}, dropped {_dropped_frames(statistics)}"
+    )
+
+
+def _dropped_frames(statistics: LiveStatistics) -> str:
+    return f"{statistics.dropped / 16:.0f} ms" if statistics.dropped else "0"
