@@ -1,0 +1,338 @@
+"""A bundle: one folder that holds all there is to know about a model.
+
+    config.json              model specification, head id, style names, provenance, checksums
+    model.safetensors        the network, possibly stored in half precision
+    statistics.safetensors   normalisation of motion and shape
+    styles.safetensors       named style vectors
+    style_encoder.safetensors  optional: makes new styles
+    MODEL_CARD.md            data, licences, what it can and cannot do
+
+Reading everything but the networks needs no torch.  Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
+
+if TYPE_CHECKING:
+    from diffposetalk.model import DiffPoseTalk
+    from diffposetalk.style_encoder import StyleEncoder
+
+PACKAGED = Path(__file__).parent / "bundles"
+FORMAT, VERSION = "posetalk-bundle", 1
+CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
+STYLES, STYLE_ENCODER, CARD = "styles.safetensors", "style_encoder.safetensors", "MODEL_CARD.md"
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; the message is one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle's folder says; the networks are built on request.
+
+    Attributes:
+        folder: where it lies.
+        spec: every shape, and the live defaults.
+        head_id: the head that its motion belongs to.
+        statistics: normalisation of motion and shape.
+        styles: (d_style,) vectors by name; the first one is the default.
+        provenance: how it was made, free-form.
+        hash: sha256 of its configuration, which holds the checksums of the other files.
+    """
+
+    folder: Path
+    spec: ModelSpec
+    head_id: str
+    statistics: Statistics
+    styles: Mapping[str, FloatArray]
+    provenance: Mapping[str, Any]
+    hash: str
+
+    @property
+    def card(self) -> str:
+        """The model card's text, empty where there is none."""
+        path = self.folder / CARD
+        return path.read_text("utf-8") if path.is_file() else ""
+
+    def model(self) -> DiffPoseTalk:
+        """Build the network and load its weights (float32, on the CPU, in evaluation mode).
+
+        Raises:
+            BundleError: the weights do not fit the configuration.
+        """
+        from diffposetalk.model import DiffPoseTalk
+        from diffposetalk.weights import WeightsError, load_weights
+
+        try:
+            network = DiffPoseTalk(self.spec)
+            load_weights(network, self.folder / MODEL)
+        except WeightsError as error:
+            raise BundleError(str(error)) from None
+        return network.eval()
+
+    def style_encoder(self) -> StyleEncoder:
+        """Build the style encoder that the model was trained with.
+
+        Raises:
+            BundleError: this bundle has none, or it does not fit.
+        """
+        from diffposetalk.style_encoder import StyleEncoder
+        from diffposetalk.weights import WeightsError, load_weights
+
+        path = self.folder / STYLE_ENCODER
+        if not path.is_file():
+            raise BundleError(
+                f"the bundle {self.folder} has no style encoder: use one of its styles, "
+                f"{', '.join(self.styles)}"
+            )
+        encoder = StyleEncoder(self.spec)
+        try:
+            load_weights(encoder, path)
+        except WeightsError as error:
+            raise BundleError(str(error)) from None
+        return encoder.eval()
+
+    def require_head(self, head_id: str) -> None:
+        """Check that motion made by this bundle fits a head.
+
+        Raises:
+            BundleError: it belongs to another head.
+        """
+        if head_id != self.head_id:
+            raise BundleError(
+                f"the bundle {self.folder} moves the head {self.head_id!r}, not {head_id!r}: "
+                "choose the head it was trained for"
+            )
+
+
+def bundle_folder(name_or_dir: str | Path) -> Path:
+    """The folder of a packaged bundle ('starter') or of a path.
+
+    Raises:
+        BundleError: there is none.
+    """
+    packaged = sorted(p.parent.name for p in PACKAGED.glob(f"*/{CONFIG}"))
+    if str(name_or_dir) in packaged:
+        return PACKAGED / name_or_dir
+    folder = Path(name_or_dir).expanduser()
+    if not (folder / CONFIG).is_file():
+        names = ", ".join(packaged) or "none is installed"
+        problem = f"there is no {CONFIG} in it" if folder.is_dir() else "there is no such folder"
+        raise BundleError(
+            f"no bundle {str(name_or_dir)!r}: {problem}; give a bundle's folder or a name ({names})"
+        )
+    return folder
+
+
+def read_spec(name_or_dir: str | Path) -> ModelSpec:
+    """The model specification alone, without opening any weights.
+
+    Raises:
+        BundleError: no bundle, or not a configuration that this version reads.
+    """
+    folder = bundle_folder(name_or_dir)
+    return _spec(folder, _config(folder))
+
+
+def load_bundle(name_or_dir: str | Path) -> Bundle:
+    """Read and check a bundle; see `Bundle.model` for its network.
+
+    Raises:
+        BundleError: missing, renamed, truncated or altered files, or values that do not fit.
+    """
+    folder = bundle_folder(name_or_dir)
+    config = _config(folder)
+    spec = _spec(folder, config)
+    for name, digest in config["files"].items():
+        path = folder / Path(name).name
+        if not path.is_file():
+            raise BundleError(f"the bundle {folder} lacks {name}: copy the whole folder again")
+        if _sha256(path) != digest:
+            raise BundleError(
+                f"{path} is damaged or was replaced (its checksum differs): "
+                "copy the whole bundle again"
+            )
+    statistics = _read_statistics(folder / STATISTICS, spec)
+    return Bundle(
+        folder=folder,
+        spec=spec,
+        head_id=config["head"],
+        statistics=statistics,
+        styles=_read_styles(folder / STYLES, config["styles"], spec),
+        provenance=config["provenance"],
+        hash=_sha256(folder / CONFIG),
+    )
+
+
+def save_bundle(
+    folder: str | Path,
+    model: DiffPoseTalk,
+    spec: ModelSpec,
+    statistics: Statistics | Mapping[str, FloatArray],
+    styles: Mapping[str, FloatArray],
+    head_id: str,
+    card: str,
+    provenance: Mapping[str, Any],
+    *,
+    style_encoder: StyleEncoder | None = None,
+    half: bool = False,
+) -> Bundle:
+    """Write a bundle all at once: the folder is complete, or is as it was.
+
+    Args:
+        folder: replaced if it holds a bundle; anything else in the way is an error.
+        spec: may differ from `model.spec` in its live defaults only.
+        styles: (d_style,) vectors by name, the default first; at least one.
+        half: store the networks' parameters as float16.
+
+    Raises:
+        BundleError: values that do not fit each other, or a folder that is something else.
+    """
+    from diffposetalk.weights import WeightsError, save_weights
+
+    folder = Path(folder)
+    taken = any(folder.iterdir()) if folder.is_dir() else folder.exists()
+    if taken and not (folder / CONFIG).is_file():
+        raise BundleError(f"{folder} is not a bundle: choose an empty or new folder")
+    if dataclasses.replace(spec, live=model.spec.live) != model.spec:
+        raise BundleError("the specification is not the model's: only live defaults may differ")
+    if isinstance(statistics, Mapping):
+        statistics = Statistics(**statistics)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        made.chmod(0o755)
+        save_file(_arrays(dataclasses.asdict(statistics)), made / STATISTICS)
+        save_file(_arrays(styles), made / STYLES)
+        _read_statistics(made / STATISTICS, spec)
+        _read_styles(made / STYLES, list(styles), spec)
+        save_weights(model, made / MODEL, half=half)
+        if style_encoder is not None:
+            save_weights(style_encoder, made / STYLE_ENCODER, half=half)
+        config = {
+            "format": FORMAT,
+            "version": VERSION,
+            "head": head_id,
+            "styles": list(styles),
+            "model": json.loads(spec.to_json()),
+            "provenance": dict(provenance),
+            "files": {path.name: _sha256(path) for path in sorted(made.iterdir())},
+        }
+        (made / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+        (made / CARD).write_text(card, "utf-8")
+        _swap(made, folder)
+    except WeightsError as error:
+        raise BundleError(str(error)) from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return load_bundle(folder)
+
+
+def _swap(made: Path, folder: Path) -> None:
+    """Put `made` in the place of `folder`; on failure the old folder is back."""
+    old = made.with_name(made.name + "-old")
+    had_one = folder.exists()
+    if had_one:
+        folder.rename(old)
+    try:
+        made.rename(folder)
+    except OSError:
+        if had_one:
+            old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """Parse config.json and check its outline."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise BundleError(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
+        raise BundleError(f"{path} is not the configuration of a posetalk bundle")
+    if config.get("version") != VERSION:
+        raise BundleError(
+            f"{path} is version {config.get('version')!r}, this program reads {VERSION}: "
+            "update posetalk"
+        )
+    outline = {"head": str, "styles": list, "model": dict, "provenance": dict, "files": dict}
+    for key, kind in outline.items():
+        if not isinstance(config.get(key), kind):
+            raise BundleError(f"{path}: {key!r} is missing or no {kind.__name__}")
+    lacking = {MODEL, STATISTICS, STYLES} - config["files"].keys()
+    if lacking:
+        raise BundleError(f"{path}: 'files' does not list {', '.join(sorted(lacking))}")
+    return config
+
+
+def _spec(folder: Path, config: dict[str, Any]) -> ModelSpec:
+    try:
+        return ModelSpec.from_json(json.dumps(config["model"]))
+    except SpecError as error:
+        raise BundleError(f"{folder / CONFIG}: {error}") from None
+
+
+def _read_statistics(path: Path, spec: ModelSpec) -> Statistics:
+    """Read and check the statistics' names, sizes and values."""
+    arrays = _read_arrays(path)
+    sizes = {"motion": spec.d_motion, "shape": spec.n_shape}
+    wanted = {f"{what}_{kind}": (n,) for what, n in sizes.items() for kind in ("mean", "std")}
+    if {name: array.shape for name, array in arrays.items()} != wanted:
+        raise BundleError(f"{path} does not hold {_listing(wanted)}")
+    if any(arrays[f"{what}_std"].min(initial=1.0) <= 0.0 for what in sizes):
+        raise BundleError(f"{path}: a standard deviation is not positive")
+    return Statistics(**arrays)
+
+
+def _read_styles(path: Path, names: list[str], spec: ModelSpec) -> dict[str, FloatArray]:
+    """Read and check the style vectors, in the order of `names`."""
+    arrays = _read_arrays(path)
+    size = (spec.style.d_style if spec.use_style else 0,)
+    if not names or sorted(names) != sorted(arrays):
+        raise BundleError(f"{path} holds the styles {sorted(arrays)}, the bundle names {names}")
+    for name, array in arrays.items():
+        if array.shape != size:
+            raise BundleError(f"{path}: style {name!r} is {array.shape}, the model takes {size}")
+    return {name: arrays[name] for name in names}
+
+
+def _read_arrays(path: Path) -> dict[str, FloatArray]:
+    try:
+        arrays = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise BundleError(f"{path} cannot be read as safetensors: {error}") from None
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise BundleError(f"{path}: {name} holds values that are not finite")
+    return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _arrays(values: Mapping[str, Any]) -> dict[str, FloatArray]:
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in values.items()}
+
+
+def _listing(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,66 @@
+"""A network's tensors in a safetensors file, checked before they are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+
+class WeightsError(ValueError):
+    """A weights file that does not fit its network; the message is one line."""
+
+
+def save_weights(network: nn.Module, path: Path, *, half: bool = False) -> None:
+    """Write the state dict; `half` stores the parameters as float16 (buffers stay as they are).
+
+    Raises:
+        WeightsError: a tensor that is not finite, or too large for float16.
+    """
+    parameters = {name for name, _ in network.named_parameters()}
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        stored = tensor.detach().cpu().contiguous()
+        if half and name in parameters:
+            stored = stored.half()
+        _check_finite(name, stored, path)
+        tensors[name] = stored.clone()
+    save_file(tensors, path)
+
+
+def load_weights(network: nn.Module, path: Path) -> None:
+    """Read a state dict into `network`, in the network's own precision.
+
+    Raises:
+        WeightsError: no safetensors file, other tensors or shapes, or values that are not finite.
+    """
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
+    wanted = network.state_dict()
+    missing, surplus = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted)
+    if missing or surplus:
+        what = f"lacks {missing[0]}" if missing else f"has an unknown tensor {surplus[0]}"
+        raise WeightsError(
+            f"{path} {what} ({len(missing)} missing, {len(surplus)} unknown): "
+            "these weights are for another model"
+        )
+    for name, tensor in tensors.items():
+        if tensor.shape != wanted[name].shape:
+            raise WeightsError(
+                f"{path}: {name} is {tuple(tensor.shape)}, the configuration says "
+                f"{tuple(wanted[name].shape)}: these weights are for a model of another size"
+            )
+        _check_finite(name, tensor, path)
+    network.load_state_dict(tensors)
+
+
+def _check_finite(name: str, tensor: Tensor, path: Path) -> None:
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise WeightsError(
+            f"{path}: {name} holds values that are not finite: the training that made it diverged"
+        )
