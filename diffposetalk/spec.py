@@ -12,12 +12,26 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_type_hints
 
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
 WindowRule = Literal["adjacent", "sliding"]
 EncoderKind = Literal["mel", "hubert"]
 
 
 class SpecError(ValueError):
     """A configuration that no model can have; the message is one line."""
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """Normalisation, z = (raw - mean) / std: motion (D,), shape (n_shape,), float32."""
+
+    motion_mean: FloatArray
+    motion_std: FloatArray
+    shape_mean: FloatArray
+    shape_std: FloatArray
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,7 @@ _FADE: dict[str, tuple[float, float]] = {
     "tongue": (0.038, 0.038),
 }
 _CLOSURE_FADE = (0.019, 0.019)
-_REST_FADE = (0.050, 0.075)
+_REST_FADE = (0.055, 0.060)
 JAW_LAG_SECONDS = 0.015  # the jaw's mass keeps it behind the sound
 _CONSONANT_DEFAULT = 0.08
 _VOWEL_DEFAULT = 0.6
@@ -310,7 +310,7 @@ def _rest(phone: Phone, style: SpeakingStyle) -> Segment:
         strength *= 0.25 * weight
         target[APERTURE] = 2.0 * (1.0 - weight)
     before[[JAW, APERTURE]], after[[JAW, APERTURE]] = _REST_FADE
-    margin = min(0.06, 0.3 * phone.length)
-    # The lips close behind the last sound and leave shortly before the first.
-    span = (phone.start + (margin if not short else 0.4 * phone.length), phone.end - margin)
-    return Segment(SILENCE, (span[0], max(span[1], span[0])), target, strength, before, after)
+    # The lips come together a moment after the last sound and leave shortly before the next.
+    begin = phone.start + (0.4 * phone.length if short else min(0.12, 0.45 * phone.length))
+    end = max(phone.end - min(0.06, 0.3 * phone.length), begin)
+    return Segment(SILENCE, (begin, end), target, strength, before, after)

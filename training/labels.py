@@ -135,6 +135,8 @@ def _set_mouth(
     put.pair("mouthFrown", np.maximum(-style.smile - life, 0.0))
     put.pair("mouthDimple", 0.10 * values[:, co.SPREAD] + 0.25 * np.maximum(smile, 0.0))
     put.pair("cheekSquint", 0.7 * np.maximum(smile, 0.0) + 0.5 * max(style.squint, 0.0))
+    put.pair("noseSneer", 0.25 * upper)
+    put.one("jawForward", 0.25 * values[:, co.FUNNEL])
     side = 0.25 * style.asymmetry * np.clip(aperture / 8.0, 0.0, 1.0)
     put.one("mouthLeft", np.maximum(side, 0.0))
     put.one("mouthRight", np.maximum(-side, 0.0))

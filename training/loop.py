@@ -89,7 +89,8 @@ def train(
             step += 1
             bar.update()
             for name, term in {"loss": loss, **terms}.items():
-                running[name] = 0.98 * running.get(name, float(term)) + 0.02 * float(term)
+                value = float(term.detach())
+                running[name] = 0.98 * running.get(name, value) + 0.02 * value
             if step % 50 == 0:
                 for name, smooth in running.items():
                     writer.add_scalar(name, smooth, step)

@@ -39,7 +39,7 @@ class FaceGeometry(nn.Module):
     """Normalised motion to the vertices of part of a head, in millimetres, without head rotation."""
 
     def __init__(
-        self, head: Head, mean: NDArray[np.float32], std: NDArray[np.float32], others: int = 160
+        self, head: Head, mean: NDArray[np.float32], std: NDArray[np.float32], others: int = 60
     ) -> None:
         super().__init__()
         rng = np.random.default_rng(0)
@@ -75,7 +75,9 @@ def motion_losses(
     predicted: Tensor, target: Tensor, geometry: FaceGeometry, weights: Weights
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """Equation 6 over (B, n, D) normalised motion: the weighted sum, and every term by itself."""
-    a, b = geometry(predicted), geometry(target)
+    a = geometry(predicted)
+    with torch.no_grad():
+        b = geometry(target)
     rotation, true_rotation = predicted[..., ROTATION], target[..., ROTATION]
     terms = {
         "simple": F.mse_loss(predicted, target),

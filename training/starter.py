@@ -34,7 +34,7 @@ from training.style import pair_losses, style_vectors
 log = logging.getLogger(__name__)
 
 STARTER = ModelSpec(
-    T_p=25,
+    T_p=12,
     speech=SpeechEncoderSpec(kind="mel", d_out=256, n_mels=80, d_hidden=128, history_frames=26),
     denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),

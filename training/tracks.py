@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 
 from diffposetalk.mel import COLUMNS, FLOOR_DB, PRIOR_LEVEL_DB, TAIL, mel_columns, mel_filterbank, normalise
 from training import augment
-from training.corpora import Utterance, data_folder, held_out_voices, load_audio, read_corpus
+from training.corpora import Utterance, data_folder, held_out_voices, load_audio
 from training.labels import make_motion
+from training.phones import canonical
 from training.prosody import extract_prosody
 from training.styles import STYLES, SpeakingStyle, random_style
 
@@ -36,7 +37,6 @@ PHONES = (
     " V W Y Z ZH"
 ).split()
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
-FLITE_PHONES = {"PAU": "SIL", "AX": "AH", "AXR": "ER", "H#": "SIL", "SSIL": "SIL"}
 N_STYLES = 96
 """Styles in training: the named ones first, then random ones."""
 
@@ -46,7 +46,7 @@ class Settings:
     """What is built. `tracks` of about `seconds` each, from `seed`; `workers` processes."""
 
     out: Path = Path(".training/tracks")
-    tracks: int = 1500
+    tracks: int = 1800
     seconds: float = 16.0
     seed: int = 0
     workers: int = 2
@@ -77,9 +77,7 @@ def synthesise(sentences: list[str], voice: str, folder: Path) -> list[Utterance
         phones, start = [], 0.0
         for item in printed.split():
             name, _, end = item.rpartition(":")
-            name = FLITE_PHONES.get(name.upper(), name.upper())
-            if name in PHONES:
-                phones.append((name, start, float(end) - start))
+            phones.append((canonical(name), start, float(end) - start))
             start = float(end)
         out.append(Utterance(f"{voice}_{number:04d}", f"flite_{voice}", path, start, phones))
     return out
@@ -151,13 +149,14 @@ def frame_phones(phones: Phones, n: int) -> NDArray[np.uint8]:
 def make_track(job: dict[str, Any]) -> dict[str, Any]:
     """One track; a pure function of its job (the seed in it)."""
     torch.set_num_threads(1)
-    rng = np.random.default_rng(job["seed"])
+    # Motion has a generator of its own: other labels leave the sound as it was.
+    rng, gestures = (np.random.default_rng([*job["seed"], part]) for part in (0, 1))
     samples, phones = join(job["utterances"], job["seconds"], rng)
     n = len(samples) // FRAME
     style_id = int(rng.integers(len(STYLES))) if rng.random() < 0.4 else int(rng.integers(N_STYLES))
     style = style_table(job["style_seed"])[style_id]
     prosody = extract_prosody(samples[: n * FRAME])
-    motion = make_motion(phones, n, style, rng, prosody)
+    motion = make_motion(phones, n, style, gestures, prosody)
     heard = hear(samples, rng, job["noises"], clean=rng.random() < 0.25)
     # Half of the streams begin at the prior level, half with a level that the voice has set.
     level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]

@@ -11,24 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 
-from diffposetalk.spec import ModelSpec
+from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
-FloatArray = NDArray[np.float32]
+__all__ = ["Backend", "FloatArray", "SamplerCall", "SpeechState", "Statistics"]
+
 SpeechState = Any
 """Whatever `encode` needs from before the hop: made by the backend, held by the session."""
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """Normalisation of motion: (D,) mean and standard deviation, and of shape: (n_shape,)."""
-
-    motion_mean: FloatArray
-    motion_std: FloatArray
-    shape_mean: FloatArray
-    shape_std: FloatArray
 
 
 @dataclass(frozen=True)
