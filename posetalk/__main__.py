@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-FAILED, INTERRUPTED, TERMINATED = 1, 130, 143
+FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
 
 
 class Terminated(KeyboardInterrupt):
@@ -22,7 +22,7 @@ class Terminated(KeyboardInterrupt):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     from posetalk.commands import parse
-    from posetalk.messages import say, set_up_logging
+    from posetalk.messages import UsageError, say, set_up_logging
 
     options = parse(sys.argv[1:] if arguments is None else arguments)
     set_up_logging(debug=options.debug)
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.debug:
             traceback.print_exc()
         say(explain(error))
-        return FAILED
+        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
 def explain(error: Exception) -> str:

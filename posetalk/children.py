@@ -41,8 +41,6 @@ class Child:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.end()
-        if self._reader is not None:
-            self._reader.join(1.0)
 
     def end(self) -> None:
         """End it: politely, then not."""
@@ -55,7 +53,9 @@ class Child:
 
     @property
     def last_words(self) -> str:
-        """Why it failed."""
+        """Why it failed, once it is gone."""
+        if self._reader is not None:
+            self._reader.join(1.0)
         return self.lines[-1].removeprefix("posetalk: ") if self.lines else "it crashed"
 
 

@@ -8,6 +8,10 @@ import sys
 PACKAGES = ("diffposetalk", "head", "posetalk", "stream", "training", "viewer")
 
 
+class UsageError(ValueError):
+    """The options make no sense together; the command ends with exit code 2."""
+
+
 def say(text: str) -> None:
     """Tell the user something."""
     print(f"posetalk: {text}", file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from posetalk.messages import UsageError
 from posetalk.motion_file import MotionWriter, split
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from stream.frames import Frame
 
 FloatArray = NDArray[np.float32]
-SUFFIXES = (".mp4", ".npz")
+MEANINGS = {".mp4": "video", ".npz": "motion"}
+SUFFIXES = tuple(MEANINGS)
 DEFAULT_SIZE = 512
 
 
@@ -84,19 +86,20 @@ class VideoOutput:
         self._renderer.close()
 
 
-def check_names(paths: Sequence[Path]) -> None:
+def check_names(paths: Sequence[Path], kinds: Sequence[str] = SUFFIXES) -> None:
     """Judge the names before any work is done.
 
     Raises:
-        ValueError: an ending that names no kind of file, or a folder that is not there.
+        UsageError: an ending that names no kind of file, or a folder that is not there.
     """
     for path in paths:
-        if path.suffix.lower() not in SUFFIXES:
-            raise ValueError(f"{path}: end the name in .mp4 (video) or .npz (motion)")
+        if path.suffix.lower() not in kinds:
+            meant = " or ".join(f"{kind} ({MEANINGS[kind]})" for kind in kinds)
+            raise UsageError(f"{path}: end the name in {meant}")
         if not path.parent.is_dir():
-            raise ValueError(f"{path}: there is no folder {path.parent}")
+            raise UsageError(f"{path}: there is no folder {path.parent}")
         if path.is_dir():
-            raise ValueError(f"{path}: is a folder")
+            raise UsageError(f"{path}: is a folder")
 
 
 def open_outputs(

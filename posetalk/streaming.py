@@ -13,6 +13,7 @@ from posetalk.status import Streaming, status_line
 
 if TYPE_CHECKING:
     from posetalk.children import Child
+    from stream.live import LiveLoop
     from stream.server import Server
     from stream.session import Session
     from stream.sources import AudioSource
@@ -35,7 +36,6 @@ def open_source(options: Serving) -> AudioSource:
 
     Raises:
         stream.sources.SourceError: it cannot be opened.
-        ValueError: a device is named, but the source is no microphone.
     """
     from posetalk import demo_speech
     from stream.sources.file import FileSource
@@ -52,8 +52,6 @@ def open_source(options: Serving) -> AudioSource:
                 raise
             say(f"{error}".split(": ")[0] + "; playing the demo speech")
             return FileSource(demo_speech())
-    if device:
-        raise ValueError(f"--device {device} goes with --source mic, not with {name!r}")
     if name == "demo":
         return FileSource(demo_speech())
     if name == "push":
@@ -84,18 +82,20 @@ def stream(
     source: AudioSource,
     server: Server,
     viewer: Child | None = None,
+    *,
+    viewer_needed: bool = True,
 ) -> Ending:
     """Animate `source` and serve it until it ends, `--seconds` pass or somebody ends it.
 
     Args:
         options, session, source, server: the server is started already.
         viewer: our own, if there is one; the sound waits for it to be there, and ends with it.
+        viewer_needed: whether the run ends when the viewer fails.
 
     Raises:
         OSError: the source broke; everything up to then has been sent.
     """
     from stream.live import LiveLoop, stop_on_ctrl_c, warm_up
-    from stream.sources.pushed import PushedSource
     from stream.statistics import LiveStatistics
 
     statistics = LiveStatistics()
@@ -104,35 +104,47 @@ def stream(
         if viewer is not None:
             _wait_for(viewer, server, stop)
         loop = LiveLoop(source, session, [server], statistics=statistics)
-        server.on_interrupt = loop.interrupt
-        if isinstance(source, PushedSource):
-            server.on_audio = source.push
-
-        def change_style(name: str) -> None:
-            loop.set_style(name)
-            server.style_changed(name)
-
-        server.on_style = change_style
-        finished = threading.Event()
-        by_viewer = threading.Event()
+        _obey_clients(server, loop, source)
+        ended = threading.Event()
+        closed = threading.Event()
 
         def watch() -> None:
-            while not finished.wait(0.2):
-                if viewer is not None and viewer.gone:
-                    by_viewer.set()
+            while viewer is not None and not ended.wait(0.2):
+                if viewer.failed and not viewer_needed:
+                    say(f"the viewer failed: {viewer.last_words}; going on without it")
+                    return
+                if viewer.gone:
+                    closed.set()
                     stop.set()
                     return
 
-        threading.Thread(target=watch, name="viewers", daemon=True).start()
+        watcher = threading.Thread(target=watch, name="viewer", daemon=True)
+        watcher.start()
         try:
             with status_line(Streaming(statistics, server.counts, source, server.url).line):
                 loop.run(stop=stop, seconds=options.seconds)
         finally:
-            finished.set()
-        return Ending(statistics, stop.is_set() and not by_viewer.is_set())
+            ended.set()
+            watcher.join()
+        return Ending(statistics, stopped=stop.is_set() and not closed.is_set())
+
+
+def _obey_clients(server: Server, loop: LiveLoop, source: AudioSource) -> None:
+    """Let clients interrupt, change the style, and push sound where it is the source."""
+    from stream.sources.pushed import PushedSource
+
+    def change_style(name: str) -> None:
+        loop.set_style(name)
+        server.style_changed(name)
+
+    server.on_interrupt = loop.interrupt
+    server.on_style = change_style
+    if isinstance(source, PushedSource):
+        server.on_audio = source.push
 
 
 def _wait_for(viewer: Child, server: Server, stop: threading.Event) -> None:
+    """Wait for our viewer to connect, or to end instead."""
     until = time.monotonic() + VIEWER_SECONDS
     while not server.counts.clients and time.monotonic() < until and not viewer.gone:
         if stop.wait(0.02):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ class Animate(Speaking):
 
     def run(self) -> int:
         from posetalk import demo_speech
+        from posetalk.messages import UsageError, say
         from posetalk.offline import FRAME_SAMPLES, SAMPLE_RATE, blocks_of, run
         from posetalk.outputs import check_names, open_outputs
         from posetalk.progress import frame_bar
@@ -45,6 +45,8 @@ class Animate(Speaking):
         audio = demo_speech() if self.audio == Path("demo") else self.audio
         paths = self.output or (Path(audio.stem + ".mp4"),)
         check_names(paths)
+        if self.size < 16 or self.size % 2:
+            raise UsageError(f"--size {self.size}: must be even, and 16 or more")
         source = FileSource(audio, pace="fast")
         session = self.session()
         outputs = open_outputs(paths, head_id=session.backend.head_id, size=self.size)
@@ -64,9 +66,6 @@ class Animate(Speaking):
             length = done * FRAME_SAMPLES / SAMPLE_RATE
             if done:
                 names = ", ".join(str(output.path) for output in outputs)
-                print(
-                    f"{names}: {length:.1f} s in {spent:.1f} s "
-                    f"({length / max(spent, 1e-9):.1f} times faster than spoken)",
-                    file=sys.stderr,
-                )
+                speed = length / max(spent, 1e-9)
+                say(f"{names}: {length:.1f} s in {spent:.1f} s ({speed:.1f} times real time)")
         return 0

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from posetalk.children import Child
     from stream.server import Server
 
+View = Literal["auto", "window", "offscreen", "none"]
+
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
+"""How our own viewer reaches addresses that only listen."""
+
 
 @dataclass(frozen=True)
 class Live(Serving):
@@ -24,7 +29,7 @@ class Live(Serving):
     Ctrl-C ends it, and a recording is finished first.
     """
 
-    view: Literal["auto", "window", "offscreen", "none"] = "auto"
+    view: View = "auto"
     """Where the face is shown: a window; off-screen, into a video; or not here at all.
     `auto` takes a window if there is a display, else off-screen."""
     record: Annotated[
@@ -35,26 +40,10 @@ class Live(Serving):
     def run(self) -> int:
         from posetalk.children import FINISH_SECONDS
         from posetalk.messages import say
-        from posetalk.outputs import check_names
         from posetalk.streaming import open_server, open_source, stream, summary
-        from viewer.app import default_recording
-        from viewer.gl import GLError, choose_platform, display_available
 
-        view, record = self.view, self.record
-        if view == "auto":
-            view = "window" if display_available() else "offscreen"
-        if record is not None:
-            check_names([record])
-        elif view == "offscreen":
-            record = default_recording()
-        try:
-            if view == "window" or record is not None:
-                choose_platform(window=view == "window")
-        except GLError as error:
-            if self.view != "auto" or self.record is not None:
-                raise
-            say(f"{error}; serving without a picture")
-            view, record = "none", None
+        self.check()
+        view, record = self._choose_view()
         source = open_source(self)
         try:
             session = self.session()
@@ -62,7 +51,8 @@ class Live(Serving):
                 child = self._start_viewer(server, view, record)
                 say(f"serving at {server.url}")
                 try:
-                    ending = stream(self, session, source, server, child)
+                    needed = self.view != "auto" or self.record is not None
+                    ending = stream(self, session, source, server, child, viewer_needed=needed)
                 finally:
                     server.close()
                     if child is not None:
@@ -72,17 +62,45 @@ class Live(Serving):
             if record is not None and record.exists():
                 say(f"recorded {record}")
         say(summary(ending.statistics))
-        if child is not None and child.failed:
+        if child is not None and child.failed and needed:
             raise RuntimeError(f"the viewer failed: {child.last_words}")
         return 130 if ending.stopped else 0
 
-    def _start_viewer(self, server: Server, view: str, record: Path | None) -> Child | None:
+    def _choose_view(self) -> tuple[View, Path | None]:
+        """What is shown and recorded here; raises `viewer.gl.GLError` if that cannot be drawn."""
+        from posetalk.messages import say
+        from posetalk.outputs import check_names
+        from viewer.app import default_recording
+        from viewer.gl import GLError, choose_platform, display_available
+
+        view, record = self.view, self.record
+        if record is not None:
+            check_names([record], kinds=(".mp4",))
+        if view == "auto":
+            view = "window" if display_available() else "offscreen"
+        if view == "none" and record is None:
+            return view, record
+        try:
+            choose_platform(window=view == "window")
+        except GLError as error:
+            if self.view != "auto" or record is not None:
+                raise
+            say(f"{error}; serving without a picture")
+            return "none", None
+        if view == "offscreen" and record is None:
+            record = default_recording()
+        return view, record
+
+    def _start_viewer(self, server: Server, view: View, record: Path | None) -> Child | None:
         """A viewer in a process of its own, or None if nothing is to be drawn."""
         from posetalk.children import start
 
         if view == "none" and record is None:
             return None
-        url = server.url if self.token is None else f"{server.url}/?token={quote(self.token)}"
+        host = _REACHABLE.get(server.host, server.host)
+        url = f"ws://{host}:{server.port}"
+        if self.token is not None:
+            url += f"/?token={quote(self.token)}"
         mode = "window" if view == "window" else "offscreen"
         recording = [] if record is None else ["--record", str(record)]
         return start([url, "--once", "--view", mode, *recording])

@@ -87,6 +87,21 @@ class Serving(Speaking):
     ] = None
     """Stop after this much sound."""
 
+    def check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a value that cannot be.
+        """
+        from posetalk.messages import UsageError
+
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"--port {self.port}: ports are 0 to 65535")
+        if self.seconds is not None and not self.seconds > 0:
+            raise UsageError(f"--seconds {self.seconds:g}: must be more than 0")
+        if self.device is not None and self.source != "mic":
+            raise UsageError(f"--device goes with --source mic, not with {self.source!r}")
+
 
 def demo_speech() -> Path:
     """The demo speech that comes with the package."""

@@ -19,6 +19,7 @@ class Serve(Serving):
         from posetalk.messages import say
         from posetalk.streaming import open_server, open_source, stream, summary
 
+        self.check()
         source = open_source(self)
         try:
             session = self.session()
