@@ -27,7 +27,7 @@ from viewer.renderer import Renderer
 from viewer.video import VideoError, VideoWriter
 
 if TYPE_CHECKING:
-    from head.rig import Head
+    from head.model import Head
 
 logger = logging.getLogger(__name__)
 
@@ -199,9 +199,12 @@ class _Watch:
         def advance() -> Floats | None:
             self._take()
             motion = self._playout.due(time.monotonic())
+            if self._until.reached() or (
+                self._ended and motion is None and not self._playout.waiting
+            ):
+                window.leave()
+                return None
             if motion is None:
-                if self._until.reached() or (self._ended and not self._playout.waiting):
-                    window.leave()
                 return None
             self._drawn += 1
             return vertices_of(self._head, self._shape, motion)

@@ -268,6 +268,10 @@ class ClientThread:
     def running(self) -> bool:
         return self._thread.is_alive()
 
+    def join(self, timeout: float) -> None:
+        """Wait until the client has ended by itself, at most so many seconds."""
+        self._thread.join(timeout)
+
     def __enter__(self) -> ClientThread:
         self._thread.start()
         return self

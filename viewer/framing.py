@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from head.rig import Head
+    from head.model import Head
 
 FIELD_OF_VIEW_DEGREES = 22.0  # as with a portrait lens: little perspective, but not none
 

@@ -94,6 +94,7 @@ def load(*, window: bool) -> None:
         )
     if not hasattr(np, "infty"):  # pyrender 0.1.45 predates numpy 2
         np.infty = np.inf  # type: ignore[attr-defined]
+    logging.getLogger("OpenGL").setLevel(logging.WARNING)
     try:
         importlib.import_module("pyrender")
     except Exception as error:  # a missing library surfaces as any of five types

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from head.rig import Head, HeadError, load_head
+from head.model import Head, HeadError
+from head.rig import load_head
 from head.skinning import motion_to_parameters, skin
 from stream import wire
 from viewer.client import Motion

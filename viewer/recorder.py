@@ -14,7 +14,7 @@ from viewer.renderer import Renderer
 from viewer.video import VideoError, VideoWriter
 
 if TYPE_CHECKING:
-    from head.rig import Head
+    from head.model import Head
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from viewer import gl
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from head.rig import Head
+    from head.model import Head
 
 
 class Renderer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyrender
@@ -15,7 +15,7 @@ from viewer.painter import Painter
 from viewer.shading import DrawnMesh, SmoothNormals, ambient_occlusion, split_by_material
 
 if TYPE_CHECKING:
-    from head.rig import Head
+    from head.model import Head
 
 Floats = NDArray[np.float32]
 
@@ -87,6 +87,9 @@ def _occlusion(head: Head, normals: SmoothNormals) -> Floats:
 class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
     """A stage in a context of its own."""
 
+    _platform: Any
+    _renderer: Any
+
     def __init__(self, head: Head, width: int, height: int, samples: int) -> None:
         self._samples = samples
         self._stage = Stage(head)
@@ -101,6 +104,21 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
     def _create(self) -> None:
         super()._create()
         self._renderer = Painter(self.viewport_width, self.viewport_height, self._samples)
+
+    def delete(self) -> None:
+        """Free this context only: pyrender would end EGL for every other context as well."""
+        if self._platform is None:
+            return
+        self._platform.make_current()
+        self._renderer.delete()
+        context = getattr(self._platform, "_egl_context", None)
+        if context is not None:
+            from OpenGL import EGL
+
+            EGL.eglDestroyContext(self._platform._egl_display, context)
+        else:
+            self._platform.delete_context()
+        self._platform = self._renderer = None
 
     def draw(self, vertices: Floats, yaw: float, pitch: float, zoom: float) -> NDArray[np.uint8]:
         """Picture (h, w, 3) uint8."""

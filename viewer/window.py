@@ -20,7 +20,7 @@ from viewer.painter import Painter
 from viewer.stage import Stage
 
 if TYPE_CHECKING:
-    from head.rig import Head
+    from head.model import Head
 
 logger = logging.getLogger(__name__)
 

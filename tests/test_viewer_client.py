@@ -1,0 +1,256 @@
+"""The viewer's client against the real server: events, reconnection, refusals, clean ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from head.model import Head
+from head.rig import builtin_head
+from stream import wire
+from stream.channel_sets import make_hello
+from stream.frames import Frame
+from stream.server import Server
+from viewer.client import (
+    Client,
+    ClientError,
+    ClientThread,
+    Ended,
+    Event,
+    Inbox,
+    Motion,
+    Restarted,
+    Sound,
+    parse_url,
+)
+
+
+@pytest.fixture(scope="module")
+def head() -> Head:
+    return builtin_head()
+
+
+def frame(k: int) -> Frame:
+    return Frame(k, 640 * k, np.full(54, k / 100, np.float32))
+
+
+def gather(thread: ClientThread, until: Callable[[list[Event]], bool]) -> list[Event]:
+    """Events until the condition holds, at most 8 s."""
+    events: list[Event] = []
+    end = time.monotonic() + 8
+    while not until(events):
+        assert time.monotonic() < end, f"only {events}"
+        events += thread.take()
+        time.sleep(0.005)
+    return events
+
+
+def has(kind: type, count: int = 1) -> Callable[[list[Event]], bool]:
+    return lambda events: sum(isinstance(event, kind) for event in events) >= count
+
+
+@contextlib.contextmanager
+def peer(*messages: str | bytes, hold: bool = True) -> Iterator[str]:
+    """A server that says what it is told to and nothing else; gives its address."""
+    ready, address, stop = threading.Event(), "", None
+
+    async def main() -> None:
+        nonlocal address, stop
+        stop = asyncio.get_running_loop().create_future()
+
+        async def handle(connection: ServerConnection) -> None:
+            for message in messages:
+                await connection.send(message)
+            if hold:
+                await connection.wait_closed()
+
+        async with serve(handle, "127.0.0.1", 0) as server:
+            address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            ready.set()
+            await stop
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    ready.wait()
+    try:
+        yield address
+    finally:
+        assert stop is not None
+        loop.call_soon_threadsafe(stop.set_result, None)
+        thread.join()
+        loop.close()
+
+
+def failure(client: Client) -> str:
+    """The one line a client ends with."""
+    with ClientThread(client) as thread, pytest.raises(ClientError) as caught:
+        gather(thread, lambda _: False)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_motion_and_sound_arrive_in_order_and_stamped(head: Head) -> None:
+    with (
+        Server(head, make_hello(head), port=0) as server,
+        ClientThread(Client(server.url, audio=True)) as thread,
+    ):
+        gather(thread, has(Restarted))
+        before = time.monotonic()
+        time.sleep(0.1)  # the subscription travels
+        for k in range(20):
+            server.audio(640 * k, np.full(640, k / 100, np.float32))
+            server.send(frame(k))
+        events = gather(thread, lambda e: has(Motion, 20)(e) and has(Sound, 20)(e))
+        motions = [event for event in events if isinstance(event, Motion)]
+        sounds = [event for event in events if isinstance(event, Sound)]
+        assert [m.sample for m in motions] == [640 * k for k in range(20)]
+        assert [m.sequence for m in motions] == list(range(20))
+        assert all(before < m.arrival < time.monotonic() for m in motions)
+        for k, motion in enumerate(motions):
+            np.testing.assert_allclose(motion.values[:51], np.float32(k / 100))
+        heard = np.concatenate([s.samples for s in sounds])
+        np.testing.assert_allclose(heard, np.repeat(np.arange(20) / 100, 640), atol=1e-4)
+        assert sounds[0].sample == 0
+
+
+def test_without_audio_no_sound_is_sent(head: Head) -> None:
+    with Server(head, make_hello(head), port=0) as server, ClientThread(Client(server.url)) as t:
+        gather(t, has(Restarted))
+        time.sleep(0.1)
+        server.audio(0, np.zeros(640, np.float32))
+        server.send(frame(0))
+        assert not any(isinstance(event, Sound) for event in gather(t, has(Motion)))
+
+
+def test_the_end_of_the_server_ends_the_client(head: Head) -> None:
+    with Server(head, make_hello(head), port=0) as server:
+        thread = ClientThread(Client(server.url))
+        with thread:
+            gather(thread, has(Restarted))
+            server.close()
+            gather(thread, has(Ended))
+            thread.join(2)
+            assert not thread.running
+
+
+def test_a_client_waits_for_its_server(head: Head) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    with ClientThread(Client(f"ws://127.0.0.1:{port}")) as thread:
+        time.sleep(0.4)
+        assert not thread.take() and thread.running
+        with Server(head, make_hello(head), port=port) as server:
+            gather(thread, has(Restarted))
+            time.sleep(0.1)
+            server.send(frame(0))
+            gather(thread, has(Motion))
+
+
+def test_a_lost_connection_is_made_again(head: Head) -> None:
+    motion = wire.serialise(wire.Message(wire.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
+    with peer(wire.serialise_text(make_hello(head)), motion, hold=False) as url:
+        with ClientThread(Client(url)) as thread:
+            events = gather(thread, has(Motion, 3))
+        kinds = [type(event) for event in events]
+        assert kinds[:6] == [Restarted, Motion] * 3
+        assert thread.client.connections >= 3
+        assert "connection was lost" in failure(Client(url, reconnect=False))
+
+
+def test_no_server_is_one_line_after_the_patience(head: Head) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    begin = time.monotonic()
+    line = failure(Client(f"ws://127.0.0.1:{port}", patience=0.6))
+    assert 0.2 < time.monotonic() - begin < 3
+    assert "no connection" in line and "posetalk serve" in line
+
+
+def test_another_protocol_version_is_one_line(head: Head) -> None:
+    hello = wire.serialise_text(make_hello(head)).replace('"protocol":1', '"protocol":2')
+    with peer(hello) as url:
+        assert "protocol 2" in failure(Client(url))
+    message = wire.serialise(wire.Message(wire.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
+    with peer(wire.serialise_text(make_hello(head)), message[:4] + b"\x07" + message[5:]) as url:
+        assert "protocol 7" in failure(Client(url))
+
+
+@pytest.mark.parametrize("first", ["{}", "rubbish", b"\x00\x01", '{"type":"pong"}'])
+def test_a_server_that_does_not_say_hello_is_one_line(first: str | bytes) -> None:
+    with peer(first) as url:
+        line = failure(Client(url))
+        assert "no posetalk server" in line or "not the protocol" in line
+
+
+def test_rubbish_after_the_hello_is_one_line(head: Head) -> None:
+    with peer(wire.serialise_text(make_hello(head)), b"GET / is not really a frame of it") as url:
+        assert "not the protocol" in failure(Client(url))
+
+
+def test_a_refusal_is_passed_on(head: Head) -> None:
+    with peer(wire.serialise_text(wire.Error("busy", "too many viewers"))) as url:
+        assert "too many viewers" in failure(Client(url))
+    with Server(head, make_hello(head), port=0, token="secret") as server:
+        assert "401" in failure(Client(server.url))
+        with ClientThread(Client(server.url + "/?token=secret")) as thread:
+            gather(thread, has(Restarted))
+
+
+def test_unknown_messages_are_skipped(head: Head) -> None:
+    strange = wire.serialise(wire.Message(wire.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
+    strange = strange[:5] + b"\xc8" + strange[6:]
+    good = wire.serialise(wire.Message(wire.Kind.FLAME, 3, 1920, np.ones(56, np.float32)))
+    hello = wire.serialise_text(make_hello(head))
+    with (
+        peer(hello, strange, '{"type":"weather"}', good) as url,
+        ClientThread(Client(url)) as thread,
+    ):
+        events = gather(thread, has(Motion))
+        assert [event.sample for event in events if isinstance(event, Motion)] == [1920]
+
+
+def test_stopping_is_quick_whatever_the_client_does(head: Head) -> None:
+    with Server(head, make_hello(head), port=0) as server:
+        for url in (server.url, "ws://127.0.0.1:9"):
+            with ClientThread(Client(url, patience=60)) as thread:
+                time.sleep(0.4)
+                begin = time.monotonic()
+            assert time.monotonic() - begin < 1
+            assert not thread.running
+
+
+def test_the_inbox_is_bounded_and_keeps_the_newest() -> None:
+    inbox = Inbox(capacity=5)
+    for k in range(12):
+        inbox.put(Motion(k, 640 * k, np.zeros(56, np.float32), 0.0))
+    taken = inbox.take()
+    assert [event.sequence for event in taken if isinstance(event, Motion)] == [7, 8, 9, 10, 11]
+    assert inbox.dropped == 7 and not inbox.take()
+
+
+@pytest.mark.parametrize(
+    ("given", "full"),
+    [
+        ("localhost", "ws://localhost:8765"),
+        ("10.0.0.2:9000", "ws://10.0.0.2:9000"),
+        ("ws://[::1]", "ws://[::1]:8765"),
+        ("wss://face.example/stream?token=x", "wss://face.example/stream?token=x"),
+    ],
+)
+def test_addresses_are_completed(given: str, full: str) -> None:
+    assert parse_url(given) == full
+
+
+@pytest.mark.parametrize("given", ["http://a", "ws://", "ws://a:notaport", "", "ws://a:99999"])
+def test_what_is_no_address_is_refused(given: str) -> None:
+    with pytest.raises(ClientError, match="not an address"):
+        parse_url(given)
