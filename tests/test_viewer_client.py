@@ -47,7 +47,7 @@ def gather(thread: ClientThread, until: Callable[[list[Event]], bool]) -> list[E
     events: list[Event] = []
     end = time.monotonic() + 8
     while not until(events):
-        assert time.monotonic() < end, f"only {events}"
+        assert time.monotonic() < end, f"only {[type(event).__name__ for event in events]}"
         events += thread.take()
         time.sleep(0.005)
     return events

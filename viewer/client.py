@@ -7,6 +7,7 @@ bounded inbox (newest wins, counted) together with its arrival time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 import time
@@ -205,6 +206,8 @@ class Client:
         return self._stopping.is_set()
 
     async def _greet(self, socket: Any) -> None:
+        from websockets.exceptions import ConnectionClosed
+
         async with asyncio.timeout(HELLO_SECONDS):
             first = await socket.recv()
         hello = wire.parse_text(first) if isinstance(first, str) else None
@@ -215,7 +218,8 @@ class Client:
         self.hello = hello
         self.connections += 1
         self.inbox.put(Restarted(hello))
-        await socket.send(wire.serialise_text(self._subscribe))
+        with contextlib.suppress(ConnectionClosed):  # what has arrived until then still counts
+            await socket.send(wire.serialise_text(self._subscribe))
 
     def _receive(self, data: str | bytes) -> bool:
         """Take in one message; True after the last one."""
