@@ -115,7 +115,7 @@ _CONSONANTS: dict[str, dict[str, tuple[float, float]]] = {
     "HH": {"aperture": (6.0, 0.12), "jaw": (0.090, 0.12)},
 }  # fmt: skip
 # Rest: lips together without force, jaw a little off the teeth line.
-_REST = {"aperture": (-0.6, 5.0), "jaw": (0.006, 4.0), "press": (0.03, 1.0)}
+_REST = {"aperture": (-0.6, 2.0), "jaw": (0.006, 2.0), "press": (0.03, 1.0)}
 
 # Seconds in which a dominance fades: (towards the past = anticipation, towards the future).
 _FADE: dict[str, tuple[float, float]] = {
@@ -307,10 +307,10 @@ def _rest(phone: Phone, style: SpeakingStyle) -> Segment:
     if short:
         # Between words the mouth waits half open instead of shutting.
         weight = phone.length / PAUSE_SECONDS
-        strength *= 0.25 * weight
+        strength *= 0.5 * weight
         target[APERTURE] = 2.0 * (1.0 - weight)
     before[[JAW, APERTURE]], after[[JAW, APERTURE]] = _REST_FADE
     # The lips come together a moment after the last sound and leave shortly before the next.
-    begin = phone.start + (0.4 * phone.length if short else min(0.12, 0.45 * phone.length))
+    begin = phone.start + (0.4 * phone.length if short else min(0.16, 0.45 * phone.length))
     end = max(phone.end - min(0.06, 0.3 * phone.length), begin)
     return Segment(SILENCE, (begin, end), target, strength, before, after)

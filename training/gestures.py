@@ -72,7 +72,7 @@ def head_rotation(
     speech = prosody.at_frames(smooth(prosody.activity, 0.25 * prosody.rate), n_frames)
     alive = 0.55 + 0.45 * speech
     tempo = style.head_tempo
-    slow = wander(n_frames, rng, 0.55 / tempo, 3) * np.array([0.016, 0.024, 0.013])
+    slow = wander(n_frames, rng, 0.55 / tempo, 3) * np.array([0.019, 0.030, 0.016])
     quick = wander(n_frames, rng, 0.16 / tempo, 3) * np.array([0.0045, 0.0055, 0.0035])
     rotation = slow * alive[:, None] + quick * (0.3 + 0.7 * speech[:, None])
     rotation += _postures(phones, times, style, rng)
@@ -101,10 +101,10 @@ def _postures(
     at = np.zeros(3)
     moves: list[tuple[float, np.ndarray]] = []
     for phrase in phrases(phones):
-        moves.append((phrase.start - 0.15, rng.normal(size=3) * np.array([0.016, 0.040, 0.020])))
+        moves.append((phrase.start - 0.15, rng.normal(size=3) * np.array([0.020, 0.050, 0.025])))
         middle = phrase.start + 1.6
         while middle < phrase.end - 0.8:  # long phrases are not spoken in one pose
-            moves.append((middle, rng.normal(size=3) * np.array([0.014, 0.034, 0.018])))
+            moves.append((middle, rng.normal(size=3) * np.array([0.018, 0.042, 0.022])))
             middle += rng.uniform(1.2, 2.4)
         moves.append((phrase.end + 0.1, 0.35 * moves[-1][1]))
     for time, goal in moves:

@@ -1,0 +1,79 @@
+"""Put what training has reached into a bundle: `python -m training.package`.
+
+Works while the denoiser still trains (its last checkpoint), so that a cut-off run is not lost.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from diffposetalk.bundle import PACKAGED, save_bundle
+from diffposetalk.spec import Statistics
+from diffposetalk.style_encoder import StyleEncoder
+from head.rig import builtin_head
+from training.dataset import Tracks
+from training.denoiser import Training
+from training.evaluate import circumstances
+from training.loop import averaged
+from training.speech import SpeechPretraining
+from training.starter import STARTER
+from training.style import style_vectors
+
+CARD = Path(__file__).with_name("starter_card.md")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the training lies and where the bundle goes."""
+
+    tracks: Path = Path(".training/tracks")
+    folder: Path = Path(".training/starter")
+    out: Path = PACKAGED / "starter"
+
+
+def main(settings: Settings) -> None:
+    """Write the bundle and say how large it is."""
+    tracks = Tracks(settings.tracks)
+    training = Training(STARTER, SpeechPretraining(STARTER))
+    averaged(settings.folder / "denoiser", training)
+    style = StyleEncoder(STARTER)
+    averaged(settings.folder / "style", style)
+    vectors = style_vectors(style, tracks, 200, np.random.default_rng(1)).mean(1).numpy()
+    named = {name: vectors[index] for index, name in enumerate(tracks.named)}
+    d, n_shape = STARTER.d_motion, STARTER.n_shape
+    assert tracks.mean.shape == (d,)
+    reached = {
+        part: _reached(settings.folder / part / "checkpoint.pt")
+        for part in ("speech", "style", "denoiser")
+    }
+    bundle = save_bundle(
+        settings.out, training.model, STARTER,
+        Statistics(tracks.mean, tracks.std, np.zeros(n_shape, np.float32),
+                   np.ones(n_shape, np.float32)),
+        named, builtin_head().id, CARD.read_text("utf-8"),
+        {
+            "made_by": "python -m training.starter; python -m training.package",
+            "where": circumstances(),
+            "torch": torch.__version__.partition("+")[0],
+            "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
+            "reached": reached,
+        },
+        style_encoder=style, half=True,
+    )
+    size = sum(path.stat().st_size for path in bundle.folder.iterdir())
+    print(f"{bundle.folder}: {size / 1e6:.1f} MB, styles {', '.join(named)}, {reached}")
+
+
+def _reached(checkpoint: Path) -> dict[str, float]:
+    state = torch.load(checkpoint, weights_only=True)
+    return {"steps": state["step"], "minutes": round(float(state["minutes"]), 1)}
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
