@@ -57,8 +57,8 @@ _NEIGHBOURS = 6  # phones on each side that can still be felt
 # Targets: phone -> {articulator: (target, strength)}; what is not named keeps the class default.
 _VOWEL_SHAPES: dict[str, tuple[float, float, float, float, float]] = {
     # jaw rad, aperture mm, pucker, funnel, spread
-    "AA": (0.210, 15.2, 0.00, 0.08, 0.05),
-    "AE": (0.205, 14.6, 0.00, 0.00, 0.38),
+    "AA": (0.200, 15.2, 0.00, 0.08, 0.05),
+    "AE": (0.190, 14.2, 0.00, 0.00, 0.38),
     "AH": (0.145, 10.6, 0.00, 0.04, 0.08),
     "AO": (0.185, 12.8, 0.32, 0.38, 0.00),
     "EH": (0.150, 11.0, 0.00, 0.00, 0.32),

@@ -17,7 +17,7 @@ from training.prosody import FRAMES_PER_SECOND, Prosody
 from training.styles import SpeakingStyle
 
 MOTION_SIZE = len(CHANNELS) + 4  # expression, global rotation (3), jaw
-JAW_LIMIT_RADIANS = 0.33
+JAW_LIMIT_RADIANS = 0.32
 # How far each channel parts the inner lips of the built-in head, mm per unit (measured on it;
 # tests/test_labels.py compares). The jaw counts per radian.
 GAP_MM = {
@@ -77,9 +77,11 @@ def articulation(
     fine = co.trajectories(parts, duration)
     times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
     values = co.at_times(fine, times + style.lead)
-    values[:, co.JAW] = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)[:, co.JAW]
-    # A closure belongs to its sound whatever the style: only the rest runs ahead or behind.
-    values[:, co.APERTURE] = co.at_times(fine, times)[:, co.APERTURE]
+    late = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)
+    values[:, co.JAW] = late[:, co.JAW]
+    # Lips part with the jaw but close with the sound: a closure is never late, in any style.
+    prompt = co.at_times(fine, times)[:, co.APERTURE]
+    values[:, co.APERTURE] = np.minimum(prompt, late[:, co.APERTURE])
     sealed = np.zeros(n_frames, bool)
     for phone in spoken:
         if phone.name not in BILABIALS:
@@ -100,7 +102,7 @@ def articulation(
 def _set_mouth(
     motion: np.ndarray, values: np.ndarray, life: np.ndarray, style: SpeakingStyle
 ) -> None:
-    jaw = np.clip(values[:, co.JAW], 0.0, JAW_LIMIT_RADIANS)
+    jaw = _soft_limit(values[:, co.JAW])
     aperture = values[:, co.APERTURE]
     parted = (
         GAP_MM["jaw"] * jaw
@@ -142,6 +144,14 @@ def _set_mouth(
     put.one("mouthRight", np.maximum(-side, 0.0))
     put.one("jawLeft", 0.5 * np.maximum(side, 0.0))
     put.one("jawRight", 0.5 * np.maximum(-side, 0.0))
+
+
+def _soft_limit(jaw: np.ndarray) -> np.ndarray:
+    """Jaw angles in radians, untouched up to 0.18, from there bent towards JAW_LIMIT_RADIANS."""
+    knee = 0.18
+    room = JAW_LIMIT_RADIANS - knee
+    over = np.maximum(jaw - knee, 0.0)
+    return np.asarray(np.clip(jaw, 0.0, knee) + room * np.tanh(over / room))
 
 
 def _set_brows(
