@@ -53,7 +53,7 @@ class Attention(nn.Module):
     def attend(
         self, query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None = None
     ) -> Tensor:
-        """Projected (B, N, d) over (B, M, d), then `out_proj`; `allowed` (N, M) bool, None = all."""
+        """Projected (B, N, d) over (B, M, d), then `out_proj`; `allowed` (N, M) bool or None."""
         mixed = F.scaled_dot_product_attention(
             self._split(query), self._split(key), self._split(value), attn_mask=allowed,
             dropout_p=self.dropout if self.training else 0.0,

@@ -159,9 +159,9 @@ class Denoiser(nn.Module):
 
 
 def alignment_mask(frames: int, width: int) -> Tensor:
-    """(1 + frames, frames) bool, True = blocked: token i sees speech frame j if |i - 1 - j| < width.
+    """(1 + frames, frames) bool, True = blocked.
 
-    Token 0 sees everything.
+    Token 0 sees every speech frame, token i frame j if |i - 1 - j| < width.
     """
     distance = torch.arange(frames)[:, None] - torch.arange(frames)
     return F.pad(distance.abs() >= width, (0, 0, 1, 0))

@@ -42,6 +42,7 @@ def guidance_branches(
         styled: whether a style is given at all; without one it is null throughout.
     """
     guide_audio, guide_style = audio_scale != 1.0, styled and style_scale != 1.0
+    branches: tuple[Branch, ...]
     if guide_audio and guide_style:
         branches = (
             Branch(False, False, 1.0 - audio_scale),

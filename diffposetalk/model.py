@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from diffposetalk.denoiser import Denoiser
 from diffposetalk.hubert import build_hubert, hubert_features
-from diffposetalk.mel import MelEncoder, initial_state
+from diffposetalk.mel import MelEncoder, MelState, initial_state
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, schedule_buffers
 from diffposetalk.spec import ModelSpec
 
@@ -53,7 +53,8 @@ class DiffPoseTalk(nn.Module):
         `hubert` takes normalised samples; `mel` starts from silence and needs no normalisation.
         """
         if isinstance(self.audio_encoder, MelEncoder):
-            state = initial_state(self.spec, pcm.shape[0])
+            silence = initial_state(self.spec, pcm.shape[0])
+            state = MelState(*(part.to(pcm.device) for part in silence))
             features, _ = self.audio_encoder.encode(pcm, state)
         else:
             features = hubert_features(self.audio_encoder, pcm)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -68,7 +69,7 @@ def dpm_solver_pp_2m(
     x = _start(noise, times[0], schedule, known, noise_scale)
     x0 = previous = impute(denoise(x, times[0]), known)
     h_previous = 0.0
-    for s, t in zip(times, times[1:], strict=False):
+    for s, t in pairwise(times):
         h = float(lambda_[t] - lambda_[s])
         direction = x0
         if h_previous:

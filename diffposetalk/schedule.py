@@ -20,7 +20,7 @@ BETA_RANGE = (1e-4, 0.02)
 
 @dataclass(frozen=True)
 class NoiseSchedule:
-    """q(x_t | x0) = N(alpha_t x0, sigma_t^2 I), with alpha^2 = alpha_bar and sigma^2 = 1 - alpha_bar.
+    """q(x_t | x0) = N(alpha x0, sigma^2 I), alpha^2 = alpha_bar, sigma^2 = 1 - alpha_bar.
 
     Attributes:
         betas: (steps + 1,) float64 variance added by each step, betas[0] = 0.

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from diffposetalk.guidance import dynamic_threshold, guidance_branches, guided_denoiser
 from diffposetalk.model import DiffPoseTalk
+from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
 from diffposetalk.spec import (
     DenoiserSpec,
     DiffusionSpec,
@@ -147,3 +148,37 @@ def test_thresholding_comes_before_mixing(given: dict[str, Tensor]) -> None:
     )
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-3)
     assert actual.abs().max() > 4.0  # the guided value may exceed every threshold
+
+
+class Sampler(torch.nn.Module):
+    """All that an exported graph has to hold: terms, guidance, thresholding, the solver's steps."""
+
+    def __init__(self, model: DiffPoseTalk) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, noise: Tensor, memory: Tensor, shape: Tensor, style: Tensor, context: Tensor,
+        known: Tensor,
+    ) -> Tensor:
+        denoise = guided_denoiser(
+            self.model, self.model.denoising_net.audio_terms(memory), shape, style, context,
+            audio_scale=1.15, style_scale=3.0, threshold_quantile=0.99,
+        )
+        return dpm_solver_pp_2m(
+            denoise, noise, 3, self.model.schedule, known_prefix(known, noise.shape[1]),
+            noise_scale=torch.linspace(0.5, 1.0, 54),
+        )
+
+
+@torch.no_grad()
+def test_the_whole_call_exports_with_its_steps_unrolled(given: dict[str, Tensor]) -> None:
+    sampler = Sampler(make()).eval()
+    memory = torch.cat([given["context_features"], given["features"]], 1)
+    arguments = (
+        given["x"], memory, given["shape"], given["style"], given["context_motion"],
+        torch.zeros(2, 2, 54),
+    )
+    exported = torch.export.export(sampler, arguments).module()
+    other = tuple(argument.flip(0) for argument in arguments)
+    torch.testing.assert_close(exported(*other), sampler(*other), rtol=0, atol=1e-4)

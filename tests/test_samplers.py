@@ -76,7 +76,7 @@ def test_a_perfect_denoiser_is_never_doubted() -> None:
 
 @pytest.mark.parametrize("calls", [1, 2, 4, 9])
 def test_known_frames_are_kept_and_follow_their_own_noise(calls: int) -> None:
-    """At every step x_t = alpha x0 + sigma eps at known frames, so D sees what it was trained on."""
+    """At every step x_t = alpha x0 + sigma eps there, so D sees what it was trained on."""
     x, motion = noise(2, 6, 3), noise(2, 2, 3, seed=1)
     known = known_prefix(motion, 6)
 

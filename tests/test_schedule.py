@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -68,7 +70,7 @@ def test_sampling_times(name: str, calls: int) -> None:
     assert len(times) == calls
     assert times[0] == 498
     assert times[-1] >= 1
-    assert all(a > b for a, b in zip(times, times[1:], strict=False))
+    assert all(a > b for a, b in pairwise(times))
     # Uniform in lambda, up to rounding to a whole t.
     wanted = np.linspace(schedule.lambda_[498], schedule.lambda_[1], calls + 1)[:-1]
     for t, target in zip(times, wanted, strict=True):
