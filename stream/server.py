@@ -237,12 +237,17 @@ class Server:
     def _begin_stop(self) -> None:
         assert self._stop is not None, "close() checks that the loop runs"
         self._read_notes()
-        self._spread_text(wire.End(frames=self.counts.sent))
+        for client in self._clients:
+            client.farewell(wire.End(frames=self.counts.sent))
         self._stop.set()
 
     async def _drain(self, until: float) -> None:
+        """Let the viewers have what waits; those that do not read by `until` are cut off."""
         while any(client.has_work for client in self._clients) and time.monotonic() < until:
             await asyncio.sleep(0.005)
+        for client in self._clients:
+            if client.has_work:
+                client.cut_off()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a client before the websocket opens; a response refuses it."""
@@ -285,7 +290,7 @@ class Server:
             await client.read()
         except wire.WireError as error:
             self.counts.refused += 1
-            client.last_words(wire.Error(error.code, str(error)))
+            client.farewell(wire.Error(error.code, str(error)), at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
             await connection.close(1008, error.code)
@@ -420,7 +425,8 @@ class _Client:
         self._wake = asyncio.Event()
         self._resampler = LiveResampler(wire.Hello.sample_rate)
         self._last_push = -OWNER_SECONDS
-        self._ending = False
+        self._last: str | None = None
+        self._ended = False
         self._busy = False
         self.stopped_reading = False
 
@@ -442,17 +448,22 @@ class _Client:
         self._frames.append(frame)
         self._wake.set()
 
-    def last_words(self, message: wire.Text) -> None:
-        """Say this, and nothing after it."""
-        self._ending = True
-        self._frames.clear()
-        self._audio.clear()
-        self._blobs.clear()
-        self.text(message)
+    def farewell(self, message: wire.Text, at_once: bool = False) -> None:
+        """Say this last: after what waits, or instead of it."""
+        if at_once:
+            for waiting in (self._texts, self._blobs, self._audio, self._frames):
+                waiting.clear()
+        self._last = wire.serialise_text(message)
+        self._wake.set()
+
+    def cut_off(self) -> None:
+        """End the connection without another word."""
+        self._connection.transport.abort()
 
     @property
     def has_work(self) -> bool:
-        return self._busy or bool(self._texts or self._blobs or self._audio or self._frames)
+        waiting = self._texts or self._blobs or self._audio or self._frames or self._last
+        return self._busy or bool(waiting)
 
     @property
     def pushed_lately(self) -> bool:
@@ -462,7 +473,7 @@ class _Client:
     async def write(self) -> None:
         """Send what waits until the connection ends, or the last words are said."""
         try:
-            while not (self._ending and not self.has_work):
+            while not self._ended:
                 await self._wake.wait()
                 self._wake.clear()
                 while (data := self._next()) is not None:
@@ -472,7 +483,7 @@ class _Client:
                     self._busy = False
         except TimeoutError:
             self.stopped_reading = True
-            self._connection.transport.abort()
+            self.cut_off()
         except ConnectionClosed:
             pass  # the reader sees it too, and judges it
         finally:
@@ -488,7 +499,9 @@ class _Client:
         if self._frames and self.wish.set:
             return self._server.encode(self._frames.popleft(), self.wish.set, self.wish.json)
         self._frames.clear()
-        return None
+        last, self._last = self._last, None
+        self._ended |= last is not None
+        return last
 
     # --- reading ---
     async def read(self) -> None:
