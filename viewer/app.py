@@ -77,6 +77,7 @@ def view(
     head: Head | None = None,
     delay: float | None = None,
     reconnect: bool = True,
+    patience: float = 10.0,
     stop: threading.Event | None = None,
     say: Callable[[str], None] = logger.info,
     on_status: Callable[[Status], None] | None = None,
@@ -84,7 +85,8 @@ def view(
     """Watch the server at `url` until it ends, `seconds` have passed, `stop` is set or Ctrl-C.
 
     A window needs the main thread. Off-screen always records: to `record`, or to a file in the
-    working folder that `say` names. `delay` is the play-out delay in seconds (None: it adapts).
+    working folder that `say` names. `delay` is the play-out delay in seconds (None: it adapts),
+    `patience` how many seconds to wait for a server that is not there yet.
 
     Raises:
         viewer.client.ClientError: no server, another protocol, a refusal.
@@ -98,7 +100,7 @@ def view(
         path = default_recording()
         say(f"no window: recording a video to {path.resolve()}")
     gl.load(window=chosen == "window")
-    client = Client(url, audio=path is not None, reconnect=reconnect)
+    client = Client(url, audio=path is not None, reconnect=reconnect, patience=patience)
     until = _Until(seconds, stop)
     with ClientThread(client) as thread:
         watch = _Watch(thread, chosen, until, on_status, path, delay)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyrender
 from numpy.typing import NDArray
+from OpenGL.error import Error as OpenGLError
 
 from head.skinning import skin
 from viewer import gl
@@ -109,15 +111,16 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
         """Free this context only: pyrender would end EGL for every other context as well."""
         if self._platform is None:
             return
-        self._platform.make_current()
-        self._renderer.delete()
-        context = getattr(self._platform, "_egl_context", None)
-        if context is not None:
-            from OpenGL import EGL
+        with contextlib.suppress(OpenGLError):  # a context that is gone has freed everything
+            self._platform.make_current()
+            self._renderer.delete()
+            context = getattr(self._platform, "_egl_context", None)
+            if context is not None:
+                from OpenGL import EGL
 
-            EGL.eglDestroyContext(self._platform._egl_display, context)
-        else:
-            self._platform.delete_context()
+                EGL.eglDestroyContext(self._platform._egl_display, context)
+            else:
+                self._platform.delete_context()
         self._platform = self._renderer = None
 
     def draw(self, vertices: Floats, yaw: float, pitch: float, zoom: float) -> NDArray[np.uint8]:
