@@ -1,0 +1,295 @@
+"""The commands end to end, with the fake model: real files, sockets, pictures and signals."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli import call, finish, start, wait_for_line, watch_video
+from websockets.sync.client import connect
+
+import posetalk
+from stream import wire
+
+FAKE = ["--backend", "fake"]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of the demo speech as somebody else would hand it in: 44.1 kHz, stereo."""
+    samples, rate = soundfile.read(posetalk.demo_speech(), start=8000, frames=32000)
+    stretched = np.interp(np.arange(88200) / 44100, np.arange(len(samples)) / rate, samples)
+    path = tmp_path_factory.mktemp("speech") / "two seconds.wav"
+    soundfile.write(path, np.stack([stretched, stretched * 0.9], axis=1), 44100)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# animate
+
+
+def test_animate_writes_a_video_and_a_motion_file(speech: Path, tmp_path: Path) -> None:
+    process = start("animate", str(speech), *FAKE, "-o", "face.mp4", "face.npz", cwd=tmp_path)
+    code, _, messages = finish(process)
+    assert code == 0, messages
+    motion = posetalk.Motion.load(tmp_path / "face.npz")
+    assert motion.exp.shape == (50, 50) and motion.pose.shape == (50, 6)
+    assert motion.shape.shape == (100,) and motion.fps == 25 and motion.head == "posetalk-head-1"
+    assert motion.pose[:, 3].max() > 0.05, "somebody speaks"
+    pictures, sound, metadata = watch_video(tmp_path / "face.mp4")
+    assert len(pictures) == 50 and pictures[0].shape == (512, 512, 3)
+    assert "synthetic" in metadata["title"]
+    widest, closed = motion.pose[:, 3].argmax(), motion.pose[:, 3].argmin()
+    difference = np.abs(pictures[widest].astype(int) - pictures[closed].astype(int))
+    assert difference.max() > 60, "the mouth is seen to move"
+    # The sound is where the mouth is: louder where the jaw is open.
+    loud = [np.abs(sound[k * 640 : (k + 1) * 640]).mean() for k in range(50)]
+    assert np.corrcoef(loud, motion.pose[:, 3])[0, 1] > 0.5
+
+
+def test_animate_gives_the_same_as_python(speech: Path, tmp_path: Path) -> None:
+    code, _, _ = finish(start("animate", str(speech), *FAKE, "-o", "a.npz", cwd=tmp_path))
+    assert code == 0
+    command = posetalk.Motion.load(tmp_path / "a.npz")
+    samples, rate = soundfile.read(speech, dtype="float32")
+    python = posetalk.animate(samples, sample_rate=rate, backend="fake")
+    np.testing.assert_array_equal(command.exp, python.exp)
+    np.testing.assert_array_equal(command.pose, python.pose)
+
+
+def bad_files(folder: Path) -> dict[str, str]:
+    """Files that are no speech, and what is said of each."""
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("this is not sound\n" * 50)
+    soundfile.write(folder / "blink.wav", np.zeros(100), 16000)
+    soundfile.write(folder / "none.wav", np.zeros(0), 16000)
+    (folder / "folder.wav").mkdir()
+    return {
+        "missing.wav": "no such file",
+        "empty.wav": "is empty",
+        "text.wav": "not readable as audio",
+        "none.wav": "holds no sound",
+        "blink.wav": "only 100 samples",
+        "folder.wav": "is a folder",
+    }
+
+
+def test_bad_audio_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, reason in bad_files(tmp_path).items():
+        code, _, messages = call(["animate", name, *FAKE, "-o", "out.npz"], capsys)
+        assert code == 1, name
+        assert messages.startswith("posetalk: ") and reason in messages, name
+        assert len(messages.splitlines()) == 1, messages
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["animate", "demo", "-o", "out.avi"], 2, "end the name in .mp4"),
+        (["animate", "demo", "-o", "nowhere/out.mp4"], 2, "no folder nowhere"),
+        (["animate", "demo", "--size", "33"], 2, "must be even"),
+        (["animate"], 2, "AUDIO"),
+        (["live", "--port", "70000"], 2, "ports are 0 to 65535"),
+        (["live", "--seconds", "0"], 2, "more than 0"),
+        (["live", "--record", "out.npz"], 2, "end the name in .mp4 (video)"),
+        (["live", "--source", "demo", "--device", "1"], 2, "--device goes with"),
+        (["live", "--view", "sideways"], 2, "sideways"),
+        (["dance"], 2, "dance"),
+        (["animate", "demo", *FAKE, "--style", "opera", "-o", "o.npz"], 1, "no style 'opera'"),
+        (["animate", "demo", *FAKE, "--steps", "50", "-o", "o.npz"], 1, "1 to 20"),
+        (["animate", "demo", "--bundle", "nowhere", "-o", "o.npz"], 1, "nowhere"),
+        (["serve", "--source", "nowhere.wav"], 1, "no such file"),
+        (["serve", *FAKE, "--source", "demo", "--host", "0.0.0.0"], 1, "--token"),
+        (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
+        (["view", "http://127.0.0.1:9"], 1, "not an address"),
+        (["live", "--view", "window", *FAKE], 1, "no display"),
+    ],
+)
+def test_mistakes_get_one_line_and_an_exit_code(
+    arguments: list[str],
+    code: int,
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DISPLAY", raising=False)
+    got, output, messages = call(arguments, capsys)
+    assert got == code, messages
+    assert reason in messages + output
+    assert not list(tmp_path.glob("*.npz"))
+
+
+@pytest.mark.parametrize("command", ["live", "serve", "view", "animate", "devices", "doctor"])
+def test_the_help_text_is_enough(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, output, _ = call([command, "--help"], capsys)
+    assert code == 0
+    options = {
+        "live": "--source --view --record --bundle --style --steps --hop --lookahead --host --port "
+        "--seconds --seed --backend --device --token",
+        "serve": "--source --bundle --style --host --port --seconds --seed --token",
+        "view": "URL --view --record --size --delay --seconds --once",
+        "animate": "AUDIO -o --output --bundle --style --steps --hop --lookahead --seed --size",
+        "devices": "--debug",
+        "doctor": "--json",
+    }
+    for option in options[command].split():
+        assert option in output
+    assert "(default: None)" not in output, "no default is left unexplained"
+
+
+# live
+
+
+def test_live_without_microphone_and_display_records_the_demo(tmp_path: Path) -> None:
+    code, _, messages = finish(start("live", *FAKE, "--seconds", "2", "--port", "0", cwd=tmp_path))
+    assert code == 0, messages
+    assert "playing the demo speech" in messages
+    recording = next(tmp_path.glob("posetalk-*.mp4"))
+    assert f"recorded {recording.name}" in messages
+    assert "50 frames of 2.0 s" in messages and "dropped 0" in messages
+    pictures, sound, metadata = watch_video(recording)
+    assert len(pictures) == 50
+    assert abs(len(sound) - 32000) < 3000 and np.abs(sound).max() > 0.1
+    assert "synthetic" in metadata["title"]
+
+
+def test_ctrl_c_ends_live_and_the_recording_plays(tmp_path: Path) -> None:
+    arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
+    process = start("live", *FAKE, *arguments, cwd=tmp_path)
+    recording = tmp_path / "cut.mp4"
+    until = time.monotonic() + 30
+    while not (recording.exists() and recording.stat().st_size > 50_000):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    code, _, messages = finish(process, 20)
+    assert code == 130
+    assert "recorded cut.mp4" in messages
+    pictures, sound, _ = watch_video(recording)
+    assert len(pictures) >= 10
+    assert abs(len(pictures) / 25 - len(sound) / 16000) < 0.2
+
+
+@pytest.mark.slow
+def test_a_recording_survives_the_death_of_live(tmp_path: Path) -> None:
+    arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
+    process = start("live", *FAKE, *arguments, cwd=tmp_path)
+    recording = tmp_path / "cut.mp4"
+    until = time.monotonic() + 30
+    while not (recording.exists() and recording.stat().st_size > 50_000):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    time.sleep(3)  # the viewer notices, and finishes the file
+    assert len(watch_video(recording)[0]) >= 10
+
+
+def test_live_goes_on_without_a_picture_where_nothing_can_draw(tmp_path: Path) -> None:
+    broken = start(
+        "live", *FAKE, "--seconds", "3", "--port", "0", cwd=tmp_path, PYOPENGL_PLATFORM="bogus"
+    )
+    code, _, messages = finish(broken)
+    assert code == 0, messages
+    assert "no OpenGL" in messages and "going on without it" in messages
+    assert "75 frames" in messages
+    assert not list(tmp_path.iterdir())
+
+
+def test_asking_for_a_video_where_nothing_can_draw_is_an_error(tmp_path: Path) -> None:
+    arguments = ["animate", "demo", *FAKE, "-o", "face.npz", "face.mp4"]
+    code, _, messages = finish(start(*arguments, cwd=tmp_path, PYOPENGL_PLATFORM="bogus"))
+    assert code == 1
+    assert messages.startswith("posetalk: no OpenGL") and len(messages.splitlines()) == 1
+
+
+def test_no_portaudio_means_demo_speech(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
+    arguments = ["live", *FAKE, "--view", "none", "--port", "0", "--seconds", "0.2"]
+    code, _, messages = call(arguments, capsys)
+    assert code == 0
+    assert "playing the demo speech" in messages
+    code, _, messages = call(["devices"], capsys)
+    assert code == 1 and "libportaudio2" in messages
+
+
+# serve
+
+
+def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
+    port = free_port()
+    process = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
+    url = wait_for_line(process, "serving at").split()[-1]
+    with connect(url) as socket_:
+        hello = wire.parse_text(str(socket_.recv(timeout=10)))
+        assert isinstance(hello, wire.Hello) and hello.synthetic
+        socket_.send(wire.serialise_text(wire.Subscribe()))
+        frames = []
+        while len(frames) < 10:
+            data = socket_.recv(timeout=10)
+            if isinstance(data, bytes):
+                frames.append(wire.parse(data))
+        assert [b.sample - a.sample for a, b in itertools.pairwise(frames)] == [640] * 9
+        assert frames[0].payload.shape == (56,)
+        second = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
+        code, _, messages = finish(second)
+        assert code == 1 and f"port {port}" in messages and "in use" in messages
+    process.send_signal(signal.SIGINT)
+    code, _, messages = finish(process, 20)
+    assert code == 130 and "frames" in messages
+
+
+def test_raw_sound_on_standard_input_is_animated(tmp_path: Path) -> None:
+    samples, _ = soundfile.read(posetalk.demo_speech(), frames=16000, dtype="int16")
+    process = start("serve", *FAKE, "--source", "-", "--port", "0", cwd=tmp_path)
+    assert process.stdin is not None
+    process.stdin.buffer.write(samples.tobytes())
+    code, _, messages = finish(process)
+    assert code == 0 and "25 frames of 1.0 s" in messages
+
+
+# doctor
+
+
+def test_doctor_says_what_is_there(tmp_path: Path) -> None:
+    code, output, _ = finish(start("doctor", "--json", cwd=tmp_path))
+    findings = {finding["name"]: finding for finding in json.loads(output)}
+    assert findings["head"]["state"] == findings["drawing"]["state"] == "ok"
+    assert findings["microphone"]["state"] == findings["window"]["state"] == "without"
+    assert findings["bundle"]["state"] == "ok", "the starter comes with the project"
+    assert code == 0
+
+
+def test_doctor_names_the_step_that_mends_each_thing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from posetalk import health
+
+    monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
+    monkeypatch.setenv("PYOPENGL_PLATFORM", "bogus")
+    monkeypatch.setattr(health, "_bundle", lambda: health.Finding("bundle", "missing", "x", "y"))
+    code, output, _ = call(["doctor"], capsys)
+    assert code == 1
+    lines = {line[9:].split()[0]: line for line in output.splitlines()[:-1]}
+    assert "apt-get install" in lines["microphone"] and "libportaudio2" in lines["microphone"]
+    assert "without" in lines["drawing"] and "->" in lines["drawing"]
+    assert "cannot run yet" in output.splitlines()[-1]
