@@ -158,7 +158,7 @@ class Segment(NamedTuple):
 
 
 def segments(
-    phones: Sequence[Phone], style: SpeakingStyle, vigour: Sequence[float] | None = None
+    phones: Sequence[Phone], style: SpeakingStyle, vigour: np.ndarray | None = None
 ) -> list[Segment]:
     """Dominance parameters of tidy `phones`; `vigour` (one per phone, 1 = normal) scales vowels."""
     built: list[Segment] = []
@@ -215,7 +215,7 @@ def at_times(values: np.ndarray, times: np.ndarray, *, rate: float = RATE_HZ) ->
     low = np.minimum(position.astype(int), len(values) - 1)
     high = np.minimum(low + 1, len(values) - 1)
     part = (position - low)[:, None]
-    return values[low] * (1.0 - part) + values[high] * part
+    return np.asarray(values[low] * (1.0 - part) + values[high] * part)
 
 
 def _fades(style: SpeakingStyle) -> tuple[np.ndarray, np.ndarray]:
@@ -285,7 +285,7 @@ def closure_span(phone: Phone) -> tuple[float, float]:
     A stop is shut until its burst: the later part of a P is already breath. A closure takes
     time whatever the aligner says, and a frame lasts 40 ms, so it never gets shorter than 55 ms.
     """
-    released = {"P": 0.60, "B": 0.78}.get(phone.name, 0.92)
+    released = {"P": 0.72, "B": 0.88}.get(phone.name, 0.92)
     start, end = phone.start, phone.start + released * phone.length
     short = 0.055 - (end - start)
     if short > 0.0:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -138,14 +139,14 @@ def _read_list(name: str, folder: Path) -> list[Utterance]:
         raise CorpusError(f"cannot read {home / 'alignments.json'}: {error}") from error
 
 
-def _analysis(utterances: Sequence[Utterance]) -> dict[str, dict[str, list[object]]]:
+def _analysis(utterances: Sequence[Utterance]) -> dict[str, dict[str, list[Any]]]:
     """Repaired phones and voice features by id, computed once per list of clips."""
     listing = json.dumps([asdict(u) for u in utterances], default=str, sort_keys=True)
     digest = hashlib.sha256(f"{_CACHE_VERSION}{listing}".encode()).hexdigest()[:16]
     name = utterances[0].speaker_set if utterances else "empty"
     cache = CACHE / f"{name}-{digest}.json"
     if cache.is_file():
-        known: dict[str, dict[str, list[object]]] = json.loads(cache.read_text(encoding="utf-8"))
+        known: dict[str, dict[str, list[Any]]] = json.loads(cache.read_text(encoding="utf-8"))
         return known
     log.info("analysing %d clips of %s", len(utterances), name)
     known = {}
@@ -238,7 +239,7 @@ def cluster_voices(features: np.ndarray, clusters: int = _CLUSTERS, seed: int = 
 
 def _distances(rows: np.ndarray, centres: np.ndarray) -> np.ndarray:
     squared = (rows**2).sum(axis=1)[:, None] - 2.0 * rows @ centres.T + (centres**2).sum(axis=1)
-    return np.maximum(squared, 0.0)
+    return np.asarray(np.maximum(squared, 0.0))
 
 
 def choose_groups(groups: np.ndarray, sets: np.ndarray, share: float) -> set[int]:

@@ -90,7 +90,8 @@ def head_rotation(
         rotation[:, 1] += 0.012 * size * rng.normal() * pulse
         rotation[:, 2] += 0.008 * size * rng.normal() * pulse
     rotation *= style.head_amplitude
-    return rotation + np.array([style.head_pitch, style.head_yaw, style.head_roll])
+    rest = np.array([style.head_pitch, style.head_yaw, style.head_roll])
+    return np.asarray(rotation + rest)
 
 
 def _postures(
@@ -205,7 +206,7 @@ def wander(n_frames: int, rng: np.random.Generator, seconds: float, axes: int) -
     sigma = max(seconds * FRAMES_PER_SECOND, 0.5)
     edge = int(3 * sigma) + 1
     noise = smooth(rng.normal(size=(axes, n_frames + 2 * edge)), sigma)[:, edge : edge + n_frames]
-    return noise.T * np.sqrt(2.0 * np.sqrt(np.pi) * sigma)
+    return np.asarray(noise.T * np.sqrt(2.0 * np.sqrt(np.pi) * sigma))
 
 
 def _times(n_frames: int) -> np.ndarray:

@@ -29,7 +29,7 @@ GAP_MM = {
     "mouthLowerDown": 8.2,
     "mouthUpperUp": 6.4,
 }
-EYE_TURN_RADIANS = 0.5  # eyeLook... = 1
+EYE_TURN_RADIANS = (0.6, 0.5)  # eyeLook... = 1: sideways, up and down
 _OF = {name: i for i, name in enumerate(CHANNELS)}
 
 
@@ -165,7 +165,7 @@ def _set_brows(
 
 def _set_eyes(motion: np.ndarray, lids: np.ndarray, eyes: np.ndarray, style: SpeakingStyle) -> None:
     put = _Writer(motion, 0.0)
-    left, up = eyes[:, 0] / EYE_TURN_RADIANS, eyes[:, 1] / EYE_TURN_RADIANS
+    left, up = (eyes / EYE_TURN_RADIANS).T
     up = up - style.gaze_down
     put.one("eyeLookOutLeft", np.maximum(left, 0.0))
     put.one("eyeLookInRight", np.maximum(left, 0.0))

@@ -44,7 +44,7 @@ class Prosody:
         if values.size == 0:
             return np.zeros(n_frames, np.float32)
         index = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND * self.rate - 0.5
-        return np.interp(index, np.arange(values.size), values).astype(np.float32)
+        return np.asarray(np.interp(index, np.arange(values.size), values), np.float32)
 
 
 def extract_prosody(samples: np.ndarray) -> Prosody:

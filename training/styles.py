@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 
 import numpy as np
@@ -176,9 +176,9 @@ def random_style(rng: np.random.Generator, named_share: float = 0.35) -> Speakin
     """
     if rng.random() < named_share:
         return vary(_NAMED[int(rng.integers(len(_NAMED)))], rng)
-    return replace(
+    return _with(
         SpeakingStyle(name="random"),
-        **{key: float(rng.uniform(*STYLE_RANGES[key])) for key in STYLE_FIELDS},
+        {key: float(rng.uniform(*STYLE_RANGES[key])) for key in STYLE_FIELDS},
     )
 
 
@@ -189,4 +189,8 @@ def vary(style: SpeakingStyle, rng: np.random.Generator, amount: float = 0.08) -
         low, high = STYLE_RANGES[key]
         moved = getattr(style, key) + rng.normal() * amount * (high - low)
         changed[key] = float(np.clip(moved, low, high))
-    return replace(style, **changed)
+    return _with(style, changed)
+
+
+def _with(style: SpeakingStyle, numbers: dict[str, float]) -> SpeakingStyle:
+    return SpeakingStyle(style.name, **numbers)
