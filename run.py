@@ -194,14 +194,43 @@ def install_project(extras: set[str]) -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     subprocess.run([*pip, "uninstall", "-q", "-y", other], capture_output=True)
     constraints = str(ROOT / "constraints.txt")
-    quiet = [] if os.environ.get("POSETALK_VERBOSE") else ["-q"]
-    step = [*pip, "install", *quiet, "-e", target, "-c", constraints]
-    returncode = subprocess.run(step, stdout=sys.stderr).returncode
+    step = [*pip, "install", "--progress-bar", "off", "-e", target, "-c", constraints]
+    returncode = run_with_progress(step, VENV / "posetalk-setup.log")
     # pip changes nothing before it has downloaded everything, so after its own failure there is
     # nothing to repair; the mark stays only if this process is killed in between.
     UNFINISHED.unlink(missing_ok=True)
     if returncode != 0:
-        raise SetupError("pip could not install everything (see above); run the command again")
+        raise SetupError("pip could not install everything: see above, then run this again")
+
+
+def run_with_progress(command: list[str], log: Path) -> int:
+    """Run pip with one line of progress on a terminal; all it says goes to `log`.
+
+    Where it fails, its last words are shown.
+    """
+    said: list[str] = []
+    show = sys.stderr.isatty()
+    started = time.monotonic()
+    pipe = subprocess.PIPE
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            said.append(line.rstrip())
+            if show and not line.startswith("WARNING"):
+                spent = f"{time.monotonic() - started:3.0f} s  "
+                width = shutil.get_terminal_size().columns - len(spent) - 1
+                print(f"\r{spent}{line.strip()[:width]:<{width}}", end="", file=sys.stderr)
+    if show:
+        print(f"\r{' ' * (shutil.get_terminal_size().columns - 1)}\r", end="", file=sys.stderr)
+    if process.returncode:
+        errors = [line for line in said if line.startswith(("ERROR", "error"))] or said[-10:]
+        print("\n".join(errors), file=sys.stderr)
+        say(f"all that pip said is in {log}")
+    return process.returncode
 
 
 def set_up(command: str) -> None:

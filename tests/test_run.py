@@ -60,6 +60,7 @@ class Pip:
 def pip(run: Any, monkeypatch: pytest.MonkeyPatch) -> Pip:
     fake = Pip(run.VENV)
     monkeypatch.setattr(run.subprocess, "run", fake)
+    monkeypatch.setattr(run, "run_with_progress", lambda command, log: fake(command).returncode)
     monkeypatch.setattr(run, "venv_python", lambda venv: venv / "bin" / "python")
     monkeypatch.setattr(run, "venv_works", lambda venv: (venv / "bin" / "python").exists())
     return fake
@@ -124,11 +125,24 @@ def test_a_set_up_that_was_killed_starts_over(run: Any, pip: Pip) -> None:
 
 def test_pip_that_fails_says_so_and_is_tried_again(run: Any, pip: Pip) -> None:
     pip.returncode = 1
-    with pytest.raises(run.SetupError, match="run the command again"):
+    with pytest.raises(run.SetupError, match="run this again"):
         run.set_up("live")
     pip.returncode = 0
     run.set_up("live")
     assert pip.venvs == 1 and len(pip.installs) == 2
+
+
+def test_what_pip_says_is_kept_and_shown_when_it_fails(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    fine = "print('Collecting everything')"
+    assert run.run_with_progress([sys.executable, "-c", fine], log) == 0
+    assert "Collecting" in log.read_text() and not capsys.readouterr().err
+    broken = "print('Collecting'); print('ERROR: no such version'); raise SystemExit(3)"
+    assert run.run_with_progress([sys.executable, "-c", broken], log) == 3
+    shown = capsys.readouterr().err
+    assert "ERROR: no such version" in shown and "Collecting" not in shown and str(log) in shown
 
 
 def test_a_new_gpu_replaces_the_cpu_extra(
