@@ -6,6 +6,7 @@ Every loop of `training/` is a function step -> losses; this file is everything 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -69,7 +70,7 @@ def train(
             if progress >= 1.0:
                 break
             rate = settings.learning_rate * min(1.0, (step + 1) / settings.warm_up)
-            rate *= 0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * progress))
+            rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
             for group in optimiser.param_groups:
                 group["lr"] = rate
             torch.manual_seed(settings.seed * 1_000_003 + step)

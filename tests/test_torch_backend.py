@@ -1,0 +1,140 @@
+"""A real network behind a session: tiny, random, and streamed bit for bit."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffposetalk.bundle import save_bundle
+from diffposetalk.model import DiffPoseTalk
+from diffposetalk.spec import (
+    DenoiserSpec,
+    LiveDefaults,
+    ModelSpec,
+    SpeechEncoderSpec,
+    Statistics,
+    StyleEncoderSpec,
+)
+from stream.backends.torch_backend import TorchBackend
+from stream.session import Session, SessionOptions
+
+SPEC = ModelSpec(
+    T_w=24, T_p=5, n_shape=4,
+    speech=SpeechEncoderSpec(kind="mel", d_out=16, n_mels=40, d_hidden=8),
+    denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=2),
+    style=StyleEncoderSpec(d_style=8, n_heads=2, n_layers=1),
+    live=LiveDefaults(hop=2, lookahead=2, steps=2, window_rule="adjacent",
+                      audio_guidance=1.0, style_guidance=1.0),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory) -> TorchBackend:
+    torch.manual_seed(1)
+    rng = np.random.default_rng(1)
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    statistics = Statistics(
+        rng.normal(size=54).astype(np.float32), rng.uniform(0.5, 2, 54).astype(np.float32),
+        np.zeros(4, np.float32), np.ones(4, np.float32),
+    )
+    styles = {name: rng.normal(size=8).astype(np.float32) for name in ("calm", "lively")}
+    save_bundle(folder, DiffPoseTalk(SPEC), SPEC, statistics, styles, "a head", "a card", {})
+    return TorchBackend.load(str(folder), device="cpu", threads=1)
+
+
+def speech(frames: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    swell = np.abs(np.sin(np.arange(640 * frames) / 3000.0))
+    return (0.2 * swell * rng.standard_normal(640 * frames)).astype(np.float32)
+
+
+def run(backend: TorchBackend, audio: np.ndarray, cuts: list[int], **options) -> np.ndarray:
+    session = Session(backend, options=SessionOptions(**options), style="calm", seed=3)
+    frames, at = [], 0
+    for cut in [*cuts, len(audio)]:
+        frames += session.feed(audio[at : at + cut])
+        at = min(len(audio), at + cut)
+    return np.stack([f.motion for f in frames + session.finish()])
+
+
+@given(
+    cuts=st.lists(st.integers(0, 9000), max_size=12),
+    rule=st.sampled_from(["adjacent", "sliding"]),
+    guidance=st.sampled_from([1.0, 1.5]),
+)
+@settings(max_examples=12, deadline=None)
+def test_streaming_is_one_call_of_feed_bit_for_bit(backend, cuts, rule, guidance) -> None:
+    audio = speech(45)
+    options = {"window_rule": rule, "audio_guidance": guidance, "hop": 3, "lookahead": 2}
+    whole = run(backend, audio, [], **options)
+    assert whole.shape == (45, 54) and np.isfinite(whole).all()
+    assert np.array_equal(run(backend, audio, cuts, **options), whole)
+
+
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+def test_future_audio_changes_no_committed_frame(backend, rule) -> None:
+    a, b = speech(40), speech(40)
+    b[640 * 20 :] = speech(20, seed=8)
+    ours, theirs = (run(backend, audio, [], window_rule=rule) for audio in (a, b))
+    assert np.array_equal(ours[:18], theirs[:18])
+    assert not np.array_equal(ours[20:], theirs[20:])
+
+
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+def test_a_single_window_is_the_networks_own_answer(backend, rule) -> None:
+    """From the start, one window: the session adds nothing to encoder, sampler and statistics."""
+    from diffposetalk.guidance import guided_denoiser
+    from diffposetalk.samplers import dpm_solver_pp_2m
+    from stream.noise import frame_noise
+
+    audio = speech(SPEC.T_w)
+    ours = run(backend, audio, [], window_rule=rule, hop=SPEC.T_w, lookahead=0)
+    model, statistics = backend.model, backend.statistics
+    with torch.inference_mode():
+        features = model.speech_features(torch.from_numpy(audio)[None])
+        terms = model.denoising_net.audio_terms(torch.cat([model.start_audio_feat, features], 1))
+        denoise = guided_denoiser(
+            model, terms, torch.zeros(1, 4), torch.from_numpy(backend.styles["calm"])[None],
+            model.start_motion_feat,
+        )
+        noise = torch.from_numpy(frame_noise(3, 0, SPEC.T_w, 54))[None]
+        x0 = dpm_solver_pp_2m(denoise, noise, 2, model.schedule)[0].numpy()
+    expected = x0 * statistics.motion_std + statistics.motion_mean
+    np.testing.assert_allclose(ours, expected, atol=2e-5)
+
+
+def test_style_and_seed_change_the_motion_and_a_lip_noise_only_scales_lips(backend) -> None:
+    audio = speech(20)
+    base = run(backend, audio, [])
+    session = Session(backend, style="lively", seed=3)
+    assert not np.array_equal(np.stack([f.motion for f in session.feed(audio)]), base[:18])
+    cold = run(backend, audio, [], lip_noise=0.0)
+    assert not np.array_equal(cold, base)
+
+
+def test_a_partly_filled_context_holds_start_features(backend) -> None:
+    """With hop 2 and T_p 5 the second window starts at 2: its first 3 slots are learned."""
+    calls = []
+
+    class Watched(TorchBackend):
+        def sample(self, call):
+            calls.append(call)
+            return super().sample(call)
+
+    watched = Watched.__new__(Watched)
+    watched.__dict__.update(backend.__dict__)
+    run(watched, speech(12), [])
+    assert [call.missing for call in calls[:4]] == [5, 3, 1, 0]
+    ignored = dataclasses.replace(
+        calls[1], context_motion=calls[1].context_motion + np.array([9, 9, 9, 0, 0])[:, None]
+    )
+    assert np.array_equal(backend.sample(ignored), backend.sample(calls[1]))
+    heeded = dataclasses.replace(
+        calls[1], context_motion=calls[1].context_motion + np.array([0, 0, 0, 9, 0])[:, None]
+    )
+    assert not np.array_equal(backend.sample(heeded), backend.sample(calls[1]))
