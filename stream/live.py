@@ -160,7 +160,7 @@ class LiveLoop:
                 session.set_style(self._style.pop())
             began = self._clock.now()
             end = max(session.end, session.lookahead) + session.hop
-            late = began - self._stamp(end * self._frame_samples)[1] > self._hop_seconds
+            late = began - self._arrival(end * self._frame_samples) > self._hop_seconds
             late = late and self._source.realtime
             hops = min(session.pending_hops, session.most_hops) if late else 1
             frames = session.step(hops)
@@ -176,22 +176,22 @@ class LiveLoop:
 
     def _deliver(self, frames: list[Frame], end: int, began: float, late: bool) -> None:
         computed = self._clock.now()
-        complete, arrived = self._stamp(end * self._frame_samples)
+        # When sample 0 was captured, by the latest and best estimate.
+        t0 = min(block.captured - block.end / SAMPLE_RATE for block in self._stamps)
+        complete = t0 + end * self._frame_samples / SAMPLE_RATE
+        arrived = self._arrival(end * self._frame_samples)
         for frame in frames:
-            captured, _ = self._stamp(frame.sample + self._frame_samples // 2)
-            timing = FrameTiming(captured, complete, arrived, max(began, arrived), computed)
+            captured = t0 + (frame.sample + self._frame_samples / 2) / SAMPLE_RATE
+            timing = FrameTiming(captured, complete, arrived, began, computed)
             self._tell("send", frame, timing)
             self.statistics.add(timing, self._clock.now(), late)
         done = self._session.committed * self._frame_samples
         while len(self._stamps) > 1 and self._stamps[0].end < done:
             self._stamps.popleft()
 
-    def _stamp(self, sample: int) -> tuple[float, float]:
-        """(capture time, arrival of its block) of the sample before index `sample`."""
-        for block in self._stamps:
-            if block.end >= sample:
-                break
-        return block.captured - (block.end - sample) / SAMPLE_RATE, block.arrival
+    def _arrival(self, end: int) -> float:
+        """When all samples before `end` were here."""
+        return next(block.arrival for block in self._stamps if block.end >= end)
 
     def _tell(self, what: str, *values: object) -> None:
         """Call one method of every sink; a sink that fails is left out from then on."""

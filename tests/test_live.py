@@ -1,0 +1,451 @@
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stream.backends import load_backend
+from stream.block_queue import BlockQueue
+from stream.clock import FakeClock
+from stream.frames import Frame
+from stream.live import LiveLoop, replay, stop_on_ctrl_c, warm_up
+from stream.session import Session, SessionOptions
+from stream.sink import FrameTiming
+from stream.sources import Block, SourceError
+from stream.sources.file import FileSource
+from stream.sources.pushed import PushedSource
+from stream.statistics import STAGES, LiveStatistics
+
+BACKEND = load_backend("fake")
+
+
+def speech(seconds: float) -> NDArray[np.float32]:
+    """Noise that swells and fades, so that every frame differs from its neighbours."""
+    n = int(16000 * seconds)
+    swell = np.sin(np.arange(n) * 2e-4) ** 2
+    return (np.random.default_rng(0).normal(0, 0.1, n) * swell).astype("f4")
+
+
+class Collect:
+    """A sink that keeps everything."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.timings: list[FrameTiming] = []
+        self.pieces: list[NDArray[np.float32]] = []
+        self.cuts: list[int] = []
+
+    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        assert start == sum(map(len, self.pieces))
+        self.pieces.append(samples)
+
+    def send(self, frame: Frame, timing: FrameTiming) -> None:
+        assert frame.sequence == len(self.frames)
+        assert frame.sample == 640 * frame.sequence
+        moments = [timing.captured, timing.complete, timing.arrived, timing.began, timing.computed]
+        assert moments == sorted(moments)
+        self.frames.append(frame)
+        self.timings.append(timing)
+
+    def interrupted(self, sample: int) -> None:
+        self.cuts.append(sample)
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def heard(self) -> NDArray[np.float32]:
+        return np.concatenate(self.pieces)
+
+    @property
+    def motion(self) -> NDArray[np.float32]:
+        return np.stack([frame.motion for frame in self.frames])
+
+
+class Script:
+    """A source that says what it is told to, on a fake clock."""
+
+    name = "script"
+    device_latency = 0.0
+    dropped = 0
+
+    def __init__(
+        self,
+        samples: NDArray[np.float32],
+        clock: FakeClock,
+        *,
+        realtime: bool = True,
+        skip: tuple[int, ...] = (),
+        fail_at: int | None = None,
+    ) -> None:
+        self.realtime = realtime
+        self._samples, self._clock = samples, clock
+        self._skip, self._fail_at = skip, fail_at
+        self._closed = threading.Event()
+        self.turn = threading.Semaphore(0)  # released once per block that may come
+        self.done = False
+
+    def __iter__(self) -> Iterator[Block]:
+        for number, at in enumerate(range(0, len(self._samples), 320)):
+            self.turn.acquire()
+            if self._closed.is_set():
+                return
+            if number == self._fail_at:
+                raise SourceError("the script is torn")
+            if number in self._skip:
+                continue
+            piece = self._samples[at : at + 320]
+            now = self._clock.now()
+            yield Block(at, piece, now, now)
+        self.done = True
+
+    def interrupt(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._closed.set()
+        for _ in range(10_000):
+            self.turn.release()
+
+
+class SlowBackend:
+    """The fake backend, but every call takes as long as it is told to."""
+
+    def __init__(self, clock: FakeClock, cost: list[float], script: Script, late: int = 0) -> None:
+        self._clock, self._cost, self._script = clock, cost, script
+        self.calls: list[int] = []
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(BACKEND, name)
+
+    def sample(self, call: object) -> NDArray[np.float32]:
+        self.calls.append(len(call.features))  # type: ignore[attr-defined]
+        cost = self._cost.pop(0) if self._cost else 0.001
+        for _ in range(round(cost / 0.02)):  # while the model works, audio keeps coming
+            self._clock.advance(0.02)
+            self._script.turn.release()
+            time.sleep(0.001)
+        return BACKEND.sample(call)  # type: ignore[arg-type]
+
+
+def animate(
+    source: object, session: Session | None = None, **options: object
+) -> tuple[Collect, LiveStatistics]:
+    sink = Collect()
+    loop = LiveLoop(source, session or Session(BACKEND), [sink], **options)  # type: ignore[arg-type]
+    return sink, loop.run()
+
+
+def reference(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    session = Session(BACKEND)
+    return np.stack([f.motion for f in session.feed(samples) + session.finish()])
+
+
+# --- files -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("pace", ["fast", "realtime"])
+def test_a_file_live_equals_one_call_of_feed(tmp_path: Path, pace: str) -> None:
+    path = tmp_path / "a.wav"
+    samples = speech(1.51)
+    soundfile.write(path, samples, 16000, subtype="FLOAT")
+    sink, statistics = animate(FileSource(path, pace=pace))  # type: ignore[arg-type]
+    assert np.array_equal(sink.heard, samples)
+    assert np.array_equal(sink.motion, reference(samples))
+    assert (statistics.frames, statistics.late, statistics.dropped) == (37, 0, 0)
+    assert statistics.merges == []
+    if pace == "realtime":
+        latency = statistics.latency()
+        assert 60 < latency.p50 < 180
+        assert latency.p50 == pytest.approx(120, abs=40)  # hop 2, lookahead 2: 100 and 140 ms
+
+
+def test_stages_add_up_to_the_latency(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech(1.0), 16000)
+    _, statistics = animate(FileSource(path, pace="realtime"))
+    rows = statistics.rows()
+    assert rows.shape == (25, len(STAGES))
+    assert (rows >= 0).all()
+    algorithm = np.round(rows[:, 0], 4)
+    # Middle of the frame to the end of the audio its call needed: R + H - 1/2 and R + 1/2 frames;
+    # the last frames, at the end of the file, need no lookahead.
+    assert algorithm[:22].tolist() == [0.14, 0.1] * 11
+    assert statistics.latency().max == pytest.approx(rows.sum(axis=1).max() * 1e3)
+
+
+def test_seconds_end_the_run_exactly(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech(3.0), 16000)
+    sink, _ = animate_for(FileSource(path, pace="fast"), 0.5)
+    assert len(sink.heard) == 8000
+    assert len(sink.frames) == 12
+
+
+def animate_for(source: object, seconds: float) -> tuple[Collect, LiveStatistics]:
+    sink = Collect()
+    loop = LiveLoop(source, Session(BACKEND), [sink])  # type: ignore[arg-type]
+    return sink, loop.run(seconds=seconds)
+
+
+# --- being late --------------------------------------------------------------------------------
+def run_slow(cost: list[float], seconds: float = 4.0) -> tuple[Collect, LiveStatistics, Session]:
+    clock = FakeClock()
+    script = Script(speech(seconds), clock)
+    backend = SlowBackend(clock, cost, script)
+    session = Session(backend)  # type: ignore[arg-type]
+    sink = Collect()
+    loop = LiveLoop(script, session, [sink], clock=clock)
+    worker = threading.Thread(target=loop.run)
+    worker.start()
+    while worker.is_alive():  # time passes also while nobody computes
+        if not script.done and not loop._queue._blocks and session.pending_hops == 0:
+            clock.advance(0.02)
+            script.turn.release()
+        time.sleep(0.0005)
+    worker.join()
+    return sink, loop.statistics, session
+
+
+def test_late_hops_are_merged_and_nothing_is_lost() -> None:
+    sink, statistics, _ = run_slow([0.02, 0.02, 1.0])
+    assert len(sink.frames) == 100
+    assert statistics.merged >= 1 and statistics.late > 0
+    assert max(hops for _, hops in statistics.merges) >= 5
+    # It recovers: the last second is as quick as it would be without the hiccup.
+    latencies = statistics.rows().sum(axis=1)
+    assert latencies[:25].max() > 0.9
+    assert latencies[-25:].max() < 0.25
+
+
+def test_a_late_run_can_be_replayed_exactly() -> None:
+    sink, statistics, _ = run_slow([0.02, 0.5, 0.02, 1.3, 0.3])
+    assert statistics.merged >= 2
+    frames = replay(Session(BACKEND), sink.heard, statistics.merges)
+    assert np.array_equal(np.stack([f.motion for f in frames]), sink.motion)
+
+
+def test_a_model_slower_than_time_merges_within_the_window() -> None:
+    sink, statistics, session = run_slow([0.12] * 1000, seconds=6.0)
+    assert len(sink.frames) == 150
+    assert max(hops for _, hops in statistics.merges) <= session.most_hops
+    # Unmerged, the last frame would be 3 s late; merging makes up for the slowness.
+    assert statistics.latency().max < 600
+
+
+def test_sources_that_wait_are_never_merged(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech(20.0), 16000)
+    sink, statistics = animate(FileSource(path, pace="fast"))
+    assert statistics.merges == [] and len(sink.frames) == 500
+
+
+def test_dropped_blocks_become_silence_and_keep_the_index() -> None:
+    clock = FakeClock()
+    samples = speech(2.0)
+    script = Script(samples, clock, skip=(20, 21, 60))
+    for _ in range(100):
+        script.turn.release()
+    sink, _ = animate(script, clock=clock)
+    expected = samples.copy()
+    expected[6400:7040] = 0
+    expected[19200:19520] = 0
+    assert np.array_equal(sink.heard, expected)
+    assert len(sink.frames) == 50
+
+
+# --- ends --------------------------------------------------------------------------------------
+def test_a_source_that_breaks_delivers_what_came_before() -> None:
+    script = Script(speech(2.0), FakeClock(), fail_at=50)
+    for _ in range(100):
+        script.turn.release()
+    sink = Collect()
+    loop = LiveLoop(script, Session(BACKEND), [sink])
+    with pytest.raises(SourceError, match="torn"):
+        loop.run()
+    assert len(sink.frames) == 25
+    assert len(sink.heard) == 16000
+
+
+def test_a_sink_that_fails_does_not_take_the_others_with_it() -> None:
+    class Full(Collect):
+        def send(self, frame: Frame, timing: FrameTiming) -> None:
+            raise OSError("the disk is full")
+
+    script = Script(speech(1.0), FakeClock())
+    script.close()
+    script._closed.clear()
+    good = Collect()
+    loop = LiveLoop(script, Session(BACKEND), [Full(), good])
+    with pytest.raises(OSError, match="the disk is full"):
+        loop.run()
+    assert len(good.frames) == 25
+
+
+def test_stop_is_quick_and_keeps_what_was_heard(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, speech(30.0), 16000)
+    stop = threading.Event()
+    threading.Timer(0.6, stop.set).start()
+    sink = Collect()
+    loop = LiveLoop(FileSource(path, pace="realtime"), Session(BACKEND), [sink])
+    before = time.monotonic()
+    loop.run(stop=stop)
+    assert time.monotonic() - before < 1.0
+    assert len(sink.frames) == len(sink.heard) // 640  # the last frames came out too
+    assert 8000 < len(sink.heard) < 14000
+
+
+def test_ctrl_c_sets_the_event_and_the_second_one_interrupts() -> None:
+    with stop_on_ctrl_c() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(1)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# --- interrupts --------------------------------------------------------------------------------
+def test_interrupt_silences_the_mouth_within_one_hop() -> None:
+    source = PushedSource()
+    session = Session(BACKEND, options=SessionOptions(hop=2, lookahead=2))
+    sink = Collect()
+    loop = LiveLoop(source, session, [sink])
+    rng = np.random.default_rng(0)
+    source.push(rng.normal(0, 0.2, 16000 * 20).astype("f4"))  # as text-to-speech does
+    worker = threading.Thread(target=loop.run, kwargs={"seconds": 1.6})
+    worker.start()
+    time.sleep(0.8)
+    assert source.waiting > 16000 * 18
+    loop.interrupt()
+    worker.join(5)
+    (cut,) = sink.cuts
+    assert loop.statistics.interrupts == 1
+    assert 8000 < cut < 19200
+    assert source.waiting == 0
+    silence = np.flatnonzero(sink.heard)[-1] + 1
+    assert silence <= cut + 640  # a block may have been on its way
+    jaw = sink.motion[:, 53]
+    assert jaw[: cut // 640 - 1].min() > 0.02
+    quiet = silence // 640 + 1  # frames whose audio is all silence: the mouth closes
+    assert jaw[quiet + 4] < 0.01
+    assert len(sink.frames) == 40  # and time goes on
+
+
+def test_style_can_be_changed_while_it_runs() -> None:
+    seen: list[str] = []
+    session = Session(BACKEND)
+    session.set_style = seen.append  # type: ignore[method-assign,assignment]
+    script = Script(speech(0.5), FakeClock())
+    loop = LiveLoop(script, session, [])
+    loop.set_style("calm")
+    loop.set_style("lively")
+    script.close()
+    script._closed.clear()
+    loop.run()
+    assert seen == ["lively"]
+
+
+# --- the queue ---------------------------------------------------------------------------------
+def block(start: int, length: int = 320) -> Block:
+    return Block(start, np.ones(length, np.float32), 0.0, 0.0)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 700), min_size=1, max_size=30))
+def test_the_queue_holds_no_more_than_it_may(lengths: list[int]) -> None:
+    queue = BlockQueue(1000, may_wait=False)
+    for length in lengths:
+        queue.put(block(0, length))
+    kept = [len(b.samples) for b in queue.take(0)]
+    assert sum(kept) <= 1000
+    assert sum(kept) + queue.dropped == sum(lengths)
+    assert kept == lengths[: len(kept)] or queue.dropped
+
+
+def test_a_producer_that_may_wait_waits_and_is_freed_by_the_end() -> None:
+    queue = BlockQueue(320, may_wait=True)
+    done = []
+
+    def produce() -> None:
+        for number in range(3):
+            queue.put(block(320 * number))
+            done.append(number)
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    time.sleep(0.05)
+    assert done == [0]
+    assert [b.start for b in queue.take(1)] == [0]
+    time.sleep(0.05)
+    assert done == [0, 1]
+    queue.end()
+    producer.join(1)
+    assert not producer.is_alive() and queue.dropped == 0
+    assert not queue.finished  # what is in it may still be taken
+    assert len(queue.take(1)) == 1
+    assert queue.finished
+
+
+# --- memory and warm-up ------------------------------------------------------------------------
+def test_statistics_keep_the_latest_in_constant_memory() -> None:
+    statistics = LiveStatistics(history=10)
+    assert statistics.latency().p99 == 0.0
+    for number in range(25):
+        t = float(number)
+        statistics.add(FrameTiming(t, t, t, t, t), t + number / 1000, late=number == 3)
+    assert (statistics.frames, statistics.late) == (25, 1)
+    assert np.allclose(statistics.rows()[:, 4], np.arange(15, 25) / 1000)
+    assert statistics.latency(last=2).max == pytest.approx(24.0)
+    assert statistics.stages()["send"].p50 == pytest.approx(19.5)
+
+
+def test_memory_does_not_grow_over_ten_minutes(tmp_path: Path) -> None:
+    import psutil
+
+    process = psutil.Process()
+
+    class Count(Collect):
+        def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+            pass
+
+        def send(self, frame: Frame, timing: FrameTiming) -> None:
+            if frame.sequence in (3000, 14000):
+                held.append(process.memory_info().rss)
+
+    path = tmp_path / "long.flac"
+    with soundfile.SoundFile(path, "w", 16000, 1) as file:
+        for _ in range(10):
+            file.write(np.zeros(16000 * 60, np.int16))
+    held: list[int] = []
+    loop = LiveLoop(
+        FileSource(path, pace="fast"),
+        Session(BACKEND, options=SessionOptions(hop=10)),
+        [Count()],
+        statistics=LiveStatistics(history=100),
+    )
+    statistics = loop.run()
+    assert statistics.frames == 15000
+    assert held[1] - held[0] < 3_000_000  # at most the queue's fill changes
+
+
+def test_warm_up_leaves_the_session_as_new() -> None:
+    session = Session(BACKEND)
+    try:
+        warm_up(session)
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
+    samples = speech(1.0)
+    motion = np.stack([f.motion for f in session.feed(samples) + session.finish()])
+    assert np.array_equal(motion, reference(samples))

@@ -1,0 +1,201 @@
+"""The capture path through a real sound server (`virtual_microphone.py`), one daemon for all."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import virtual_microphone
+from numpy.typing import NDArray
+from virtual_microphone import VirtualMicrophone
+
+from stream.backends import load_backend
+from stream.frames import Frame
+from stream.live import LiveLoop
+from stream.session import Session
+from stream.sink import FrameTiming
+from stream.sources import Block
+from stream.sources.microphone import Microphone, MicrophoneError, list_microphones
+
+ROOT = Path(__file__).resolve().parent.parent
+NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def virtual() -> Iterator[VirtualMicrophone]:
+    if reason := virtual_microphone.missing():
+        pytest.skip(reason)
+    with virtual_microphone.virtual_microphone() as microphone:
+        yield microphone
+
+
+def listen(
+    microphone: Microphone,
+    seconds: float,
+    virtual: VirtualMicrophone | None = None,
+    said: NDArray[np.float32] = NOISE,
+) -> list[Block]:
+    """What the microphone hears; `said` begins once it listens."""
+    blocks, speaker = [], None
+    for block in microphone:
+        blocks.append(block)
+        if virtual is not None and speaker is None:
+            speaker = virtual.speak(said)
+        if block.end >= seconds * 16000:
+            microphone.close()
+    if speaker is not None:
+        speaker.wait(10)
+    return blocks
+
+
+def find(heard: NDArray[np.float32], said: NDArray[np.float32]) -> int:
+    """Where `said` begins in `heard`."""
+    size = 1 << (len(heard) + len(said)).bit_length()
+    spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size))
+    return int(np.argmax(np.fft.irfft(spectrum)))
+
+
+def test_devices_are_listed_as_of_now(virtual: VirtualMicrophone) -> None:
+    devices = list_microphones()
+    assert {"pulse", "default"} <= {device.name for device in devices}
+    assert sum(device.is_default for device in devices) == 1
+
+
+def test_speech_is_heard_bit_for_bit_with_even_blocks(virtual: VirtualMicrophone) -> None:
+    microphone = Microphone()
+    assert microphone.realtime and 0 < microphone.device_latency < 0.5
+    blocks = listen(microphone, 2.0, virtual)
+    heard = np.concatenate([block.samples for block in blocks])
+    at = find(heard, NOISE)
+    assert np.abs(heard[at : at + 16000] - NOISE).max() < 1e-4
+    assert [b.start for b in blocks] == [0, *(b.end for b in blocks[:-1])]
+    assert {len(block.samples) for block in blocks} == {320}
+    assert microphone.dropped == 0
+    waits = np.array([block.arrival - block.captured for block in blocks[10:]])
+    assert waits.min() >= 0
+    assert np.median(waits) < 0.04
+
+
+def test_a_device_with_another_rate_is_resampled(
+    virtual: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import stream.sources.microphone as module
+
+    monkeypatch.setattr(module, "_settings", lambda sd, info: (44100, 2))
+    microphone = Microphone("pulse")
+    said = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 3000, 16000)) / 16000) * 0.5
+    blocks = listen(microphone, 2.0, virtual, said.astype("f4"))
+    heard = np.concatenate([block.samples for block in blocks])
+    at = find(heard, said.astype("f4"))
+    part = heard[at : at + 16000]
+    assert np.corrcoef(part, said[: len(part)])[0, 1] > 0.99
+    assert all(block.captured <= block.arrival for block in blocks)
+
+
+def test_an_unknown_device_is_one_line(virtual: VirtualMicrophone) -> None:
+    for device in ("Theremin", 999):
+        with pytest.raises(MicrophoneError, match="posetalk devices") as raised:
+            Microphone(device)
+        assert "\n" not in str(raised.value)
+
+
+def test_a_muted_microphone_is_pointed_out_once(
+    virtual: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("stream.sources.microphone.SILENCE_SECONDS", 0.3)
+    microphone = Microphone()
+    listen(microphone, 0.8)
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1 and "perfectly silent" in warnings[0]
+    assert microphone.silent_seconds == pytest.approx(0.8, abs=0.05)
+
+
+def test_closing_from_another_thread_ends_it_and_opening_again_works(
+    virtual: VirtualMicrophone,
+) -> None:
+    for _ in range(3):
+        microphone = Microphone()
+        threading.Timer(0.2, microphone.close).start()
+        before = time.monotonic()
+        list(microphone)
+        assert time.monotonic() - before < 1.5
+    Microphone().close()  # never started
+
+
+def test_live_from_the_microphone(virtual: VirtualMicrophone) -> None:
+    class Jaw:
+        def __init__(self) -> None:
+            self.angles: list[float] = []
+            self.speaker: subprocess.Popen[bytes] | None = None
+
+        def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+            self.speaker = self.speaker or virtual.speak(NOISE)
+
+        def send(self, frame: Frame, timing: FrameTiming) -> None:
+            self.angles.append(float(frame.motion[53]))
+
+        def interrupted(self, sample: int) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+    jaw = Jaw()
+    loop = LiveLoop(Microphone(), Session(load_backend("fake")), [jaw])
+    statistics = loop.run(seconds=2.0)
+    assert jaw.speaker is not None and jaw.speaker.wait(10) == 0
+    assert statistics.frames == len(jaw.angles) == 50
+    assert statistics.dropped == 0
+    open_frames = np.flatnonzero(np.array(jaw.angles) > 0.05)
+    assert 24 <= len(open_frames) <= 28  # one second of noise
+    assert statistics.latency().p50 < 220
+
+
+def test_unplugging_is_one_line_and_loses_nothing(virtual: VirtualMicrophone) -> None:
+    with virtual_microphone.virtual_microphone() as other:
+        microphone = Microphone()
+        blocks = []
+        with pytest.raises(MicrophoneError, match="is gone") as raised:
+            for block in microphone:
+                blocks.append(block)
+                if len(blocks) == 25:
+                    other.unplug()
+                    pulled = time.monotonic()
+        assert time.monotonic() - pulled < 2.0
+        assert "\n" not in str(raised.value)
+        assert len(blocks) >= 25
+        with pytest.raises(MicrophoneError):
+            Microphone()
+    assert list_microphones()  # the first sound server is back
+
+
+def run_without(setup: str) -> str:
+    """What `Microphone()` says in a process of its own, after `setup`."""
+    program = (
+        f"import os, sys\n{setup}\n"
+        "from stream.sources.microphone import Microphone, MicrophoneError\n"
+        "try:\n    Microphone()\nexcept MicrophoneError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_no_microphone_is_one_line() -> None:
+    said = run_without("os.environ['PULSE_SERVER'] = 'unix:/nonexistent'")
+    if "no microphone found" not in said:
+        pytest.skip("not run: this machine has a microphone of its own")
+    assert said.count("\n") == 1 and "--source demo" in said
+
+
+def test_no_portaudio_is_one_line() -> None:
+    said = run_without("sys.modules['sounddevice'] = None")
+    assert said.count("\n") == 1 and "libportaudio2" in said
