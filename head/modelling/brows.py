@@ -1,0 +1,32 @@
+"""The left eyebrow: a raised, tapered ridge on the skin."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from head.modelling.chart import smooth_curve
+from head.modelling.field import front, normal, skin
+from head.modelling.part import Part, strip
+
+COLUMNS = 15
+CENTRE = np.array([(8.5, 50.5), (16, 53.2), (26, 56.2), (36, 57.6), (45, 55.0), (53, 49.5)])
+WIDTH = (2.6, 3.3, 3.4, 3.0, 2.3, 0.7)
+
+
+def brow() -> Part:
+    """Rows from the lower to the upper edge."""
+    t = np.linspace(0, len(CENTRE) - 1, COLUMNS)
+    centre = smooth_curve(CENTRE, t)
+    width = np.interp(t, np.arange(len(WIDTH)), WIDTH)
+    along = np.gradient(centre, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.stack([-along[:, 1], along[:, 0]], -1)
+    ends = np.clip(np.minimum(t / 0.35, (len(CENTRE) - 1 - t) / 0.8 + 0.2), 0, 1)
+    rows = []
+    for offset, height in ((-1.0, -0.4), (-0.72, 0.75), (0.05, 1.45), (0.72, 0.8), (1.0, -0.4)):
+        xy = centre + across * (offset * width)[:, None]
+        p = front(skin, xy[:, 0], xy[:, 1])
+        rise = np.where(height > 0, height * ends - 0.25 * (1 - ends), height)
+        rows.append(p + rise[:, None] * normal(skin, p))
+    faces = strip(len(rows), COLUMNS, closed=False)
+    return Part("brow", np.concatenate(rows), faces, ["brow"] * len(faces))

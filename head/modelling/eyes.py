@@ -1,0 +1,67 @@
+"""The left eyeball with iris and pupil, its catchlight, and the upper lash line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from head.modelling import lids
+from head.modelling.field import EYE, EYE_RADIUS, Points
+from head.modelling.part import Part, fan, strip
+
+SEGMENTS = 20
+RINGS = (0.10, 0.205, 0.36, 0.475, 0.515, 0.70, 1.00, 1.35, 1.80)
+COLOURS = ("pupil", "iris", "iris", "limbus", "sclera")
+
+
+def ball() -> Part:
+    """Rings about the forward axis; the first vertex is the middle of the pupil."""
+    turn = 2 * np.pi * np.arange(SEGMENTS) / SEGMENTS
+    rings = [
+        np.stack([np.sin(a) * np.cos(turn), np.sin(a) * np.sin(turn), np.full(SEGMENTS, np.cos(a))], -1)
+        for a in RINGS
+    ]
+    vertices = EYE + EYE_RADIUS * np.concatenate([[[0.0, 0.0, 1.0]], *rings])
+    faces = [fan(np.arange(1, SEGMENTS + 1), 0, closed=True)]
+    faces.append(strip(len(RINGS), SEGMENTS, closed=True, flip=True) + 1)
+    material = ["pupil"] * SEGMENTS
+    for i in range(len(RINGS) - 1):
+        material += [COLOURS[min(i, len(COLOURS) - 1)]] * (2 * SEGMENTS)
+    return Part("eye", vertices, np.concatenate(faces), material)
+
+
+def catchlight(side: float) -> Part:
+    """A small bright disc on the eye, up and to the viewer's left on both eyes."""
+    centre = EYE * [side, 1, 1]
+    axis = np.array([-0.19, 0.23, 0.0])
+    axis[2] = np.sqrt(1 - axis @ axis)
+    u = np.cross([0, 1.0, 0], axis)
+    u /= np.linalg.norm(u)
+    v = np.cross(axis, u)
+    turn = 2 * np.pi * np.arange(8) / 8
+    ring = 0.085 * (np.cos(turn)[:, None] * u + 1.1 * np.sin(turn)[:, None] * v)
+    points = np.concatenate([[axis], axis + ring])
+    points *= (EYE_RADIUS + 0.12) / np.linalg.norm(points, axis=1, keepdims=True)
+    faces = fan(np.arange(1, 9), 0, closed=True)
+    name = "catchlight_left" if side > 0 else "catchlight_right"
+    return Part(name, centre + points, faces, ["catchlight"] * 8)
+
+
+def lashes(loops: Points, closed: float = 0.0) -> Part:
+    """A tapered ridge along the upper margin of the lid loops (loops, AROUND, 3)."""
+    k = np.arange(lids.INNER, lids.OUTER + 1)
+    s = lids.along()[0][k]
+    inner, outer = loops[1, k], loops[lids.MARGIN, k]
+    length = 0.5 + 2.3 * np.clip((s + 1.0) / 1.7, 0, 1) ** 1.2 * np.clip((1.06 - s) / 0.25, 0, 1) ** 0.5
+    reach = np.stack([0.35 * s, np.full_like(s, 0.55 - 1.15 * closed), np.full_like(s, 0.8)], -1)
+    reach[:, 0] += 0.25 * np.clip(s, 0, 1) ** 2
+    reach /= np.linalg.norm(reach, axis=1, keepdims=True)
+    tip = (inner + outer) / 2 + length[:, None] * reach
+    root = outer + (outer - inner) * 0.25
+    root[:, 1] += 0.55 * (1 - 0.7 * closed)
+    root[:, 2] += 0.25
+    base = inner.copy()
+    base[:, 1] -= 0.15
+    base[:, 2] += 0.35
+    vertices = np.concatenate([root, tip, base])
+    faces = strip(3, len(k), closed=False, flip=True)
+    return Part("lash", vertices, faces, ["lashes"] * len(faces))

@@ -1,0 +1,99 @@
+"""What is seen between the lips: the bag of the mouth, teeth with gums, tongue (left halves)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from head.modelling.field import Points
+from head.modelling.part import Part, fan, strip
+
+TEETH = (4.5, 3.5, 3.9, 3.6, 3.8, 5.0)
+"""Widths along the arch from the middle."""
+EDGE_UPPER, EDGE_LOWER = -35.0, -34.0
+TONGUE_ROWS, TONGUE_COLUMNS = 9, 7
+
+
+def bag(first: Points) -> Part:
+    """The inside from the innermost loop of the lips (N, 3) to the throat; starts with that loop."""
+    up = np.sign(first[:, 1] - first[len(first) // 2, 1])
+    share = np.linspace(0, 1, len(first))
+    rows = [first]
+    for depth, half_height, half_width in ((60, 14.5, 30.0), (42, 15.0, 29.0), (26, 11.0, 20.0)):
+        angle = np.pi * share
+        x = half_width * np.sin(angle) ** 0.8
+        y = -36.5 + half_height * np.cos(angle)
+        z = np.full(len(first), float(depth)) - 4 * np.sin(angle)
+        rows.append(np.stack([x, np.where(up == 0, -36.5, y), z], -1))
+    tip = np.array([[0.0, -36.5, 20.0]])
+    n = len(first)
+    faces = np.concatenate(
+        [strip(len(rows), n, closed=False), fan(np.arange(3 * n, 4 * n), 4 * n, closed=False)]
+    )
+    vertices = np.concatenate([*rows, tip])
+    vertices[np.abs(vertices[:, 0]) < 1e-9, 0] = 0.0
+    return Part("bag", vertices, faces, ["mouth"] * len(faces))
+
+
+def _arch(length: Points, width: float, front: float) -> tuple[Points, Points]:
+    """(x, z) and outward direction at a length along half a dental arch from the middle."""
+    a = np.linspace(0, 1, 400)
+    x = width * np.sin(a * np.pi / 2)
+    z = front - 27 * (1 - np.cos(a * np.pi / 2)) ** 0.95
+    run = np.append(0, np.hypot(np.diff(x), np.diff(z)).cumsum())
+    p = np.stack([np.interp(length, run, x), np.interp(length, run, z)], -1)
+    q = np.stack([np.interp(length + 0.1, run, x), np.interp(length + 0.1, run, z)], -1)
+    d = (q - p) / np.maximum(np.linalg.norm(q - p, axis=-1, keepdims=True), 1e-9)
+    return p, np.stack([-d[:, 1], d[:, 0]], -1)
+
+
+def teeth(upper: bool) -> Part:
+    """Half a row of teeth on its gum."""
+    sign = 1.0 if upper else -1.0
+    edge = EDGE_UPPER if upper else EDGE_LOWER
+    front, width = (80.6, 23.5) if upper else (77.8, 22.0)
+    scale = 1.0 if upper else 0.86
+    lengths, groove, drop = [0.0], [1.0], [0.5]
+    end = 0.0
+    for i, w in enumerate(TEETH):
+        w *= scale
+        lengths += [end + 0.16 * w, end + 0.84 * w, end + w]
+        groove += [0.0, 0.0, 1.0]
+        low = (0.0, 0.7, 0.1, 0.6, 0.8, 1.0)[i]
+        drop += [low, low, low + 0.7]
+        end += w
+    at, out = _arch(np.array(lengths), width, front)
+    g, short = np.array(groove), np.array(drop)
+    height = 9.6 if upper else 8.4
+    rows = []
+    for rise, bulge, dent in ((height + 5, -1.5, 0.0), (height + 0.6, 1.1, 0.1), (height - 0.2, 0.75, 0.6),
+                              (height * 0.5, 1.5, 1.0), (0.3, 0.8, 1.0),
+                              (0.2, -1.4, 0.5), (height + 4, -4.5, 0.0)):  # fmt: skip
+        push = bulge - dent * 0.9 * g
+        scallop = -0.9 * g if rise == height - 0.2 or rise == height + 0.6 else 0.0 * g
+        y = edge + sign * (rise + scallop + (short if rise < height * 0.6 else 0.0))
+        rows.append(np.stack([at[:, 0] + push * out[:, 0], y, at[:, 1] + push * out[:, 1]], -1))
+    n = len(lengths)
+    faces = strip(len(rows), n, closed=False, flip=upper)
+    per_row = 2 * (n - 1)
+    material = ["gums"] * (2 * per_row) + ["teeth"] * (3 * per_row) + ["gums"] * per_row
+    vertices = np.concatenate(rows)
+    vertices[::n, 0] = 0.0
+    return Part("teeth_upper" if upper else "teeth_lower", vertices, faces, material)
+
+
+def tongue() -> Part:
+    """Half a tongue: rows from tip to root, columns from the top middle round to below."""
+    t = np.linspace(0, 1, TONGUE_ROWS)
+    tip = np.sqrt(np.clip(1 - (1 - np.clip(t / 0.38, 0, 1)) ** 2, 0.012, 1))
+    half_width = 16.5 * tip * (1 + 0.12 * t)
+    thick = 5.2 * tip * (1 + 0.5 * t)
+    z = 71.5 - 46 * t
+    y = -41.0 + 5.5 * np.sin(np.pi * np.clip(t * 1.05, 0, 1)) - 3 * t**2
+    angle = np.linspace(0, np.pi, TONGUE_COLUMNS)
+    x = half_width[:, None] * np.sin(angle) ** 0.9
+    groove = 1.0 * np.exp(-((x / 3.5) ** 2)) * np.clip(np.cos(angle), 0, 1) * tip[:, None]
+    height = y[:, None] + thick[:, None] * np.cos(angle) - groove
+    vertices = np.stack([x, height, np.broadcast_to(z[:, None], x.shape)], -1).reshape(-1, 3)
+    vertices[np.abs(vertices[:, 0]) < 1e-6, 0] = 0.0
+    faces = strip(TONGUE_ROWS, TONGUE_COLUMNS, closed=False, flip=True)
+    return Part("tongue", vertices, faces, ["tongue"] * len(faces))
