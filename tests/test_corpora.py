@@ -116,3 +116,17 @@ def test_errors_name_the_file(
     monkeypatch.setenv("POSETALK_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(CorpusError, match="POSETALK_DATA"):
         corpora.data_folder()
+
+
+@pytest.mark.slow
+def test_split_of_the_real_data() -> None:
+    try:
+        train, held = corpora.held_out_voices()
+    except CorpusError as error:
+        pytest.skip(f"not run: {error}")
+    assert not {u.id for u in train} & {u.id for u in held}
+    for name in corpora.MANY_VOICES:
+        out, total = (sum(u.speaker_set == name for u in part) for part in (held, train + held))
+        assert 0.11 < out / total < 0.21, name
+    assert sum(u.speaker_set == "kathleen_cc0" for u in held) == corpora.SAME_VOICE_HELD_OUT
+    assert all(abs(sum(p.length for p in u.phones) - u.duration) < 0.1 for u in held)
