@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from head.channels import ARKIT_52
 from head.rig import builtin_head
+from stream import server as server_module
 from stream import wire
 from stream.channel_sets import make_hello
 from stream.clock import MonotonicClock
@@ -450,3 +455,54 @@ def test_many_viewers_get_every_frame(server: Server) -> None:
         thread.join(10)
     assert counts == [60] * 12
     assert server.counts.dropped == 0
+
+
+# --- the page ----------------------------------------------------------------------------------
+PAGE = (Path(__file__).parent.parent / "docs" / "protocol.md").read_text()
+
+
+def test_the_page_lists_the_channels_in_order() -> None:
+    text = PAGE.split("**Channels.**")[1].split("## Control")[0]
+    words = (
+        re.sub(r"\(.*?\)", "", text, flags=re.DOTALL).replace(",", " ").replace(".", " ").split()
+    )
+    at = words.index("eyeBlinkLeft")
+    listed = [word for word in words[at : at + 57] if word != "then"]
+    assert listed == HELLO.channels["flame"]
+
+
+def test_the_page_names_every_message_and_error() -> None:
+    for text in wire._TEXTS:
+        assert f'"type":"{text}"' in PAGE
+    for kind in Kind:
+        assert f"| {int(kind)} |" in PAGE
+    sources = Path(wire.__file__).read_text() + Path(server_module.__file__).read_text()
+    codes = set(re.findall(r'(?:WireError|wire\.Error)\(\s*"(\w+)"', sources))
+    assert len(codes) >= 10
+    assert not [code for code in codes if f"`{code}`" not in PAGE]
+
+
+def test_the_json_on_the_page_is_accepted() -> None:
+    for example in re.findall(r'^\| `(\{"type".*?\})` \|', PAGE, flags=re.MULTILINE):
+        assert not isinstance(wire.parse_text(example), wire.Unknown)
+
+
+def test_the_example_on_the_page_runs(server: Server) -> None:
+    program = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)[0]
+    program = program.replace("ws://127.0.0.1:8765", server.url)
+    child = subprocess.Popen(
+        [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        deadline = time.monotonic() + 10
+        while not any(c.wish.set == "arkit52" for c in list(server._clients)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        server.send(frame(25))
+        assert child.stdout is not None
+        sample, jaw = child.stdout.readline().split()
+        assert float(sample) == 1.0
+        assert float(jaw) == pytest.approx(frame(25).motion[53] / 0.35, rel=1e-4)
+    finally:
+        child.kill()
+        child.communicate()
