@@ -18,7 +18,7 @@ HEAVY = (
 )  # fmt: skip
 
 SEAMS = {
-    "sounddevice": {"stream/sources/microphone.py"},
+    "sounddevice": {"stream/sources/microphone.py", "viewer/speaker.py"},
     "websockets": {"stream/server.py", "viewer/client.py"},
     "av": {"viewer/video.py"},
 }

@@ -24,6 +24,7 @@ from viewer.player import head_for, shape_for, vertices_of, vertices_of_motion
 from viewer.playout import PlayoutBuffer
 from viewer.recorder import Recorder
 from viewer.renderer import Renderer
+from viewer.speaker import Speaker, SpeakerError
 from viewer.video import VideoError, VideoWriter
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def view(
     delay: float | None = None,
     reconnect: bool = True,
     patience: float = 10.0,
+    sound: bool = False,
     stop: threading.Event | None = None,
     say: Callable[[str], None] = logger.info,
     on_status: Callable[[Status], None] | None = None,
@@ -86,7 +88,8 @@ def view(
 
     A window needs the main thread. Off-screen always records: to `record`, or to a file in the
     working folder that `say` names. `delay` is the play-out delay in seconds (None: it adapts),
-    `patience` how many seconds to wait for a server that is not there yet.
+    `patience` how many seconds to wait for a server that is not there yet. `sound` plays the
+    server's audio with a window, where there is a loudspeaker.
 
     Raises:
         viewer.client.ClientError: no server, another protocol, a refusal.
@@ -100,10 +103,12 @@ def view(
         path = default_recording()
         say(f"no window: recording a video to {path.resolve()}")
     gl.load(window=chosen == "window")
-    client = Client(url, audio=path is not None, reconnect=reconnect, patience=patience)
+    speaker = _open_speaker() if sound and chosen == "window" else None
+    audio = path is not None or speaker is not None
+    client = Client(url, audio=audio, reconnect=reconnect, patience=patience)
     until = _Until(seconds, stop)
     with ClientThread(client) as thread:
-        watch = _Watch(thread, chosen, until, on_status, path, delay)
+        watch = _Watch(thread, chosen, until, on_status, path, delay, speaker)
         try:
             hello = watch.wait_for_hello()
             if hello is not None:
@@ -146,6 +151,15 @@ def render_motion(
                 progress(k + 1, len(motion))
 
 
+def _open_speaker() -> Speaker | None:
+    """The loudspeaker, or None: a face without sound is better than none."""
+    try:
+        return Speaker()
+    except SpeakerError as error:
+        logger.info("%s", error)
+        return None
+
+
 class _Until:
     """When to stop: after so many seconds since the first frame, or when somebody says so."""
 
@@ -172,11 +186,13 @@ class _Watch:
         on_status: Callable[[Status], None] | None,
         path: Path | None,
         delay: float | None,
+        speaker: Speaker | None = None,
     ) -> None:
         self._thread, self._mode, self._until, self._path = thread, mode, until, path
         self._on_status, self._told = on_status, 0.0
         self._playout: PlayoutBuffer[Motion] = PlayoutBuffer(delay=delay)
         self._recorder: Recorder | None = None
+        self._speaker = speaker
         self._ended = False
         self._drawn = self._left_out = 0
 
@@ -200,7 +216,11 @@ class _Watch:
 
         def advance() -> Floats | None:
             self._take()
-            motion = self._playout.due(time.monotonic())
+            now = time.monotonic()
+            motion = self._playout.due(now)
+            shown = self._playout.position(now)
+            if self._speaker is not None and shown is not None:
+                self._speaker.track.follow(now, shown)
             if self._until.reached() or (
                 self._ended and motion is None and not self._playout.waiting
             ):
@@ -227,6 +247,8 @@ class _Watch:
     def close(self) -> None:
         if self._recorder is not None:
             self._recorder.close()
+        if self._speaker is not None:
+            self._speaker.close()
 
     def status(self) -> Status:
         counts, transit, client = self._playout.counts, self._playout.transit, self._thread.client
@@ -255,6 +277,10 @@ class _Watch:
         for event in events:
             if isinstance(event, Restarted):
                 self._playout.reset()
+                if self._speaker is not None:
+                    self._speaker.track.clear()
+            elif isinstance(event, Sound) and self._speaker is not None:
+                self._speaker.hear(event)
             elif isinstance(event, Ended):
                 self._ended = True
             elif isinstance(event, Motion):

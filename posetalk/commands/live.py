@@ -41,6 +41,7 @@ class Live(Serving):
         from posetalk.children import FINISH_SECONDS
         from posetalk.messages import say
         from posetalk.streaming import open_server, open_source, stream, summary
+        from stream.sources.microphone import Microphone
 
         self.check()
         view, record = self._choose_view()
@@ -48,7 +49,8 @@ class Live(Serving):
         try:
             session = self.session()
             with open_server(self, session) as server:
-                child = self._start_viewer(server, view, record)
+                heard = source.realtime and not isinstance(source, Microphone)
+                child = self._start_viewer(server, view, record, sound=heard)
                 say(f"serving at {server.url}")
                 try:
                     needed = self.view != "auto" or self.record is not None
@@ -91,8 +93,13 @@ class Live(Serving):
             record = default_recording()
         return view, record
 
-    def _start_viewer(self, server: Server, view: View, record: Path | None) -> Child | None:
-        """A viewer in a process of its own, or None if nothing is to be drawn."""
+    def _start_viewer(
+        self, server: Server, view: View, record: Path | None, *, sound: bool
+    ) -> Child | None:
+        """A viewer in a process of its own, or None if nothing is to be drawn.
+
+        With `sound` its window plays what it hears, which a microphone would hear again.
+        """
         from posetalk.children import start
 
         if view == "none" and record is None:
@@ -102,5 +109,6 @@ class Live(Serving):
         if self.token is not None:
             url += f"/?token={quote(self.token)}"
         mode = "window" if view == "window" else "offscreen"
-        recording = [] if record is None else ["--record", str(record)]
-        return start([url, "--once", "--view", mode, *recording])
+        extra = [] if record is None else ["--record", str(record)]
+        extra += ["--sound"] if sound and mode == "window" else []
+        return start([url, "--once", "--view", mode, *extra])

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class View(Common):
     """Show the face that a server animates.
 
-    Waits for the server, and for its return when it went away. In the window: drag to look round,
-    scroll to come closer, Z to come back, F for the full screen, Q to close.
+    Waits a moment for the server to come up, and for its return when it went away. In the window:
+    drag to look round, scroll to come closer, Z to come back, F for the full screen, Q to close.
     """
 
     url: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="URL")] = (
@@ -46,6 +46,8 @@ class View(Common):
         float | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end)")
     ] = None
     """Stop this long after the first frame."""
+    sound: bool = False
+    """Play the server's sound with the window; not beside the microphone that it hears."""
     once: bool = False
     """End when the server goes away, instead of waiting for it to come back."""
 
@@ -74,6 +76,7 @@ class View(Common):
                 head=head,
                 delay=None if self.delay is None else self.delay / 1000,
                 reconnect=not self.once,
+                sound=self.sound,
                 stop=stop,
                 say=say,
                 on_status=lambda status: lines.__setitem__(0, _line(status, self.url)),
