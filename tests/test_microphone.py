@@ -22,6 +22,7 @@ from stream.session import Session
 from stream.sink import FrameTiming
 from stream.sources import Block
 from stream.sources.microphone import Microphone, MicrophoneError, list_microphones
+from stream.sources.native_messages import quiet_native_code
 
 ROOT = Path(__file__).resolve().parent.parent
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype("f4")
@@ -157,7 +158,9 @@ def test_live_from_the_microphone(virtual: VirtualMicrophone) -> None:
     assert statistics.latency().p50 < 220
 
 
-def test_unplugging_is_one_line_and_loses_nothing(virtual: VirtualMicrophone) -> None:
+def test_unplugging_is_one_line_and_loses_nothing(
+    virtual: VirtualMicrophone, capfd: pytest.CaptureFixture[str]
+) -> None:
     with virtual_microphone.virtual_microphone() as other:
         microphone = Microphone()
         blocks = []
@@ -173,6 +176,25 @@ def test_unplugging_is_one_line_and_loses_nothing(virtual: VirtualMicrophone) ->
         with pytest.raises(MicrophoneError):
             Microphone()
     assert list_microphones()  # the first sound server is back
+    assert capfd.readouterr() == ("", "")  # nor do ALSA and PortAudio talk
+
+
+def test_only_c_code_is_silenced(capfd: pytest.CaptureFixture[str]) -> None:
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+
+    def perror(text: bytes) -> None:
+        libc.perror(text)
+        libc.fflush(None)
+
+    perror(b"before")
+    with quiet_native_code(), quiet_native_code():
+        perror(b"meanwhile")
+        print("python", file=sys.stderr)
+    perror(b"after")
+    words = [line.split(":")[0] for line in capfd.readouterr().err.splitlines()]
+    assert words == ["before", "python", "after"]
 
 
 def run_without(setup: str) -> str:

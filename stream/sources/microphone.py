@@ -5,6 +5,7 @@ The callback only stamps, copies and queues; resampling and judging happen in th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from stream.capture import CaptureClock
 from stream.clock import Clock, MonotonicClock
+from stream.sources.native_messages import quiet_native_code
 from stream.sources.pcm import LiveResampler, mono
 from stream.sources.protocol import SAMPLE_RATE, Block, SourceError
 
@@ -102,6 +104,12 @@ class Microphone:
         self.dropped = 0
         self.overflows = 0
         self.silent_seconds = 0.0
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(quiet_native_code())
+            self._open(device)
+            self._undo = undo.pop_all()
+
+    def _open(self, device: int | str | None) -> None:
         sd = _portaudio()
         info = _choose(sd, device)
         self.name = str(info["name"])
@@ -223,6 +231,7 @@ class Microphone:
         if stream is not None:
             stream.close(ignore_errors=True)
             _count_open(-1)
+            self._undo.close()
 
 
 def _count_open(change: int) -> None:
@@ -240,7 +249,7 @@ def _portaudio() -> Any:
             "the microphone needs sounddevice and PortAudio: `pip install sounddevice`, on Debian "
             "and Ubuntu also `sudo apt install libportaudio2`"
         ) from None
-    with _open_lock:
+    with _open_lock, quiet_native_code():
         if not _open_streams:  # PortAudio lists devices once, when it is initialised
             sd._terminate()
             sd._initialize()
