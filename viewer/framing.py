@@ -56,8 +56,8 @@ def frame_head(head: Head) -> Framing:
         top, bottom = high[1], low[1]
     else:
         centre, apart = eyes
-        top = min(high[1], centre[1] + 2.7 * apart) + 0.35 * apart
-        bottom = max(low[1], centre[1] - 2.85 * apart)
+        top = min(high[1], centre[1] + 2.7 * apart) + 0.32 * apart
+        bottom = max(low[1], centre[1] - 2.6 * apart)
         middle = centre
     height = float(top - bottom)
     size = float(np.linalg.norm(high - low))

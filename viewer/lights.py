@@ -2,8 +2,8 @@
 
 pyrender's own physically based shader serves any scene with any lights; a portrait needs less and
 wants more: light that bleeds into the shadow edge of skin, a rim, a bright point in the eye. These
-shaders do that in about half the time on a software renderer. Lights are fixed to the camera,
-so a face is flattered from wherever it is seen. Colours are linear inside, gamma 2 outside.
+shaders do that in about half the time on a software renderer. Key and fill stand before the face,
+where their shadows are baked; the rim follows the camera. Colours are linear, gamma 2 outside.
 """
 
 from __future__ import annotations
@@ -11,31 +11,35 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# Directions towards each light in camera space (x right, y up, z towards the viewer).
+Floats = NDArray[np.float32]
+
+# Directions towards each light: x to the subject's left, y up, z out of the face.
 LIGHTS = {
-    "key_direction": (-0.55, 0.62, 0.75),
-    "fill_direction": (0.85, 0.10, 0.60),
-    "rim_direction": (0.72, 0.42, -0.62),
+    "key_direction": (-0.52, 0.62, 0.78),
+    "fill_direction": (0.80, 0.12, 0.68),
 }
+# Towards the light behind, in camera space, so that there is always an edge of light.
+RIM_DIRECTION = (0.72, 0.42, -0.62)
 
 VERTEX = """
 #version 330 core
 layout(location = 0) in vec3 position;
 layout(location = 1) in vec3 normal;
-layout(location = 2) in vec2 surface;   // ambient occlusion, translucency
-layout(location = 3) in vec4 colour;    // linear rgb, roughness
+layout(location = 2) in vec2 sky_and_softness;  // share of the sky seen; translucency
+layout(location = 3) in vec2 key_and_fill;      // shares of the two lights seen
+layout(location = 4) in vec4 colour;            // linear rgb, roughness
 uniform mat4 view;
 uniform mat4 projection;
 out vec3 at;
 out vec3 facing;
-out vec2 trait;
+out vec4 trait;
 out vec4 paint;
 void main() {
     vec4 seen = view * vec4(position, 1.0);
     gl_Position = projection * seen;
     at = seen.xyz;
     facing = mat3(view) * normal;
-    trait = surface;
+    trait = vec4(sky_and_softness, key_and_fill);
     paint = colour;
 }
 """
@@ -44,7 +48,7 @@ FRAGMENT = """
 #version 330 core
 in vec3 at;
 in vec3 facing;
-in vec2 trait;
+in vec4 trait;
 in vec4 paint;
 uniform vec3 key_direction;
 uniform vec3 fill_direction;
@@ -57,32 +61,36 @@ vec3 wrapped(float cosine, vec3 wrap) {   // light that creeps past the terminat
 
 float glint(vec3 n, vec3 light, vec3 eye, float power) {
     float h = max(dot(n, normalize(light + eye)), 0.0);
-    return h * exp2(power * (h - 1.0));   // a cheap stand-in for pow(h, power)
+    return exp2(power * (h - 1.0));   // a cheap stand-in for pow(h, power)
 }
 
 void main() {
     vec3 n = normalize(gl_FrontFacing ? facing : -facing);
     vec3 eye = normalize(-at);
-    float open = trait.x, soft = trait.y, rough = paint.a;
-    vec3 wrap = soft * vec3(0.42, 0.20, 0.14);
+    float open = max(trait.x, 0.0), soft = trait.y, rough = paint.a;
+    float key = clamp(trait.z, 0.0, 1.0);
+    vec3 wrap = soft * vec3(0.38, 0.16, 0.10);
+    // In skin, shadow edges redden: red light travels furthest below the surface.
+    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.7, 0.15, 0.0));
 
-    vec3 sky = mix(vec3(0.19, 0.155, 0.15), vec3(0.36, 0.39, 0.45), 0.5 + 0.5 * n.y);
-    float shade = mix(0.42, 1.0, open);
-    vec3 bleed = mix(vec3(1.0), vec3(1.0, 0.90, 0.86), soft * (1.0 - open));
-    vec3 light = sky * open
-        + vec3(1.62, 1.47, 1.30) * wrapped(dot(n, key_direction), wrap) * shade
-        + vec3(0.29, 0.33, 0.40) * wrapped(dot(n, fill_direction), wrap) * shade;
+    vec3 sky = mix(vec3(0.17, 0.115, 0.095), vec3(0.33, 0.35, 0.40), 0.5 + 0.5 * n.y);
+    vec3 light = sky * mix(vec3(open), vec3(sqrt(open), open, open), soft)
+        + vec3(1.50, 1.32, 1.12) * wrapped(dot(n, key_direction), wrap) * key_seen
+        + vec3(0.30, 0.35, 0.43) * wrapped(dot(n, fill_direction), wrap) * trait.w;
 
     float edge = 1.0 - max(dot(n, eye), 0.0);
     float fresnel = edge * edge * edge;
-    float rim = max(dot(n, rim_direction), 0.0) * (0.25 + 0.75 * fresnel);
-    float power = mix(420.0, 9.0, sqrt(rough));
-    float strength = mix(1.1, 0.035, sqrt(rough)) * open;
-    float shine = strength * (glint(n, key_direction, eye, power)
-        + 0.30 * glint(n, fill_direction, eye, power) + 0.35 * fresnel * (1.0 - rough));
+    float rim = max(dot(n, rim_direction), 0.0) * (0.2 + 0.8 * fresnel)
+        + 0.45 * max(dot(n, rim_direction * vec3(-1.0, 1.0, 1.0)), 0.0) * (0.2 + 0.8 * fresnel);
+    float polish = (1.0 - rough) * (1.0 - rough);
+    float power = mix(16.0, 700.0, polish * polish);
+    float strength = 0.02 + 0.45 * polish + 0.9 * polish * polish;
+    float shine = strength * (glint(n, key_direction, eye, power) * key
+        + 0.35 * glint(n, fill_direction, eye, power) * trait.w)
+        + 0.16 * fresnel * open * (1.0 - rough);
 
-    vec3 linear = paint.rgb * light * bleed + vec3(0.92, 0.95, 1.0) * (shine + 0.75 * rim * open);
-    linear = linear * (1.0 + 0.18 * linear) / (1.0 + 0.62 * linear);   // soft shoulder
+    vec3 linear = paint.rgb * light + vec3(0.95, 0.97, 1.0) * (shine + 0.62 * rim * open);
+    linear = linear * (1.0 + 0.16 * linear) / (1.0 + 0.50 * linear);   // soft shoulder
     shown = vec4(sqrt(clamp(linear, 0.0, 1.0)), 1.0);
 }
 """
@@ -101,9 +109,9 @@ BACKDROP_FRAGMENT = """
 in vec2 place;
 out vec4 shown;
 void main() {
-    vec2 off = place - vec2(0.12, 0.05);
-    float glow = 1.0 / (1.0 + 1.25 * dot(off, off));
-    vec3 tone = mix(vec3(0.085, 0.100, 0.125), vec3(0.43, 0.47, 0.52), glow * glow);
+    vec2 off = (place - vec2(0.15, 0.0)) * vec2(0.8, 0.7);
+    float glow = 1.0 / (1.0 + 0.9 * dot(off, off));
+    vec3 tone = mix(vec3(0.115, 0.150, 0.185), vec3(0.49, 0.55, 0.58), glow * glow);
     // Half a grey level of noise: a smooth gradient in 8 bits shows bands otherwise.
     float noise = fract(52.98 * fract(dot(gl_FragCoord.xy, vec2(0.0671, 0.00584)))) - 0.5;
     shown = vec4(tone + noise / 255.0, 1.0);
@@ -111,7 +119,19 @@ void main() {
 """
 
 
-def light_uniforms() -> dict[str, NDArray[np.float32]]:
-    """Unit directions towards the lights, in camera space, by uniform name."""
-    vectors = {name: np.asarray(v, np.float32) for name, v in LIGHTS.items()}
-    return {name: v / np.linalg.norm(v) for name, v in vectors.items()}
+def light_directions() -> dict[str, Floats]:
+    """Unit directions (3,) towards key and fill, before the face."""
+    return {name: unit(vector) for name, vector in LIGHTS.items()}
+
+
+def light_uniforms(view: NDArray[np.floating]) -> dict[str, Floats]:
+    """Unit directions (3,) by uniform name, in the space of a camera's view matrix (4, 4)."""
+    turn = np.asarray(view, np.float32)[:3, :3]
+    seen = {name: turn @ vector for name, vector in light_directions().items()}
+    return seen | {"rim_direction": unit(RIM_DIRECTION)}
+
+
+def unit(vector: tuple[float, float, float]) -> Floats:
+    """The vector (3,) with length one."""
+    array = np.asarray(vector, np.float32)
+    return (array / np.linalg.norm(array)).astype(np.float32)

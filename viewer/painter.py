@@ -60,6 +60,8 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         for name, value in (("view", view), ("projection", projection)):
             where = GL.glGetUniformLocation(head, name)
             GL.glUniformMatrix4fv(where, 1, GL.GL_TRUE, value.astype(np.float32))
+        for name, direction in lights.light_uniforms(view).items():
+            GL.glUniform3fv(GL.glGetUniformLocation(head, name), 1, direction)
         for mesh in scene.meshes:
             for primitive in mesh.primitives:
                 primitive._bind()
@@ -81,9 +83,6 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         GL.glBindVertexArray(self._empty_array)  # PyOpenGL validates programs: needs an array
         head = _program(lights.VERTEX, lights.FRAGMENT)
         backdrop = _program(lights.BACKDROP_VERTEX, lights.BACKDROP_FRAGMENT)
-        GL.glUseProgram(head)
-        for name, value in lights.light_uniforms().items():
-            GL.glUniform3fv(GL.glGetUniformLocation(head, name), 1, value)
         self._programs = (head, backdrop)
         return self._programs
 

@@ -68,39 +68,71 @@ def cross(u: Floats, v: Floats) -> Floats:
 
 
 def ambient_occlusion(
+    vertices: Floats, normals: Floats, faces: NDArray[np.integer], directions: int = 96
+) -> Floats:
+    """Share (V,) in 0..1 of the cosine-weighted sky that each vertex sees past the mesh itself."""
+    sky = sphere(directions)
+    weights = np.maximum(normals @ sky.T, 0)  # (V, directions)
+    seen = weights * visible(vertices, normals, faces, sky)
+    share = seen.sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-6)
+    return smooth_over_edges(share.astype(np.float32), faces, 2)
+
+
+def soft_shadow(
     vertices: Floats,
     normals: Floats,
     faces: NDArray[np.integer],
+    direction: Floats,
     *,
-    directions: int = 96,
-    cells: int = 112,
-    smoothing: int = 2,
+    radius: float = 0.22,
+    directions: int = 24,
 ) -> Floats:
-    """Share (V,) in 0..1 of the cosine-weighted sky that each vertex sees past the mesh itself.
+    """Share (V,) in 0..1 of a broad light in the unit `direction` that each vertex sees.
 
-    One coarse height map of points on the surface for each direction; a vertex is in shadow when
-    another point of its cell stands clearly higher. Coarse is enough: the result is smoothed along
-    the surface, and only ambient light is multiplied with it.
+    `radius` is that of the light at distance one: 0.22 is a studio softbox.
+    """
+    k = np.arange(directions) + 0.5
+    reach, angle = radius * np.sqrt(k / directions), k * (np.pi * (3 - np.sqrt(5)))
+    u, v = tangents(direction)
+    around = np.outer(reach * np.cos(angle), u) + np.outer(reach * np.sin(angle), v)
+    lights = direction + around.astype(np.float32)
+    lights /= np.linalg.norm(lights, axis=1, keepdims=True)
+    share = visible(vertices, normals, faces, lights).mean(axis=1, dtype=np.float32)
+    return smooth_over_edges(share, faces, 2)
+
+
+def visible(
+    vertices: Floats,
+    normals: Floats,
+    faces: NDArray[np.integer],
+    directions: Floats,
+    cells: int = 128,
+) -> NDArray[np.bool_]:
+    """Whether light from unit directions (D, 3) reaches the vertices: (V, D).
+
+    For each direction a coarse height map of points on the surface; a vertex is in shadow when
+    another point of its cell stands clearly higher. Coarse is enough for what is then averaged.
     """
     corners = vertices[faces]  # (F, 3, 3)
     midpoints = (corners + np.roll(corners, 1, axis=1)).reshape(-1, 3) / 2
     surface = np.concatenate([vertices, corners.mean(axis=1), midpoints])
-    size = float(np.ptp(vertices, axis=0).max())
-    bias, scale = 2.2 * size / cells, (cells - 1) / size
-    seen = np.zeros(len(vertices), np.float32)
-    total = np.full(len(vertices), 1e-6, np.float32)
-    for direction in sphere(directions):
-        facing = np.maximum(normals @ direction, 0)
+    surface = surface - (vertices.min(axis=0) + vertices.max(axis=0)) / 2
+    reach = float(np.linalg.norm(surface, axis=1).max())
+    cell = 2 * reach / cells
+    top = np.empty(cells * cells, np.float32)
+    seen = np.empty((len(vertices), len(directions)), bool)
+    for d, direction in enumerate(directions):
         u, v = tangents(direction)
-        planar = np.stack([surface @ u, surface @ v], axis=1)
-        cell = np.clip((planar - planar.min(axis=0)) * (scale / 1.75), 0, cells - 1).astype(int)
-        index, height = cell[:, 0] * cells + cell[:, 1], surface @ direction
-        top = np.full(cells * cells, -np.inf, np.float32)
+        column = ((surface @ np.stack([u, v], axis=1) + reach) / cell).astype(np.int32)
+        column = np.minimum(column, cells - 1)
+        index, height = column[:, 0] * cells + column[:, 1], surface @ direction
+        top.fill(-np.inf)
         np.maximum.at(top, index, height)
-        clear = height[: len(vertices)] + bias > top[index[: len(vertices)]]
-        seen += facing * clear
-        total += facing
-    return smooth_over_edges(seen / total, faces, smoothing)
+        # Within a cell a slanted surface rises by its slope: it must not shade itself.
+        cosine = np.maximum(normals @ direction, 0.25)
+        bias = cell * (0.6 + np.sqrt(1 - np.minimum(cosine * cosine, 1)) / cosine)
+        seen[:, d] = height[: len(vertices)] + bias > top[index[: len(vertices)]]
+    return seen
 
 
 def smooth_over_edges(values: Floats, faces: NDArray[np.integer], rounds: int) -> Floats:

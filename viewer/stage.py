@@ -13,8 +13,15 @@ from OpenGL.error import Error as OpenGLError
 from head.skinning import skin
 from viewer import gl
 from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.lights import light_directions
 from viewer.painter import Painter
-from viewer.shading import DrawnMesh, SmoothNormals, ambient_occlusion, split_by_material
+from viewer.shading import (
+    DrawnMesh,
+    SmoothNormals,
+    ambient_occlusion,
+    soft_shadow,
+    split_by_material,
+)
 
 if TYPE_CHECKING:
     from head.model import Head
@@ -31,15 +38,16 @@ class Stage:
     def __init__(self, head: Head) -> None:
         self._normals = SmoothNormals(head.faces, len(head.template))
         self._mesh = split_by_material(head.faces, head.face_material)
-        self._buffer = np.zeros((len(self._mesh.source), 12), np.float32)
-        self._buffer[:, 6] = _occlusion(head, self._normals)[self._mesh.source]
-        self._buffer[:, 7:] = _paint(head, self._mesh)
+        self._buffer = np.zeros((len(self._mesh.source), 14), np.float32)
+        self._buffer[:, 6:10] = _surface(head, self._mesh, self._normals)
+        self._buffer[:, 10:14] = _paint(head, self._mesh)
         self._place(np.asarray(head.template, np.float32))
         self.primitive = pyrender.Primitive(
             positions=self._buffer[:, 0:3],
             normals=self._buffer[:, 3:6],
             texcoord_0=self._buffer[:, 6:8],
-            color_0=self._buffer[:, 8:12],
+            texcoord_1=self._buffer[:, 8:10],
+            color_0=self._buffer[:, 10:14],
             indices=self._mesh.triangles,
             mode=pyrender.GLTF.TRIANGLES,
         )
@@ -66,24 +74,39 @@ class Stage:
 
 
 def _paint(head: Head, mesh: DrawnMesh) -> Floats:
-    """Translucency, linear red, green, blue, roughness of each drawn vertex: (D, 5)."""
-    looks = [(_softness(m.name), *m.rgb, m.roughness) for m in head.materials]
-    rows = np.array(looks, np.float32)[mesh.material]
+    """Linear red, green, blue, and roughness of each drawn vertex: (D, 4)."""
+    looks = [(*material.rgb, material.roughness) for material in head.materials]
+    paint = np.array(looks, np.float32)[mesh.material]
     if head.vertex_tint is not None:
-        rows[:, 1:4] *= head.vertex_tint[mesh.source] / np.float32(255)
-    return rows
+        paint[:, :3] *= head.vertex_tint[mesh.source] / np.float32(255)
+    return paint
+
+
+def _surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
+    """Sky seen, translucency, key light seen, fill light seen of each drawn vertex: (D, 4).
+
+    Baked once, with the mouth slightly open so that its inside gets the little light that it will
+    get in speech. A head turns by a few degrees only: what moves most, the lips, hides little.
+    """
+    jaw = np.array([OCCLUSION_JAW_RADIANS, 0.0, 0.0], np.float32)
+    posed = skin(head, np.zeros(len(head.expression_names), np.float32), jaw_pose=jaw)
+    vertices = np.asarray(posed, np.float32)
+    facing, lights = normals(vertices), light_directions()
+    soft = np.array([_softness(material.name) for material in head.materials], np.float32)
+    sky = ambient_occlusion(vertices, facing, head.faces)
+    key = soft_shadow(vertices, facing, head.faces, lights["key_direction"])
+    fill = soft_shadow(vertices, facing, head.faces, lights["fill_direction"])
+    seen = np.stack([sky, np.zeros_like(sky), key, fill], axis=1)[mesh.source]
+    # Teeth light each other up: what reaches them is more than what they see.
+    bright = np.array(["teeth" in material.name.lower() for material in head.materials])
+    seen = np.where(bright[mesh.material][:, None], seen ** np.float32(0.45), seen)
+    seen[:, 1] = soft[mesh.material]
+    return seen
 
 
 def _softness(material: str) -> float:
     """1 for what light shines into, 0 for what it does not."""
     return float(any(word in material.lower() for word in TRANSLUCENT))
-
-
-def _occlusion(head: Head, normals: SmoothNormals) -> Floats:
-    """Ambient occlusion (V,) of the head with its mouth slightly open."""
-    jaw = np.array([OCCLUSION_JAW_RADIANS, 0.0, 0.0], np.float32)
-    vertices = skin(head, np.zeros(50, np.float32), jaw_pose=jaw)
-    return ambient_occlusion(np.asarray(vertices, np.float32), normals(vertices), head.faces)
 
 
 class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
