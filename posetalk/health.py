@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 SYSTEM_GL = "sudo apt-get install -y libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 INSTALL = "python3 run.py setup"
@@ -126,9 +127,12 @@ def _microphone() -> Finding:
         mend = "sudo apt-get install -y libportaudio2" if sys.platform == "linux" else INSTALL
         return Finding("microphone", "without", f"{_one_line(error)}", mend)
     if not found:
-        detail = "none; live plays the demo speech"
-        mend = "plug one in; over ALSA with PulseAudio: sudo apt-get install -y libasound2-plugins"
-        return Finding("microphone", "without", detail, mend if sys.platform == "linux" else "")
+        mend = "plug one in, or start the sound server"
+        # PortAudio speaks ALSA; sound servers are reached through its plug-ins.
+        plugins = Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")
+        if sys.platform == "linux" and not any(plugins):
+            mend = "sudo apt-get install -y libasound2-plugins"
+        return Finding("microphone", "without", "none; live plays the demo speech", mend)
     default = next((device for device in found if device.is_default), found[0])
     return Finding("microphone", "ok", f"{default.name} ({len(found)} in all)")
 

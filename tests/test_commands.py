@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import signal
 import socket
 import time
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 from cli import call, finish, start, wait_for_line, watch_video
+from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
 import posetalk
@@ -265,6 +267,34 @@ def test_raw_sound_on_standard_input_is_animated(tmp_path: Path) -> None:
     process.stdin.buffer.write(samples.tobytes())
     code, _, messages = finish(process)
     assert code == 0 and "25 frames of 1.0 s" in messages
+
+
+def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
+    """Speak into a real capture device; the jaw of a client's face opens."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    speech, _ = soundfile.read(posetalk.demo_speech(), start=8000, frames=48000, dtype="float32")
+    with virtual_microphone() as microphone:
+        environment = {key: os.environ[key] for key in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+        arguments = ["serve", *FAKE, "--port", "0", "--seconds", "4"]
+        process = start(*arguments, cwd=tmp_path, **environment)
+        url = wait_for_line(process, "serving at").split()[-1]
+        speaking = microphone.speak(speech)
+        frames = []
+        with connect(url) as socket_:
+            socket_.send(wire.serialise_text(wire.Subscribe()))
+            for data in socket_:
+                if isinstance(data, bytes):
+                    frames.append(wire.parse(data))
+        code, _, messages = finish(process)
+        assert speaking.wait(10) == 0
+    assert code == 0, messages
+    assert "100 frames of 4.0 s" in messages and "dropped 0" in messages
+    assert "demo speech" not in messages
+    samples = [frame.sample for frame in frames]
+    assert len(samples) > 80 and samples == list(range(samples[0], samples[-1] + 1, 640))
+    assert max(float(frame.payload[53]) for frame in frames) > 0.05, "the jaw opens"
 
 
 # doctor
