@@ -219,7 +219,7 @@ class Server:
             process_request=self._admit,
             compression=None,
             max_size=wire.MAX_MESSAGE_BYTES,
-            max_queue=16,
+            max_queue=4,
             ping_interval=self.patience / 2,
             ping_timeout=self.patience / 2,
             close_timeout=0.5,

@@ -40,7 +40,7 @@ class VersionError(WireError):
     def __init__(self, theirs: object) -> None:
         super().__init__(
             "version",
-            f"the peer speaks protocol {str(theirs)[:12]}, this side {PROTOCOL}: update the older",
+            f"the peer speaks protocol {repr(theirs)[:12]}, this side {PROTOCOL}: update the older",
         )
 
 

@@ -21,7 +21,7 @@ SampleFormat: TypeAlias = Literal["s16le", "f32le"]
 # How far a writer may run ahead of time before it is made to wait: enough for the bursts of a live
 # one, little enough that a file piped in is still played at the pace of time.
 AHEAD_SECONDS = 0.2
-READ_BYTES = 1 << 14
+READ_SECONDS = {"realtime": 0.02, "fast": 0.25}
 
 
 class RawSource:
@@ -69,17 +69,18 @@ class RawSource:
             raise SourceError(str(error)) from None
         self._channels = channels
         self._dtype = np.dtype("<i2" if sample_format == "s16le" else "<f4")
+        self._unit = self._dtype.itemsize * channels
+        self._read_bytes = self._unit * max(1, int(rate * READ_SECONDS[pace]))
 
     def __iter__(self) -> Iterator[Block]:
         capture = CaptureClock(SAMPLE_RATE)
-        unit = self._dtype.itemsize * self._channels
         rest, end, first = b"", 0, None
         while not self._closed.is_set():
             data = self._read()
             if data is None:
                 continue
             rest += data
-            whole = len(rest) // unit * unit
+            whole = len(rest) // self._unit * self._unit
             values = np.frombuffer(rest[:whole], self._dtype)
             rest = rest[whole:]
             if self._dtype.kind == "i":
@@ -108,7 +109,7 @@ class RawSource:
             readable, _, _ = select.select([descriptor], [], [], 0.1)
             if not readable:
                 return None
-        return os.read(descriptor, READ_BYTES)
+        return os.read(descriptor, self._read_bytes)
 
     def interrupt(self) -> None:
         """What a pipe holds belongs to its writer."""
