@@ -131,6 +131,18 @@ def initial_state(spec: ModelSpec, batch: int = 1) -> MelState:
     )
 
 
+def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
+    """A convolution without padding over time-major (B, n, d), as one matrix product.
+
+    The same numbers as `conv`, at about half the time for a hop of two frames: torch's dilated
+    convolution takes a slow path there.
+    """
+    reach, dilation = conv.kernel_size[0], conv.dilation[0]
+    count = x.shape[1] - (reach - 1) * dilation
+    taps = [x[:, tap * dilation : tap * dilation + count] for tap in range(reach)]
+    return F.linear(torch.cat(taps, -1), conv.weight.permute(0, 2, 1).flatten(1), conv.bias)
+
+
 class CausalBlock(nn.Module):
     """Residual causal convolution over frames, without padding: it eats 2 * dilation frames."""
 
@@ -143,7 +155,7 @@ class CausalBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, n, width) -> (B, n - 2 * dilation, width)."""
-        y = self.conv(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        y = convolve(self.norm(x), self.conv)
         return x[:, 2 * self.dilation :] + self.out(F.gelu(y))
 
 
@@ -178,8 +190,8 @@ class MelEncoder(nn.Module):
 
     def forward(self, columns: Tensor) -> Tensor:
         """(B, 4 (history_frames - 1 + n), n_mels) -> (B, n, d_out)."""
-        x = F.gelu(self.norm1(self.conv1(columns.transpose(1, 2)).transpose(1, 2)))
-        x = F.gelu(self.norm2(self.conv2(x.transpose(1, 2)).transpose(1, 2)))
+        x = F.gelu(self.norm1(convolve(columns, self.conv1)))
+        x = F.gelu(self.norm2(convolve(x, self.conv2)))
         batch, count, hidden = x.shape  # 12 columns fewer: whole frames
         x = self.gather(x.reshape(batch, count // COLUMNS, COLUMNS * hidden))
         for block in self.blocks:

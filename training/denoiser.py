@@ -34,6 +34,8 @@ class Dropout:
 
     style: float = 0.15
     both: float = 0.05
+    audio: float = 0.05
+    """Audio alone, so that it can be guided alone."""
     start: float = 0.12
     """Windows whose context is not wholly real."""
 
@@ -91,8 +93,9 @@ class WindowLosses:
 
         batch = len(rows)
         coin = torch.from_numpy(rng.random(batch))
-        no_style = coin < self.dropout.style + self.dropout.both
-        no_audio = coin < self.dropout.both
+        drop = self.dropout
+        no_style = coin < drop.both + drop.style
+        no_audio = (coin < drop.both) | (coin > 1.0 - drop.audio)
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], batch))
         style = self.styles[crops.style[rows], choice]
         style = torch.where(no_style[:, None], model.null_style_feat[:, 0], style)
@@ -101,16 +104,16 @@ class WindowLosses:
 
         t = draw_times(batch, self.schedule, rng)
         x_t = add_noise(x0, torch.randn_like(x0), t, self.schedule)
-        predicted = model.denoising_net(
-            x_t, now_features, person, context_motion, context_features, t, torch.ones(batch, n)
-        )[:, T_p:]
+        net = model.denoising_net
+        terms = net.audio_terms(torch.cat([context_features, now_features], 1))
+        predicted = net.denoise(x_t, t, terms, person, context_motion)
         # The last clean context frame joins the window, so that differences reach over the seam.
         clean = window_motion[:, T_p - 1 : T_p]
-        loss, terms = motion_losses(
+        loss, parts = motion_losses(
             torch.cat([clean, predicted.float()], 1), torch.cat([clean, x0], 1),
             self.geometry, self.weights,
         )
-        return loss + 0.15 * speech_loss, {**terms, "accuracy": speech_terms["accuracy"]}
+        return loss + 0.15 * speech_loss, {**parts, "accuracy": speech_terms["accuracy"]}
 
 
 def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:

@@ -52,6 +52,8 @@ class Settings:
     workers: int = 2
     n_mels: int = 80
     flite_sentences: int = 150
+    motion_only: bool = False
+    """Keep the sound that is there and label it anew."""
 
 
 Phones = list[tuple[str, float, float]]
@@ -157,6 +159,8 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     style = style_table(job["style_seed"])[style_id]
     prosody = extract_prosody(samples[: n * FRAME])
     motion = make_motion(phones, n, style, gestures, prosody)
+    if job["motion_only"]:
+        return {"motion": motion.astype(np.float32)}
     heard = hear(samples, rng, job["noises"], clean=rng.random() < 0.25)
     # Half of the streams begin at the prior level, half with a level that the voice has set.
     level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]
@@ -217,19 +221,24 @@ def main(settings: Settings) -> None:
         jobs.append({
             "seed": [settings.seed, number], "style_seed": settings.seed, "utterances": group,
             "seconds": settings.seconds, "noises": noises, "n_mels": settings.n_mels, "set": name,
+            "motion_only": settings.motion_only,
         })
     columns, motion, phone, spans = [], [], [], []
     at = 0
     with ProcessPoolExecutor(settings.workers) as pool:
         for track in tqdm(pool.map(make_track, jobs, chunksize=4), total=len(jobs), unit="track"):
             n = len(track["motion"])
-            columns.append(track["columns"])
             motion.append(track["motion"])
+            if settings.motion_only:
+                continue
+            columns.append(track["columns"])
             phone.append(track["phone"])
             spans.append({"start": at, "end": at + n, "style": track["style"], "set": track["set"]})
             at += n
-    np.save(settings.out / "columns.npy", np.concatenate(columns))
     np.save(settings.out / "motion.npy", np.concatenate(motion))
+    if settings.motion_only:
+        return
+    np.save(settings.out / "columns.npy", np.concatenate(columns))
     np.save(settings.out / "phone.npy", np.concatenate(phone))
     (settings.out / "tracks.json").write_text(json.dumps({
         "spans": spans, "styles": [asdict(s) for s in style_table(settings.seed)],
