@@ -19,7 +19,13 @@ from head.skinning import skin
 from viewer import gl
 from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
 from viewer.renderer import Renderer, measure
-from viewer.shading import SmoothNormals, ambient_occlusion, split_by_material
+from viewer.shading import (
+    SmoothNormals,
+    ambient_occlusion,
+    soft_shadow,
+    solid,
+    split_by_material,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,11 +88,39 @@ def test_occlusion_darkens_what_lies_between() -> None:
     both = np.concatenate([faces, faces + len(vertices)])
     normals = SmoothNormals(both, len(pair))(pair)
     light = ambient_occlusion(pair, normals, both)
-    gap = np.abs(pair[:, 0]) < 0.15
+    gap = np.abs(pair[:, 0]) < 0.1
     outside = np.abs(pair[:, 0]) > 1.8
     assert light.min() >= 0 and light.max() <= 1.001
-    assert light[gap].mean() < 0.45
+    assert light[gap].mean() < 0.5
     assert light[outside].mean() > 0.9
+
+
+def test_solid_parts_are_told_from_sheets_and_inside_out_parts() -> None:
+    vertices, faces = ball()
+    count = len(vertices)
+    parts = [faces, faces[:, ::-1], faces[: len(faces) // 3]]  # a ball, one inside out, a cap
+    told = solid(
+        np.concatenate([vertices, vertices + 5, vertices - 5]).astype(np.float32),
+        np.concatenate([part + k * count for k, part in enumerate(parts)]),
+    )
+    whole = len(faces)
+    assert told[:whole].all() and not told[whole:].any()
+
+
+def test_a_broad_light_leaves_a_soft_shadow() -> None:
+    """A small ball between a light above and a large ball: dark below it, bright around."""
+    vertices, faces = ball(40)
+    above = (vertices * 0.3 + [0, 1.6, 0]).astype(np.float32)
+    scene = np.concatenate([vertices, above])
+    both = np.concatenate([faces, faces + len(vertices)])
+    normals = SmoothNormals(both, len(scene))(scene)
+    up = np.array([0, 1, 0], np.float32)
+    light = soft_shadow(scene, normals, both, up)[: len(vertices)]
+    radius, top = np.hypot(vertices[:, 0], vertices[:, 2]), vertices[:, 1] > 0
+    assert light[top & (radius < 0.1)].max() < 0.1
+    assert light[top & (radius > 0.6) & (radius < 0.9)].min() > 0.9
+    assert 0.2 < light[top & (np.abs(radius - 0.3) < 0.05)].mean() < 0.8
+    assert light[vertices[:, 1] < -0.5].mean() < 0.1
 
 
 # --- framing -----------------------------------------------------------------------------------

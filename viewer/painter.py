@@ -21,7 +21,10 @@ Floats = NDArray[np.float32]
 
 
 class Painter(pyrender.Renderer):  # type: ignore[misc]
-    """Draws the meshes of a scene over the backdrop; `render` returns (h, w, 3) uint8 or None."""
+    """Draws the meshes of a scene over the backdrop; `render` returns (h, w, 3) uint8 or None.
+
+    The first `bodies` triangles of a primitive are drawn from their front only.
+    """
 
     def __init__(self, width: int, height: int, samples: int = 4) -> None:
         super().__init__(width, height)
@@ -51,7 +54,7 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         head, backdrop = self._programs or self._compile()
         GL.glEnable(GL.GL_MULTISAMPLE)
         GL.glDisable(GL.GL_BLEND)
-        GL.glDisable(GL.GL_CULL_FACE)
+        GL.glCullFace(GL.GL_BACK)
         GL.glPolygonMode(GL.GL_FRONT_AND_BACK, GL.GL_FILL)
         GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
 
@@ -65,9 +68,11 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         for mesh in scene.meshes:
             for primitive in mesh.primitives:
                 primitive._bind()
-                GL.glDrawElements(
-                    primitive.mode, primitive.indices.size, GL.GL_UNSIGNED_INT, ctypes.c_void_p(0)
-                )
+                bodies = primitive.bodies
+                GL.glEnable(GL.GL_CULL_FACE)
+                _draw(primitive, 0, bodies)
+                GL.glDisable(GL.GL_CULL_FACE)
+                _draw(primitive, bodies, len(primitive.indices) - bodies)
         # Last, at the far plane: pixels under the head are never shaded twice.
         GL.glUseProgram(backdrop)
         GL.glBindVertexArray(self._empty_array)
@@ -108,6 +113,12 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         data = GL.glReadPixels(0, 0, width, height, GL.GL_RGB, GL.GL_UNSIGNED_BYTE)
         picture = np.frombuffer(data, np.uint8).reshape(height, width, 3)
         return np.ascontiguousarray(picture[::-1])
+
+
+def _draw(primitive: Any, first: int, count: int) -> None:
+    """Draw `count` triangles of a bound primitive, from number `first` on."""
+    offset = ctypes.c_void_p(first * 3 * 4)
+    GL.glDrawElements(GL.GL_TRIANGLES, 3 * count, GL.GL_UNSIGNED_INT, offset)
 
 
 def _program(vertex: str, fragment: str) -> int:

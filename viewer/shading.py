@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse import csgraph
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -37,6 +38,31 @@ def split_by_material(faces: NDArray[np.integer], face_material: NDArray[np.inte
         material=(keys % stride).astype(np.int32),
         triangles=triangles.reshape(-1, 3).astype(np.int32),
     )
+
+
+def solid(vertices: Floats, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Triangles (F,) that belong to a body with an outside: those need no back sides drawn.
+
+    A body is a connected part with hardly any open edge (a neck may end somewhere) whose triangles
+    turn outwards, that is, with a positive volume. Lashes and other sheets are none.
+    """
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    ones = np.ones(len(edges), np.int32)
+    shape = (len(vertices), len(vertices))
+    along = sparse.csr_matrix((ones, (edges[:, 0], edges[:, 1])), shape=shape)
+    count, part = csgraph.connected_components(along, directed=False)
+    back = np.asarray(along.T.tocsr()[edges[:, 0], edges[:, 1]]).reshape(-1)
+    opened = np.bincount(part[edges[:, 0]], weights=back == 0, minlength=count)
+    total = np.bincount(part[edges[:, 0]], minlength=count)
+    middles = np.zeros((count, 3))
+    np.add.at(middles, part, vertices)
+    middles /= np.bincount(part, minlength=count)[:, None]
+    face_part = part[faces[:, 0]]
+    a, b, c = (vertices[faces[:, k]] - middles[face_part] for k in range(3))
+    volume = np.bincount(face_part, np.einsum("fk,fk->f", a, np.cross(b, c)), minlength=count)
+    body = (volume > 0) & (opened < 0.04 * total)
+    closed: NDArray[np.bool_] = body[face_part]
+    return closed
 
 
 class SmoothNormals:

@@ -20,6 +20,7 @@ from viewer.shading import (
     SmoothNormals,
     ambient_occlusion,
     soft_shadow,
+    solid,
     split_by_material,
 )
 
@@ -42,13 +43,14 @@ class Stage:
         self._buffer[:, 6:10] = _surface(head, self._mesh, self._normals)
         self._buffer[:, 10:14] = _paint(head, self._mesh)
         self._place(np.asarray(head.template, np.float32))
+        triangles, bodies = self._mesh.triangles, solid(head.template, head.faces)
         self.primitive = pyrender.Primitive(
             positions=self._buffer[:, 0:3],
             normals=self._buffer[:, 3:6],
             texcoord_0=self._buffer[:, 6:8],
             texcoord_1=self._buffer[:, 8:10],
             color_0=self._buffer[:, 10:14],
-            indices=self._mesh.triangles,
+            indices=np.concatenate([triangles[bodies], triangles[~bodies]]),
             mode=pyrender.GLTF.TRIANGLES,
         )
         self.framing = frame_head(head)
@@ -57,6 +59,7 @@ class Stage:
         )
         self.scene = pyrender.Scene()
         self.scene.add(pyrender.Mesh([self.primitive]))
+        self.primitive.bodies = int(bodies.sum())  # so many triangles never show their backs
         self.camera = self.scene.add(camera, pose=self.framing.pose())
 
     def show(self, painter: Painter, vertices: Floats) -> None:
