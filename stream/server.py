@@ -9,18 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import hmac
 import http
-import ipaddress
 import logging
-import socket
 import ssl as tls
 import threading
 import time
-import urllib.parse
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from socket import SO_SNDBUF, SOL_SOCKET
 from types import TracebackType
 from typing import Self
 
@@ -33,20 +30,18 @@ from websockets.http11 import Request, Response
 
 from head.model import Head
 from stream import wire
-from stream.channel_sets import channel_values
+from stream.access import Gate, is_loopback
 from stream.clock import Clock, MonotonicClock, unix_time
+from stream.connection import Connection
+from stream.encoder import Encoder
 from stream.frames import Frame
 from stream.sink import FrameTiming
-from stream.sources.pcm import LiveResampler, from_int16, mono
 
 log = logging.getLogger(__name__)
 
-MOTION_QUEUE = 64  # frames per viewer, 2.6 s; newest wins
-AUDIO_QUEUE = 200  # blocks of at most 20 ms per viewer, 4 s; newest wins
-TEXT_QUEUE = 64
 MAX_CLIENTS = 64
+NOTES = 256  # waiting for the event loop, which never lags in practice; newest wins
 SEND_BUFFER = 1 << 17  # bytes in the kernel, so that a viewer which pauses is not fed from the past
-FACES_PER_MESSAGE = 4096  # 48 kB: below the 64 kB that some engines can receive
 OWNER_SECONDS = 2.0  # without a push, another client may push audio
 
 
@@ -112,17 +107,14 @@ class Server:
         self.on_audio: Callable[[NDArray[np.float32]], bool] | None = None
         self.on_interrupt: Callable[[], None] | None = None
         self.on_style: Callable[[str], None] | None = None
-        self._head, self._hello = head, hello
-        self._shape = np.asarray(hello.shape, np.float32) if hello.shape else None
-        self._token, self._origins, self._ssl = token, frozenset(origins), ssl
+        self.encoder = Encoder(head, hello)
         self.patience = patience
+        self._hello = hello
+        self._gate, self._ssl = Gate(token, frozenset(origins)), ssl
         self._clock = clock or MonotonicClock()
-        self._clients: set[_Client] = set()
-        self._owner: _Client | None = None
-        self._encoded: OrderedDict[tuple[int, str, bool], bytes | str] = OrderedDict()
-        self._audio_sequence = 0
-        # Notes to the event loop; bounded, newest wins, though the loop never lags in practice.
-        self._notes: deque[Callable[[], None]] = deque(maxlen=4 * MOTION_QUEUE)
+        self._clients: dict[Connection, ServerConnection] = {}
+        self._owner: Connection | None = None  # of the floor: whose pushed audio is taken
+        self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
@@ -245,71 +237,67 @@ class Server:
         """Let the viewers have what waits; those that do not read by `until` are cut off."""
         while any(client.has_work for client in self._clients) and time.monotonic() < until:
             await asyncio.sleep(0.005)
-        for client in self._clients:
+        for client, socket in self._clients.items():
             if client.has_work:
-                client.cut_off()
+                socket.transport.abort()
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a client before the websocket opens; a response refuses it."""
-        origin = request.headers.get("Origin")
-        if origin is not None and not self._origin_allowed(origin):
-            self.counts.refused += 1
-            return connection.respond(http.HTTPStatus.FORBIDDEN, "this origin is not allowed\n")
-        if self._token is not None and not self._token_given(request):
-            self.counts.refused += 1
-            return connection.respond(http.HTTPStatus.UNAUTHORIZED, "a token is needed\n")
-        if len(self._clients) >= MAX_CLIENTS:
-            self.counts.refused += 1
-            return connection.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients\n")
-        return None
+        headers = request.headers
+        refusal = self._gate.refusal(
+            request.path, headers.get("Origin"), headers.get("Authorization")
+        )
+        if refusal is None and len(self._clients) >= MAX_CLIENTS:
+            refusal = http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients"
+        if refusal is None:
+            return None
+        self.counts.refused += 1
+        log.info("refused %s: %s", connection.remote_address, refusal[1])
+        return connection.respond(refusal[0], refusal[1] + "\n")
 
-    def _origin_allowed(self, origin: str) -> bool:
-        """Programs send no origin; of web pages, those served by this machine may come in."""
-        if origin in self._origins or "*" in self._origins:
-            return True
-        host = urllib.parse.urlsplit(origin).hostname
-        return host is not None and is_loopback(host)
-
-    def _token_given(self, request: Request) -> bool:
-        query = urllib.parse.urlsplit(request.path).query
-        given = urllib.parse.parse_qs(query).get("token", [""])[0]
-        header = request.headers.get("Authorization", "")
-        given = given or header.removeprefix("Bearer ")
-        return hmac.compare_digest(given.encode(), (self._token or "").encode())
-
-    async def _handle(self, connection: ServerConnection) -> None:
-        raw = connection.transport.get_extra_info("socket")
+    async def _handle(self, socket: ServerConnection) -> None:
+        raw = socket.transport.get_extra_info("socket")
         if raw is not None:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        client = _Client(connection, self)
-        self._clients.add(client)
+            raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
+        client = Connection(socket, self)
+        self._clients[client] = socket
         self.counts.clients = len(self._clients)
         client.text(self._hello)
-        writer = asyncio.create_task(client.write())
+        writer = asyncio.create_task(self._write(client, socket))
         try:
             await client.read()
         except wire.WireError as error:
             self.counts.refused += 1
+            log.info("closed %s: %s", socket.remote_address, error)
             client.farewell(wire.Error(error.code, str(error)), at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
-            await connection.close(1008, error.code)
+            await socket.close(1008, error.code)
         except ConnectionClosed as error:
-            self._judge_closing(client, error)
+            self._judge_closing(error)
         finally:
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
-            self._clients.discard(client)
+            del self._clients[client]
             self.counts.clients = len(self._clients)
-            self.counts.let_go += client.stopped_reading
             if self._owner is client:
                 self._owner = None
 
-    def _judge_closing(self, client: _Client, error: ConnectionClosed) -> None:
+    async def _write(self, client: Connection, socket: ServerConnection) -> None:
+        try:
+            await client.write(self.patience)
+        except TimeoutError:
+            self.counts.let_go += 1
+            log.info("let %s go: it does not read", socket.remote_address)
+            socket.transport.abort()
+        except ConnectionClosed:
+            pass  # the reader sees it too, and judges it
+
+    def _judge_closing(self, error: ConnectionClosed) -> None:
         """Count why this side closed: 1011 is an unanswered ping, the rest what was received."""
         code = None if error.sent is None or error.rcvd_then_sent else error.sent.code
-        client.stopped_reading |= code == 1011
+        self.counts.let_go += code == 1011
         self.counts.refused += code in (1002, 1007, 1009)
 
     def _read_notes(self) -> None:
@@ -320,16 +308,13 @@ class Server:
         if timing is not None:
             self._tell_time(frame, timing)
         for client in self._clients:
-            client.motion(frame)
+            self.counts.dropped += client.motion(frame)
         self.counts.sent += 1
 
     def _spread_audio(self, start: int, samples: NDArray[np.float32]) -> None:
-        if any(client.wish.audio for client in self._clients):
-            message = wire.Message(wire.Kind.PCM, self._audio_sequence, start, samples)
-            data = wire.serialise(message)
-            for client in self._clients:
-                client.pcm(data)
-        self._audio_sequence += 1
+        data = self.encoder.audio(start, samples)
+        for client in self._clients:
+            client.pcm(data)
 
     def _spread_text(self, message: wire.Text) -> None:
         for client in self._clients:
@@ -345,44 +330,16 @@ class Server:
             self._hello = replace(self._hello, start_time=start)
             self._spread_text(wire.ClockInfo(0, start))
 
-    def encode(self, frame: Frame, name: str, as_json: bool) -> bytes | str:
-        """One frame in a set, encoded once for all viewers that want it."""
-        key = (frame.sample, name, as_json)
-        data = self._encoded.get(key)
-        if data is None:
-            values = channel_values(self._head, name, frame, self._shape)
-            data = self._as_text(frame, name, values) if as_json else wire.serialise(
-                wire.Message(wire.KIND_OF_SET[name], frame.sequence, frame.sample, values)
-            )  # fmt: skip
-            self._encoded[key] = data
-            if len(self._encoded) > 16:
-                self._encoded.popitem(last=False)
-        return data
-
-    def _as_text(self, frame: Frame, name: str, values: NDArray[np.float32]) -> str:
-        names = self._hello.channels[name] or [str(index) for index in range(len(values))]
-        readable = {n: round(float(v), 5) for n, v in zip(names, values, strict=True)}
-        return wire.serialise_text(wire.TextFrame(name, frame.sequence, frame.sample, readable))
-
-    def faces(self) -> list[bytes]:
-        """The triangles, in messages that small receive buffers can take."""
-        corners = np.ascontiguousarray(self._head.faces, np.uint32).ravel()
-        step = 3 * FACES_PER_MESSAGE
-        return [
-            wire.serialise(wire.Message(wire.Kind.FACES, n, at, corners[at : at + step]))
-            for n, at in enumerate(range(0, len(corners), step))
-        ]
-
-    def offers(self, name: str) -> bool:
-        """Whether the hello names this channel set."""
-        return name in self._hello.channels
-
-    def take_audio(self, client: _Client, samples: NDArray[np.float32]) -> wire.Error | None:
+    def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> wire.Error | None:
         """Pass pushed audio on; the first client that pushes has the floor until it pauses."""
         if self.on_audio is None:
             return wire.Error("audio_not_accepted", "this session hears another source", False)
         owner = self._owner
-        if owner is not None and owner is not client and owner.pushed_lately:
+        if (
+            owner is not None
+            and owner is not client
+            and (time.monotonic() - owner.last_push < OWNER_SECONDS)
+        ):
             return wire.Error("audio_busy", "another client is pushing audio", False)
         self._owner = client
         if not self.on_audio(samples):
@@ -410,161 +367,6 @@ class Server:
         if error.errno in (errno.EACCES, errno.EPERM):
             return f"port {self.port} may not be opened: choose one above 1023 with --port"
         return f"cannot serve on {self.host}:{self.port}: {error.strerror or error}"
-
-
-class _Client:
-    """One connection: its wish, its queues (bounded, newest wins), its reading and writing."""
-
-    def __init__(self, connection: ServerConnection, server: Server) -> None:
-        self._connection, self._server = connection, server
-        self.wish = wire.Subscribe()
-        self._texts: deque[str] = deque(maxlen=TEXT_QUEUE)
-        self._blobs: deque[bytes] = deque(maxlen=16)  # the head's faces
-        self._audio: deque[bytes] = deque(maxlen=AUDIO_QUEUE)
-        self._frames: deque[Frame] = deque(maxlen=MOTION_QUEUE)
-        self._wake = asyncio.Event()
-        self._resampler = LiveResampler(wire.Hello.sample_rate)
-        self._last_push = -OWNER_SECONDS
-        self._last: str | None = None
-        self._ended = False
-        self._busy = False
-        self.stopped_reading = False
-
-    # --- what the server hands over ---
-    def text(self, message: wire.Text) -> None:
-        self._texts.append(wire.serialise_text(message))
-        self._wake.set()
-
-    def pcm(self, data: bytes) -> None:
-        if self.wish.audio:
-            self._audio.append(data)
-            self._wake.set()
-
-    def motion(self, frame: Frame) -> None:
-        if not self.wish.set:
-            return
-        if len(self._frames) == self._frames.maxlen:
-            self._server.counts.dropped += 1
-        self._frames.append(frame)
-        self._wake.set()
-
-    def farewell(self, message: wire.Text, at_once: bool = False) -> None:
-        """Say this last: after what waits, or instead of it."""
-        if at_once:
-            for waiting in (self._texts, self._blobs, self._audio, self._frames):
-                waiting.clear()
-        self._last = wire.serialise_text(message)
-        self._wake.set()
-
-    def cut_off(self) -> None:
-        """End the connection without another word."""
-        self._connection.transport.abort()
-
-    @property
-    def has_work(self) -> bool:
-        waiting = self._texts or self._blobs or self._audio or self._frames or self._last
-        return self._busy or bool(waiting)
-
-    @property
-    def pushed_lately(self) -> bool:
-        return time.monotonic() - self._last_push < OWNER_SECONDS
-
-    # --- writing ---
-    async def write(self) -> None:
-        """Send what waits until the connection ends, or the last words are said."""
-        try:
-            while not self._ended:
-                await self._wake.wait()
-                self._wake.clear()
-                while (data := self._next()) is not None:
-                    self._busy = True
-                    async with asyncio.timeout(self._server.patience):
-                        await self._connection.send(data)
-                    self._busy = False
-        except TimeoutError:
-            self.stopped_reading = True
-            self.cut_off()
-        except ConnectionClosed:
-            pass  # the reader sees it too, and judges it
-        finally:
-            self._busy = False
-
-    def _next(self) -> bytes | str | None:
-        if self._texts:
-            return self._texts.popleft()
-        if self._blobs:
-            return self._blobs.popleft()
-        if self._audio:
-            return self._audio.popleft()
-        if self._frames and self.wish.set:
-            return self._server.encode(self._frames.popleft(), self.wish.set, self.wish.json)
-        self._frames.clear()
-        last, self._last = self._last, None
-        self._ended |= last is not None
-        return last
-
-    # --- reading ---
-    async def read(self) -> None:
-        """Obey what the client sends; raises `WireError` for rubbish."""
-        async for data in self._connection:
-            if isinstance(data, bytes):
-                self._obey_binary(wire.parse(data))
-            else:
-                self._obey_text(wire.parse_text(data))
-
-    def _obey_binary(self, message: wire.Message) -> None:
-        if not isinstance(message.kind, wire.Kind):
-            return  # unknown: from a newer client, to be skipped
-        if message.kind is not wire.Kind.PCM:
-            raise wire.WireError("unexpected", f"clients do not send {message.kind.name}")
-        self._last_push = time.monotonic()
-        samples = message.payload
-        if message.flags & wire.Flag.INT16:
-            samples = from_int16(samples)
-        self._answer(self._server.take_audio(self, self._resampler.feed(mono(samples))))
-
-    def _obey_text(self, message: wire.Text | wire.Unknown) -> None:
-        match message:
-            case wire.Subscribe():
-                self._subscribe(message)
-            case wire.AudioFormat(sample_rate):
-                if not 8000 <= sample_rate <= 192_000:
-                    raise wire.WireError("field", "`sample_rate` must be 8000 to 192000")
-                self._resampler = LiveResampler(sample_rate)
-            case wire.Interrupt():
-                self._resampler.reset()
-                self._server.interrupt()
-            case wire.Style(name):
-                self._answer(self._server.change_style(name))
-            case wire.Ping(number):
-                self.text(wire.Pong(number, time.time()))
-            case wire.Unknown() | wire.Hello():
-                pass
-            case _:
-                raise wire.WireError("unexpected", f"clients do not send `{message.TYPE}`")
-
-    def _subscribe(self, wish: wire.Subscribe) -> None:
-        if wish.set and not self._server.offers(wish.set):
-            self._answer(wire.Error("no_such_set", "the hello's `channels` has the sets", False))
-            return
-        if wish.set == wire.VERTICES and self.wish.set != wire.VERTICES:
-            self._blobs.extend(self._server.faces())
-        self.wish = wish
-        self._wake.set()
-
-    def _answer(self, error: wire.Error | None) -> None:
-        if error is not None:
-            self.text(error)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def _bound_port(server: WebsocketServer) -> int:

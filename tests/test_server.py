@@ -19,12 +19,14 @@ from websockets.sync.client import ClientConnection, connect
 
 from head.channels import ARKIT_52
 from head.rig import builtin_head
+from stream import connection as connection_module
 from stream import server as server_module
 from stream import wire
+from stream.access import Gate, is_loopback
 from stream.channel_sets import make_hello
 from stream.clock import MonotonicClock
 from stream.frames import Frame
-from stream.server import Server, ServerError, is_loopback
+from stream.server import Server, ServerError
 from stream.sink import FrameTiming
 from stream.sources.pushed import PushedSource
 from stream.wire import Kind
@@ -114,7 +116,7 @@ def test_arkit_weights(server: Server) -> None:
     assert np.array_equal(message.payload[52:], motion[50:53])
 
 
-def test_vertices_come_with_faces_in_messages_small_engines_can_take(server: Server) -> None:
+def test_vertices_come_after_the_faces(server: Server) -> None:
     with client(server) as connection:
         connection.send(wire.serialise_text(wire.Subscribe("vertices")))
         settled(connection)
@@ -124,9 +126,9 @@ def test_vertices_come_with_faces_in_messages_small_engines_can_take(server: Ser
             message = receive(connection)
             if not isinstance(message, wire.Message):
                 continue
-            assert wire.HEADER.size + message.payload.nbytes < 65536
             if message.kind == Kind.VERTICES:
                 break
+            assert wire.HEADER.size + message.payload.nbytes < 65536
             assert message.sample == len(faces)
             faces += message.payload.tolist()
     assert np.array_equal(faces, HEAD.faces.ravel())
@@ -412,6 +414,17 @@ def test_web_pages_of_others_stay_out(origin: str, allowed: bool) -> None:
                 connect(server.url, origin=origin)  # type: ignore[arg-type]
 
 
+def test_the_gate_survives_any_handshake() -> None:
+    gate = Gate("s3cret")
+    for origin in ("http://[", "http://[::1", "//", "http://\u2100"):
+        refusal = gate.refusal("/?token=s3cret", origin, None)
+        assert refusal is not None and refusal[0] == 403
+    for path in ("", "//", "/?token", "/?token=%ff%00", "/?token=s3cret%0a", "/?\ud800"):
+        refusal = gate.refusal(path, None, "Basic s3cret")
+        assert refusal is not None and refusal[0] == 401
+    assert gate.refusal("/?a=b&token=s3cret", "http://localhost:1", None) is None
+
+
 # --- its own life ------------------------------------------------------------------------------
 def test_closing_takes_little_time_even_with_a_stuck_viewer() -> None:
     server = Server(HEAD, HELLO, port=0).start()
@@ -476,7 +489,8 @@ def test_the_page_names_every_message_and_error() -> None:
         assert f'"type":"{text}"' in PAGE
     for kind in Kind:
         assert f"| {int(kind)} |" in PAGE
-    sources = Path(wire.__file__).read_text() + Path(server_module.__file__).read_text()
+    modules = (wire, server_module, connection_module)
+    sources = "".join(Path(str(m.__file__)).read_text() for m in modules)
     codes = set(re.findall(r'(?:WireError|wire\.Error)\(\s*"(\w+)"', sources))
     assert len(codes) >= 10
     assert not [code for code in codes if f"`{code}`" not in PAGE]

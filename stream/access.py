@@ -1,0 +1,59 @@
+"""Who may connect: loopback or a token, and no web pages from elsewhere."""
+
+from __future__ import annotations
+
+import hmac
+import http
+import ipaddress
+import urllib.parse
+from collections.abc import Collection
+from dataclasses import dataclass
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Judges a client by its handshake.
+
+    Attributes:
+        token: what clients must bring, as `?token=` or `Authorization: Bearer`; None asks nothing.
+        origins: web pages that may connect besides those served by this machine, as
+            `https://example.org`; `*` lets all in.
+    """
+
+    token: str | None = None
+    origins: Collection[str] = ()
+
+    def refusal(
+        self, path: str, origin: str | None, authorization: str | None
+    ) -> tuple[http.HTTPStatus, str] | None:
+        """Why this client must stay out, as an HTTP status and a sentence; None lets it in."""
+        if origin is not None and not self._knows(origin):
+            return http.HTTPStatus.FORBIDDEN, "this origin is not allowed"
+        if self.token is not None and not self._holds_token(path, authorization or ""):
+            return http.HTTPStatus.UNAUTHORIZED, "a token is needed"
+        return None
+
+    def _knows(self, origin: str) -> bool:
+        """Any web page in a browser here could reach the port; programs send no origin."""
+        if origin in self.origins or "*" in self.origins:
+            return True
+        try:
+            host = urllib.parse.urlsplit(origin).hostname
+        except ValueError:
+            return False
+        return host is not None and is_loopback(host)
+
+    def _holds_token(self, path: str, authorization: str) -> bool:
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query)
+        given = query.get("token", [authorization.removeprefix("Bearer ")])[0]
+        return hmac.compare_digest(given.encode(), (self.token or "").encode())
