@@ -34,3 +34,16 @@ def frame_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
             bar.update(task, completed=frames, speed=f"{frames / 25 / seconds:.1f}x real time")
 
         yield note
+
+
+@contextlib.contextmanager
+def working(label: str) -> Iterator[None]:
+    """A spinner with `label` on standard error while the block runs."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(label):
+        yield

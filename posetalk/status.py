@@ -13,29 +13,28 @@ if TYPE_CHECKING:
     from stream.statistics import LiveStatistics
 
 UPDATES_PER_SECOND = 4
+FRAME_SAMPLES = 640
 RECENT_FRAMES = 250
 """Ten seconds: the latency shown is that of now, not of the start."""
 
 
 @dataclass(frozen=True)
-class Streaming:
+class StreamStatus:
     """What the line of `live` and `serve` is made of; all of it changes while the line is up."""
 
     statistics: LiveStatistics
     server: ServerCounts
     source: AudioSource
-    url: str
 
     def line(self) -> str:
         """The line as of now."""
         statistics = self.statistics
         latency = statistics.latency(last=RECENT_FRAMES)
-        viewers = f"{self.server.clients} viewer{'' if self.server.clients == 1 else 's'}"
+        dropped = statistics.dropped // FRAME_SAMPLES + self.server.dropped
         return (
-            f"{self.source.name} -> {self.url} ({viewers})   "
-            f"latency p50 {latency.p50:3.0f} ms  p99 {latency.p99:3.0f} ms   "
-            f"frames {statistics.frames}   late {statistics.late}   "
-            f"dropped {statistics.dropped // 640 + self.server.dropped}"
+            f"latency p50 {latency.p50:3.0f} ms, p99 {latency.p99:3.0f} ms   "
+            f"frames {statistics.frames}   late {statistics.late}   dropped {dropped}   "
+            f"viewers {self.server.clients}   {self.source.name}"
         )
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from posetalk.commands.options import Serving
+from posetalk.commands.options import Streaming
 from posetalk.messages import say
-from posetalk.status import Streaming, status_line
+from posetalk.progress import working
+from posetalk.status import StreamStatus, status_line
 
 if TYPE_CHECKING:
     from posetalk.children import Child
@@ -31,7 +35,7 @@ class Ending:
     stopped: bool
 
 
-def open_source(options: Serving) -> AudioSource:
+def open_source(options: Streaming) -> AudioSource:
     """The source that `--source` names; without a microphone, the demo speech.
 
     Raises:
@@ -59,11 +63,18 @@ def open_source(options: Serving) -> AudioSource:
     return RawSource() if name == "-" else FileSource(name)
 
 
-def open_server(options: Serving, session: Session) -> Server:
+def open_server(
+    options: Streaming,
+    session: Session,
+    *,
+    origins: Sequence[str] = (),
+    certificate: Path | None = None,
+) -> Server:
     """A server for the session's head and styles; it listens once it is started.
 
     Raises:
         stream.server.ServerError: it may not serve there.
+        OSError, ValueError: the certificate cannot be used.
         head.HeadError: there is no such head.
     """
     from head.rig import load_head
@@ -73,11 +84,29 @@ def open_server(options: Serving, session: Session) -> Server:
     backend = session.backend
     head = load_head(backend.head_id)
     hello = make_hello(head, style=session.style_name, styles=list(backend.styles))
-    return Server(head, hello, options.host, options.port, token=options.token)
+    return Server(
+        head,
+        hello,
+        options.address.host,
+        options.address.port,
+        token=options.address.token,
+        origins=origins,
+        ssl=None if certificate is None else _tls(certificate),
+    )
+
+
+def _tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate)
+    except ssl.SSLError:
+        what = "a PEM file with a certificate and its private key"
+        raise ValueError(f"{certificate}: not {what}") from None
+    return context
 
 
 def stream(
-    options: Serving,
+    options: Streaming,
     session: Session,
     source: AudioSource,
     server: Server,
@@ -100,9 +129,10 @@ def stream(
 
     statistics = LiveStatistics()
     with stop_on_ctrl_c() as stop:
-        warm_up(session)
-        if viewer is not None:
-            _wait_for(viewer, server, stop)
+        with working("getting ready"):
+            warm_up(session)
+            if viewer is not None:
+                _wait_for(viewer, server, stop)
         loop = LiveLoop(source, session, [server], statistics=statistics)
         _obey_clients(server, loop, source)
         ended = threading.Event()
@@ -121,7 +151,7 @@ def stream(
         watcher = threading.Thread(target=watch, name="viewer", daemon=True)
         watcher.start()
         try:
-            with status_line(Streaming(statistics, server.counts, source, server.url).line):
+            with status_line(StreamStatus(statistics, server.counts, source).line):
                 loop.run(stop=stop, seconds=options.seconds)
         finally:
             ended.set()

@@ -117,6 +117,7 @@ def test_bad_audio_gets_one_line(
         (["animate", "demo", "--bundle", "nowhere", "-o", "o.npz"], 1, "nowhere"),
         (["serve", "--source", "nowhere.wav"], 1, "no such file"),
         (["serve", *FAKE, "--source", "demo", "--host", "0.0.0.0"], 1, "--token"),
+        (["serve", *FAKE, "--source", "demo", "--certificate", "/dev/null"], 1, "not a PEM file"),
         (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
         (["view", "http://127.0.0.1:9"], 1, "not an address"),
         (["live", "--view", "window", *FAKE], 1, "no display"),

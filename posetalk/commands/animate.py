@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from posetalk.commands.options import Speaking
+from posetalk.commands.options import Debug, Model
 
 
 @dataclass(frozen=True, kw_only=True)
-class Animate(Speaking):
+class Animate:
     """Make a video or a motion file from recorded speech, faster than it was spoken.
 
     Ctrl-C keeps what is finished.
@@ -33,6 +33,8 @@ class Animate(Speaking):
     `pose` (L, 6: global rotation, jaw; axis-angle), `shape` (100,), `fps` and `head`."""
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
     """Width and height of the video in pixels, an even number."""
+    model: Model = field(default_factory=Model)
+    debug: Debug = False
 
     def run(self) -> int:
         from posetalk import demo_speech
@@ -48,7 +50,7 @@ class Animate(Speaking):
         if self.size < 16 or self.size % 2:
             raise UsageError(f"--size {self.size}: must be even, and 16 or more")
         source = FileSource(audio, pace="fast")
-        session = self.session()
+        session = self.model.session()
         outputs = open_outputs(paths, head_id=session.backend.head_id, size=self.size)
         started = time.monotonic()
         done = 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from posetalk.commands.options import Common
+from posetalk.commands.options import Debug
 
 
 @dataclass(frozen=True)
-class Devices(Common):
+class Devices:
     """List the microphones, for `--device`."""
+
+    debug: Debug = False
 
     def run(self) -> int:
         from stream.sources.microphone import list_microphones

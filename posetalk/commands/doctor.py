@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from posetalk.commands.options import Common
+from posetalk.commands.options import Debug
 
 
 @dataclass(frozen=True)
-class Doctor(Common):
+class Doctor:
     """Look at everything `posetalk live` needs; for each thing missing, say what mends it.
 
     Exit code 0 if `posetalk live` can run, else 1.
@@ -17,6 +17,7 @@ class Doctor(Common):
 
     json: bool = False
     """Print the findings as JSON, for scripts and bug reports."""
+    debug: Debug = False
 
     def run(self) -> int:
         from posetalk.health import examine, live_can_run

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import tyro
 
-from posetalk.commands.options import Serving
+from posetalk.commands.options import Debug, Streaming
 
 if TYPE_CHECKING:
     from posetalk.children import Child
@@ -22,7 +22,7 @@ _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 
 
 @dataclass(frozen=True)
-class Live(Serving):
+class Live(Streaming):
     """Speak, and a face speaks back: capture, infer, serve and show.
 
     Without a microphone it plays the demo speech; without a display it records a video.
@@ -30,12 +30,13 @@ class Live(Serving):
     """
 
     view: View = "auto"
-    """Where the face is shown: a window; off-screen, into a video; or not here at all.
-    `auto` takes a window if there is a display, else off-screen."""
+    """Where the face is shown: in a window; off-screen, into a video; or not here at all. The
+    choice of `auto` is a window if there is a display, else off-screen."""
     record: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
+    debug: Debug = False
 
     def run(self) -> int:
         from posetalk.children import FINISH_SECONDS
@@ -47,7 +48,7 @@ class Live(Serving):
         view, record = self._choose_view()
         source = open_source(self)
         try:
-            session = self.session()
+            session = self.model.session()
             with open_server(self, session) as server:
                 heard = source.realtime and not isinstance(source, Microphone)
                 child = self._start_viewer(server, view, record, sound=heard)
@@ -106,8 +107,8 @@ class Live(Serving):
             return None
         host = _REACHABLE.get(server.host, server.host)
         url = f"ws://{host}:{server.port}"
-        if self.token is not None:
-            url += f"/?token={quote(self.token)}"
+        if self.address.token is not None:
+            url += f"/?token={quote(self.address.token)}"
         mode = "window" if view == "window" else "offscreen"
         extra = [] if record is None else ["--record", str(record)]
         extra += ["--sound"] if sound and mode == "window" else []

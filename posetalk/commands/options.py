@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -16,17 +15,18 @@ _BY_BUNDLE = "(default: the bundle's)"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 
 
+Debug = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="Log what happens, and show where an error came from.", help_behavior_hint=""
+    ),
+]
+"""Every command's last option."""
+
+
 @dataclass(frozen=True)
-class Common:
-    """What every command takes."""
-
-    debug: bool = False
-    """Log what happens, and show where an error came from."""
-
-
-@dataclass(frozen=True)
-class Speaking(Common):
-    """What every command takes that turns speech into motion."""
+class Model:
+    """What turns the sound into motion."""
 
     bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
     """Weights: `starter`, which comes with posetalk, or the folder of another bundle."""
@@ -38,9 +38,7 @@ class Speaking(Common):
         int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)
     ] = None
     """Network calls per hop, 1 to 20."""
-    hop: Annotated[
-        int | None, tyro.conf.arg(metavar="H", help_behavior_hint=_BY_BUNDLE)
-    ] = None
+    hop: Annotated[int | None, tyro.conf.arg(metavar="H", help_behavior_hint=_BY_BUNDLE)] = None
     """Frames (40 ms each) between two model calls. Smaller is sooner and costs more."""
     lookahead: Annotated[
         int | None, tyro.conf.arg(metavar="R", help_behavior_hint=_BY_BUNDLE)
@@ -51,28 +49,22 @@ class Speaking(Common):
     backend: Literal["auto", "torch", "fake"] = "auto"
     """What runs the model. `fake` has no model: the jaw follows the loudness."""
 
-    def session(self, *, threads: int | None = None) -> Session:
-        """A session with these options; loads the weights."""
+    def session(self) -> Session:
+        """A session with these options; loads the weights, which takes a moment."""
+        from posetalk.progress import working
         from stream.backends import load_backend
         from stream.session import Session, SessionOptions
 
         options = SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
-        backend = load_backend(self.backend, self.bundle, threads=threads)
+        with working(f"loading {self.bundle}"):
+            backend = load_backend(self.backend, self.bundle)
         return Session(backend, options=options, style=self.style, seed=self.seed)
 
 
 @dataclass(frozen=True)
-class Serving(Speaking):
-    """What `live` and `serve` take on top."""
+class Address:
+    """Where viewers and game engines connect."""
 
-    source: Annotated[str, tyro.conf.arg(metavar="mic|demo|FILE|-|push")] = "mic"
-    """Sound: the microphone, the demo speech, an audio file, or raw PCM on standard input
-    (mono, 16 kHz, signed 16 bit, little endian). `push`: sound that clients send."""
-    device: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)"),
-    ] = None
-    """Microphone to use; `posetalk devices` lists them."""
     host: Annotated[str, tyro.conf.arg(metavar="A")] = DEFAULT_HOST
     """Address to serve on. The default serves this machine only; 0.0.0.0 (with --token) all."""
     port: Annotated[int, tyro.conf.arg(metavar="N")] = DEFAULT_PORT
@@ -81,11 +73,27 @@ class Serving(Speaking):
         str | None, tyro.conf.arg(metavar="SECRET", help_behavior_hint="(default: none)")
     ] = None
     """What viewers must bring to connect, as ws://A:N/?token=SECRET. Other hosts need one."""
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """What `live` and `serve` share."""
+
+    source: Annotated[str, tyro.conf.arg(metavar="mic|demo|FILE|-|push")] = "mic"
+    """Sound: the microphone; the demo speech; an audio file; raw PCM on standard input (16 kHz,
+    mono, signed 16 bit, little endian); or whatever clients push."""
+    device: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)"),
+    ] = None
+    """Microphone to use; `posetalk devices` lists them."""
     seconds: Annotated[
         float | None,
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),
     ] = None
     """Stop after this much sound."""
+    model: Model = field(default_factory=Model)
+    address: Address = field(default_factory=Address)
 
     def check(self) -> None:
         """Judge the options before any work is done.
@@ -95,14 +103,9 @@ class Serving(Speaking):
         """
         from posetalk.messages import UsageError
 
-        if not 0 <= self.port <= 65535:
-            raise UsageError(f"--port {self.port}: ports are 0 to 65535")
+        if not 0 <= self.address.port <= 65535:
+            raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
         if self.seconds is not None and not self.seconds > 0:
             raise UsageError(f"--seconds {self.seconds:g}: must be more than 0")
         if self.device is not None and self.source != "mic":
             raise UsageError(f"--device goes with --source mic, not with {self.source!r}")
-
-
-def demo_speech() -> Path:
-    """The demo speech that comes with the package."""
-    return Path(__file__).resolve().parent.parent / "demo" / "speech.flac"

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT, Common
+from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT, Debug
 
 if TYPE_CHECKING:
     from viewer.app import Status
 
 
 @dataclass(frozen=True, kw_only=True)
-class View(Common):
+class View:
     """Show the face that a server animates.
 
     Waits a moment for the server to come up, and for its return when it went away. In the window:
@@ -50,6 +50,7 @@ class View(Common):
     """Play the server's sound with the window; not beside the microphone that it hears."""
     once: bool = False
     """End when the server goes away, instead of waiting for it to come back."""
+    debug: Debug = False
 
     def run(self) -> int:
         from posetalk.messages import say
