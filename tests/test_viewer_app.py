@@ -158,7 +158,9 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
         def watch():
             time.sleep(3)
             subprocess.run(["import", "-window", "root", {str(shot)!r}], check=True)
+            import pyglet
             time.sleep(0.5)
+            print("TITLE", next(w for w in pyglet.app.windows if w.visible).caption)
             {ending}
 
         def click_close():
@@ -173,9 +175,7 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="not run: Xvfb is for Linux")
-@pytest.mark.parametrize(
-    "ending", ["os.kill(os.getpid(), signal.SIGINT)", "click_close()"]
-)
+@pytest.mark.parametrize("ending", ["os.kill(os.getpid(), signal.SIGINT)", "click_close()"])
 def test_a_window_shows_the_face_and_closes_cleanly(
     head: Head, tmp_path: Path, ending: str
 ) -> None:
@@ -193,7 +193,9 @@ def test_a_window_shows_the_face_and_closes_cleanly(
         )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    mode, shown, frames, seconds = done.stdout.split()
+    title, numbers = done.stdout.splitlines()
+    assert title.startswith("TITLE") and "synthetic" in title
+    mode, shown, frames, seconds = numbers.split()
     assert mode == "window" and int(shown) > 8 and float(seconds) < 10
     with av.open(str(shot)) as picture:
         screen = next(picture.decode(video=0)).to_ndarray(format="rgb24").astype(int)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import importlib
+import importlib.metadata
 import logging
 import os
 import sys
@@ -65,11 +66,20 @@ def choose_platform(*, window: bool) -> str | None:
         raise GLError("no display to open a window on: use --view offscreen, or set DISPLAY")
     if egl_devices():
         return "egl"
-    if ctypes.util.find_library("OSMesa"):
+    if ctypes.util.find_library("OSMesa") and _osmesa_works():
         return "osmesa"
     if display_available():
         return None
     raise GLError(f"cannot draw: neither EGL nor OSMesa nor a display was found; {INSTALL_HINT}")
+
+
+def _osmesa_works() -> bool:
+    """PyOpenGL before 3.1.7 cannot load OSMesa, and pyrender asks for 3.1.0."""
+    try:
+        version = importlib.metadata.version("PyOpenGL")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return tuple(int(part) for part in version.split(".")[:3]) >= (3, 1, 7)
 
 
 def platform_name() -> str:

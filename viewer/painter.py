@@ -27,7 +27,9 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
     """
 
     def __init__(self, width: int, height: int, samples: int = 4) -> None:
-        super().__init__(width, height)
+        super().__init__(1, 1)
+        self.dpscale = 1  # sizes here are pixels, on dense screens too
+        self.viewport_width, self.viewport_height = width, height
         self._samples = samples
         self._programs: tuple[int, int] | None = None
         self._empty_array = 0

@@ -100,11 +100,16 @@ def _surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
     key = soft_shadow(vertices, facing, head.faces, lights["key_direction"])
     fill = soft_shadow(vertices, facing, head.faces, lights["fill_direction"])
     seen = np.stack([sky, np.zeros_like(sky), key, fill], axis=1)[mesh.source]
-    # Teeth light each other up: what reaches them is more than what they see.
-    bright = np.array(["teeth" in material.name.lower() for material in head.materials])
-    seen = np.where(bright[mesh.material][:, None], seen ** np.float32(0.45), seen)
+    lift = np.array([_lift(material.name) for material in head.materials], np.float32)
+    seen = seen ** lift[mesh.material][:, None]
     seen[:, 1] = soft[mesh.material]
     return seen
+
+
+def _lift(material: str) -> float:
+    """Exponent on what is seen: teeth and eyes are lit by their neighbours more than by the sky."""
+    name = material.lower()
+    return 0.45 if "teeth" in name else 0.7 if "sclera" in name or "iris" in name else 1.0
 
 
 def _softness(material: str) -> float:

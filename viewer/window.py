@@ -91,7 +91,7 @@ class Window(pyrender.Viewer):  # type: ignore[misc]
         self.switch_to()
         self.set_caption(self.viewer_flags["window_title"])
         self.set_minimum_size(160, 160)
-        self._renderer = Painter(*self.viewport_size)
+        self._renderer = Painter(*self.get_framebuffer_size())
 
     def _tick(self, _seconds: float) -> None:
         if not self.is_active:
@@ -127,7 +127,8 @@ class Window(pyrender.Viewer):  # type: ignore[misc]
             return
         self._viewport_size = (width, height)
         self._trackball.resize(self._viewport_size)
-        self._renderer.viewport_width, self._renderer.viewport_height = width, height
+        pixels = self.get_framebuffer_size()
+        self._renderer.viewport_width, self._renderer.viewport_height = pixels
         self._stale = True
 
     def on_expose(self) -> None:
