@@ -110,13 +110,15 @@ class Script:
             yield Block(at, piece, now, now)
         self.done = True
 
+    def release_all(self) -> None:
+        self.turn.release(len(self._samples) // 320 + 1)
+
     def interrupt(self) -> None:
         pass
 
     def close(self) -> None:
         self._closed.set()
-        for _ in range(10_000):
-            self.turn.release()
+        self.release_all()
 
 
 class SlowBackend:
@@ -160,26 +162,26 @@ def test_a_file_live_equals_one_call_of_feed(tmp_path: Path, pace: str) -> None:
     soundfile.write(path, samples, 16000, subtype="FLOAT")
     sink, statistics = animate(FileSource(path, pace=pace))  # type: ignore[arg-type]
     assert np.array_equal(sink.heard, samples)
-    assert np.array_equal(sink.motion, reference(samples))
-    assert (statistics.frames, statistics.late, statistics.dropped) == (37, 0, 0)
-    assert statistics.merges == []
-    if pace == "realtime":
-        latency = statistics.latency()
-        assert 60 < latency.p50 < 180
-        assert latency.p50 == pytest.approx(120, abs=40)  # hop 2, lookahead 2: 100 and 140 ms
+    frames = replay(Session(BACKEND), samples, statistics.merges)  # a busy machine may merge
+    assert np.array_equal(sink.motion, np.stack([frame.motion for frame in frames]))
+    assert (statistics.frames, statistics.dropped) == (37, 0)
+    if pace == "fast":
+        assert np.array_equal(sink.motion, reference(samples))
+    else:
+        assert statistics.latency().p50 == pytest.approx(120, abs=40)  # hop 2, lookahead 2
 
 
-def test_stages_add_up_to_the_latency(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    soundfile.write(path, speech(1.0), 16000)
-    _, statistics = animate(FileSource(path, pace="realtime"))
+def test_stages_add_up_to_the_latency() -> None:
+    clock = FakeClock()
+    script = Script(speech(1.0), clock)
+    script.release_all()
+    _, statistics = animate(script, clock=clock)
     rows = statistics.rows()
     assert rows.shape == (25, len(STAGES))
     assert (rows >= 0).all()
-    algorithm = np.round(rows[:, 0], 4)
     # Middle of the frame to the end of the audio its call needed: R + H - 1/2 and R + 1/2 frames;
-    # the last frames, at the end of the file, need no lookahead.
-    assert algorithm[:22].tolist() == [0.14, 0.1] * 11
+    # the last frames, at the end of the audio, need no lookahead.
+    assert np.round(rows[:22, 0], 4).tolist() == [0.14, 0.1] * 11
     assert statistics.latency().max == pytest.approx(rows.sum(axis=1).max() * 1e3)
 
 
@@ -253,8 +255,7 @@ def test_dropped_blocks_become_silence_and_keep_the_index() -> None:
     clock = FakeClock()
     samples = speech(2.0)
     script = Script(samples, clock, skip=(20, 21, 60))
-    for _ in range(100):
-        script.turn.release()
+    script.release_all()
     sink, _ = animate(script, clock=clock)
     expected = samples.copy()
     expected[6400:7040] = 0
@@ -266,8 +267,7 @@ def test_dropped_blocks_become_silence_and_keep_the_index() -> None:
 # --- ends --------------------------------------------------------------------------------------
 def test_a_source_that_breaks_delivers_what_came_before() -> None:
     script = Script(speech(2.0), FakeClock(), fail_at=50)
-    for _ in range(100):
-        script.turn.release()
+    script.release_all()
     sink = Collect()
     loop = LiveLoop(script, Session(BACKEND), [sink])
     with pytest.raises(SourceError, match="torn"):
@@ -282,8 +282,7 @@ def test_a_sink_that_fails_does_not_take_the_others_with_it() -> None:
             raise OSError("the disk is full")
 
     script = Script(speech(1.0), FakeClock())
-    script.close()
-    script._closed.clear()
+    script.release_all()
     good = Collect()
     loop = LiveLoop(script, Session(BACKEND), [Full(), good])
     with pytest.raises(OSError, match="the disk is full"):
@@ -350,8 +349,7 @@ def test_style_can_be_changed_while_it_runs() -> None:
     loop = LiveLoop(script, session, [])
     loop.set_style("calm")
     loop.set_style("lively")
-    script.close()
-    script._closed.clear()
+    script.release_all()
     loop.run()
     assert seen == ["lively"]
 

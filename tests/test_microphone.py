@@ -69,12 +69,17 @@ def test_devices_are_listed_as_of_now(virtual: VirtualMicrophone) -> None:
 
 
 def test_speech_is_heard_bit_for_bit_with_even_blocks(virtual: VirtualMicrophone) -> None:
-    microphone = Microphone()
-    assert microphone.realtime and 0 < microphone.device_latency < 0.5
-    blocks = listen(microphone, 2.0, virtual)
-    heard = np.concatenate([block.samples for block in blocks])
-    at = find(heard, NOISE)
-    assert np.abs(heard[at : at + 16000] - NOISE).max() < 1e-4
+    for _attempt in range(3):  # on a busy machine the player itself may stutter
+        microphone = Microphone()
+        assert microphone.realtime and 0 < microphone.device_latency < 0.5
+        blocks = listen(microphone, 2.0, virtual)
+        heard = np.concatenate([block.samples for block in blocks])
+        at = find(heard, NOISE)
+        part = heard[at : at + 16000]
+        if len(part) == 16000 and np.abs(part - NOISE).max() < 1e-4:
+            break
+    else:
+        pytest.fail("three times what was heard was not what was said")
     assert [b.start for b in blocks] == [0, *(b.end for b in blocks[:-1])]
     assert {len(block.samples) for block in blocks} == {320}
     assert microphone.dropped == 0

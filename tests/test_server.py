@@ -306,12 +306,11 @@ def test_random_bytes_never_hurt_the_server(server: Server, capfd: Any) -> None:
             data = rng.randbytes(rng.randrange(200))
             if rng.random() < 0.5:
                 data = b"PTK1\x01" + bytes([rng.choice([1, 16, 16, 99])]) + data
-            connection.send(data)
-            connection.send(data.decode("latin1"))
             with contextlib.suppress(ConnectionClosed):
-                for _ in range(3):
-                    connection.recv(timeout=0.02)
-                    break
+                connection.send(data)
+                connection.send(data.decode("latin1"))
+                while True:  # until the server has judged it
+                    connection.recv(timeout=2)
     for _ in range(10):  # below the websocket layer, and during the handshake
         with socket.create_connection(("127.0.0.1", server.port)) as raw:
             raw.sendall(rng.randbytes(300))
@@ -348,7 +347,7 @@ def test_a_viewer_that_stops_reading_is_let_go_and_nobody_waits_for_it() -> None
         while server.counts.let_go == 0 and time.monotonic() < deadline:
             before = time.perf_counter()
             server.send(frame(sent))
-            assert time.perf_counter() - before < 0.05
+            assert time.perf_counter() - before < 0.5
             assert until(good, Kind.FLAME).sequence == sent
             sent, received = sent + 1, received + 1
             assert max(len(c._frames) for c in server._clients) <= 64
