@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from cli import call, finish, start, wait_for_line, watch_video
@@ -69,6 +71,42 @@ def test_animate_gives_the_same_as_python(speech: Path, tmp_path: Path) -> None:
     python = posetalk.animate(samples, sample_rate=rate, backend="fake")
     np.testing.assert_array_equal(command.exp, python.exp)
     np.testing.assert_array_equal(command.pose, python.pose)
+
+
+def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
+    process = start("animate", "demo", *FAKE, "-o", "part.mp4", "part.npz", cwd=tmp_path)
+    recording = tmp_path / "part.mp4"
+    until = time.monotonic() + 30
+    while not (recording.exists() and recording.stat().st_size > 50_000):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    code, _, messages = finish(process, 20)
+    assert code == 130 and "part.npz" in messages
+    motion = posetalk.Motion.load(tmp_path / "part.npz")
+    pictures, _, _ = watch_video(recording)
+    assert 10 < len(pictures) < 580
+    assert abs(len(motion) - len(pictures)) <= 16, "both end where the work was cut"
+
+
+@pytest.mark.slow
+def test_the_length_of_the_sound_costs_no_memory(tmp_path: Path) -> None:
+    speech, rate = soundfile.read(posetalk.demo_speech(), dtype="float32")
+    peaks = []
+    for name, minutes in (("short", 1), ("long", 60)):
+        with soundfile.SoundFile(tmp_path / f"{name}.flac", "w", rate, 1) as file:
+            for _ in range(round(minutes * 60 * rate / len(speech))):
+                file.write(speech)
+        process = start("animate", f"{name}.flac", *FAKE, "-o", f"{name}.npz", cwd=tmp_path)
+        watched, peak = psutil.Process(process.pid), 0
+        while process.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                peak = max(peak, watched.memory_info().rss)
+            time.sleep(0.05)
+        assert finish(process)[0] == 0
+        peaks.append(peak)
+    assert len(posetalk.Motion.load(tmp_path / "long.npz")) > 89_000
+    assert peaks[1] - peaks[0] < 20e6, "an hour takes no more memory than a minute"
 
 
 def bad_files(folder: Path) -> dict[str, str]:

@@ -26,11 +26,12 @@ class Animate:
         tyro.conf.arg(
             aliases=["-o"],
             metavar="OUT.mp4|OUT.npz ...",
+            help="Files to write, by their endings: .mp4 is a video with the sound; .npz holds "
+            "`exp` (L, 50), `pose` (L, 6: global rotation, jaw; axis-angle), `shape` (100,), "
+            "`fps` and `head`.",
             help_behavior_hint="(default: the name of AUDIO, .mp4, in this folder)",
         ),
     ] = ()
-    """Files to write, by their endings: .mp4 is a video with the sound; .npz holds `exp` (L, 50),
-    `pose` (L, 6: global rotation, jaw; axis-angle), `shape` (100,), `fps` and `head`."""
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
     """Width and height of the video in pixels, an even number."""
     model: Model = field(default_factory=Model)

@@ -29,9 +29,13 @@ class Live(Streaming):
     Ctrl-C ends it, and a recording is finished first.
     """
 
-    view: View = "auto"
-    """Where the face is shown: in a window; off-screen, into a video; or not here at all. The
-    choice of `auto` is a window if there is a display, else off-screen."""
+    view: Annotated[
+        View,
+        tyro.conf.arg(
+            help="Where the face is shown: in a window; off-screen, into a video; or not here at "
+            "all. `auto` takes a window if there is a display, else off-screen."
+        ),
+    ] = "auto"
     record: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
     ] = None

@@ -79,9 +79,14 @@ class Address:
 class Streaming:
     """What `live` and `serve` share."""
 
-    source: Annotated[str, tyro.conf.arg(metavar="mic|demo|FILE|-|push")] = "mic"
-    """Sound: the microphone; the demo speech; an audio file; raw PCM on standard input (16 kHz,
-    mono, signed 16 bit, little endian); or whatever clients push."""
+    source: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="mic|demo|FILE|-|push",
+            help="Sound: the microphone; the demo speech; an audio file; raw PCM on standard input "
+            "(16 kHz, mono, signed 16 bit, little endian); or whatever clients push.",
+        ),
+    ] = "mic"
     device: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)"),

@@ -1,0 +1,59 @@
+"""Write the README's picture: three moments of the demo speech, drawn by the product.
+
+    python -m posetalk.demo.make_picture docs/live.png
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+import posetalk
+
+VIEWS = ((-28.0, 2.0), (0.0, 0.0), (28.0, -2.0))
+"""Yaw and pitch of the camera, degrees."""
+APART_FRAMES = 25
+"""Moments shown are at least a second apart."""
+
+
+def moments(motion: posetalk.Motion) -> list[int]:
+    """The three frames with the most open jaw that lie well apart, in the order of time."""
+    chosen: list[int] = []
+    for frame in np.argsort(-motion.pose[:, 3]):
+        if all(abs(int(frame) - other) > APART_FRAMES for other in chosen):
+            chosen.append(int(frame))
+        if len(chosen) == len(VIEWS):
+            break
+    return sorted(chosen)
+
+
+def main() -> None:
+    """Animate, draw, write."""
+    from PIL import Image
+
+    from head.skinning import skin
+    from viewer.renderer import Renderer
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--backend", default="auto", choices=("auto", "torch", "fake"))
+    options = parser.parse_args()
+    motion = posetalk.animate(posetalk.demo_speech(), backend=options.backend)
+    head = posetalk.load_head(motion.head)
+    pictures = []
+    with Renderer(head, 400, 440) as renderer:
+        for frame, (yaw, pitch) in zip(moments(motion), VIEWS, strict=True):
+            vertices = skin(
+                head,
+                motion.exp[frame],
+                global_rotation=motion.pose[frame, :3],
+                jaw_pose=motion.pose[frame, 3:],
+            )
+            pictures.append(renderer.render(np.asarray(vertices), yaw=yaw, pitch=pitch))
+    Image.fromarray(np.concatenate(pictures, axis=1)).save(options.output, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
