@@ -135,6 +135,7 @@ def test_reset_accepts_a_new_timeline_from_zero() -> None:
     buffer.reset()
     assert buffer.due(6.0) is None and buffer.position(6.0) is None
     buffer.push(Stamp(0), 7.0)
+    assert (buffer.counts.pushed, buffer.counts.shown) == (2, 1)
     assert buffer.due(7.0) == Stamp(0)
     assert buffer.position(7.5) == pytest.approx(0.5 * RATE)
 

@@ -74,6 +74,19 @@ def test_metadata_says_synthetic(tmp_path: Path) -> None:
         assert "synthetic" in TITLE
 
 
+@pytest.mark.parametrize("size", [(64, 64), (1280, 720)])
+def test_colours_survive(tmp_path: Path, size: tuple[int, int]) -> None:
+    colour = np.array([220, 120, 60])
+    with VideoWriter(tmp_path / "a.mp4", *size, sound=False) as writer:
+        for _ in range(5):
+            writer.add_frame(np.tile(colour.astype(np.uint8), (size[1], size[0], 1)))
+    with av.open(str(tmp_path / "a.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.colorspace, stream.codec_context.color_range) == (6, 1)
+        seen = next(video.decode(video=0)).to_ndarray(format="rgb24")
+    assert np.abs(seen.reshape(-1, 3).mean(axis=0) - colour).max() < 4
+
+
 def test_stamps_place_pictures_and_sound(tmp_path: Path) -> None:
     """Gaps hold the last picture and fill sound with silence; what comes too late is left out."""
     path, sound = tmp_path / "a.mp4", beeps(3)

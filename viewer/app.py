@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +38,7 @@ Floats = NDArray[np.float32]
 
 POLL_SECONDS = 0.01
 STATUS_SECONDS = 1.0
-BACKLOG_FRAMES = 50  # off-screen: more than this waiting, and the oldest are left out and counted
+BACKLOG_FRAMES = 50  # more than this waiting to be recorded: the oldest are left out, and counted
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def view(
             logger.debug("interrupted")
         finally:
             watch.close()
+    if chosen == "offscreen":
+        watch.check_recording()
     return watch.status()
 
 
@@ -193,6 +196,7 @@ class _Watch:
         self._playout: PlayoutBuffer[Motion] = PlayoutBuffer(delay=delay)
         self._recorder: Recorder | None = None
         self._speaker = speaker
+        self._unrecorded: deque[Motion] = deque()
         self._ended = False
         self._drawn = self._left_out = 0
 
@@ -241,11 +245,16 @@ class _Watch:
         while not self._until.reached() and not self._ended:
             if not self._take():
                 time.sleep(POLL_SECONDS)
-            if self._recorder is not None and self._recorder.failure is not None:
-                raise VideoError(self._recorder.failure)
+            self.check_recording()
+
+    def check_recording(self) -> None:
+        """Raise VideoError where the recording has failed: off-screen nothing else is left."""
+        if self._recorder is not None and self._recorder.failure is not None:
+            raise VideoError(self._recorder.failure)
 
     def close(self) -> None:
         if self._recorder is not None:
+            self._draw_recording(at_most=BACKLOG_FRAMES)
             self._recorder.close()
         if self._speaker is not None:
             self._speaker.close()
@@ -295,16 +304,24 @@ class _Watch:
         return len(events)
 
     def _record(self, events: list[Event]) -> None:
+        """Record what has arrived; beside a window only so much that the window stays alive."""
         if self._recorder is None:
             return
-        surplus = sum(isinstance(event, Motion) for event in events) - BACKLOG_FRAMES
         for event in events:
             if isinstance(event, Sound):
                 self._recorder.hear(event)
             elif isinstance(event, Motion):
-                surplus -= 1
-                if surplus >= 0:
-                    self._left_out += 1
-                    continue
-                self._recorder.show(event, vertices_of(self._head, self._shape, event))
-                self._drawn += self._mode == "offscreen"
+                self._unrecorded.append(event)
+        surplus = len(self._unrecorded) - BACKLOG_FRAMES
+        for _ in range(surplus):
+            self._unrecorded.popleft()
+        self._left_out += max(surplus, 0)
+        self._draw_recording(at_most=2 if self._mode == "window" else BACKLOG_FRAMES)
+
+    def _draw_recording(self, at_most: int) -> None:
+        while self._unrecorded and at_most > 0:
+            motion = self._unrecorded.popleft()
+            assert self._recorder is not None  # only a recorder fills the queue
+            self._recorder.show(motion, vertices_of(self._head, self._shape, motion))
+            self._drawn += self._mode == "offscreen"
+            at_most -= 1

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -43,7 +43,7 @@ class Counts:
     pushed: int = 0
     shown: int = 0
     late: int = 0  # came after a newer one had been shown (or was shown itself already)
-    skipped: int = 0  # a newer one was due at the same moment, so this was never shown
+    skipped: int = 0  # never shown: a newer one was due too, or a new timeline began
     overflowed: int = 0  # pushed out of the full buffer, oldest first
 
 
@@ -69,31 +69,32 @@ class PlayoutBuffer(Generic[F]):
         if capacity < 1:
             raise ValueError(f"play-out capacity {capacity}: must be 1 frame or more")
         self.rate, self.delay, self.capacity = rate, delay, capacity
+        self.counts = Counts()
+        self._waiting: list[tuple[int, int, F]] = []  # (sample, push number, frame), ascending
         self.reset()
 
     def reset(self) -> None:
-        """Forget all frames and timing: the server has started a new timeline."""
-        self._waiting: list[tuple[int, int, F]] = []  # (sample, push number, frame), ascending
+        """Forget all frames and timing, not the counts: the server has begun a new timeline."""
+        self.counts = replace(self.counts, skipped=self.counts.skipped + len(self._waiting))
+        self._waiting.clear()
         self._transits: deque[float] = deque(maxlen=WINDOW_FRAMES)
         self._last: int | None = None  # sample of the frame shown last
         self._offset: float | None = None
         self._asked: float | None = None
-        self.counts = Counts()
 
     def push(self, frame: F, now: float) -> None:
         """Take in a frame that arrived at `now` (seconds on the clock that `due` is asked with)."""
         pushed = self.counts.pushed + 1
+        self.counts = replace(self.counts, pushed=pushed)
         self._transits.append(now - frame.sample / self.rate)
-        late, overflowed = self.counts.late, self.counts.overflowed
         known = any(sample == frame.sample for sample, _, _ in self._waiting)
         if known or (self._last is not None and frame.sample <= self._last):
-            late += 1
-        else:
-            insort(self._waiting, (frame.sample, pushed, frame), key=lambda item: item[:2])
-            if len(self._waiting) > self.capacity:
-                del self._waiting[0]
-                overflowed += 1
-        self.counts = Counts(pushed, self.counts.shown, late, self.counts.skipped, overflowed)
+            self.counts = replace(self.counts, late=self.counts.late + 1)
+            return
+        insort(self._waiting, (frame.sample, pushed, frame), key=lambda item: item[:2])
+        if len(self._waiting) > self.capacity:
+            del self._waiting[0]
+            self.counts = replace(self.counts, overflowed=self.counts.overflowed + 1)
 
     def due(self, now: float) -> F | None:
         """The frame to show from now on, or None while nothing new is due.
@@ -108,8 +109,8 @@ class PlayoutBuffer(Generic[F]):
             return None
         self._last, _, frame = self._waiting[ready - 1]
         del self._waiting[:ready]
-        c = self.counts
-        self.counts = Counts(c.pushed, c.shown + 1, c.late, c.skipped + ready - 1, c.overflowed)
+        shown, skipped = self.counts.shown + 1, self.counts.skipped + ready - 1
+        self.counts = replace(self.counts, shown=shown, skipped=skipped)
         return frame
 
     @property

@@ -43,6 +43,7 @@ ENCODERS = {
     "mpeg4": {"qscale": "3"},
 }
 SOUND_LAG_SECONDS = 1.0  # sound that is later than this behind the pictures becomes silence
+BT601, LIMITED_RANGE = 6, 1  # FFmpeg's numbers; unnamed, large pictures are taken for BT.709
 AAC_SAMPLES = 1024  # the encoder's own frame
 
 
@@ -190,7 +191,9 @@ def _video_stream(av: Any, container: Any, width: int, height: int, fps: int) ->
         if name in av.codecs_available:
             stream = container.add_stream(name, rate=fps, options=options)
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            stream.codec_context.gop_size = fps
+            codec = stream.codec_context
+            codec.gop_size = fps
+            codec.colorspace, codec.color_range = BT601, LIMITED_RANGE  # as the conversion does it
             return stream
     raise OSError("this build of PyAV has no video encoder; reinstall it with `pip install av`")
 
