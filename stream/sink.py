@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -49,3 +49,42 @@ class FrameSink(Protocol):
     def close(self) -> None:
         """No more frames will come."""
         ...
+
+
+@dataclass
+class Collected:
+    """A sink that keeps everything: for short runs and for tests.
+
+    Attributes:
+        frames, timings: what `send` got.
+        pieces: what `audio` got.
+        cuts: what `interrupted` got.
+    """
+
+    frames: list[Frame] = field(default_factory=list)
+    timings: list[FrameTiming] = field(default_factory=list)
+    pieces: list[NDArray[np.float32]] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)
+
+    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        self.pieces.append(samples)
+
+    def send(self, frame: Frame, timing: FrameTiming) -> None:
+        self.frames.append(frame)
+        self.timings.append(timing)
+
+    def interrupted(self, sample: int) -> None:
+        self.cuts.append(sample)
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def motion(self) -> NDArray[np.float32]:
+        """(L, D) all frames."""
+        return np.stack([frame.motion for frame in self.frames])
+
+    @property
+    def heard(self) -> NDArray[np.float32]:
+        """(n,) all audio."""
+        return np.concatenate(self.pieces)

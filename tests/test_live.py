@@ -21,7 +21,7 @@ from stream.clock import FakeClock
 from stream.frames import Frame
 from stream.live import LiveLoop, replay, stop_on_ctrl_c, warm_up
 from stream.session import Session, SessionOptions
-from stream.sink import FrameTiming
+from stream.sink import Collected, FrameTiming
 from stream.sources import Block, SourceError
 from stream.sources.file import FileSource
 from stream.sources.pushed import PushedSource
@@ -37,40 +37,19 @@ def speech(seconds: float) -> NDArray[np.float32]:
     return (np.random.default_rng(0).normal(0, 0.1, n) * swell).astype("f4")
 
 
-class Collect:
-    """A sink that keeps everything."""
-
-    def __init__(self) -> None:
-        self.frames: list[Frame] = []
-        self.timings: list[FrameTiming] = []
-        self.pieces: list[NDArray[np.float32]] = []
-        self.cuts: list[int] = []
+class Collect(Collected):
+    """Keeps everything, and checks that it comes in order."""
 
     def audio(self, start: int, samples: NDArray[np.float32]) -> None:
         assert start == sum(map(len, self.pieces))
-        self.pieces.append(samples)
+        super().audio(start, samples)
 
     def send(self, frame: Frame, timing: FrameTiming) -> None:
         assert frame.sequence == len(self.frames)
         assert frame.sample == 640 * frame.sequence
         moments = [timing.captured, timing.complete, timing.arrived, timing.began, timing.computed]
         assert moments == sorted(moments)
-        self.frames.append(frame)
-        self.timings.append(timing)
-
-    def interrupted(self, sample: int) -> None:
-        self.cuts.append(sample)
-
-    def close(self) -> None:
-        pass
-
-    @property
-    def heard(self) -> NDArray[np.float32]:
-        return np.concatenate(self.pieces)
-
-    @property
-    def motion(self) -> NDArray[np.float32]:
-        return np.stack([frame.motion for frame in self.frames])
+        super().send(frame, timing)
 
 
 class Script:

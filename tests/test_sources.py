@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from stream.clock import FakeClock
 from stream.sources import Block, SourceError
+from stream.sources.array import ArraySource
 from stream.sources.file import AudioFileError, FileSource
 from stream.sources.pcm import LiveResampler, from_int16, mono, to_int16
 from stream.sources.pushed import PushedSource
@@ -217,6 +219,18 @@ def test_day_long_files_are_read_in_constant_memory(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert total == source.samples
     assert peak < 4e6
+
+
+# --- arrays ------------------------------------------------------------------------------------
+@pytest.mark.parametrize("pace", ["fast", "realtime"])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_arrays(pace: Literal["fast", "realtime"], rate: int) -> None:
+    clock = FakeClock()
+    stereo = np.stack([tone(rate, 1.0)] * 2, axis=1)
+    heard = joined(list(ArraySource(stereo, rate, pace=pace, clock=clock)))
+    assert len(heard) == 16000
+    assert np.abs(heard - tone(16000, 1.0))[80:-80].max() < 5e-5
+    assert clock.now() == pytest.approx(1.0 if pace == "realtime" else 0.0, abs=0.01)
 
 
 # --- pipes -------------------------------------------------------------------------------------

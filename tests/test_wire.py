@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 import math
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import golden_wire
 import numpy as np
@@ -13,6 +16,7 @@ from hypothesis import strategies as st
 from stream import wire
 from stream.wire import Flag, Kind, Message, WireError
 
+ROOT = Path(__file__).resolve().parent.parent
 FILES = golden_wire.golden()
 MANIFEST = json.loads((golden_wire.FOLDER / "manifest.json").read_text())
 text = st.text('ab\u00e9\u2603\0"{}[],:01.-', max_size=60)
@@ -159,3 +163,13 @@ def test_unknown_keys_are_ignored() -> None:
 def test_not_a_number_cannot_be_sent() -> None:
     with pytest.raises(ValueError):
         wire.serialise_text(wire.Pong(0, math.nan))
+
+
+def test_the_live_loop_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, stream.live, stream.sources.microphone, stream.sources.file\n"
+        "heavy = {'torch', 'transformers', 'websockets', 'sounddevice', 'soundfile'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
