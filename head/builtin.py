@@ -75,7 +75,7 @@ def _regions(a: Anatomy) -> dict[str, np.ndarray]:
     upper, lower = seal[: half + 1], seal[::-1][: half + 1]
     top = np.concatenate([s.mirror[upper[1:half]][::-1], upper[:half]])
     bottom = np.concatenate([s.mirror[lower[1:half]][::-1], lower[:half]])
-    middle = slice(len(top) // 2 - 5, len(top) // 2 + 6)
+    middle = slice(len(top) // 2 - 3, len(top) // 2 + 4)
     both_lids = np.concatenate([s.lids[:6].ravel(), s.mirror[s.lids[:6]].ravel()])
     both_lips = np.concatenate([s.lips[2:9].ravel(), s.mirror[s.lips[2:9]].ravel()])
     skin = s.parts["skin"]

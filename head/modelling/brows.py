@@ -9,8 +9,8 @@ from head.modelling.field import front, normal, skin
 from head.modelling.part import Part, strip
 
 COLUMNS = 15
-CENTRE = np.array([(8.5, 50.5), (16, 53.2), (26, 56.2), (36, 57.6), (45, 55.0), (53, 49.5)])
-WIDTH = (2.6, 3.3, 3.4, 3.0, 2.3, 0.7)
+CENTRE = np.array([(9.5, 53.2), (17, 55.0), (27, 57.6), (37, 58.8), (46, 56.2), (54, 50.5)])
+WIDTH = (2.0, 2.7, 2.8, 2.5, 1.8, 0.5)
 
 
 def brow() -> Part:
@@ -23,7 +23,7 @@ def brow() -> Part:
     across = np.stack([-along[:, 1], along[:, 0]], -1)
     ends = np.clip(np.minimum(t / 0.35, (len(CENTRE) - 1 - t) / 0.8 + 0.2), 0, 1)
     rows = []
-    for offset, height in ((-1.0, -0.4), (-0.72, 0.75), (0.05, 1.45), (0.72, 0.8), (1.0, -0.4)):
+    for offset, height in ((-1.0, -0.4), (-0.72, 0.75), (0.05, 1.25), (0.72, 0.8), (1.0, -0.4)):
         xy = centre + across * (offset * width)[:, None]
         p = front(skin, xy[:, 0], xy[:, 1])
         rise = np.where(height > 0, height * ends - 0.25 * (1 - ends), height)

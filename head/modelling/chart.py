@@ -62,7 +62,7 @@ def size(p: Points) -> Points:
     face = np.linalg.norm((p - (0, 0, 75)) / (1, 1.25, 1), axis=-1)
     s = np.clip(2.5 + 0.12 * np.maximum(nose - 16, 0), 2.5, 4.9)
     s = np.maximum(s, np.clip(3.6 + 0.13 * (face - 55), 2.5, 12))
-    return np.asarray(np.where(z < -5, np.maximum(s, 10.0), s))
+    return np.asarray(np.where(z < -5, np.maximum(s, 11.0), s))
 
 
 def lay(holes: Sequence[Points], strips: Sequence[Points], seed: int = 7) -> tuple[Points, Triangles]:

@@ -19,14 +19,14 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
     p, x = a.p, a.p[:, 0]
     near, up, low, left = a.lips, a.upper, a.lower, a.left
     middle = np.clip(1 - a.column**2, 0, 1)
-    to_corner = np.clip(a.column, 0, 1.25) ** 1.7 * ramp(x, 0, 8)
+    to_corner = np.minimum(a.column, 1.0) ** 1.7 * ramp(x, 0, 8)
     corner = near * to_corner
-    cheek = blob(p, (38, -4, 64), (30, 30, 34)) * a.face()
+    cheek = blob(p, (38, -2, 64), (34, 34, 40)) * a.face()
     jaw = weights[:, JAW]
     d: Deltas = {}
 
     wide = np.where(a.loop >= 0, near, near**1.3)
-    d["mouthSmileLeft"] = _v(corner, 7.5, 8.0, -5.0) + _v(cheek * ramp(x, 8, 24), 1.5, 4.5, 2.0)
+    d["mouthSmileLeft"] = _v(corner, 7.0, 9.5, -5.0) + _v(cheek * ramp(x, 6, 30), 1.5, 4.5, 2.5)
     d["mouthSmileLeft"] += _v(near * low * left * middle, 0, 0.8, -1.0) + _v(near * up * left * middle, 0, 0.5, -1.0)
     d["mouthFrownLeft"] = _v(corner, 1.0, -8.5, -2.0)
     d["mouthFrownLeft"] += _v(near * left * middle, 0, 0.6, 0.3)
@@ -97,8 +97,8 @@ def _roll(a: Anatomy, mask: Points, up: float) -> Points:
     flat = np.clip(1 - a.column**4, 0, 1) * mask * a.lips
     on_red = (a.loop >= lips.SEAL) & (a.loop <= lips.BORDER)
     inner = (a.loop >= 0) & (a.loop < lips.SEAL)
-    y = np.where(on_red, -up * (0.2 + 3.4 * part), np.where(inner, 0.3 * up, -up * 2.4))
-    z = np.where(on_red, -5.2 + 2.2 * part, np.where(inner, -3.0, -1.6))
+    y = np.where(on_red, -up * (1.8 + 3.2 * part), np.where(inner, 0.3 * up, -up * 2.4))
+    z = np.where(on_red, -4.4 + 0.6 * part, np.where(inner, -3.0, -1.6))
     fade = np.where(on_red | inner, 1.0, a.lips**1.5)
     return np.stack([0 * y, flat * fade * y, flat * fade * z], -1)
 
@@ -153,7 +153,7 @@ def _tongue(a: Anatomy) -> Points:
     z = a.p[index, 2]
     along = np.clip((z - 26) / 45, 0, 1)
     out = np.zeros_like(a.p)
-    out[index, 1] = 11.0 * along**1.5
-    out[index, 2] = 30.0 * along**1.2
+    out[index, 1] = 14.0 * along**1.3
+    out[index, 2] = 40.0 * along**1.2
     out[index, 0] = -0.12 * a.p[index, 0] * along
     return out

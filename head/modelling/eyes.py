@@ -9,7 +9,9 @@ from head.modelling.field import EYE, EYE_RADIUS, Points
 from head.modelling.part import Part, fan, strip
 
 SEGMENTS = 20
-RINGS = (0.10, 0.205, 0.36, 0.475, 0.515, 0.70, 1.00, 1.35, 1.80)
+CONVERGE = 0.035
+"""Radians inward at rest: the eyes meet about a metre in front."""
+RINGS = (0.12, 0.235, 0.38, 0.485, 0.525, 0.70, 1.00, 1.35, 1.80)
 COLOURS = ("pupil", "iris", "iris", "limbus", "sclera")
 
 
@@ -20,7 +22,10 @@ def ball() -> Part:
         np.stack([np.sin(a) * np.cos(turn), np.sin(a) * np.sin(turn), np.full(SEGMENTS, np.cos(a))], -1)
         for a in RINGS
     ]
-    vertices = EYE + EYE_RADIUS * np.concatenate([[[0.0, 0.0, 1.0]], *rings])
+    unit = np.concatenate([[[0.0, 0.0, 1.0]], *rings])
+    c, s = np.cos(CONVERGE), np.sin(CONVERGE)
+    unit = np.stack([c * unit[:, 0] - s * unit[:, 2], unit[:, 1], s * unit[:, 0] + c * unit[:, 2]], -1)
+    vertices = EYE + EYE_RADIUS * unit
     faces = [fan(np.arange(1, SEGMENTS + 1), 0, closed=True)]
     faces.append(strip(len(RINGS), SEGMENTS, closed=True, flip=True) + 1)
     material = ["pupil"] * SEGMENTS

@@ -15,9 +15,9 @@ Points = NDArray[np.float64]
 Vector = Sequence[float]
 Field = Callable[[Points], Points]
 
-EYE = np.array([31.8, 33.5, 57.0])
+EYE = np.array([31.8, 33.0, 56.4])
 """Centre of the left eyeball."""
-EYE_RADIUS = 13.6
+EYE_RADIUS = 14.2
 LID_RADIUS = EYE_RADIUS + 1.7
 
 
@@ -65,15 +65,15 @@ def skin(p: Points) -> Points:
     d = ellipsoid(p, (0, 66, -8), (70, 80, 92))  # skull
     d = join(d, ellipsoid(p, (0, 80, 20), (55, 50, 60.5)), 34)  # forehead
     d = join(d, ellipsoid(p, (0, -2, 22), (56, 75, 57)), 30)  # face
-    d = join(d, both(p, lambda q: ellipsoid(q, (41, 10, 44), (20, 19, 21)), 10), 26)  # cheekbones
-    d = join(d, both(p, _jaw, 14), 24)
-    d = join(d, ellipsoid(p, (0, -62, 66.5), (16.5, 13, 14.5)), 20)  # chin
+    d = join(d, both(p, lambda q: ellipsoid(q, (39, 9, 43), (20, 20, 22)), 10), 30)  # cheekbones
+    d = join(d, both(p, _jaw, 16), 30)
+    d = join(d, ellipsoid(p, (0, -62, 66.5), (15, 13, 15)), 20)  # chin
     d = join(d, ellipsoid(p, (0, -31, 62), (27, 24, 22)), 20)  # around the mouth
     d = join(d, both(p, _brow, 12), 18)
     d = carve(d, both(p, lambda q: ellipsoid(q, (31, 34, 80), (18, 10, 10.5)), 6), 17)  # sockets
-    d = carve(d, both(p, lambda q: ellipsoid(q, (17, 31, 78), (5, 8, 8.5)), 2), 10)
+    d = carve(d, both(p, lambda q: ellipsoid(q, (17, 31, 79), (5, 8, 8.0)), 2), 13)
     d = join(d, both(p, lambda q: ellipsoid(q, EYE, (LID_RADIUS,) * 3), 1), 5)  # lids
-    d = join(d, both(p, lambda q: ellipsoid(q, (33, 7, 52), (19, 17, 18)), 4), 22)  # cheeks
+    d = join(d, both(p, lambda q: ellipsoid(q, (33, 6, 52.5), (19, 17, 18)), 4), 22)  # cheeks
     d = join(d, both(p, lambda q: ellipsoid(q, (30, -22, 55), (16, 18, 15)), 4), 18)
     d = carve(d, ellipsoid(p, (0, -50, 94.5), (14, 4.5, 8)), 9)  # under the lower lip
     d = _nose(p, d)
@@ -81,9 +81,9 @@ def skin(p: Points) -> Points:
 
 
 def _jaw(p: Points) -> Points:
-    back = rod(p, (44, 0, 0), (39, -37, 12), 13, 12)
-    side = rod(p, (39, -37, 12), (21, -58, 46), 12, 12)
-    front = rod(p, (21, -58, 46), (0, -63, 64), 12, 12)
+    back = rod(p, (43, 4, -2), (33, -36, 12), 13, 11.5)
+    side = rod(p, (33, -36, 12), (16, -58, 46), 11.5, 12)
+    front = rod(p, (16, -58, 46), (0, -63, 64), 12, 12)
     return join(join(back, side, 14), front, 14)
 
 
@@ -94,19 +94,19 @@ def _brow(p: Points) -> Points:
 
 def _nose(p: Points, d: Points) -> Points:
     d = join(d, rod(p, (0, 43, 75.5), (0, 10, 95), 5.0, 5.6), 13)  # bridge
-    d = join(d, both(p, lambda q: rod(q, (5, 26, 76), (8, 4, 82), 5, 7), 4), 9)
-    d = join(d, ellipsoid(p, (0, 3.0, 96.8), (8.2, 7.0, 8.0)), 8)  # tip
-    d = join(d, both(p, lambda q: ellipsoid(q, (11.2, -3.2, 87.0), (5.6, 6.3, 8.2), 0.2, 0.3), 2), 7)
-    d = join(d, rod(p, (0, -2, 97), (0, -9, 88.5), 4.2, 4.6), 5)  # septum
-    d = carve(d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.6, 3.2, 4.6), -0.3, 0.2), 1), 3)
-    return carve(d, rod(p, (0, -12, 95.2), (0, -25, 97.0), 3.0, 3.2), 5)  # philtrum
+    d = join(d, both(p, lambda q: rod(q, (5.5, 30, 74.5), (8, 5, 82), 5.5, 8), 4), 13)
+    d = join(d, ellipsoid(p, (0, 3.0, 95.8), (8.8, 7.4, 8.8)), 10)  # tip
+    d = join(d, both(p, lambda q: ellipsoid(q, (10.6, -3.4, 87.0), (5.6, 6.0, 8.4), 0.2, 0.3), 2), 8.5)
+    d = join(d, rod(p, (0, -1, 96), (0, -8, 88.5), 4.6, 5.0), 6)  # septum
+    d = carve(d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.5, 2.8, 4.4), -0.3, 0.2), 1), 2.5)
+    return carve(d, rod(p, (0, -16.5, 95.6), (0, -25, 97.0), 3.0, 3.4), 5)  # philtrum
 
 
 def _neck(p: Points, d: Points) -> Points:
-    stem = rod(p * [1.0, 1.0, 0.96], (0, -30, -20), (0, -180, -36), 41, 44)
+    stem = rod(p * [1.0, 1.0, 0.96], (0, -30, -20), (0, -180, -36), 38, 41)
     d = join(d, stem, 18)
-    d = join(d, both(p, lambda q: rod(q, (44, -30, -14), (14, -150, 5), 7, 6), 6), 22)
-    return join(d, both(p, lambda q: rod(q, (14, -135, -44), (76, -196, -40), 22, 24), 10), 30)
+    d = join(d, both(p, lambda q: rod(q, (41, -30, -14), (13, -140, 2), 7, 6), 6), 22)
+    return join(d, both(p, lambda q: rod(q, (12, -122, -44), (74, -182, -40), 20, 22), 10), 30)
 
 
 def normal(field: Field, p: Points, step: float = 0.05) -> Points:

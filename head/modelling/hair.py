@@ -1,70 +1,106 @@
-"""Short hair, swept back: a thick cap with locks that run from the hairline to the crown."""
+"""Short hair: close-cropped sides under longer locks that are swept back from the forehead."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
 from head.modelling.chart import smooth_curve
 from head.modelling.field import Points, cast, normal, skin
-from head.modelling.part import Part, fan, strip
+from head.modelling.part import Part, Triangles, fan, strip
 
-COLUMNS, ROWS = 72, 13
 CENTRE = np.array([0.0, 62.0, -14.0])
-CROWN = np.array([-6.0, 136.0, -62.0])
-# Hairline, left side from the forehead to the nape, and how thick the hair is there.
-LINE = np.array([
-    (0, 101, 78, 7.5), (16, 103, 75, 8.0), (33, 101, 66, 7.5), (45, 92, 55, 6.0), (50, 80, 48, 4.5),
-    (55, 66, 40, 3.6), (62, 54, 26, 3.0), (66, 36, 12, 2.6), (68, 24, 7, 2.0), (69, 40, -2, 2.8), (69, 56, -12, 3.8),
-    (69, 50, -30, 4.2), (68, 28, -36, 4.0), (62, 2, -44, 3.6), (52, -18, -56, 3.0), (34, -32, -70, 2.4), (0, -38, -78, 2.2),
+Height = Callable[[float, Points, Points], Points]
+"""(share of the way to the edge, points on the skin, millimetres to the edge) -> thickness."""
+
+# Outlines: left side from the forehead to the back (x, y, z), share of the columns.
+SIDES = np.array([
+    (0, 101, 78, 0.6), (22, 102, 73, 0.6), (42, 93, 58, 0.9), (50, 81, 48, 1.2), (55, 68, 39, 1.3), (60, 57, 29, 1.3),
+    (64, 47, 20, 1.4), (66.5, 38, 14, 1.4), (68, 36, 6, 1.4), (69, 44, 0, 1.2), (69, 55, -8, 1.2), (69, 56, -19, 1.0),
+    (69, 46, -30, 1.0), (68, 28, -36, 1.0), (63, 6, -43, 1.0), (53, -12, -56, 1.0), (34, -25, -70, 1.0), (0, -31, -78, 1.0),
+], dtype=float)  # fmt: skip
+TOP = np.array([
+    (0, 98, 80, 1.8), (11, 99.5, 79, 1.8), (22, 100, 75, 1.8), (34, 98, 67, 1.7), (45, 91, 55, 1.4),
+    (54, 85, 40, 1.1), (61, 84, 20, 1.0), (65, 85, -6, 0.9), (65, 84, -34, 0.9), (57, 79, -62, 0.9), (41, 72, -84, 0.9), (20, 67, -97, 0.9), (0, 66, -101, 0.9),
 ], dtype=float)  # fmt: skip
 
 
 def hair() -> Part:
-    """Rows from the crown to the hairline and under it; columns all around."""
-    right = LINE[-2:0:-1] * [-1, 1, 1, 1]
-    ring = np.concatenate([LINE, right])
-    wrapped = np.concatenate([ring[-2:], ring, ring[:3]])
-    fine = smooth_curve(wrapped, 2 + np.linspace(0, len(ring), 2000, endpoint=False))
-    run = np.append(0, np.linalg.norm(np.diff(fine[:, :3], axis=0), axis=1).cumsum())
-    at = (np.arange(COLUMNS) + 0.5) / COLUMNS * run[-1]
-    line = np.stack([np.interp(at, run, fine[:, i]) for i in range(4)], -1)
-    edge, thick = line[:, :3], line[:, 3]
-    start = (CROWN - CENTRE) / np.linalg.norm(CROWN - CENTRE)
+    """Both layers."""
+    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 54, 7, 0.55, _cropped)
+    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 66, 12, 0.0, _swept, 0.42)
+    faces = np.concatenate([low_faces, top_faces + len(low)])
+    return Part("hair", np.concatenate([low, top]), faces, ["hair"] * len(faces))
+
+
+def _cropped(q: float, p: Points, to_edge: Points) -> Points:
+    return np.asarray(1.0 + 3.6 * np.clip(to_edge / 26, 0, 1) ** 0.7)
+
+
+# Across one lock: a sharp valley, then a rounded back that leans to one side.
+LOCK = np.array([0.0, 0.55, 0.86, 1.0, 0.94, 0.66])
+
+
+def _swept(q: float, p: Points, to_edge: Points) -> Points:
+    front = np.clip((p[:, 2] + 55) / 110, 0, 1)
+    front = front * front * (3 - 2 * front)
+    high = np.clip((p[:, 1] - 84) / 36, 0, 1)
+    full = 6.5 + 3.0 * high + 13.0 * front * high
+    rounded = np.sqrt(np.clip(1 - (1 - np.clip(to_edge / 38, 0, 1)) ** 2, 0, 1))
+    at_edge = 3.6 + 3.4 * np.clip((p[:, 2] - 25) / 40, 0, 1)
+    height = at_edge + (full - at_edge) * rounded
+    lock = np.arange(len(p)) // len(LOCK)
+    ridge = np.tile(LOCK, len(p) // len(LOCK) + 1)[: len(p)] - 0.75
+    uneven = 1.3 * np.sin(2.4 * lock + 4.0 * q) + 0.8 * np.sin(5.1 * lock + 1.3)
+    deep = 2.4 + 2.4 * np.clip((p[:, 1] - 80) / 30, 0, 1)
+    ends = np.clip(q / 0.3, 0, 1) * (0.35 + 0.65 * np.clip(to_edge / 12, 0, 1))
+    return np.asarray(height + (deep * ridge + uneven * rounded) * ends)
+
+
+def _cap(outline: Points, crown: Points, columns: int, rows: int, start_at: float,
+         thickness: Height, twist: float = 0.0) -> tuple[Points, Triangles]:  # fmt: skip
+    """A shell over the skull from around the crown to its outline, tucked under at the edge."""
+    edge = _spread(outline, columns)
+    start = (crown - CENTRE) / np.linalg.norm(crown - CENTRE)
     goal = edge - CENTRE
     goal /= np.linalg.norm(goal, axis=1, keepdims=True)
-    rows = []
-    top = np.clip((edge[:, 1] - 40) / 60, 0, 1) * np.clip((edge[:, 2] + 10) / 70, 0, 1)
-    for r in range(1, ROWS + 1):
-        q = (r / (ROWS - 1)) ** 0.85 if r < ROWS else 1.0
-        p = _onto_skin(_between(start, goal, min(q, 1.0)))
-        n = normal(skin, p, 0.5)
-        full = 9.5 + 7.5 * top * np.clip(q * 1.6 - 0.35, 0, 1)
-        body = np.clip((1 - q) / 0.30, 0, 1)
-        height = full * body + thick * (1 - body)
-        height = height * np.sqrt(np.clip((1.04 - q) / 0.10, 0.0, 1))
-        height = height + _locks(q, r) * np.clip(q / 0.35, 0, 1) * np.clip((1.12 - q) / 0.3, 0, 1)
-        if r == ROWS:
-            height = np.full(COLUMNS, -1.5)
-        rows.append(p + height[:, None] * n)
-    crown = _onto_skin(start[None])[0]
-    crown = crown + 8.5 * normal(skin, crown[None], 0.5)[0]
-    vertices = np.concatenate([crown[None], *rows])
-    faces = np.concatenate(
-        [fan(np.arange(1, COLUMNS + 1), 0, closed=True), strip(ROWS, COLUMNS, closed=True, flip=True) + 1]
-    )
-    outward = vertices[faces].mean(1) - CENTRE
+    length = np.arccos(np.clip(goal @ start, -1, 1)) * 92.0
+    blocks = []
+    for r in range(1, rows + 1):
+        share = min((r - 1 if start_at else r) / (rows - 2 if start_at else rows - 1), 1.0)
+        q = start_at + (1 - start_at) * (1 - (1 - share) ** 1.2)
+        drift = twist * np.sin(np.pi * q) * np.ones(columns)
+        p = _onto_skin(_turned(_between(start, goal, q), start, drift))
+        height = thickness(q, p, (1 - q) * length)
+        if r == rows - 1:
+            height = 0.70 * height
+        if r == rows:
+            height = np.full(columns, -1.5)
+        blocks.append(p + height[:, None] * normal(skin, p, 0.5))
+    faces = strip(rows, columns, closed=True, flip=True)
+    if not start_at:
+        tip = _onto_skin(start[None])
+        tip = tip + thickness(0.0, tip, length[:1]) * normal(skin, tip, 0.5)
+        blocks.append(tip)
+        faces = np.concatenate([faces, fan(np.arange(columns), rows * columns, closed=True)])
+    vertices = np.concatenate(blocks)
     a, b, c = (vertices[faces[:, i]] for i in range(3))
-    if (np.cross(b - a, c - a) * outward).sum() < 0:
+    if (np.cross(b - a, c - a) * (a - CENTRE)).sum() < 0:
         faces = faces[:, ::-1]
-    return Part("hair", vertices, faces, ["hair"] * len(faces))
+    return vertices, faces
 
 
-def _locks(q: float, row: int) -> Points:
-    """Ridges that drift sideways as they run back, in millimetres."""
-    j = np.arange(COLUMNS)
-    wave = 9 * 2 * np.pi * j / COLUMNS + 1.5 * q
-    fine = 18 * 2 * np.pi * j / COLUMNS - 1.1 * q + 0.9
-    return np.asarray(1.3 * (np.abs(np.cos(wave)) - 0.6) * 1.4 + 0.5 * np.cos(fine))
+def _spread(outline: Points, columns: int) -> Points:
+    """(columns, 3) points all around, mirrored to the right side, by each stretch's share."""
+    ring = np.concatenate([outline, outline[-2:0:-1] * [-1, 1, 1, 1]])
+    wrapped = np.concatenate([ring[-2:], ring, ring[:3]])
+    fine = smooth_curve(wrapped, 2 + np.linspace(0, len(ring), 3000, endpoint=False))
+    step = np.linalg.norm(np.diff(fine[:, :3], axis=0, append=fine[:1, :3]), axis=1) * fine[:, 3]
+    run = np.append(0, step.cumsum())
+    closed = np.concatenate([fine, fine[:1]])
+    at = np.arange(columns) / columns * run[-1]
+    return np.stack([np.interp(at, run, closed[:, i]) for i in range(3)], -1)
 
 
 def _between(start: Points, goal: Points, q: float) -> Points:
@@ -73,6 +109,13 @@ def _between(start: Points, goal: Points, q: float) -> Points:
     s = np.sin(angle)
     out = (np.sin((1 - q) * angle) / s)[:, None] * start + (np.sin(q * angle) / s)[:, None] * goal
     return np.asarray(out)
+
+
+def _turned(direction: Points, axis: Points, angle: Points) -> Points:
+    """Directions turned about an axis (Rodrigues)."""
+    c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
+    along = (direction @ axis)[:, None] * axis
+    return np.asarray(c * direction + s * np.cross(axis, direction) + (1 - c) * along)
 
 
 def _onto_skin(direction: Points) -> Points:

@@ -9,8 +9,8 @@ from head.modelling.field import EYE, EYE_RADIUS, LID_RADIUS, Points, front, ski
 AROUND = 32
 INNER, OUTER = 0, AROUND // 2
 """Positions in a loop of the two corners; between them the upper lid, after them the lower one."""
-HALF_WIDTH = 14.6
-RISE, FALL, CANT = 6.3, 4.6, 1.3
+HALF_WIDTH = 15.2
+RISE, FALL, CANT = 6.3, 5.0, 1.4
 # Distance from the margin of each loop of skin, in millimetres, above, below and at the corners.
 ABOVE = (0.6, 1.7, 3.0, 4.4, 6.2, 9.0, 12.5)
 BELOW = (0.5, 1.4, 2.8, 4.8, 7.6, 11.0, 15.0)
@@ -84,4 +84,16 @@ def loops(upper: float = 0.0, lower: float = 0.0) -> Points:
         away = points - EYE
         away /= np.linalg.norm(away, axis=1, keepdims=True)
         rings.append(points + (swell * follow)[:, None] * away)
-    return np.stack(rings)
+    return _even(np.stack(rings))
+
+
+def _even(rings: Points) -> Points:
+    """Smooth the outer loops a little, where lid and orbit meet; the outermost one stays."""
+    free = slice(MARGIN + CREASE + 2, -1)
+    for _ in range(3):
+        across = (rings[:-2] + rings[2:]) / 2
+        around = (np.roll(rings, 1, axis=1) + np.roll(rings, -1, axis=1)) / 2
+        new = rings.copy()
+        new[1:-1] = 0.5 * rings[1:-1] + 0.25 * across + 0.25 * around[1:-1]
+        rings[free] = new[free]
+    return rings

@@ -12,13 +12,13 @@ from head.modelling.field import Points
 MATERIALS = (
     Material("skin", (0.78, 0.50, 0.37), 0.52),
     Material("lid_edge", (0.66, 0.37, 0.30), 0.45),
-    Material("lips", (0.62, 0.25, 0.23), 0.38),
-    Material("mouth", (0.12, 0.02, 0.02), 0.7),
+    Material("lips", (0.62, 0.27, 0.23), 0.42),
+    Material("mouth", (0.10, 0.015, 0.015), 0.8),
     Material("gums", (0.55, 0.19, 0.19), 0.4),
-    Material("teeth", (0.90, 0.87, 0.80), 0.25),
-    Material("tongue", (0.58, 0.20, 0.20), 0.45),
+    Material("teeth", (0.80, 0.76, 0.68), 0.25),
+    Material("tongue", (0.68, 0.25, 0.25), 0.42),
     Material("sclera", (0.86, 0.85, 0.83), 0.25),
-    Material("iris", (0.10, 0.24, 0.26), 0.2),
+    Material("iris", (0.085, 0.17, 0.17), 0.2),
     Material("limbus", (0.03, 0.07, 0.08), 0.2),
     Material("pupil", (0.004, 0.004, 0.005), 0.15),
     Material("catchlight", (1.0, 1.0, 1.0), 0.9),
@@ -43,7 +43,7 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
     shade(blob(q, (40, 2, 62), (26, 22, 34)) * face, (1.0, 0.86, 0.84))
     shade(blob(q, (0, 0, 100), (16, 14, 18)) * face, (1.0, 0.87, 0.85))
     shade(blob(q, (30, 36, 66), (24, 15, 26)) * face, (0.95, 0.86, 0.85))
-    shade(blob(q, (6.6, -9.5, 89), (6, 5.5, 8)) * a.skin, (0.55, 0.42, 0.40))
+    shade(blob(q, (6.6, -10.0, 90), (4.5, 4.5, 6)) * a.skin, (0.55, 0.42, 0.40))
     shade(blob(q, (0, -60, 82), (20, 14, 22)) * face, (1.0, 0.94, 0.93))
     seal = np.isin(a.loop, (2, 3)).astype(float)
     shade(seal * a.skin, (0.45, 0.35, 0.35))
@@ -58,9 +58,9 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
     for name in ("teeth_upper", "teeth_lower"):
         index = a.surface.parts[name]
         deep = np.zeros(len(p))
-        deep[index] = np.clip((74 - p[index, 2]) / 22, 0, 1)
+        deep[index] = np.clip((76 - p[index, 2]) / 16, 0, 1)
         shade(deep, (0.45, 0.38, 0.36))
     back = np.zeros(len(p))
-    back[a.surface.parts["tongue"]] = np.clip((62 - p[a.surface.parts["tongue"], 2]) / 26, 0, 1)
+    back[a.surface.parts["tongue"]] = np.clip((66 - p[a.surface.parts["tongue"], 2]) / 26, 0, 1)
     shade(back, (0.35, 0.30, 0.30))
     return np.asarray((colour.clip(0, 1) * 255).round(), dtype=np.uint8)

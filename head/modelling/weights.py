@@ -9,7 +9,7 @@ from head.modelling.field import EYE, Points, join, rod
 from head.modelling.lips import BORDER, LINE, WIDTH
 
 JOINTS_MM = np.array([
-    (0.0, -118.0, -38.0), (0.0, -72.0, -30.0), (0.0, 10.0, 5.0), EYE, EYE * [-1, 1, 1],
+    (0.0, -108.0, -38.0), (0.0, -70.0, -30.0), (0.0, 10.0, 1.0), EYE, EYE * [-1, 1, 1],
 ])  # fmt: skip
 """root, neck, jaw, eye_left, eye_right."""
 ROOT, NECK, JAW, EYE_LEFT, EYE_RIGHT = range(5)
@@ -30,7 +30,8 @@ def jaw_share(a: Anatomy) -> Points:
     bone = join(bone, rod(q, (14, -44, 66), (0, -42, 74), 18, 19), 8)
     share = below * ramp(bone, 34, 4)
     on_lips = (a.loop >= 0) & (a.loop <= BORDER + 3)
-    sharp = np.where(a.upper > 0.5, 0.5 * ramp(a.column, 0.45, 1.0), 1 - 0.5 * ramp(a.column, 0.55, 1.0))
+    oval = (1 - np.clip(a.column, 0, 1) ** 2.4) ** 0.62
+    sharp = np.where(a.upper > 0.5, 0.5 - 0.5 * oval, 0.5 + 0.5 * oval)
     fade = np.clip((a.loop - BORDER) / 4.0, 0, 1)
     share = np.where(on_lips, sharp * (1 - fade) + share * fade, share)
     inside = np.setdiff1d(a.surface.parts["bag"], np.flatnonzero(a.loop >= 0))
@@ -50,7 +51,7 @@ def skin_weights(a: Anatomy) -> Points:
     for name in ("teeth_lower", "tongue"):
         jaw[parts[name]] = 1.0
     along = p[:, 1] + 0.18 * p[:, 2]
-    turn = ramp(along, -142, -70)
+    turn = ramp(along, -126, -66)
     turn[parts["shirt"]] = 0.0
     weights = np.zeros((len(p), 5))
     weights[:, JAW] = jaw * turn
