@@ -15,8 +15,8 @@ Floats = NDArray[np.float32]
 
 # Directions towards each light: x to the subject's left, y up, z out of the face.
 LIGHTS = {
-    "key_direction": (-0.52, 0.62, 0.78),
-    "fill_direction": (0.80, 0.12, 0.68),
+    "key_direction": (-0.48, 0.46, 0.88),
+    "fill_direction": (0.78, 0.10, 0.70),
 }
 # Towards the light behind, in camera space, so that there is always an edge of light.
 RIM_DIRECTION = (0.72, 0.42, -0.62)
@@ -73,9 +73,9 @@ void main() {
     // In skin, shadow edges redden: red light travels furthest below the surface.
     vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.7, 0.15, 0.0));
 
-    vec3 sky = mix(vec3(0.17, 0.115, 0.095), vec3(0.33, 0.35, 0.40), 0.5 + 0.5 * n.y);
+    vec3 sky = mix(vec3(0.19, 0.130, 0.105), vec3(0.37, 0.38, 0.42), 0.5 + 0.5 * n.y);
     vec3 light = sky * mix(vec3(open), vec3(sqrt(open), open, open), soft)
-        + vec3(1.50, 1.32, 1.12) * wrapped(dot(n, key_direction), wrap) * key_seen
+        + vec3(1.42, 1.26, 1.08) * wrapped(dot(n, key_direction), wrap) * key_seen
         + vec3(0.30, 0.35, 0.43) * wrapped(dot(n, fill_direction), wrap) * trait.w;
 
     float edge = 1.0 - max(dot(n, eye), 0.0);

@@ -110,12 +110,12 @@ def soft_shadow(
     faces: NDArray[np.integer],
     direction: Floats,
     *,
-    radius: float = 0.22,
+    radius: float = 0.35,
     directions: int = 16,
 ) -> Floats:
     """Share (V,) in 0..1 of a broad light in the unit `direction` that each vertex sees.
 
-    `radius` is that of the light at distance one: 0.22 is a studio softbox.
+    `radius` is that of the light at distance one: 0.35 is a large softbox.
     """
     k = np.arange(directions) + 0.5
     reach, angle = radius * np.sqrt(k / directions), k * (np.pi * (3 - np.sqrt(5)))

@@ -109,7 +109,7 @@ def _surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
 def _lift(material: str) -> float:
     """Exponent on what is seen: teeth and eyes are lit by their neighbours more than by the sky."""
     name = material.lower()
-    return 0.45 if "teeth" in name else 0.7 if "sclera" in name or "iris" in name else 1.0
+    return 0.45 if "teeth" in name else 0.5 if "sclera" in name or "iris" in name else 1.0
 
 
 def _softness(material: str) -> float:
