@@ -204,7 +204,7 @@ def test_turned_cameras_see_the_sides(head: Head) -> None:
         backdrop = renderer.render(np.full_like(head.template, 100.0))
     masks = [face_mask(p, backdrop) for p in (left, right, near)]
     overlap = (masks[0] & masks[1][:, ::-1]).sum() / (masks[0] | masks[1][:, ::-1]).sum()
-    assert overlap > 0.97  # the head is symmetric, the light is not
+    assert overlap > 0.9  # the head is nearly symmetric, the light is not
     assert np.abs(left.astype(int) - right[:, ::-1]).mean() > 1
     assert masks[2].mean() > 1.5 * masks[0].mean()
 
