@@ -81,7 +81,7 @@ class Server:
         on_style: a client wants a style (one of the hello's).
 
     Raises:
-        ServerError: a host that is not loopback, without a token.
+        ServerError: a host that is not loopback, without a token; a port that cannot be.
     """
 
     def __init__(
@@ -102,6 +102,8 @@ class Server:
                 f"serving on {host} lets others connect: give them a token with --token SECRET, "
                 "or stay on 127.0.0.1"
             )
+        if not 0 <= port <= 65535:
+            raise ServerError(f"port {port}: choose 0 to 65535 with --port")
         self.host, self.port = host, port
         self.counts = ServerCounts()
         self.on_audio: Callable[[NDArray[np.float32]], bool] | None = None
@@ -118,7 +120,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._ready = threading.Event()
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)
         self._closed = False
         self._deadline = 0.0
@@ -195,7 +197,7 @@ class Server:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a host that cannot even be looked up
             self._failure = error
         finally:
             self._ready.set()
@@ -293,6 +295,9 @@ class Server:
             socket.transport.abort()
         except ConnectionClosed:
             pass  # the reader sees it too, and judges it
+        except Exception:
+            log.exception("could not encode for %s", socket.remote_address)
+            socket.transport.abort()
 
     def _judge_closing(self, error: ConnectionClosed) -> None:
         """Count why this side closed: 1011 is an unanswered ping, the rest what was received."""
@@ -358,15 +363,16 @@ class Server:
         if self.on_interrupt is not None:
             self.on_interrupt()
 
-    def _explain(self, error: OSError) -> str:
-        if error.errno == errno.EADDRINUSE:
+    def _explain(self, error: Exception) -> str:
+        number = getattr(error, "errno", None)
+        if number == errno.EADDRINUSE:
             return (
                 f"port {self.port} on {self.host} is in use, perhaps by another posetalk: "
                 "choose another with --port"
             )
-        if error.errno in (errno.EACCES, errno.EPERM):
+        if number in (errno.EACCES, errno.EPERM):
             return f"port {self.port} may not be opened: choose one above 1023 with --port"
-        return f"cannot serve on {self.host}:{self.port}: {error.strerror or error}"
+        return f"cannot serve on {self.host}:{self.port}: {getattr(error, 'strerror', error)}"
 
 
 def _bound_port(server: WebsocketServer) -> int:

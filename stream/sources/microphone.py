@@ -146,6 +146,7 @@ class Microphone:
     def __iter__(self) -> Iterator[Block]:
         resampler, capture = LiveResampler(self.rate), CaptureClock(self.rate)
         expected = end = 0
+        warned = False
         try:
             self._start()
             while not self._closed.is_set():
@@ -153,6 +154,9 @@ class Microphone:
                 if item is None:
                     return
                 start, data, arrival = item
+                if self.overflows and not warned:
+                    log.warning("the microphone %r lost sound: this machine is busy", self.name)
+                    warned = True
                 captured = capture.update(start + len(data), arrival)
                 samples = mono(data)
                 self._watch_silence(samples)
