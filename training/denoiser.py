@@ -24,7 +24,7 @@ from training.speech import LIPS, SpeechPretraining, mask_columns
 
 LENGTHS = {3: 0.1, 4: 0.35, 6: 0.2, 12: 0.15, 25: 0.12, 50: 0.05, 100: 0.03}
 """Window lengths in frames and how often a batch has them."""
-TOKENS = 4400
+TOKENS = 2200
 """Tokens per batch, whatever the window length: every step costs about the same."""
 
 
@@ -57,7 +57,7 @@ class WindowLosses:
 
     def __init__(
         self, training: Training, tracks: Tracks, geometry: FaceGeometry, styles: Tensor,
-        weights: Weights | None = None, dropout: Dropout | None = None, crops: int = 16,
+        weights: Weights | None = None, dropout: Dropout | None = None, crops: int = 10,
     ) -> None:
         self.training, self.tracks, self.geometry = training, tracks, geometry
         self.styles = styles  # (n_styles, m, d_style)

@@ -1,15 +1,15 @@
 """Measure a bundle on voices it never heard, beside a loudness follower.
 
-`python -m training.evaluate --bundle starter --steps 1 2 4` streams every held-out clip through the
-product's own session and prints a table, with machine and revision.
+`python -m training.evaluate --steps 1 2 4` streams every held-out clip through the product's own
+session and prints a table, with machine and revision; `--page docs/starter.md` writes it down.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import platform
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,137 +24,169 @@ from training import augment
 from training.corpora import Utterance, held_out_voices, load_audio
 from training.labels import make_motion
 from training.metrics import Measured, measure, summary, total
-from training.phones import tidy
+from training.phones import Phone, tidy
 from training.prosody import extract_prosody
 from training.styles import STYLES
 
 SETS = {
-    "new voices": ("picovoice_s2i",),
+    "new voices, sentences": ("picovoice_s2i",),
     "new voices, five words": ("picovoice_wake",),
     "known voice, new sentences": ("kathleen_cc0",),
+}
+STYLE = "neutral"
+
+FIGURES = {
+    "closures": "P/B/M that close where the label's do, %: the least gap within the phone and 20 ms "
+    "around it is under 1 mm",
+    "vowels_closed": "vowel middles with closed lips, %",
+    "jaw_r": "correlation of the jaw with the label's, non-silent frames",
+    "gap_r": "the same of the lip gap",
+    "silent_open": "frames inside pauses with lips more than 2 mm apart, %",
+    "lve_mm": "largest distance of a lip vertex from the label's, mean over frames, mm",
+    "head_life": "mean speed of the head over the label's",
+    "seam": "mean jump of the lip gap at hops over that elsewhere",
 }
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is measured: every combination of the lists, on up to `clips` clips a set."""
+    """What is measured: every combination of the lists; an empty list is the live default."""
 
     bundle: str = "starter"
-    steps: tuple[int, ...] = (2,)
-    hop: tuple[int, ...] = (2,)
-    lookahead: tuple[int, ...] = (2,)
-    lip_noise: tuple[float, ...] = (1.0,)
-    audio_guidance: tuple[float, ...] = (1.0,)
-    snr_db: float | None = None
-    """Mix in coloured noise at this ratio."""
+    steps: tuple[int, ...] = ()
+    hop: tuple[int, ...] = ()
+    lookahead: tuple[int, ...] = ()
+    lip_noise: tuple[float, ...] = ()
+    audio_guidance: tuple[float, ...] = ()
+    noise: tuple[float, ...] = ()
+    """Also with coloured noise mixed in at these signal-to-noise ratios, in decibels."""
     clips: int = 70
+    """At most so many clips of each set."""
     sets: tuple[str, ...] = tuple(SETS)
-    json: Path | None = None
-    """Also write the rows here."""
+    page: Path | None = None
+    """Also write the tables as a page."""
 
 
-def stream(
-    backend: Backend, options: SessionOptions, style: str | None, samples: NDArray[np.float32]
-) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class Clip:
+    """A held-out utterance with its label in the neutral style."""
+
+    samples: NDArray[np.float32]
+    label: NDArray[np.float32]
+    phones: list[Phone]
+
+
+def read_clip(utterance: Utterance, number: int, snr_db: float | None) -> Clip:
+    """Load and label an utterance; the noise comes after the label."""
+    rng = np.random.default_rng([7, number])
+    samples = load_audio(utterance)
+    prosody = extract_prosody(samples)
+    n = len(samples) // 640
+    label = make_motion(utterance.phones, n, STYLES[STYLE], rng, prosody)
+    phones = tidy(utterance.phones, prosody)
+    if snr_db is not None:
+        samples = augment.mix(samples, augment.coloured_noise(len(samples), rng), snr_db)
+    return Clip(samples, label, phones)
+
+
+def stream(backend: Backend, options: SessionOptions, clip: Clip) -> NDArray[np.float32]:
     """The motion of a clip, (n, 54), as a live session emits it."""
-    session = Session(backend, options=options, style=style)
-    frames = session.feed(samples) + session.finish()
+    session = Session(backend, options=options, style=STYLE)
+    frames = session.feed(clip.samples) + session.finish()
     return np.stack([frame.motion for frame in frames])
 
 
-def clip_measures(
-    backend: Backend, options: SessionOptions, utterance: Utterance, seed: int, settings: Settings
-) -> Measured:
-    """Label and stream one clip in the neutral style."""
-    rng = np.random.default_rng([7, seed])
-    samples = load_audio(utterance.path)
-    prosody = extract_prosody(samples)
-    n = len(samples) // 640
-    label = make_motion(utterance.phones, n, STYLES["neutral"], rng, prosody)
-    if settings.snr_db is not None:
-        noise = augment.coloured_noise(len(samples), rng)
-        samples = augment.mix(samples, noise, settings.snr_db)
-    style = "neutral" if "neutral" in backend.styles else None
-    motion = stream(backend, options, style, samples)
-    session_hop = options.hop or backend.spec.live.hop
-    phones = tidy(utterance.phones, prosody)
-    return measure(builtin_head(), motion, label, phones, session_hop)
+def combinations(settings: Settings) -> list[tuple[str, SessionOptions]]:
+    """Names and options of everything that is to be measured."""
+    names = ("steps", "hop", "lookahead", "lip_noise", "audio_guidance")
+    lists = [getattr(settings, name) or (None,) for name in names]
+    out = []
+    for values in itertools.product(*lists):
+        chosen = {name: v for name, v in zip(names, values, strict=True) if v is not None}
+        told = ", ".join(f"{name} {value:g}" for name, value in chosen.items())
+        out.append((told or "live defaults", SessionOptions(**chosen)))
+    return out
 
 
-def rows(settings: Settings) -> list[dict[str, object]]:
+def rows(settings: Settings, snr_db: float | None) -> list[dict[str, str | float]]:
     """One row per set and combination, the loudness follower first."""
     from rich.progress import track
 
     _, held = held_out_voices()
     model, follower = load_backend("torch", settings.bundle), load_backend("fake")
-    combinations = [("loudness follower", follower, SessionOptions())]
-    for steps in settings.steps:
-        for hop in settings.hop:
-            for lookahead in settings.lookahead:
-                for lip_noise in settings.lip_noise:
-                    for audio in settings.audio_guidance:
-                        options = SessionOptions(
-                            hop=hop,
-                            lookahead=lookahead,
-                            steps=steps,
-                            lip_noise=lip_noise,
-                            audio_guidance=audio,
-                        )
-                        name = f"K {steps} H {hop} R {lookahead} lip noise {lip_noise:g}"
-                        name += f" audio guidance {audio:g}"
-                        combinations.append((name, model, options))
-    out: list[dict[str, object]] = []
+    wanted: list[tuple[str, Backend, SessionOptions]] = [
+        ("loudness follower", follower, SessionOptions())
+    ]
+    wanted += [(name, model, options) for name, options in combinations(settings)]
+    out: list[dict[str, str | float]] = []
     for set_name in settings.sets:
         chosen = [u for u in held if u.speaker_set in SETS[set_name]][: settings.clips]
-        for name, backend, options in combinations:
-            label = f"{set_name}: {name}"
-            parts = [
-                clip_measures(backend, options, utterance, seed, settings)
-                for seed, utterance in enumerate(track(chosen, label, transient=True))
-            ]
-            out.append(
-                {"set": set_name, "what": name, "clips": len(parts), **summary(total(parts))}
-            )
+        found: dict[str, list[Measured]] = {name: [] for name, _, _ in wanted}
+        for number, utterance in enumerate(track(chosen, set_name, transient=True)):
+            clip = read_clip(utterance, number, snr_db)
+            for name, backend, options in wanted:
+                hop = options.hop or backend.spec.live.hop
+                motion = stream(backend, options, clip)
+                found[name].append(measure(builtin_head(), motion, clip.label, clip.phones, hop))
+        out += [
+            {"set": set_name, "what": name, **summary(total(parts))}
+            for name, parts in found.items()
+        ]
     return out
+
+
+def table(found: list[dict[str, str | float]]) -> str:
+    """Rows as a Markdown table."""
+    lines = [
+        "| set | what | " + " | ".join(FIGURES) + " |",
+        "|---|---|" + "---:|" * len(FIGURES),
+    ]
+    for row in found:
+        values = " | ".join(f"{row[name]:.2f}" for name in FIGURES)
+        lines.append(f"| {row['set']} | {row['what']} | {values} |")
+    return "\n".join(lines)
 
 
 def circumstances() -> str:
     """Machine and revision, for the head of every table."""
     revision = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-        check=False,
-    ).stdout.strip()
-    processor = next(
-        (
-            line.partition(":")[2].strip()
-            for line in _lines(Path("/proc/cpuinfo"))
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
+        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True,
+        cwd=Path(__file__).parent, check=False,
+    ).stdout.strip()  # fmt: skip
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = models[0] if models else platform.processor()
     return f"{processor}, Python {platform.python_version()}, revision {revision or 'unknown'}"
 
 
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
-
-
 def main(settings: Settings) -> None:
-    """Print the table."""
-    found = rows(settings)
-    noise = "clean" if settings.snr_db is None else f"{settings.snr_db:g} dB"
-    print(f"{settings.bundle}, {noise}; {circumstances()}")
-    figures = [key for key in found[0] if key not in ("set", "what", "clips")]
-    print(f"{'set':<28}{'what':<44}" + "".join(f"{name:>14}" for name in figures))
-    for row in found:
-        values = "".join(f"{row[name]:>14.2f}" for name in figures)
-        print(f"{row['set']:<28}{row['what']:<44}{values}")
-    if settings.json:
-        settings.json.write_text(json.dumps({"where": circumstances(), "rows": found}, indent=1))
+    """Print the tables; write the page if one is asked for."""
+    model = load_backend("torch", settings.bundle)
+    live = model.spec.live
+    parts = [
+        f"Bundle {settings.bundle} ({model.bundle_hash[:12]}); {circumstances()}.",
+        f"Live defaults: hop {live.hop}, lookahead {live.lookahead}, steps {live.steps}, "
+        f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
+        f"{live.style_guidance:g}, lip noise {live.lip_noise:g}. At most {settings.clips} clips "
+        f"a set, in the style `{STYLE}`.",
+    ]
+    for snr_db in (None, *settings.noise):
+        heading = "Clean" if snr_db is None else f"Noise at {snr_db:g} dB"
+        parts += [f"## {heading}", table(rows(settings, snr_db))]
+    text = "\n\n".join(parts)
+    print(text)
+    if settings.page:
+        told = "\n".join(f"- `{name}`: {meaning}." for name, meaning in FIGURES.items())
+        settings.page.write_text(
+            "# How the starter measures\n\nWritten by `python -m training.evaluate`; the voices "
+            "were held out of training whole. The label is what the coarticulation model of "
+            "`training/` makes of the known phones; nobody's face was recorded. The loudness "
+            "follower opens the jaw with the sound's log energy.\n\n"
+            f"{text}\n\n## Figures\n\n{told}\n",
+            "utf-8",
+        )
 
 
 if __name__ == "__main__":
-    main(replace(tyro.cli(Settings)))
+    main(tyro.cli(Settings))
