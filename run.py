@@ -5,6 +5,7 @@ Needs nothing but Python 3.11 or newer.  The first start makes `.venv` beside th
 installs the project into it; later starts see a stamp and hand over at once.
 """
 
+# No syntax newer than Python 3.8 here: older versions must get as far as the line that says so.
 from __future__ import annotations
 
 import contextlib
@@ -212,10 +213,8 @@ def run_with_progress(command: list[str], log: Path) -> int:
     show = sys.stderr.isatty()
     started = time.monotonic()
     pipe = subprocess.PIPE
-    with (
-        log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process,
-    ):
+    process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+    with process, log.open("w", encoding="utf-8") as file:
         assert process.stdout is not None
         for line in process.stdout:
             file.write(line)
@@ -342,8 +341,12 @@ def run_checks(arguments: Sequence[str]) -> int:
 
 
 def newer_python() -> str | None:
-    """Another interpreter on this machine that is new enough."""
-    return next(filter(None, (shutil.which(f"python3.{minor}") for minor in (13, 12, 11))), None)
+    """Another interpreter on this machine that is new enough, and runs."""
+    for name in ("python3.13", "python3.12", "python3.11"):
+        path = shutil.which(name)
+        if path and subprocess.run([path, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:
+            return path
+    return None
 
 
 def main(arguments: list[str]) -> int:

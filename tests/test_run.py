@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import subprocess
@@ -195,6 +196,11 @@ def test_usage(arguments: list[str], code: int, text: str, tmp_path: Path) -> No
     )
     assert done.returncode == code
     assert text in done.stdout + done.stderr
+
+
+def test_an_old_python_is_told_what_it_needs() -> None:
+    """The file must parse there; the newest syntax it may use is that of Python 3.8."""
+    ast.parse((ROOT / "run.py").read_text("utf-8"), feature_version=(3, 8))
 
 
 def test_needs_only_the_standard_library() -> None:
