@@ -17,7 +17,7 @@ from diffposetalk.mel import (
     mel_filterbank,
     normalise,
 )
-from diffposetalk.spec import ModelSpec, SpeechEncoderSpec, SpecError
+from diffposetalk.spec import ModelSpec, SpecError, SpeechEncoderSpec
 
 SPEC = ModelSpec(speech=SpeechEncoderSpec(kind="mel", d_out=32, n_mels=40, d_hidden=16))
 

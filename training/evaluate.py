@@ -36,8 +36,8 @@ SETS = {
 STYLE = "neutral"
 
 FIGURES = {
-    "closures": "P/B/M that close where the label's do, %: the least gap within the phone and 20 ms "
-    "around it is under 1 mm",
+    "closures": "P/B/M that close where the label's do, %: least gap within the phone and 20 ms "
+    "around it under 1 mm",
     "vowels_closed": "vowel middles with closed lips, %",
     "jaw_r": "correlation of the jaw with the label's, non-silent frames",
     "gap_r": "the same of the lip gap",

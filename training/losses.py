@@ -36,7 +36,7 @@ class Weights:
 
 
 class FaceGeometry(nn.Module):
-    """Normalised motion to the vertices of part of a head, in millimetres, without head rotation."""
+    """Normalised motion to vertices of part of a head, in millimetres, without head rotation."""
 
     def __init__(
         self, head: Head, mean: NDArray[np.float32], std: NDArray[np.float32], others: int = 60
@@ -94,7 +94,7 @@ def motion_losses(
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
-    """Equation 9 over N pairs (a_i, b_i) of style features, (N, d) each; all others are negatives."""
+    """Equation 9 over N pairs (a_i, b_i) of style features, (N, d) each; others are negatives."""
     both = F.normalize(torch.cat([a, b]), dim=-1)  # (2N, d)
     similarity = both @ both.T / temperature
     similarity.fill_diagonal_(float("-inf"))

@@ -40,7 +40,7 @@ class SpeechPretraining(nn.Module):
     def losses(
         self, columns: Tensor, phone: Tensor, motion: Tensor
     ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Loss of (B, 4 (history - 1 + n), n_mels) columns against phones and motion (B, n, ...)."""
+        """Loss of columns (B, 4 (history - 1 + n), n_mels) against phones, motion (B, n, ...)."""
         return self.feature_losses(self.encoder(columns), phone, motion)
 
     def feature_losses(

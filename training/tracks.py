@@ -1,7 +1,7 @@
 """Training data as tracks: joined utterances of one voice, heard through augmentation, labelled.
 
-`python -m training.tracks` writes `.training/tracks/`: columns.npy (4 N, n_mels) float16 normalised mel
-columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json (spans, styles, sets).
+`python -m training.tracks` writes `.training/tracks/`: columns.npy (4 N, n_mels) float16 normalised
+mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json (spans, styles, sets).
 """
 
 from __future__ import annotations
@@ -21,21 +21,28 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from diffposetalk.mel import COLUMNS, FLOOR_DB, PRIOR_LEVEL_DB, TAIL, mel_columns, mel_filterbank, normalise
+from diffposetalk.mel import (
+    COLUMNS,
+    FLOOR_DB,
+    PRIOR_LEVEL_DB,
+    TAIL,
+    mel_columns,
+    mel_filterbank,
+    normalise,
+)
 from training import augment
 from training.corpora import Utterance, data_folder, held_out_voices, load_audio
 from training.labels import make_motion
-from training.phones import canonical
+from training.phones import INVENTORY, SILENCE, canonical
 from training.prosody import extract_prosody
 from training.styles import STYLES, SpeakingStyle, random_style
 
 log = logging.getLogger(__name__)
 
 RATE, FRAME = 16_000, 640
-PHONES = (
-    "SIL AA AE AH AO AW AY B CH D DH EH ER EY F G HH IH IY JH K L M N NG OW OY P R S SH T TH UH UW"
-    " V W Y Z ZH"
-).split()
+PHONES = (SILENCE, *sorted(INVENTORY - {SILENCE}))
+"""Every phone; its place is its class for the speech encoder."""
+
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
 N_STYLES = 96
 """Styles in training: the named ones first, then random ones."""
@@ -88,14 +95,15 @@ def synthesise(sentences: list[str], voice: str, folder: Path) -> list[Utterance
 def join(
     utterances: list[Utterance], seconds: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], Phones]:
-    """Utterances one after another with pauses, resampled by one factor: samples and phone times."""
+    """Utterances one after another with pauses, resampled by one factor: samples, phone times."""
     # Playing a voice slower or faster moves pitch and formants together: another speaker.
     factor = float(np.exp(rng.uniform(np.log(0.86), np.log(1.18))))
     parts: list[NDArray[np.float32]] = []
     phones: Phones = []
     at = 0
     while at < seconds * RATE:
-        pause = int(rng.choice([0.05, 0.2, 0.5, 1.5, 4.0], p=[0.3, 0.3, 0.2, 0.15, 0.05]) * rng.uniform(0.5, 1.5) * RATE)
+        usual = rng.choice([0.05, 0.2, 0.5, 1.5, 4.0], p=[0.3, 0.3, 0.2, 0.15, 0.05])
+        pause = int(usual * rng.uniform(0.5, 1.5) * RATE)
         parts.append((rng.standard_normal(pause) * 1e-4).astype(np.float32))
         at += pause
         utterance = utterances[int(rng.integers(len(utterances)))]

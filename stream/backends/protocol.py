@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
 __all__ = ["Backend", "FloatArray", "SamplerCall", "SpeechState", "Statistics"]
