@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 QUEUE_SECONDS = 10.0
 POLL_SECONDS = 0.1  # how soon a stop is seen while no audio comes
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class LiveLoop:
@@ -254,6 +255,3 @@ def stop_on_ctrl_c() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
