@@ -1,7 +1,7 @@
 """One speaker's stream: blocks of audio in, finished frames out.
 
-No I/O, no threads, no clock.  `feed` calls the model at e = R + n H whatever the blocks were, so any
-block sizes give the same frames, bit for bit (design: streaming).
+No I/O, no threads, no clock.  `feed` calls the model at e = R + n H whatever the blocks were, so
+any block sizes give the same frames, bit for bit.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class Session:
         return frames
 
     def finish(self) -> list[Frame]:
-        """The audio is over: return the frames still held back (R = 0 at e = floor(samples / 640))."""
+        """The audio is over: the frames still held back (R = 0 at e = floor(samples / 640))."""
         frames: list[Frame] = []
         while self.pending_hops:
             frames += self.step()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 class Timeline:
     """Append-only audio with a bounded past.
 
-    Invariant: samples [start, end) are held, in one buffer that is compacted as the past is dropped.
+    Invariant: samples [start, end) are held, in one buffer, compacted as the past is dropped.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Timeline:
         held = self.end - self.start
         if self.end - self._first + count <= len(self._buffer):
             return
-        size = max(len(self._buffer), 2 * (held + count)) if held + count > len(self._buffer) // 2 else len(self._buffer)
-        fresh = np.zeros(size, np.float32)
+        # Half empty after compaction, so that appending stays cheap on average.
+        fresh = np.zeros(max(len(self._buffer), 2 * (held + count)), np.float32)
         fresh[:held] = self._buffer[self.start - self._first : self.end - self._first]
         self._buffer, self._first = fresh, self.start

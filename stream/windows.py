@@ -39,14 +39,14 @@ class Window:
 def plan(
     rule: WindowRule, committed: int, end: int, lookahead: int, T_w: int, T_p: int
 ) -> Window:
-    """The window of the call at `end` (design: streaming).
+    """The window of the call at `end`.
 
     Raises:
         ValueError: more new frames than the window holds, or nothing to emit.
     """
     emit_end = end - lookahead
     if emit_end <= committed:
-        raise ValueError(f"nothing to emit: committed {committed}, end {end}, lookahead {lookahead}")
+        raise ValueError(f"nothing to emit: frames before {emit_end} are committed")
     if end - committed > T_w:
         raise ValueError(f"{end - committed} new frames do not fit a window of {T_w}")
     if rule == "adjacent":

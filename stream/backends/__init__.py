@@ -7,7 +7,9 @@ from stream.backends.protocol import Backend
 BACKENDS = ("auto", "torch", "fake")
 
 
-def load_backend(name: str = "auto", bundle: str = "starter", threads: int | None = None) -> Backend:
+def load_backend(
+    name: str = "auto", bundle: str = "starter", threads: int | None = None
+) -> Backend:
     """The backend `name` with a bundle's weights (`auto`: the best that is installed).
 
     Raises:

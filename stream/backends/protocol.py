@@ -1,8 +1,9 @@
 """The seam between the stream and a model: values in, values out, no state inside.
 
-A backend encodes speech and samples motion; the session owns all that is remembered between calls.
-Every array is float32 numpy, motion is normalised.  A feature row is whatever the backend needs of a
-frame of speech, computed once (the denoiser's per-layer audio terms, for one): F is its own affair.
+A backend encodes speech and samples motion; the session owns all that is remembered between
+calls.  Every array is float32 numpy, motion is normalised.  A feature row is whatever the backend
+needs of a frame of speech, computed once (the denoiser's per-layer audio terms, for one): F is its
+own affair.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from head.channels import ARTICULATION
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 
 THREADS = 1
-"""A hop of the starter is too small for two threads; spinning ones starve the rest of the program."""
+"""A hop of the starter is too small for two threads, and spinning ones starve the program."""
 
 
 class TorchBackend:
