@@ -138,7 +138,7 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
 def start_slots(
     model: DiffPoseTalk, motion: Tensor, features: Tensor, share: float, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Let a share of the windows begin s < T_p frames after the start: slots j < T_p - s learned."""
+    """Let a share of the windows begin s < T_p frames into it: slots j < T_p - s are learned."""
     batch, T_p, _ = motion.shape
     missing = torch.from_numpy(rng.integers(1, T_p + 1, batch))
     missing = torch.where(torch.from_numpy(rng.random(batch)) < 0.5, T_p, missing)
