@@ -158,6 +158,8 @@ def test_bad_audio_gets_one_line(
         (["serve", *FAKE, "--source", "demo", "--certificate", "/dev/null"], 1, "not a PEM file"),
         (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
         (["view", "http://127.0.0.1:9"], 1, "not an address"),
+        (["view", "--head", "nowhere.npz"], 1, "no head file"),
+        (["view", "--head", "/dev/null"], 1, "/dev/null"),
         (["live", "--view", "window", *FAKE], 1, "no display"),
     ],
 )
@@ -334,6 +336,27 @@ def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
     samples = [frame.sample for frame in frames]
     assert len(samples) > 80 and samples == list(range(samples[0], samples[-1] + 1, 640))
     assert max(float(frame.payload[53]) for frame in frames) > 0.05, "the jaw opens"
+
+
+@pytest.mark.slow
+def test_a_microphone_that_is_unplugged_ends_live_and_loses_nothing(tmp_path: Path) -> None:
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    with virtual_microphone() as microphone:
+        environment = {key: os.environ[key] for key in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+        arguments = ["live", *FAKE, "--port", "0", "--view", "none", "--record", "cut.mp4"]
+        process = start(*arguments, cwd=tmp_path, **environment)
+        recording = tmp_path / "cut.mp4"
+        until = time.monotonic() + 30
+        while not (recording.exists() and recording.stat().st_size > 50_000):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.05)
+        microphone.unplug()
+        code, _, messages = finish(process, 30)
+    assert code == 1
+    assert "is gone" in messages.splitlines()[-1]
+    assert len(watch_video(recording)[0]) >= 10
 
 
 # doctor
