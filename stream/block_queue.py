@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import replace
-
-import numpy as np
 
 from stream.sources.protocol import Block
 
@@ -57,11 +54,6 @@ class BlockQueue:
             self._samples = 0
             self._changed.notify_all()
             return blocks
-
-    def silence(self) -> None:
-        """What waits becomes silence of the same length."""
-        with self._changed:
-            self._blocks = deque(replace(b, samples=np.zeros_like(b.samples)) for b in self._blocks)
 
     def end(self) -> None:
         """No more blocks will come (or be taken): every wait ends."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import math
 import signal
 import threading
 from collections import deque
@@ -70,6 +71,7 @@ class LiveLoop:
         self._source_error: BaseException | None = None
         self._sink_error: Exception | None = None
         self._interrupted = threading.Event()
+        self._cut = -math.inf  # audio that arrived before this moment is not to be spoken
         self._style: deque[Any] = deque(maxlen=1)
 
     # --- from any thread -----------------------------------------------------------------------
@@ -79,7 +81,7 @@ class LiveLoop:
         The next model call, at most one hop away, sees silence; frames go on without a gap.
         """
         self._source.interrupt()
-        self._queue.silence()
+        self._cut = self._clock.now()
         self._interrupted.set()
 
     def set_style(self, style: Any) -> None:
@@ -139,6 +141,8 @@ class LiveLoop:
             self._tell("interrupted", self._appended)
         for block in blocks:
             samples = block.samples
+            if block.arrival <= self._cut:
+                samples = np.zeros_like(samples)
             if block.start > self._appended:
                 gap = np.zeros(block.start - self._appended, np.float32)
                 samples = np.concatenate([gap, samples])
@@ -157,8 +161,7 @@ class LiveLoop:
         """Run every hop whose audio is there; merge hops when late."""
         session = self._session
         while session.pending_hops and (until is None or self._clock.now() < until):
-            if self._style:
-                session.set_style(self._style.pop())
+            self._change_style()
             began = self._clock.now()
             end = max(session.end, session.lookahead) + session.hop
             late = began - self._arrival(end * self._frame_samples) > self._hop_seconds
@@ -168,6 +171,13 @@ class LiveLoop:
             if hops > 1:
                 self.statistics.merges.append((session.end, hops))
             self._deliver(frames, session.end, began, late)
+
+    def _change_style(self) -> None:
+        if self._style:
+            try:
+                self._session.set_style(self._style.pop())
+            except ValueError as error:
+                log.error("the style stays as it is: %s", error)
 
     def _finish(self) -> None:
         began = self._clock.now()

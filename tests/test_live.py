@@ -333,6 +333,36 @@ def test_style_can_be_changed_while_it_runs() -> None:
     assert seen == ["lively"]
 
 
+def test_interrupt_silences_what_waits_in_the_queue() -> None:
+    clock = FakeClock(10.0)
+    script = Script(np.ones(32000, np.float32), clock)
+    script.turn.release(50)
+    sink = Collect()
+    loop = LiveLoop(script, Session(BACKEND), [sink], clock=clock)
+    capture = threading.Thread(target=loop._capture)
+    capture.start()  # the loop itself does not run yet
+    while len(loop._queue._blocks) < 50:
+        time.sleep(0.01)
+    loop.interrupt()
+    clock.advance(1.0)
+    script.release_all()
+    capture.join(5)
+    loop._take(loop._queue.take(1), None)
+    assert sink.cuts == [0]
+    assert not sink.heard[:16000].any() and sink.heard[16000:].all()
+
+
+def test_an_unknown_style_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    script = Script(speech(0.5), FakeClock())
+    sink = Collect()
+    loop = LiveLoop(script, Session(BACKEND), [sink])
+    loop.set_style("drunken")
+    script.release_all()
+    loop.run()
+    assert len(sink.frames) == 12
+    assert "no style 'drunken'" in caplog.text
+
+
 # --- the queue ---------------------------------------------------------------------------------
 def block(start: int, length: int = 320) -> Block:
     return Block(start, np.ones(length, np.float32), 0.0, 0.0)
