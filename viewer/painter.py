@@ -106,7 +106,6 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         width, height = self._main_fb_dims
         GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb_ms)
         GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, self._main_fb)
-        # Upside down, as images have their first row on top: spares a copy later.
         GL.glBlitFramebuffer(
             0, 0, width, height, 0, 0, width, height, GL.GL_COLOR_BUFFER_BIT, GL.GL_NEAREST
         )
@@ -114,7 +113,7 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
         data = GL.glReadPixels(0, 0, width, height, GL.GL_RGB, GL.GL_UNSIGNED_BYTE)
         picture = np.frombuffer(data, np.uint8).reshape(height, width, 3)
-        return np.ascontiguousarray(picture[::-1])
+        return np.ascontiguousarray(picture[::-1])  # OpenGL's first row is the lowest
 
 
 def _draw(primitive: Any, first: int, count: int) -> None:

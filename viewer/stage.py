@@ -53,13 +53,13 @@ class Stage:
             indices=np.concatenate([triangles[bodies], triangles[~bodies]]),
             mode=pyrender.GLTF.TRIANGLES,
         )
+        self.primitive.bodies = int(bodies.sum())  # so many triangles never show their backs
         self.framing = frame_head(head)
         camera = pyrender.PerspectiveCamera(
             yfov=np.radians(FIELD_OF_VIEW_DEGREES), znear=self.framing.near, zfar=self.framing.far
         )
         self.scene = pyrender.Scene()
         self.scene.add(pyrender.Mesh([self.primitive]))
-        self.primitive.bodies = int(bodies.sum())  # so many triangles never show their backs
         self.camera = self.scene.add(camera, pose=self.framing.pose())
 
     def show(self, painter: Painter, vertices: Floats) -> None:
@@ -107,9 +107,11 @@ def _surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
 
 
 def _lift(material: str) -> float:
-    """Exponent on what is seen: teeth and eyes are lit by their neighbours more than by the sky."""
+    """Exponent on what is seen: teeth, tongue and eyes get light from what is round them too."""
     name = material.lower()
-    return 0.45 if "teeth" in name else 0.5 if "sclera" in name or "iris" in name else 1.0
+    if "teeth" in name or "tongue" in name:
+        return 0.45
+    return 0.5 if "sclera" in name or "iris" in name else 1.0
 
 
 def _softness(material: str) -> float:
@@ -159,5 +161,7 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
         self._platform.make_current()
         self._stage.scene.set_pose(self._stage.camera, self._stage.framing.pose(yaw, pitch, zoom))
         self._stage.show(self._renderer, vertices)
-        picture: NDArray[np.uint8] = self.render(self._stage.scene)
+        drawn = self.render(self._stage.scene)
+        # Without framebuffers (OSMesa) pyrender reads colour and depth itself.
+        picture: NDArray[np.uint8] = drawn[0] if isinstance(drawn, tuple) else drawn
         return picture

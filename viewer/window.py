@@ -29,7 +29,10 @@ TITLE = "posetalk · synthetic face"
 
 
 class Window(pyrender.Viewer):  # type: ignore[misc]
-    """Draws whenever `advance()` gives new vertices (V, 3), else nothing; see `run`."""
+    """Draws whenever `advance()` gives new vertices (V, 3), else nothing; see `run`.
+
+    `before_close` is called once, with the window hidden and OpenGL still there.
+    """
 
     def __init__(
         self,
@@ -37,9 +40,10 @@ class Window(pyrender.Viewer):  # type: ignore[misc]
         advance: Callable[[], NDArray[np.float32] | None],
         size: tuple[int, int] = (512, 512),
         title: str = TITLE,
+        before_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._stage = Stage(head)
-        self._advance = advance
+        self._advance, self._before_close = advance, before_close
         self._vertices: NDArray[np.float32] | None = np.asarray(head.template, np.float32)
         self._stale = True
         self._failure: BaseException | None = None
@@ -110,6 +114,16 @@ class Window(pyrender.Viewer):  # type: ignore[misc]
             self.switch_to()
             self.on_draw()
             self.flip()
+
+    def on_close(self) -> None:
+        if self.is_active:
+            self._is_active = False
+            self.set_visible(False)
+            try:
+                self._before_close()
+            finally:
+                self.switch_to()
+                super().on_close()
 
     def on_draw(self) -> None:
         if self._renderer is None:
