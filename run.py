@@ -26,7 +26,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "posetalk-setup.json"
 UNFINISHED = VENV / "posetalk-setup.unfinished"
 
-COMMANDS = ("live", "serve", "view", "animate", "devices", "doctor")
+COMMANDS = ("live", "serve", "view", "animate", "devices", "doctor", "bench-latency")
 USAGE = """\
 usage: python3 run.py COMMAND [OPTIONS]
 
@@ -38,6 +38,7 @@ usage: python3 run.py COMMAND [OPTIONS]
   doctor     what is installed, what is missing, and how to mend it
   test       check style, types and layers, and run the tests (--slow: all of them)
   setup      install only
+  bench-latency  the latency from a microphone to a client, stage by stage (--quick)
 
 Options after COMMAND go to it; `python3 run.py live --help` lists them.
 The first start installs everything into .venv and takes a minute or two.
@@ -70,7 +71,8 @@ def wanted_extras(command: str, gpu: bool) -> set[str]:
 
 def wanted_packages(command: str) -> tuple[str, ...]:
     """Debian packages that `command` needs."""
-    return SYSTEM_PACKAGES + (SYSTEM_PACKAGES_FOR_TESTS if command == "test" else ())
+    speaks = command in ("test", "bench-latency")  # into a virtual microphone
+    return SYSTEM_PACKAGES + (SYSTEM_PACKAGES_FOR_TESTS if speaks else ())
 
 
 def fingerprint(root: Path) -> str:
@@ -372,7 +374,8 @@ def main(arguments: list[str]) -> int:
         if command == "test":
             return run_checks(rest)
         # -P: a folder of the user's that is called `head` or `stream` must not be imported.
-        return hand_over([str(venv_python(VENV)), "-P", "-m", "posetalk", command, *rest])
+        module = ["benchmarks.latency"] if command == "bench-latency" else ["posetalk", command]
+        return hand_over([str(venv_python(VENV)), "-P", "-m", *module, *rest])
     except SetupError as error:
         say(str(error))
         return 1
