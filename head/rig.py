@@ -101,7 +101,7 @@ def _parse(data: bytes, source: str) -> Head:
             arrays = {name: archive[name] for name in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError):
         raise HeadError(f"{source} is not a whole npz file; copy or download it again") from None
-    except AttributeError:  # a bare .npy array
+    except (AttributeError, TypeError):  # a bare .npy array
         raise HeadError(f"{source} is a single array, not a head npz") from None
     try:
         about = json.loads(arrays["about"].tobytes())

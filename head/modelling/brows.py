@@ -9,7 +9,7 @@ from head.modelling.field import front, normal, skin
 from head.modelling.part import Part, strip
 
 COLUMNS = 15
-CENTRE = np.array([(9.5, 53.2), (17, 55.0), (27, 57.6), (37, 58.8), (46, 56.2), (54, 50.5)])
+CENTRE = np.array([(10, 55.0), (18, 57.0), (28, 59.2), (38, 60.0), (47, 57.2), (55, 51.8)])
 WIDTH = (2.0, 2.7, 2.8, 2.5, 1.8, 0.5)
 
 

@@ -60,9 +60,9 @@ def size(p: Points) -> Points:
     x, y, z = np.moveaxis(p, -1, 0)
     nose = np.linalg.norm((p - (0, 4, 92)) / (1, 1.6, 1), axis=-1)
     face = np.linalg.norm((p - (0, 0, 75)) / (1, 1.25, 1), axis=-1)
-    s = np.clip(2.5 + 0.12 * np.maximum(nose - 16, 0), 2.5, 4.9)
-    s = np.maximum(s, np.clip(3.6 + 0.13 * (face - 55), 2.5, 12))
-    return np.asarray(np.where(z < -5, np.maximum(s, 11.0), s))
+    s = np.clip(2.5 + 0.12 * np.maximum(nose - 18, 0), 2.5, 5.2)
+    s = np.maximum(s, np.clip(3.6 + 0.14 * (face - 55), 2.5, 12))
+    return np.asarray(np.where(z < -5, np.maximum(s, 12.0), s))
 
 
 def lay(holes: Sequence[Points], strips: Sequence[Points], seed: int = 7) -> tuple[Points, Triangles]:
@@ -154,9 +154,13 @@ def lay(holes: Sequence[Points], strips: Sequence[Points], seed: int = 7) -> tup
     area = area[np.abs(area) > 1e-6]
     # chart: first axis to the left of the face, second downward; outside is seen mirrored
     triangles[area > 0] = triangles[area > 0][:, ::-1]
+    first = sum(map(len, fixed))
     movable = np.arange(len(vertices)) >= anchored
+    # the midline of the face may slide along itself, not its ends
+    slides = (np.arange(len(vertices)) >= first) & ~movable & (np.abs(vertices[:, 0]) < 1e-9)
+    slides &= (vertices[:, 2] > 0) & (vertices[:, 1] > -140) & (vertices[:, 1] < 140)
     triangles = _close_gaps(triangles, [len(h) for h in fixed])
-    return relax(vertices, triangles, movable)
+    return relax(vertices, triangles, movable, slides)
 
 
 def _close_gaps(triangles: Triangles, loop_sizes: Sequence[int]) -> Triangles:
@@ -180,7 +184,7 @@ def _close_gaps(triangles: Triangles, loop_sizes: Sequence[int]) -> Triangles:
     return np.concatenate([triangles, np.array(extra, dtype=np.int64).reshape(-1, 3)])
 
 
-def relax(p: Points, triangles: Triangles, movable: NDArray[np.bool_]) -> tuple[Points, Triangles]:
+def relax(p: Points, triangles: Triangles, movable: NDArray[np.bool_], slides: NDArray[np.bool_]) -> tuple[Points, Triangles]:
     """Even out the triangles on the surface: flip edges, slide vertices."""
     for _ in range(4):
         triangles = flip(p, triangles)
@@ -197,7 +201,8 @@ def relax(p: Points, triangles: Triangles, movable: NDArray[np.bool_]) -> tuple[
             n = normal(skin, p)
             step -= (step * n).sum(1)[:, None] * n
             moved = settle(skin, p + 0.5 * step, 2)
-            p = np.where(movable[:, None], moved, p)
+            p = np.where((movable | slides)[:, None], moved, p)
+            p[slides, 0] = 0.0
             p[movable, 0] = np.maximum(p[movable, 0], 0.4)
     return p, flip(p, triangles)
 

@@ -8,7 +8,7 @@ from head.modelling.chart import smooth_curve
 from head.modelling.field import Points
 from head.modelling.part import Part, fan, strip
 
-AROUND = 28
+AROUND = 26
 ORIGIN = np.array([64.5, 21.0, -4.0])
 OUTLINE = np.array([
     (-4, 8), (-3, 18), (2, 26), (10, 30), (18.5, 28), (24, 20), (25, 9), (21.5, -3), (16, -13),

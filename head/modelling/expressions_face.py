@@ -12,7 +12,7 @@ from head.modelling.field import Points
 
 # How far upper and lower lid travel towards each other.
 LIDS = {
-    "eyeBlinkLeft": (1.0, 0.0),
+    "eyeBlinkLeft": (1.04, 1.0),
     "eyeSquintLeft": (0.16, 0.95),
     "eyeWideLeft": (-0.24, -0.22),
     "eyeLookDownLeft": (0.42, -0.25),

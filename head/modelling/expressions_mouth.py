@@ -34,7 +34,7 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
     d["mouthStretchLeft"] = _v(corner, 8.5, -3.5, -4.5) + _v(near * low * left, 0.0, -1.2, -0.5)
 
     squeeze = near * (1 - 0.12 * a.column)
-    d["mouthPucker"] = _toward_middle(x, wide, 0.46) + _v(squeeze, 0, 0, 8.0)
+    d["mouthPucker"] = _toward_middle(x, wide, 0.41) + _v(squeeze, 0, 0, 9.0)
     d["mouthPucker"] += _thicken(a, 0.9) + _v(bump(np.abs(np.abs(x) - 36), 20) * near, 0, 0, -2.5)
     opening = near * np.clip(1 - (a.column * 0.98) ** 2, 0, 1)
     d["mouthFunnel"] = _toward_middle(x, wide, 0.30) + _v(squeeze, 0, 0, 6.5)

@@ -11,7 +11,7 @@ from head.modelling.part import Part, fan, strip
 SEGMENTS = 20
 CONVERGE = 0.035
 """Radians inward at rest: the eyes meet about a metre in front."""
-RINGS = (0.12, 0.235, 0.38, 0.485, 0.525, 0.70, 1.00, 1.35, 1.80)
+RINGS = (0.12, 0.235, 0.38, 0.485, 0.525, 0.75, 1.10, 1.65)
 COLOURS = ("pupil", "iris", "iris", "limbus", "sclera")
 
 

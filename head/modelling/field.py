@@ -15,9 +15,9 @@ Points = NDArray[np.float64]
 Vector = Sequence[float]
 Field = Callable[[Points], Points]
 
-EYE = np.array([31.8, 33.0, 56.4])
+EYE = np.array([32.4, 33.0, 55.8])
 """Centre of the left eyeball."""
-EYE_RADIUS = 14.2
+EYE_RADIUS = 15.0
 LID_RADIUS = EYE_RADIUS + 1.7
 
 
@@ -97,8 +97,8 @@ def _nose(p: Points, d: Points) -> Points:
     d = join(d, both(p, lambda q: rod(q, (5.5, 30, 74.5), (8, 5, 82), 5.5, 8), 4), 13)
     d = join(d, ellipsoid(p, (0, 3.0, 95.8), (8.8, 7.4, 8.8)), 10)  # tip
     d = join(d, both(p, lambda q: ellipsoid(q, (10.6, -3.4, 87.0), (5.6, 6.0, 8.4), 0.2, 0.3), 2), 8.5)
-    d = join(d, rod(p, (0, -1, 96), (0, -8, 88.5), 4.6, 5.0), 6)  # septum
-    d = carve(d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.5, 2.8, 4.4), -0.3, 0.2), 1), 2.5)
+    d = join(d, rod(p, (0, 0, 95), (0, -6.5, 88.5), 4.8, 5.4), 7)  # septum
+    d = carve(d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.9, 2.9, 4.8), -0.3, 0.2), 1), 3.6)
     return carve(d, rod(p, (0, -16.5, 95.6), (0, -25, 97.0), 3.0, 3.4), 5)  # philtrum
 
 

@@ -28,8 +28,8 @@ TOP = np.array([
 
 def hair() -> Part:
     """Both layers."""
-    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 54, 7, 0.55, _cropped)
-    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 66, 12, 0.0, _swept, 0.42)
+    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 42, 6, 0.62, _cropped)
+    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 60, 11, 0.0, _swept, 0.42)
     faces = np.concatenate([low_faces, top_faces + len(low)])
     return Part("hair", np.concatenate([low, top]), faces, ["hair"] * len(faces))
 
@@ -54,7 +54,7 @@ def _swept(q: float, p: Points, to_edge: Points) -> Points:
     ridge = np.tile(LOCK, len(p) // len(LOCK) + 1)[: len(p)] - 0.75
     uneven = 1.3 * np.sin(2.4 * lock + 4.0 * q) + 0.8 * np.sin(5.1 * lock + 1.3)
     deep = 2.4 + 2.4 * np.clip((p[:, 1] - 80) / 30, 0, 1)
-    ends = np.clip(q / 0.3, 0, 1) * (0.35 + 0.65 * np.clip(to_edge / 12, 0, 1))
+    ends = np.clip(q / 0.3, 0, 1) * (0.2 + 0.8 * np.clip(to_edge / 16, 0, 1))
     return np.asarray(height + (deep * ridge + uneven * rounded) * ends)
 
 

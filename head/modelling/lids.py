@@ -9,8 +9,8 @@ from head.modelling.field import EYE, EYE_RADIUS, LID_RADIUS, Points, front, ski
 AROUND = 32
 INNER, OUTER = 0, AROUND // 2
 """Positions in a loop of the two corners; between them the upper lid, after them the lower one."""
-HALF_WIDTH = 15.2
-RISE, FALL, CANT = 6.3, 5.0, 1.4
+HALF_WIDTH = 15.9
+RISE, FALL, CANT = 6.9, 5.3, 1.5
 # Distance from the margin of each loop of skin, in millimetres, above, below and at the corners.
 ABOVE = (0.6, 1.7, 3.0, 4.4, 6.2, 9.0, 12.5)
 BELOW = (0.5, 1.4, 2.8, 4.8, 7.6, 11.0, 15.0)
@@ -61,7 +61,7 @@ def loops(upper: float = 0.0, lower: float = 0.0) -> Points:
     s, up = along()
     vertical = (1 - s**2) ** 0.5
     closing = np.where(up > 0, upper, lower)
-    swell = 0.5 * np.clip(closing, 0, 1) * vertical
+    swell = 0.95 * np.clip(closing, 0, 1) * vertical
     rings = [on_ball(base * 1.02, EYE_RADIUS - 0.9), on_ball(base, EYE_RADIUS + 0.25)]
     for i, (a, b, inner, outer) in enumerate(zip(ABOVE, BELOW, INWARD, OUTWARD, strict=True)):
         dy = np.where(up > 0, a, -b) * vertical

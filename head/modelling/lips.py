@@ -62,7 +62,7 @@ def line(s: Points) -> Points:
     """Height of the line where the lips meet; a soft M."""
     return np.asarray(
         LINE + 0.9 * np.exp(-(((s - 0.40) / 0.22) ** 2)) - 0.5 * np.exp(-((s / 0.15) ** 2))
-        - 0.5 * s**4
+        + 0.5 * s**4
     )  # fmt: skip
 
 

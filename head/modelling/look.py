@@ -12,11 +12,11 @@ from head.modelling.field import Points
 MATERIALS = (
     Material("skin", (0.78, 0.50, 0.37), 0.52),
     Material("lid_edge", (0.66, 0.37, 0.30), 0.45),
-    Material("lips", (0.62, 0.27, 0.23), 0.42),
+    Material("lips", (0.60, 0.215, 0.18), 0.42),
     Material("mouth", (0.10, 0.015, 0.015), 0.8),
     Material("gums", (0.55, 0.19, 0.19), 0.4),
-    Material("teeth", (0.80, 0.76, 0.68), 0.25),
-    Material("tongue", (0.68, 0.25, 0.25), 0.42),
+    Material("teeth", (0.93, 0.90, 0.83), 0.25),
+    Material("tongue", (0.85, 0.32, 0.33), 0.42),
     Material("sclera", (0.86, 0.85, 0.83), 0.25),
     Material("iris", (0.085, 0.17, 0.17), 0.2),
     Material("limbus", (0.03, 0.07, 0.08), 0.2),
@@ -43,7 +43,7 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
     shade(blob(q, (40, 2, 62), (26, 22, 34)) * face, (1.0, 0.86, 0.84))
     shade(blob(q, (0, 0, 100), (16, 14, 18)) * face, (1.0, 0.87, 0.85))
     shade(blob(q, (30, 36, 66), (24, 15, 26)) * face, (0.95, 0.86, 0.85))
-    shade(blob(q, (6.6, -10.0, 90), (4.5, 4.5, 6)) * a.skin, (0.55, 0.42, 0.40))
+    shade(blob(q, (6.4, -8.0, 90), (4.6, 4.6, 6.5)) * a.skin, (0.34, 0.22, 0.20))
     shade(blob(q, (0, -60, 82), (20, 14, 22)) * face, (1.0, 0.94, 0.93))
     seal = np.isin(a.loop, (2, 3)).astype(float)
     shade(seal * a.skin, (0.45, 0.35, 0.35))
@@ -62,5 +62,5 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
         shade(deep, (0.45, 0.38, 0.36))
     back = np.zeros(len(p))
     back[a.surface.parts["tongue"]] = np.clip((66 - p[a.surface.parts["tongue"], 2]) / 26, 0, 1)
-    shade(back, (0.35, 0.30, 0.30))
+    shade(back, (0.45, 0.38, 0.38))
     return np.asarray((colour.clip(0, 1) * 255).round(), dtype=np.uint8)

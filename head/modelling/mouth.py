@@ -67,7 +67,7 @@ def teeth(upper: bool) -> Part:
     rows = []
     for rise, bulge, dent in ((height + 5, -1.5, 0.0), (height + 0.6, 1.1, 0.1), (height - 0.2, 0.75, 0.6),
                               (height * 0.5, 1.5, 1.0), (0.3, 0.8, 1.0),
-                              (0.2, -1.4, 0.5), (height + 4, -4.5, 0.0)):  # fmt: skip
+                              (2.0, -2.2, 0.3)):  # fmt: skip
         push = bulge - dent * 0.55 * g
         scallop = -0.7 * g if rise == height - 0.2 or rise == height + 0.6 else 0.0 * g
         y = edge + sign * (rise + scallop + (short if rise < height * 0.6 else 0.0))
@@ -75,7 +75,7 @@ def teeth(upper: bool) -> Part:
     n = len(lengths)
     faces = strip(len(rows), n, closed=False, flip=upper)
     per_row = 2 * (n - 1)
-    material = ["gums"] * (2 * per_row) + ["teeth"] * (3 * per_row) + ["gums"] * per_row
+    material = ["gums"] * (2 * per_row) + ["teeth"] * (3 * per_row)
     vertices = np.concatenate(rows)
     vertices[::n, 0] = 0.0
     return Part("teeth_upper" if upper else "teeth_lower", vertices, faces, material)

@@ -28,7 +28,7 @@ def jaw_share(a: Anatomy) -> Points:
     bone = join(rod(q, (42, 0, 0), (39, -37, 12), 12, 12), rod(q, (39, -37, 12), (14, -60, 52), 12, 12), 8)
     bone = join(bone, rod(q, (12, -60, 56), (0, -60, 66), 13, 16), 8)
     bone = join(bone, rod(q, (14, -44, 66), (0, -42, 74), 18, 19), 8)
-    share = below * ramp(bone, 34, 4)
+    share = below * ramp(bone, 40, 2) * ramp(z, -24, 22)
     on_lips = (a.loop >= 0) & (a.loop <= BORDER + 3)
     oval = (1 - np.clip(a.column, 0, 1) ** 2.4) ** 0.62
     sharp = np.where(a.upper > 0.5, 0.5 - 0.5 * oval, 0.5 + 0.5 * oval)

@@ -1,0 +1,50 @@
+"""The model sheet of the built-in head: `python -m viewer.sheet -o docs/head_sheet.png`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.model import Head
+from head.poses import POSES, YAW_DEGREES
+from head.rig import load_head
+from viewer.renderer import Renderer
+
+COLUMNS = 4
+
+
+def sheet(head: Head, size: int = 400, zoom: float = 1.22, scale: int = 2) -> NDArray[np.uint8]:
+    """Picture (h, w, 3) uint8 of all named poses, `size` pixels square each, in rows of four."""
+    rows = -(-len(POSES) // COLUMNS)
+    out = np.zeros((rows * size, COLUMNS * size, 3), dtype=np.uint8)
+    with Renderer(head, size * scale, size * scale) as renderer:
+        for k, (name, pose) in enumerate(POSES.items()):
+            yaw = YAW_DEGREES.get(name, 0.0)
+            back = np.float32(0.045 * np.sin(np.radians(yaw)) ** 2)  # the skull into the middle
+            vertices = pose.vertices(head) + np.array([0, 0, back], dtype=np.float32)
+            picture = renderer.render(vertices, yaw=yaw, zoom=zoom)
+            small = picture.reshape(size, scale, size, scale, 3).mean(axis=(1, 3)).round()
+            y, x = divmod(k, COLUMNS)
+            out[y * size : (y + 1) * size, x * size : (x + 1) * size] = small
+    return out
+
+
+def main() -> None:
+    """Draw the sheet into a PNG."""
+    from PIL import Image
+
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("-o", "--output", type=Path, default=Path("docs/head_sheet.png"))
+    parser.add_argument("--head", default="builtin", help="id or npz file")
+    parser.add_argument("--size", type=int, default=320, help="pixels of each picture")
+    options = parser.parse_args()
+    picture = Image.fromarray(sheet(load_head(options.head), options.size))
+    picture.save(options.output, optimize=True)
+    print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
