@@ -32,6 +32,9 @@ class RunSettings:
     steps: int = 100_000
     minutes: float = 60.0
     learning_rate: float = 3e-4
+    slow: tuple[str, ...] = ()
+    """Names of parts that were trained before: they learn at `slow_factor` of the rate."""
+    slow_factor: float = 0.15
     warm_up: int = 200
     ema: float = 0.999
     clip: float = 1.0
@@ -54,8 +57,14 @@ def train(
     that an unbroken one would.
     """
     settings.folder.mkdir(parents=True, exist_ok=True)
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.01)
+    groups: list[list[nn.Parameter]] = [[], []]
+    for name, parameter in model.named_parameters():
+        groups[name.startswith(settings.slow) if settings.slow else 0].append(parameter)
+    parameters = [*groups[0], *groups[1]]
+    optimiser = torch.optim.AdamW(
+        [{"params": group} for group in groups if group],
+        lr=settings.learning_rate, weight_decay=0.01,
+    )
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     first, spent = _resume(settings.folder, model, optimiser, average)
     writer = SummaryWriter(str(settings.folder))
@@ -71,8 +80,8 @@ def train(
                 break
             rate = settings.learning_rate * min(1.0, (step + 1) / settings.warm_up)
             rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
-            for group in optimiser.param_groups:
-                group["lr"] = rate
+            for index, group in enumerate(optimiser.param_groups):
+                group["lr"] = rate * (settings.slow_factor if index else 1.0)
             torch.manual_seed(settings.seed * 1_000_003 + step)
             with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
                 loss, terms = step_losses(np.random.default_rng([settings.seed, step]), step)

@@ -96,6 +96,7 @@ def train_denoiser(
     run = RunSettings(
         settings.folder / "denoiser", steps=100_000, minutes=settings.denoiser_minutes,
         learning_rate=6e-4, warm_up=300, bf16=settings.bf16, seed=settings.seed,
+        slow=("model.audio_encoder", "speech"),
     )
     train(training, losses, run)
     return training
