@@ -6,6 +6,7 @@ Latency of a frame = its arrival at the client minus the moment at which the mid
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -33,18 +34,30 @@ STAGES = {
 
 WARM_UP_FRAMES = 25
 """The first second is reported apart."""
-ENVELOPE_FRAMES = 250
 
 
-def hindsight(t0: Floats, ahead: int = ENVELOPE_FRAMES) -> Floats:
-    """The capture clock's estimates of t0, (n,) seconds, as known `ahead` frames later.
+def capture_shift(captured: Floats, fps: int) -> Floats:
+    """By how much the live loop took capture to be later than it was: (n,) seconds, NaN for NaN.
 
-    Live, t0 is the least over the past; early frames have little past, so their capture looks
-    later, and their latency shorter, than it was.  The least over what came next mends that.
+    `captured`: its estimate for the middle of each frame, from the least delayed block so far.  The
+    least delayed block of the whole run knows better: early blocks may all have been delayed.
     """
-    padded = np.concatenate([t0, np.full(ahead, np.inf)])
-    windows: Floats = np.lib.stride_tricks.sliding_window_view(padded, ahead + 1).min(axis=1)
-    return windows
+    t0 = captured - (np.arange(len(captured)) + 0.5) / fps
+    return t0 - np.nanmin(t0) if np.isfinite(t0).any() else t0
+
+
+def is_steady(began: Floats) -> NDArray[np.bool_]:
+    """Which frames belong in the distributions, by the moments (n,) at which their calls began.
+
+    Not the first second, which is warm-up, and not those of the last call, which the end of the
+    audio lets out without lookahead.  Only whole calls: a call's frames differ by 40 ms each, so
+    half a call more would tip the median.
+    """
+    if not np.isfinite(began).any():
+        return np.zeros(len(began), np.bool_)
+    edge = began[WARM_UP_FRAMES - 1] if len(began) >= WARM_UP_FRAMES else np.nanmax(began)
+    steady: NDArray[np.bool_] = (began > edge) & (began < np.nanmax(began))
+    return steady
 
 
 def stages(moments: Mapping[str, Floats], received: Floats) -> Floats:
@@ -74,7 +87,7 @@ def count(sequences: Sequence[int], expected: int) -> dict[str, int]:
         "received": len(sequences),
         "lost": len(set(range(expected)) - seen),
         "repeated": len(sequences) - len(seen),
-        "out_of_order": sum(b < a for a, b in zip(sequences, sequences[1:], strict=False)),
+        "out_of_order": sum(b < a for a, b in itertools.pairwise(sequences)),
     }
 
 
@@ -100,8 +113,7 @@ def playout(latencies: Floats) -> dict[str, float]:
 def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int) -> dict[str, Any]:
     """One run's figures from what the measured process and the client noted.
 
-    The first second, and the last frames, which the end of the audio lets out without lookahead,
-    count as frames but not in the distributions.
+    Frames that are not steady (`is_steady`) are counted, but are not in the distributions.
     """
     rows = np.array(subject["rows"], np.float64).reshape(-1, len(subject["columns"]))
     expected = min(math.floor(subject["audio_seconds"] * fps + 1e-6), len(rows))
@@ -111,24 +123,19 @@ def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int)
         if sequence < expected and np.isnan(arrivals[sequence]):
             arrivals[sequence] = arrival
     moments = {name: rows[:, k].copy() for k, name in enumerate(subject["columns"])}
-    shift = np.zeros(expected)
-    arrived = np.flatnonzero(~np.isnan(arrivals) & ~np.isnan(rows).any(axis=1))
-    live = subject["live"]
-    t0 = moments["captured"] - (np.arange(expected) + 0.5) / fps
-    shift[arrived] = t0[arrived] - hindsight(t0[arrived])
-    moments["captured"] -= shift
-    moments["complete"] -= shift
-
-    tail = expected - live["hop"] - live["lookahead"]
-    warm = arrived[arrived < WARM_UP_FRAMES]
-    steady = arrived[(arrived >= WARM_UP_FRAMES) & (arrived < tail)]
+    complete = np.flatnonzero(~np.isnan(arrivals) & ~np.isnan(rows).any(axis=1))
+    late_by = capture_shift(moments["captured"], fps)
+    moments["captured"] -= late_by
+    moments["complete"] -= late_by
+    warm = complete[complete < WARM_UP_FRAMES]
+    steady = complete[is_steady(moments["began"])[complete]]
     parts = stages(moments, arrivals)
     latency = arrivals - moments["captured"]
     begins, first = np.unique(moments["began"][steady], return_index=True)
     calls = (moments["computed"] - moments["began"])[steady][first]
     covered = begins[-1] - begins[0] if len(begins) > 1 else math.inf
     return {
-        "live": live,
+        "live": subject["live"],
         "source": subject["source"],
         "seconds": subject["audio_seconds"],
         "frames": {
@@ -140,9 +147,7 @@ def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int)
             "dropped_samples": subject["samples_dropped"],
         },
         "end_to_end_ms": distribution(latency[steady]),
-        "stages_ms": {
-            name: distribution(parts[steady, k]) for k, name in enumerate(STAGES)
-        },
+        "stages_ms": {name: distribution(parts[steady, k]) for k, name in enumerate(STAGES)},
         "call_ms": distribution(calls),
         "real_time_factor": round(float(calls[:-1].sum() / covered), 4) if len(calls) else None,
         "playout_ms": playout(latency[steady]),
@@ -154,7 +159,7 @@ def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int)
         },
         "capture": {
             "device_ms": round(subject["device_latency"] * 1e3, 3),
-            "envelope_moved_ms": round(float(shift[steady].max(initial=0.0)) * 1e3, 3),
+            "live_estimate_off_ms": round(float(late_by[steady].max(initial=0.0)) * 1e3, 3),
         },
         "memory_mb": {
             "begin": subject["memory_mb"][0],

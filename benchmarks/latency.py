@@ -34,6 +34,7 @@ FPS, SAMPLE_RATE = 25, 16_000
 QUICK_SECONDS, FULL_SECONDS = 20.0, 60.0
 START_SECONDS = 180.0  # a cold disk, a large bundle
 VIEWER_FINISH_SECONDS = 60.0
+_BY_BUNDLE = "(default: the bundle's)"
 SPEECH_MARGIN_SECONDS = 60.0
 
 
@@ -58,15 +59,15 @@ class BenchLatency:
     viewer: Literal["both", "on", "off"] = "both"
     """Whether the off-screen viewer draws and records beside it, in a process of its own."""
     steps: Annotated[
-        tuple[int, ...], tyro.conf.arg(metavar="K ...", help_behavior_hint="(default: the bundle's)")
+        tuple[int, ...], tyro.conf.arg(metavar="K ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
     """Network calls per hop; several values make a grid, as with the next two."""
     hop: Annotated[
-        tuple[int, ...], tyro.conf.arg(metavar="H ...", help_behavior_hint="(default: the bundle's)")
+        tuple[int, ...], tyro.conf.arg(metavar="H ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
     """Frames between two model calls."""
     lookahead: Annotated[
-        tuple[int, ...], tyro.conf.arg(metavar="R ...", help_behavior_hint="(default: the bundle's)")
+        tuple[int, ...], tyro.conf.arg(metavar="R ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
     """Frames of sound heard after a frame before it is shown."""
     bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
@@ -84,7 +85,7 @@ class BenchLatency:
         """Measure every point of the grid; returns what `--json` writes."""
         seconds = self.seconds or (QUICK_SECONDS if self.quick else FULL_SECONDS)
         if seconds < 2:
-            raise BenchmarkError(f"--seconds {seconds:g}: the first second is warm-up, take 2 or more")
+            raise BenchmarkError(f"--seconds {seconds:g}: the first is warm-up, take 2 or more")
         if self.json is not None and not self.json.resolve().parent.is_dir():
             raise BenchmarkError(f"--json {self.json}: there is no such folder")
         results = circumstances("latency")

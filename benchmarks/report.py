@@ -38,12 +38,12 @@ def report(run: Mapping[str, Any]) -> str:
         lines.append(f"{name:<14}{numbers}  {STAGES.get(name, '')}".rstrip())
     lines += [
         "",
-        f"play-out     99 % of the frames can be shown {play['after_capture']:.0f} ms after capture "
-        f"(the fastest held back {play['hold']:.0f} ms)",
+        f"play-out     {play['after_capture']:.0f} ms after capture 99 % of the frames can be shown "
+        f"(the fastest held back by {play['hold']:.0f} ms)",
         f"model call   p50 {run['call_ms']['p50']:.1f} ms, p99 {run['call_ms']['p99']:.1f} ms; "
         f"real-time factor {number(run['real_time_factor'], 3)}",
-        f"warm-up      loading {warm['load_seconds']:.1f} s, warming {warm['warm_up_seconds']:.1f} s; "
-        f"first frame {number(warm['first_frame_ms'], 0)} ms, "
+        f"warm-up      loading {warm['load_seconds']:.1f} s, "
+        f"warming {warm['warm_up_seconds']:.1f} s; first frame {number(warm['first_frame_ms'], 0)} ms, "
         f"first second max {warm['first_second_ms']['max']:.0f} ms (not in the table)",
         f"cost         {resources(run)}",
     ]

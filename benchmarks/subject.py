@@ -49,7 +49,7 @@ def run(setting: Setting) -> None:
     warm_up(session)
     warm = now()
     timed = TimedBackend(session.backend, now)
-    session.backend = timed  # type: ignore[assignment]
+    session.backend = timed
     notebook = Notebook(int(setting.seconds * FPS) + 1, timed)
     server = open_server(Streaming(address=Address(port=0)), session)
     server.encoder = TimedEncoder(server.encoder, notebook, now)  # type: ignore[assignment]

@@ -89,7 +89,8 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
                 time.sleep(0.01)
             # A steady listener keeps the daemon's clock fine-grained; without one the first block
             # of the next listener takes up to 2 s.
-            started.append(_start(["parec", "--latency-msec=20", "-d", "mic", "--raw"], environment))
+            listen = ["parec", "--latency-msec=20", "-d", "mic", "--raw"]
+            started.append(_start(listen, environment))
             time.sleep(0.3)
             yield VirtualMicrophone(folder, environment)
         finally:
