@@ -155,8 +155,15 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
         import os, signal, subprocess, sys, threading, time
         from viewer.app import view
 
+        def drawn():
+            if "viewer.window" not in sys.modules:
+                return 0
+            import pyglet
+            return max([getattr(w, "pictures", 0) for w in list(pyglet.app.windows)], default=0)
+
         def watch():
-            time.sleep(3)
+            while drawn() < 6:
+                time.sleep(0.05)
             subprocess.run(["import", "-window", "root", {str(shot)!r}], check=True)
             import pyglet
             time.sleep(0.5)
@@ -169,7 +176,7 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
             pyglet.clock.schedule_once(lambda _: window.dispatch_event("on_close"), 0)
 
         threading.Thread(target=watch, daemon=True).start()
-        status = view({url!r}, record={str(record)!r}, size=(256, 256), seconds=12)
+        status = view({url!r}, record={str(record)!r}, size=(256, 256), seconds=30)
         print(status.mode, status.shown, status.frames, status.seconds)
     """)
 
@@ -196,7 +203,7 @@ def test_a_window_shows_the_face_and_closes_cleanly(
     title, numbers = done.stdout.splitlines()
     assert title.startswith("TITLE") and "synthetic" in title
     mode, shown, frames, seconds = numbers.split()
-    assert mode == "window" and int(shown) > 3 and float(seconds) < 10
+    assert mode == "window" and int(shown) > 3 and float(seconds) < 28
     with av.open(str(shot)) as picture:
         screen = next(picture.decode(video=0)).to_ndarray(format="rgb24").astype(int)
     assert screen[:256, :256].std() > 15
@@ -281,3 +288,24 @@ def test_a_recorder_that_cannot_draw_leaves_no_file(head: Head, tmp_path: Path) 
     with pytest.raises(ValueError, match="16 to 8192"):
         Recorder(tmp_path / "a.mp4", head, (10_000, 10_000))
     assert not (tmp_path / "a.mp4").exists()
+
+
+def test_a_slow_recording_is_thinned_evenly_and_finished(
+    head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawing that takes longer than a frame lasts: nothing stops, no long gap, sound complete."""
+    monkeypatch.setattr("viewer.watch.BACKLOG_FRAMES", 20)
+    show = Recorder.show
+
+    def slow(self: Recorder, motion: Motion, vertices: np.ndarray) -> None:
+        time.sleep(0.08)
+        show(self, motion, vertices)
+
+    monkeypatch.setattr(Recorder, "show", slow)
+    with speaking(head, frames=75) as server:
+        status = view(server.url, "offscreen", tmp_path / "a.mp4", size=(64, 64))
+    times, _, sound = look(tmp_path / "a.mp4")
+    assert status.dropped == status.frames - status.shown > 10
+    assert len(times) == status.shown
+    assert np.diff(times).max() < 0.4
+    assert len(sound) / 16000 == pytest.approx(status.frames / 25, abs=0.3)

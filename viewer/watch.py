@@ -32,7 +32,8 @@ Floats = NDArray[np.float32]
 
 POLL_SECONDS = 0.01
 STATUS_SECONDS = 1.0
-BACKLOG_FRAMES = 50  # more than this waiting to be recorded: the oldest are left out, and counted
+BACKLOG_FRAMES = 250  # 10 s waiting to be recorded; beyond that every second one is left out
+RECORDED_AT_ONCE = 2  # between two looks at the window and at what has arrived
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,7 @@ class Watch:
             self._recorder = Recorder(self._path, self._head, size, fps, rate)
 
     def _take(self) -> int:
-        """Take in what has arrived since the last call, and say how much that was."""
+        """Take in what has arrived; how much that was, and how much waits to be recorded."""
         events = self._thread.take()
         for event in events:
             if isinstance(event, Restarted):
@@ -193,10 +194,10 @@ class Watch:
         if self._on_status is not None and now - self._told >= STATUS_SECONDS:
             self._told = now
             self._on_status(self.status())
-        return len(events)
+        return len(events) + len(self._unrecorded)
 
     def _record(self, events: list[Event]) -> None:
-        """Record what has arrived; beside a window only so much that the window stays alive."""
+        """Record what has arrived, a little at a time; what is late is drawn when there is time."""
         if self._recorder is None:
             return
         for event in events:
@@ -204,11 +205,11 @@ class Watch:
                 self._recorder.hear(event)
             elif isinstance(event, Motion):
                 self._unrecorded.append(event)
-        surplus = len(self._unrecorded) - BACKLOG_FRAMES
-        for _ in range(surplus):
-            self._unrecorded.popleft()
-        self._left_out += max(surplus, 0)
-        self._draw_recording(at_most=2 if self._mode == "window" else BACKLOG_FRAMES)
+        if len(self._unrecorded) > BACKLOG_FRAMES:  # thinned evenly: a slower film, not a gap
+            kept = list(self._unrecorded)[1::2]
+            self._left_out += len(self._unrecorded) - len(kept)
+            self._unrecorded = deque(kept)
+        self._draw_recording(at_most=RECORDED_AT_ONCE)
 
     def _draw_recording(self, at_most: int) -> None:
         while self._unrecorded and at_most > 0:
