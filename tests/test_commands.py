@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -20,6 +21,7 @@ from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
 import posetalk
+from diffposetalk.bundle import PACKAGED
 from stream import wire
 
 FAKE = ["--backend", "fake"]
@@ -177,6 +179,25 @@ def test_mistakes_get_one_line_and_an_exit_code(
     assert got == code, messages
     assert reason in messages + output
     assert not list(tmp_path.glob("*.npz"))
+
+
+@pytest.mark.parametrize("damaged", ["model.safetensors", "styles.safetensors", "config.json"])
+def test_a_damaged_bundle_gets_one_line(
+    damaged: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(PACKAGED / "starter", bundle)
+    whole = (bundle / damaged).read_bytes()
+    for content in (whole[: len(whole) // 2], b"", None):
+        (bundle / damaged).unlink()
+        if content is not None:
+            (bundle / damaged).write_bytes(content)
+        code, _, messages = call(
+            ["animate", "demo", "--bundle", str(bundle), "-o", str(tmp_path / "o.npz")], capsys
+        )
+        assert code == 1
+        assert len(messages.splitlines()) == 1 and str(bundle) in messages, messages
+        (bundle / damaged).touch()
 
 
 @pytest.mark.parametrize("command", ["live", "serve", "view", "animate", "devices", "doctor"])

@@ -38,9 +38,10 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--backend", default="auto", choices=("auto", "torch", "fake"))
+    parser.add_argument("--bundle", default="starter")
+    parser.add_argument("--style")
     options = parser.parse_args()
-    motion = posetalk.animate(posetalk.demo_speech(), backend=options.backend)
+    motion = posetalk.animate(posetalk.demo_speech(), bundle=options.bundle, style=options.style)
     head = posetalk.load_head(motion.head)
     pictures = []
     with Renderer(head, 400, 440) as renderer:
