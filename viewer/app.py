@@ -79,7 +79,6 @@ def view(
     path = None if record is None else Path(record)
     if chosen == "offscreen" and path is None:
         path = default_recording()
-        say(f"no window: recording a video to {path.resolve()}")
     gl.load(window=chosen == "window")
     speaker = _open_speaker() if sound and chosen == "window" else None
     audio = path is not None or speaker is not None
@@ -90,6 +89,8 @@ def view(
         try:
             hello = watch.wait_for_hello()
             if hello is not None:
+                if record is None and path is not None:
+                    say(f"no window: recording a video to {path.resolve()}")
                 watch.set_head(hello, head)
                 if chosen == "window":
                     watch.in_window(size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import socket
 import threading
 import time
 from collections import deque
@@ -121,6 +122,17 @@ def event_of(message: wire.Message, arrival: float) -> Event | None:
     return None
 
 
+def reason(error: OSError) -> str:
+    """Why a server could not be reached, in a few words."""
+    if isinstance(error, ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, socket.gaierror):
+        return "there is no such host"
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    return error.strerror or str(error) or type(error).__name__
+
+
 class Client:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
@@ -163,7 +175,7 @@ class Client:
                 text = str(error).splitlines()[0]
                 raise ClientError(f"{self.url} is no posetalk server ({text})") from error
             except (OSError, TimeoutError) as error:
-                why = getattr(error, "strerror", None) or str(error) or "no answer"
+                why = reason(error)
             if self._stopping.is_set():
                 return
             tried = self._clock() - begin
@@ -188,11 +200,11 @@ class Client:
 
         async with connect(
             self.url, compression=None, max_size=wire.MAX_MESSAGE_BYTES, open_timeout=HELLO_SECONDS
-        ) as socket:
-            stopper = asyncio.ensure_future(self._close_when_stopped(socket))
+        ) as link:
+            stopper = asyncio.ensure_future(self._close_when_stopped(link))
             try:
-                await self._greet(socket)
-                async for data in socket:
+                await self._greet(link)
+                async for data in link:
                     if self._receive(data):
                         return True
             except ConnectionClosed:
@@ -205,11 +217,11 @@ class Client:
                 stopper.cancel()
         return self._stopping.is_set()
 
-    async def _greet(self, socket: Any) -> None:
+    async def _greet(self, link: Any) -> None:
         from websockets.exceptions import ConnectionClosed
 
         async with asyncio.timeout(HELLO_SECONDS):
-            first = await socket.recv()
+            first = await link.recv()
         hello = wire.parse_text(first) if isinstance(first, str) else None
         if isinstance(hello, wire.Error):
             raise ClientError(f"{self.url} refused: {hello.message}")
@@ -219,7 +231,7 @@ class Client:
         self.connections += 1
         self.inbox.put(Restarted(hello))
         with contextlib.suppress(ConnectionClosed):  # what has arrived until then still counts
-            await socket.send(wire.serialise_text(self._subscribe))
+            await link.send(wire.serialise_text(self._subscribe))
 
     def _receive(self, data: str | bytes) -> bool:
         """Take in one message; True after the last one."""
@@ -236,9 +248,9 @@ class Client:
             raise ClientError(f"{self.url}: {message.message}")
         return False
 
-    async def _close_when_stopped(self, socket: Any) -> None:
+    async def _close_when_stopped(self, link: Any) -> None:
         await self._stopping.wait()
-        await socket.close()
+        await link.close()
 
     async def _pause(self, seconds: float) -> None:
         try:
