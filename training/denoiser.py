@@ -2,7 +2,9 @@
 
 A crop's features are computed once and many windows are cut from it: random start (so that the
 context may be partly, or not at all, filled), random length from one hop plus lookahead to T_w, and
-a context that is perturbed, because live the context is the model's own imperfect past.
+a context that is perturbed, because live the context is the model's own imperfect past.  Some long
+windows are truncated as in the official training: silence and zero motion after their end, which
+the indicator tells (the padding of `sliding` windows).
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from diffposetalk.mel import COLUMNS, LOWEST
 from diffposetalk.model import DiffPoseTalk
 from diffposetalk.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
@@ -24,6 +27,9 @@ from training.speech import LIPS, SpeechPretraining, mask_columns
 
 LENGTHS = {3: 0.1, 4: 0.35, 6: 0.2, 12: 0.15, 25: 0.12, 50: 0.05, 100: 0.03}
 """Window lengths in frames and how often a batch has them."""
+LONG = 25
+DIGITAL_SILENCE = LOWEST
+"""Normalised columns of zeros, which are below every room."""
 TOKENS = 2200
 """Tokens per batch, whatever the window length: every step costs about the same."""
 
@@ -36,6 +42,8 @@ class Dropout:
     both: float = 0.05
     audio: float = 0.05
     """Audio alone, so that it can be guided alone."""
+    truncate: float = 0.5
+    """Windows of LONG frames and more that end early."""
     start: float = 0.12
     """Windows whose context is not wholly real."""
 
@@ -72,15 +80,26 @@ class WindowLosses:
         n = int(rng.choice(list(LENGTHS), p=list(LENGTHS.values())))
         crop = T_p + max(60, n)
         crops = self.tracks.crops(self.crops, crop, spec.speech.history_frames, rng)
-        encoded = model.audio_encoder(mask_columns(crops.columns, rng))
+        columns = mask_columns(crops.columns, rng)
+        # A truncated batch has one window a crop, as what follows its end falls silent.
+        truncated = n >= LONG and rng.random() < self.dropout.truncate
+        ends = torch.full((self.crops,), crop)
+        if truncated:
+            ends = T_p + torch.from_numpy(rng.integers(1, n, self.crops))
+            frame = torch.arange(columns.shape[1]) // COLUMNS - (spec.speech.history_frames - 1)
+            after = frame[None] >= ends[:, None]
+            columns = torch.where(after[..., None], DIGITAL_SILENCE, columns)
+        encoded = model.audio_encoder(columns)
         speech_loss, speech_terms = self.training.speech.feature_losses(
             encoded, crops.phone, crops.motion
         )
         features = model.audio_feature_map(encoded)
 
-        count = max(1, TOKENS // (1 + T_p + n) // self.crops)
+        count = 1 if truncated else max(1, TOKENS // (1 + T_p + n) // self.crops)
         rows = torch.arange(self.crops).repeat_interleave(count)
         starts = torch.from_numpy(rng.integers(T_p, crop - n + 1, len(rows)))
+        if truncated:
+            starts[:] = T_p
         span = starts[:, None] + torch.arange(-T_p, n)[None]  # (B, T_p + n)
         window_features = features[rows[:, None], span]
         window_motion = crops.motion[rows[:, None], span]
@@ -103,14 +122,18 @@ class WindowLosses:
         now_features = torch.where(no_audio[:, None, None], model.null_audio_feat, now_features)
 
         t = draw_times(batch, self.schedule, rng)
+        valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
+        x0 = x0 * valid[..., None]
         x_t = add_noise(x0, torch.randn_like(x0), t, self.schedule)
         net = model.denoising_net
         terms = net.audio_terms(torch.cat([context_features, now_features], 1))
-        predicted = net.denoise(x_t, t, terms, person, context_motion)
+        predicted = net.denoise(x_t, t, terms, person, context_motion, valid)
+        # What is padding has no error.
+        predicted = torch.where(valid[..., None], predicted.float(), x0)
         # The last clean context frame joins the window, so that differences reach over the seam.
         clean = window_motion[:, T_p - 1 : T_p]
         loss, parts = motion_losses(
-            torch.cat([clean, predicted.float()], 1), torch.cat([clean, x0], 1),
+            torch.cat([clean, predicted], 1), torch.cat([clean, x0], 1),
             self.geometry, self.weights,
         )
         return loss + 0.15 * speech_loss, {**parts, "accuracy": speech_terms["accuracy"]}
