@@ -103,11 +103,19 @@ def _landmarks(s: Surface) -> dict[str, int]:
     margin = s.lids[lids.MARGIN]
     quarter = lids.AROUND // 4
     marks = {
-        "mouth_left": red[half], "mouth_right": s.mirror[red[half]],
-        "lip_upper_mid": seal[0], "lip_lower_mid": seal[-1],
-        "lip_upper_top": red[0], "lip_lower_bottom": red[-1],
-    }  # fmt: skip
-    for name, place in (("inner", lids.INNER), ("outer", lids.OUTER), ("upper", quarter), ("lower", 3 * quarter)):
+        "mouth_left": red[half],
+        "mouth_right": s.mirror[red[half]],
+        "lip_upper_mid": seal[0],
+        "lip_lower_mid": seal[-1],
+        "lip_upper_top": red[0],
+        "lip_lower_bottom": red[-1],
+    }
+    for name, place in (
+        ("inner", lids.INNER),
+        ("outer", lids.OUTER),
+        ("upper", quarter),
+        ("lower", 3 * quarter),
+    ):
         marks[f"eye_{name}_left"] = margin[place]
         marks[f"eye_{name}_right"] = s.mirror[margin[place]]
     skin = s.parts["skin"]

@@ -50,8 +50,14 @@ POSES: Final[dict[str, Pose]] = {
     "neutral": Pose(),
     "jaw open": Pose(jaw=0.35),
     "smile": Pose(
-        {"mouthSmile": 1.0, "mouthUpperUp": 0.35, "cheekSquint": 0.6, "eyeSquint": 0.25,
-         "browOuterUp": 0.15}, jaw=0.03,
+        {
+            "mouthSmile": 1.0,
+            "mouthUpperUp": 0.35,
+            "cheekSquint": 0.6,
+            "eyeSquint": 0.25,
+            "browOuterUp": 0.15,
+        },
+        jaw=0.03,
     ),
     "blink": Pose({"eyeBlink": 1.0}),
     "pucker": Pose({"mouthPucker": 1.0}),
@@ -63,12 +69,11 @@ POSES: Final[dict[str, Pose]] = {
         {"browInnerUp": 1.0, "browOuterUp": 1.0, "eyeWide": 1.0, "mouthFunnel": 0.25}, jaw=0.22
     ),
     "anger": Pose(
-        {"browDown": 1.0, "eyeSquint": 0.3, "noseSneer": 0.5, "mouthFrown": 0.6,
-         "mouthPress": 0.6},
+        {"browDown": 1.0, "eyeSquint": 0.3, "noseSneer": 0.5, "mouthFrown": 0.6, "mouthPress": 0.6},
     ),
     "profile": Pose(),
-}  # fmt: skip
+}
 """In the order of the model sheet."""
 
-YAW_DEGREES: Final[dict[str, float]] = {"three quarters": 35.0, "profile": 82.0}
+YAW_DEGREES: Final[dict[str, float]] = {"three quarters": -35.0, "profile": -80.0}
 """Where the camera stands for a pose, if not in front."""

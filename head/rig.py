@@ -20,8 +20,20 @@ from numpy.typing import NDArray
 
 from head.model import JOINTS, PARENTS, Floats, Head, HeadError, Indices, Material, check
 
-__all__ = ["BUILTIN_ID", "JOINTS", "PARENTS", "Floats", "Head", "HeadError", "Indices", "Material",
-           "builtin_head", "check", "load_head", "save_head"]  # fmt: skip
+__all__ = [
+    "BUILTIN_ID",
+    "JOINTS",
+    "PARENTS",
+    "Floats",
+    "Head",
+    "HeadError",
+    "Indices",
+    "Material",
+    "builtin_head",
+    "check",
+    "load_head",
+    "save_head",
+]
 
 FORMAT: Final = "posetalk-head"
 VERSION: Final = 1
@@ -59,8 +71,9 @@ def save_head(head: Head, path: str | Path) -> None:
         for name in sorted(arrays):
             buffer = io.BytesIO()
             np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]))
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(),
-                             zipfile.ZIP_DEFLATED, 9)  # fmt: skip
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
+            )
 
 
 def load_head(path_or_id: str | Path) -> Head:
@@ -110,7 +123,9 @@ def _parse(data: bytes, source: str) -> Head:
     except (KeyError, TypeError, ValueError):
         raise HeadError(f"{source} is an npz file but holds no posetalk head") from None
     if about["version"] != VERSION:
-        raise HeadError(f"{source} has head format {about['version']}; this version reads {VERSION}")
+        raise HeadError(
+            f"{source} has head format {about['version']}; this version reads {VERSION}"
+        )
     try:
         return _assemble(about, arrays)
     except HeadError:
@@ -166,7 +181,5 @@ def _unpack_basis(name: str, arrays: dict[str, NDArray[Any]], vertices: int) -> 
     scale = arrays[f"{name}.scale"]
     vertex, channel = arrays[f"{name}.index"]
     basis = np.zeros((vertices, 3, len(scale)), dtype=np.float32)
-    basis[vertex, :, channel] = (
-        arrays[f"{name}.value"].astype(np.float32) * scale[channel][:, None]
-    )
+    basis[vertex, :, channel] = arrays[f"{name}.value"].astype(np.float32) * scale[channel][:, None]
     return basis

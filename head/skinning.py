@@ -18,13 +18,17 @@ from head.model import Head
 Array = Any
 """A numpy array or a torch tensor; all arguments of one call are of one kind."""
 
-_CONSTANTS: weakref.WeakKeyDictionary[Head, dict[Any, dict[str, Any]]] = (
-    weakref.WeakKeyDictionary()
-)
+_CONSTANTS: weakref.WeakKeyDictionary[Head, dict[Any, dict[str, Any]]] = weakref.WeakKeyDictionary()
 _ARRAYS = (
-    "template", "shape_basis", "expression_basis", "skin_weights", "pose_from_expression",
-    "pose_basis", "rest_joints", "joint_shape_basis",
-)  # fmt: skip
+    "template",
+    "shape_basis",
+    "expression_basis",
+    "skin_weights",
+    "pose_from_expression",
+    "pose_basis",
+    "rest_joints",
+    "joint_shape_basis",
+)
 
 
 def skin(
@@ -149,6 +153,12 @@ def _namespace(array: Array) -> Any:
     raise TypeError(f"expected a numpy array or a torch tensor, got {type(array).__name__}")
 
 
+def _convert(array: Array, like: Array) -> Array:
+    if isinstance(like, np.ndarray):
+        return np.asarray(array, dtype=like.dtype if like.dtype.kind == "f" else np.float32)
+    return sys.modules["torch"].tensor(array, dtype=like.dtype, device=like.device)
+
+
 def _constants(head: Head, like: Array) -> dict[str, Any]:
     """The rig's arrays in the kind, precision and device of `like`, converted once."""
     xp = _namespace(like)
@@ -158,10 +168,5 @@ def _constants(head: Head, like: Array) -> dict[str, Any]:
         arrays = {name: getattr(head, name) for name in _ARRAYS} | {
             "identity": np.eye(3, dtype=np.float32)
         }
-        if xp is np:
-            dtype = like.dtype if like.dtype.kind == "f" else np.float32
-            convert = lambda a: np.asarray(a, dtype=dtype)  # noqa: E731
-        else:
-            convert = lambda a: xp.tensor(a, dtype=like.dtype, device=like.device)  # noqa: E731
-        known[key] = {n: None if a is None else convert(a) for n, a in arrays.items()}
+        known[key] = {n: None if a is None else _convert(a, like) for n, a in arrays.items()}
     return known[key]

@@ -147,9 +147,10 @@ def test_subset_moves_like_the_whole(head: Head) -> None:
         skin(part, weights, **pose), skin(head, weights, **pose)[:, keep], atol=1e-6
     )
     np.testing.assert_allclose(
-        lip_gap(part, skin(part, weights, **pose)), lip_gap(head, skin(head, weights, **pose)),
+        lip_gap(part, skin(part, weights, **pose)),
+        lip_gap(head, skin(head, weights, **pose)),
         atol=1e-6,
-    )  # fmt: skip
+    )
     for wrong in (np.array([-1]), np.array([head.vertex_count]), np.array([1, 1]), np.array([])):
         with pytest.raises(HeadError):
             head.subset(wrong.astype(int))

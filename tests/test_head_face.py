@@ -55,9 +55,7 @@ def test_skin_is_one_manifold_sheet(head: Head) -> None:
     """Every edge joins two triangles that agree on the outside; open only at lids, neck, crown."""
     inside = np.isin(head.faces, head.regions["skin"]).all(axis=1)
     faces = head.faces[inside]
-    edges = Counter(
-        (int(f[k]), int(f[(k + 1) % 3])) for f in faces for k in range(3)
-    )  # fmt: skip
+    edges = Counter((int(f[k]), int(f[(k + 1) % 3])) for f in faces for k in range(3))
     assert max(edges.values()) == 1
     open_edges = np.array([e for e in edges if (e[1], e[0]) not in edges])
     p = head.template[open_edges[:, 0]]
@@ -105,7 +103,10 @@ def test_jaw_opens_and_mouth_close_seals(head: Head) -> None:
         jaw = MOUTH_CLOSE_RADIANS * w
         posed = _posed(head, jaw=jaw, mouthClose=w)
         assert abs(lip_gap(head, posed)) < 5e-4, w
-        upper, lower = posed[head.regions["lip_upper_inner"]], posed[head.regions["lip_lower_inner"]]
+        upper, lower = (
+            posed[head.regions["lip_upper_inner"]],
+            posed[head.regions["lip_lower_inner"]],
+        )
         assert np.abs(upper - lower).max() < 1e-3, w
         if w > 0.2:
             assert lip_gap(head, _posed(head, jaw=jaw - 0.04, mouthClose=w)) < -1e-3
@@ -159,7 +160,11 @@ def test_th_shows_the_tongue_between_the_teeth(head: Head) -> None:
 
 def _rays_hit(origin: np.ndarray, way: np.ndarray, triangles: np.ndarray) -> np.ndarray:
     """Which rays (N, 3) along `way` meet one of the triangles (T, 3, 3) ahead."""
-    a, e1, e2 = triangles[:, 0], triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0]
+    a, e1, e2 = (
+        triangles[:, 0],
+        triangles[:, 1] - triangles[:, 0],
+        triangles[:, 2] - triangles[:, 0],
+    )
     h = np.cross(way, e2)
     det = (e1 * h).sum(1)
     ok = np.abs(det) > 1e-14
@@ -236,7 +241,9 @@ def test_jaw_motion_fades_over_the_cheeks(head: Head) -> None:
     """Neighbours on the skin never differ much in how they follow the jaw, but at the lips."""
     jaw = head.skin_weights[:, head.joint_names.index("jaw")]
     faces = head.faces[np.isin(head.faces, head.regions["skin"]).all(axis=1)]
-    faces = faces[~np.isin(faces, np.union1d(head.regions["lips"], head.regions["bag"])).any(axis=1)]
+    faces = faces[
+        ~np.isin(faces, np.union1d(head.regions["lips"], head.regions["bag"])).any(axis=1)
+    ]
     for k in range(3):
         step = np.abs(jaw[faces[:, k]] - jaw[faces[:, (k + 1) % 3]])
         assert step.max() < 0.5
@@ -308,12 +315,21 @@ def test_recorded_proportions_are_those_of_the_scan(data_dir: Path) -> None:
             if member.name.endswith("generic_neutral_mesh.obj"):
                 text = archive.extractfile(member).read().decode()  # type: ignore[union-attr]
                 break
-    vertices = np.array([line.split()[1:4] for line in text.splitlines() if line[:2] == "v "], float)
+    vertices = np.array(
+        [line.split()[1:4] for line in text.splitlines() if line[:2] == "v "], float
+    )
     p = vertices[marks["idx_to_landmark_verts"]]
     names = {
-        "nasion": 27, "menton": 8, "subnasale": 33, "lip_upper_mid": 62, "mouth_left": 54,
-        "mouth_right": 48, "eye_inner_left": 42, "eye_outer_left": 45, "eye_inner_right": 39,
+        "nasion": 27,
+        "menton": 8,
+        "subnasale": 33,
+        "lip_upper_mid": 62,
+        "mouth_left": 54,
+        "mouth_right": 48,
+        "eye_inner_left": 42,
+        "eye_outer_left": 45,
+        "eye_inner_right": 39,
         "eye_outer_right": 36,
-    }  # fmt: skip
+    }
     measured = _shares({name: p[index] for name, index in names.items()})
     assert measured == pytest.approx(ICT, abs=2e-3)

@@ -28,11 +28,13 @@ def _quaternion_matrix(r: np.ndarray) -> np.ndarray:
     if angle == 0:
         return np.eye(3)
     w, (x, y, z) = np.cos(angle / 2), np.sin(angle / 2) * r / angle
-    return np.array([
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ])  # fmt: skip
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
 
 
 def _naive(head: Head, expression: np.ndarray, pose: np.ndarray, shape: np.ndarray) -> np.ndarray:
@@ -66,9 +68,14 @@ def test_equals_the_naive_formula(head: Head) -> None:
         shape = rng.normal(0, 1, head.shape_count)
         pose = rng.normal(0, 0.3, (5, 3))
         ours = skin(
-            head, expression, global_rotation=pose[0], neck_pose=pose[1], jaw_pose=pose[2],
-            eye_pose=pose[3:].ravel(), shape=shape,
-        )  # fmt: skip
+            head,
+            expression,
+            global_rotation=pose[0],
+            neck_pose=pose[1],
+            jaw_pose=pose[2],
+            eye_pose=pose[3:].ravel(),
+            shape=shape,
+        )
         np.testing.assert_allclose(ours, _naive(head, expression, pose, shape), atol=2e-7)
 
 
@@ -81,9 +88,7 @@ def test_torch_equals_numpy_and_has_gradients(head: Head) -> None:
     expected = skin(head, expression, jaw_pose=jaw, global_rotation=turn, shape=shape)
     assert expected.shape == (2, 3, head.vertex_count, 3) and expected.dtype == np.float32
     tensors = [torch.tensor(a, requires_grad=True) for a in (expression, jaw, turn, shape)]
-    ours = skin(
-        head, tensors[0], jaw_pose=tensors[1], global_rotation=tensors[2], shape=tensors[3]
-    )
+    ours = skin(head, tensors[0], jaw_pose=tensors[1], global_rotation=tensors[2], shape=tensors[3])
     np.testing.assert_allclose(ours.detach().numpy(), expected, atol=1e-6)
     np.testing.assert_allclose(
         lip_gap(head, ours).detach().numpy(), lip_gap(head, expected), atol=1e-6
@@ -123,9 +128,11 @@ def test_motion_vectors_and_parameters() -> None:
 def test_measures_have_the_batch_shape(head: Head) -> None:
     vertices = skin(head, np.zeros((2, 3, 50), np.float32))
     for value in (
-        lip_gap(head, vertices), mouth_width(head, vertices), lip_protrusion(head, vertices),
+        lip_gap(head, vertices),
+        mouth_width(head, vertices),
+        lip_protrusion(head, vertices),
         eye_opening(head, vertices, "left"),
-    ):  # fmt: skip
+    ):
         assert value.shape == (2, 3)
 
 

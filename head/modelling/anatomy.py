@@ -25,7 +25,9 @@ def bump(distance: Points, radius: float) -> Points:
     return np.asarray((1 - np.clip(distance / radius, 0, 1) ** 2) ** 2)
 
 
-def blob(p: Points, centre: tuple[float, float, float], radii: tuple[float, float, float]) -> Points:
+def blob(
+    p: Points, centre: tuple[float, float, float], radii: tuple[float, float, float]
+) -> Points:
     """A smooth ellipsoidal mask."""
     return bump(np.linalg.norm((p - centre) / radii, axis=1), 1.0)
 
@@ -80,12 +82,13 @@ def survey(surface: Surface) -> Anatomy:
     inside = np.setdiff1d(surface.parts["bag"], np.flatnonzero(loop >= 0))
     upper[inside] = ramp(p[inside, 1], -42, -30)
     ellipse = np.linalg.norm((p[:, :2] - (0, -34)) / (27.5, 12.5), axis=1)
-    outside = np.maximum(ellipse - 1, 0) * np.where(ellipse > 0, np.linalg.norm(
-        p[:, :2] - (0, -34), axis=1) / np.maximum(ellipse, 1e-9), 0)  # fmt: skip
+    outside = np.maximum(ellipse - 1, 0) * np.where(
+        ellipse > 0, np.linalg.norm(p[:, :2] - (0, -34), axis=1) / np.maximum(ellipse, 1e-9), 0
+    )
     near = bump(outside, 27.0) * skin * ramp(p[:, 2], 35, 60)
     near[inside] = 0.0
     for index in (surface.lips, surface.mirror[surface.lips]):
         near[index[0]], near[index[1]] = 0.35, 0.8
-        near[index[2:lips.BORDER + 2]] = 1.0
+        near[index[2 : lips.BORDER + 2]] = 1.0
     side = ramp(p[:, 0], -10, 10)
     return Anatomy(surface, p, skin, loop, column, upper, 1 - upper, near, side)

@@ -70,8 +70,16 @@ def build(base: tuple[Points, Triangles] | None = None) -> Surface:
     """Everything, mirrored. `base` is a ready half skin (to save time while modelling)."""
     half, lip_index, lid_index, bag_index = skin_half(base)
     lid_loops = half.vertices[lid_index]
-    sided = [half, ear.ear(), eyes.ball(), eyes.lashes(lid_loops), brows.brow(),
-             mouth.teeth(True), mouth.teeth(False), mouth.tongue()]  # fmt: skip
+    sided = [
+        half,
+        ear.ear(),
+        eyes.ball(),
+        eyes.lashes(lid_loops),
+        brows.brow(),
+        mouth.teeth(True),
+        mouth.teeth(False),
+        mouth.tongue(),
+    ]
     blocks: list[Points] = []
     triangles: list[Triangles] = []
     material: list[str] = []
@@ -106,6 +114,11 @@ def build(base: tuple[Points, Triangles] | None = None) -> Surface:
         mirror.append(np.full(n, -1))
         total += n
     return Surface(
-        np.concatenate(blocks), np.concatenate(triangles), material, np.concatenate(mirror),
-        parts, lip_index, lid_index,
-    )  # fmt: skip
+        np.concatenate(blocks),
+        np.concatenate(triangles),
+        material,
+        np.concatenate(mirror),
+        parts,
+        lip_index,
+        lid_index,
+    )

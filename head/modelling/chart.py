@@ -7,18 +7,30 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from head.modelling.field import Points, cast, normal, settle, skin
-
-Triangles = NDArray[np.int64]
+from head.modelling.field import Points, cast, skin
+from head.modelling.relax import Triangles, relax
 
 # Tilted slices from the crown to the neck: front (y, z), back (y, z), half width.
-SLICES = np.array([
-    (145, -3, 145, -14, 5), (138, 42, 138, -58, 46), (113, 72, 115, -90, 62),
-    (86, 83, 85, -100, 70), (58, 86, 55, -100, 72), (34, 76, 25, -92, 72),
-    (10, 84, 0, -80, 68), (-12, 85, -18, -72, 62), (-34, 84, -35, -66, 57),
-    (-55, 82, -50, -66, 52), (-75, 73, -66, -68, 49), (-83, 46, -80, -70, 48),
-    (-98, 26, -98, -73, 48), (-122, 16, -120, -80, 52), (-146, 12, -142, -90, 62),
-], dtype=float)  # fmt: skip
+SLICES = np.array(
+    [
+        (145, -3, 145, -14, 5),
+        (138, 42, 138, -58, 46),
+        (113, 72, 115, -90, 62),
+        (86, 83, 85, -100, 70),
+        (58, 86, 55, -100, 72),
+        (34, 76, 25, -92, 72),
+        (10, 84, 0, -80, 68),
+        (-12, 85, -18, -72, 62),
+        (-34, 84, -35, -66, 57),
+        (-55, 82, -50, -66, 52),
+        (-75, 73, -66, -68, 49),
+        (-83, 46, -80, -70, 48),
+        (-98, 26, -98, -73, 48),
+        (-122, 16, -120, -80, 52),
+        (-146, 12, -142, -90, 62),
+    ],
+    dtype=float,
+)
 
 
 def smooth_curve(knots: Points, t: Points) -> Points:
@@ -40,7 +52,7 @@ def shell(theta: Points, v: Points) -> Points:
 
 
 def dense(rows: int = 330, columns: int = 150) -> tuple[Points, Points, Points]:
-    """The skin over a fine grid of the chart: theta (columns), v (rows), points (rows, columns, 3)."""
+    """The skin on a fine grid of the chart: theta (columns,), v (rows,), (rows, columns, 3)."""
     theta = np.linspace(0, np.pi, columns)
     v = np.linspace(0, len(SLICES) - 1.0, rows)
     tt, vv = np.meshgrid(theta, v)
@@ -57,7 +69,7 @@ def dense(rows: int = 330, columns: int = 150) -> tuple[Points, Points, Points]:
 
 def size(p: Points) -> Points:
     """Edge length wanted at a point."""
-    x, y, z = np.moveaxis(p, -1, 0)
+    z = p[..., 2]
     nose = np.linalg.norm((p - (0, 4, 92)) / (1, 1.6, 1), axis=-1)
     face = np.linalg.norm((p - (0, 0, 75)) / (1, 1.25, 1), axis=-1)
     s = np.clip(2.5 + 0.12 * np.maximum(nose - 18, 0), 2.5, 5.2)
@@ -65,7 +77,9 @@ def size(p: Points) -> Points:
     return np.asarray(np.where(z < -5, np.maximum(s, 12.0), s))
 
 
-def lay(holes: Sequence[Points], strips: Sequence[Points], seed: int = 7) -> tuple[Points, Triangles]:
+def lay(
+    holes: Sequence[Points], strips: Sequence[Points], seed: int = 7
+) -> tuple[Points, Triangles]:
     """Vertices and triangles of the half skin around `holes`.
 
     Each hole is a loop of points on the skin; one that starts and ends at x = 0 is open there.
@@ -160,7 +174,7 @@ def lay(holes: Sequence[Points], strips: Sequence[Points], seed: int = 7) -> tup
     slides = (np.arange(len(vertices)) >= first) & ~movable & (np.abs(vertices[:, 0]) < 1e-9)
     slides &= (vertices[:, 2] > 0) & (vertices[:, 1] > -140) & (vertices[:, 1] < 140)
     triangles = _close_gaps(triangles, [len(h) for h in fixed])
-    return relax(vertices, triangles, movable, slides)
+    return relax(vertices, triangles, movable, slides, size)
 
 
 def _close_gaps(triangles: Triangles, loop_sizes: Sequence[int]) -> Triangles:
@@ -182,64 +196,6 @@ def _close_gaps(triangles: Triangles, loop_sizes: Sequence[int]) -> Triangles:
                         extra.append((one, c, other))
         start += size_
     return np.concatenate([triangles, np.array(extra, dtype=np.int64).reshape(-1, 3)])
-
-
-def relax(p: Points, triangles: Triangles, movable: NDArray[np.bool_], slides: NDArray[np.bool_]) -> tuple[Points, Triangles]:
-    """Even out the triangles on the surface: flip edges, slide vertices."""
-    for _ in range(4):
-        triangles = flip(p, triangles)
-        for _ in range(4):
-            edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-            total, weight = np.zeros_like(p), np.zeros(len(p))
-            target = (size(p)[edges[:, 0]] + size(p)[edges[:, 1]]) / 2
-            span = np.linalg.norm(p[edges[:, 0]] - p[edges[:, 1]], axis=1)
-            pull = np.clip(span / target, 0.3, 3.0)
-            for one, other in ((0, 1), (1, 0)):
-                np.add.at(total, edges[:, one], pull[:, None] * p[edges[:, other]])
-                np.add.at(weight, edges[:, one], pull)
-            step = total / np.maximum(weight, 1e-9)[:, None] - p
-            n = normal(skin, p)
-            step -= (step * n).sum(1)[:, None] * n
-            moved = settle(skin, p + 0.5 * step, 2)
-            p = np.where((movable | slides)[:, None], moved, p)
-            p[slides, 0] = 0.0
-            p[movable, 0] = np.maximum(p[movable, 0], 0.4)
-    return p, flip(p, triangles)
-
-
-def flip(p: Points, triangles: Triangles) -> Triangles:
-    """Flip edges while the sum of the opposite angles exceeds 180 degrees."""
-    tri = [list(map(int, t)) for t in triangles]
-    for _ in range(6):
-        owner: dict[tuple[int, int], tuple[int, int]] = {}
-        for i, t in enumerate(tri):
-            for k in range(3):
-                owner[(t[k], t[(k + 1) % 3])] = (i, t[(k + 2) % 3])
-        dirty: set[int] = set()
-        changed = 0
-        for (a, b), (i, c) in owner.items():
-            if a > b or (b, a) not in owner:
-                continue
-            j, d = owner[(b, a)]
-            if i in dirty or j in dirty or (c, d) in owner or (d, c) in owner:
-                continue
-            if _angle(p[a], p[c], p[b]) + _angle(p[a], p[d], p[b]) > np.pi + 0.02:
-                n = np.cross(p[b] - p[a], p[c] - p[a])
-                n1 = np.cross(p[d] - p[a], p[c] - p[a])
-                n2 = np.cross(p[b] - p[d], p[c] - p[d])
-                if n @ n1 <= 0 or n @ n2 <= 0:
-                    continue
-                tri[i], tri[j] = [a, d, c], [d, b, c]
-                dirty |= {i, j}
-                changed += 1
-        if not changed:
-            break
-    return np.array(tri, dtype=np.int64)
-
-
-def _angle(a: Points, at: Points, b: Points) -> float:
-    u, w = a - at, b - at
-    return float(np.arctan2(np.linalg.norm(np.cross(u, w)), u @ w))
 
 
 def _inside(p: Points, polygon: Points) -> NDArray[np.bool_]:

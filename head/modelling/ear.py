@@ -10,14 +10,38 @@ from head.modelling.part import Part, fan, strip
 
 AROUND = 26
 ORIGIN = np.array([64.5, 21.0, -4.0])
-OUTLINE = np.array([
-    (-4, 8), (-3, 18), (2, 26), (10, 30), (18.5, 28), (24, 20), (25, 9), (21.5, -3), (16, -13),
-    (11.5, -21), (6, -26.5), (0.5, -26.5), (-3, -21), (-4.5, -12), (-4.5, -2),
-], dtype=float)  # fmt: skip
+OUTLINE = np.array(
+    [
+        (-4, 8),
+        (-3, 18),
+        (2, 26),
+        (10, 30),
+        (18.5, 28),
+        (24, 20),
+        (25, 9),
+        (21.5, -3),
+        (16, -13),
+        (11.5, -21),
+        (6, -26.5),
+        (0.5, -26.5),
+        (-3, -21),
+        (-4.5, -12),
+        (-4.5, -2),
+    ],
+    dtype=float,
+)
 # inset from the outline and height over the ear's plane, in millimetres
 RINGS = (
-    (3.0, -12.0), (0.8, -3.0), (-0.3, 0.6), (0.6, 3.4), (3.0, 3.6), (4.6, 0.6), (7.6, 2.6), (10.0, -2.5), (12.5, -4.5),
-)  # fmt: skip
+    (3.0, -12.0),
+    (0.8, -3.0),
+    (-0.3, 0.6),
+    (0.6, 3.4),
+    (3.0, 3.6),
+    (4.6, 0.6),
+    (7.6, 2.6),
+    (10.0, -2.5),
+    (12.5, -4.5),
+)
 
 
 def ear() -> Part:
@@ -55,9 +79,7 @@ def ear() -> Part:
     vertices = np.concatenate([*rows, tip[None]])
     n = len(RINGS)
     last = np.arange((n - 1) * AROUND, n * AROUND)
-    faces = np.concatenate(
-        [strip(n, AROUND, closed=True), fan(last, n * AROUND, closed=True)]
-    )
+    faces = np.concatenate([strip(n, AROUND, closed=True), fan(last, n * AROUND, closed=True)])
     return Part("ear", _outward(vertices, faces, out), faces, ["skin"] * len(faces))
 
 

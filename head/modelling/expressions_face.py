@@ -25,10 +25,15 @@ def face(a: Anatomy) -> Deltas:
     """Channels by name; of a pair only the left one."""
     d = {name: _lid_travel(a, *travel) for name, travel in LIDS.items()}
     p, x, y = a.p, a.p[:, 0], a.p[:, 1]
-    d["eyeSquintLeft"] += _v(blob(p, (33, 10, 64), (26, 22, 30)) * a.face() * _off_lids(a), 0, 2.0, 0.8)
-    d["cheekSquintLeft"] = _v(blob(p, (37, 4, 64), (30, 24, 32)) * a.face() * _off_lids(a), 0.4, 5.5, 1.8)
+    d["eyeSquintLeft"] += _v(
+        blob(p, (33, 10, 64), (26, 22, 30)) * a.face() * _off_lids(a), 0, 2.0, 0.8
+    )
+    d["cheekSquintLeft"] = _v(
+        blob(p, (37, 4, 64), (30, 24, 32)) * a.face() * _off_lids(a), 0.4, 5.5, 1.8
+    )
     d["cheekSquintLeft"] += _lid_travel(a, 0.0, 0.55)
-    band = ramp(y, 39, 50) * ramp(y, 100, 62) * a.face()
+    foot = 39 - 12 * ramp(np.abs(x), 17, 7)  # between the eyes the skin gives way further down
+    band = ramp((y - foot) / (52 - foot), 0, 1) * ramp(y, 100, 62) * a.face()
     hood = blob(p, (33, 44, 72), (24, 9, 20)) * a.skin * _off_lids(a)
     side = ramp(x, -6, 8)
     inner, outer = ramp(x, 30, 8), ramp(x, 16, 42) * ramp(x, 74, 54)
@@ -38,7 +43,9 @@ def face(a: Anatomy) -> Deltas:
     d["browOuterUpLeft"] = _v(band * outer, 0.4, 7.0, 0.0) + _v(hood * ramp(x, 22, 40), 0, 1.0, 0)
     wing = blob(p, (13, -2, 86), (13, 15, 20)) * a.skin * ramp(x, 0, 7)
     d["noseSneerLeft"] = _v(wing, 0.8, 4.4, -0.4)
-    d["noseSneerLeft"] += _v(blob(p, (20, -17, 78), (16, 16, 22)) * a.skin * a.upper * ramp(x, 0, 12), 0.3, 2.6, 0.8)
+    d["noseSneerLeft"] += _v(
+        blob(p, (20, -17, 78), (16, 16, 22)) * a.skin * a.upper * ramp(x, 0, 12), 0.3, 2.6, 0.8
+    )
     d["noseSneerLeft"] += _v(blob(p, (12, 26, 78), (12, 18, 18)) * a.face() * side, 0.5, 1.8, 0.6)
     return d
 
@@ -63,7 +70,9 @@ def _lid_travel(a: Anatomy, upper: float, lower: float) -> Points:
     out = np.zeros_like(a.p)
     out[a.surface.lids] = moved - rest
     still = eyes.lashes(rest).vertices
-    out[a.surface.parts["lash_left"]] = eyes.lashes(moved, float(np.clip(upper, 0, 1))).vertices - still
+    out[a.surface.parts["lash_left"]] = (
+        eyes.lashes(moved, float(np.clip(upper, 0, 1))).vertices - still
+    )
     return out
 
 

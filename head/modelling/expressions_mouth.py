@@ -27,10 +27,14 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
 
     wide = np.where(a.loop >= 0, near, near**1.3)
     d["mouthSmileLeft"] = _v(corner, 7.0, 9.5, -5.0) + _v(cheek * ramp(x, 6, 30), 1.5, 4.5, 2.5)
-    d["mouthSmileLeft"] += _v(near * low * left * middle, 0, 0.8, -1.0) + _v(near * up * left * middle, 0, 0.5, -1.0)
+    d["mouthSmileLeft"] += _v(near * low * left * middle, 0, 0.8, -1.0) + _v(
+        near * up * left * middle, 0, 0.5, -1.0
+    )
     d["mouthFrownLeft"] = _v(corner, 1.0, -8.5, -2.0)
     d["mouthFrownLeft"] += _v(near * left * middle, 0, 0.6, 0.3)
-    d["mouthDimpleLeft"] = _v(corner, 4.5, 0.6, -4.5) + _v(blob(p, (31, -33, 70), (11, 13, 16)) * a.skin, 0.5, 0, -1.8)
+    d["mouthDimpleLeft"] = _v(corner, 4.5, 0.6, -4.5) + _v(
+        blob(p, (31, -33, 70), (11, 13, 16)) * a.skin, 0.5, 0, -1.8
+    )
     d["mouthStretchLeft"] = _v(corner, 8.5, -3.5, -4.5) + _v(near * low * left, 0.0, -1.2, -0.5)
 
     squeeze = near * (1 - 0.12 * a.column)
@@ -49,10 +53,12 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
     d["mouthShrugLower"] = _v(near * low * flat, 0, 4.2, 2.2) + _v(near * up * flat, 0, 3.0, 1.0)
     d["mouthShrugLower"] += _v(chin, 0, 3.0, 0.8)
     d["mouthShrugUpper"] = _v(near * up * flat, 0, 3.4, 2.2) + _v(near * low * flat, 0, 1.6, 0.5)
-    d["mouthPressLeft"] = (_press(a) + _v(corner, 1.2, 0.4, -2.2)) * left[:, None]
+    d["mouthPressLeft"] = (_press(a) + _v(corner, 0.2, -0.9, -2.6)) * left[:, None]
     d["mouthLowerDownLeft"] = _v(near * low * _half(a, 0.9), 0.8, -7.6, 0.4)
     d["mouthUpperUpLeft"] = _v(near * up * _half(a, 0.9), 0.5, 6.2, 0.6)
-    d["mouthUpperUpLeft"] += _v(blob(p, (21, -14, 76), (18, 22, 26)) * a.skin * left * up, 0, 2.0, 1.2)
+    d["mouthUpperUpLeft"] += _v(
+        blob(p, (21, -14, 76), (18, 22, 26)) * a.skin * left * up, 0, 2.0, 1.2
+    )
 
     d["jawForward"] = _v(jaw, 0, 0, 7.0) + _v(near * up * 0.2, 0, 0, 2.0)
     d["jawLeft"] = _v(jaw, 8.0, 0, 0) + _v(near * up * 0.35, 4.0, 0, 0)
@@ -86,7 +92,11 @@ def _red(a: Anatomy) -> Points:
 def _thicken(a: Anatomy, amount: float) -> Points:
     """Both lips turn outward and get fuller."""
     part, middle = _red(a), np.clip(1 - a.column**2, 0, 1)
-    red = np.where((a.loop > lips.SEAL) & (a.loop <= lips.BORDER + 1), np.sin(np.pi * np.clip(part, 0, 1) * 0.7), 0)
+    red = np.where(
+        (a.loop > lips.SEAL) & (a.loop <= lips.BORDER + 1),
+        np.sin(np.pi * np.clip(part, 0, 1) * 0.7),
+        0,
+    )
     sign = np.where(a.upper > 0.5, 1.0, -1.0)
     return np.stack([0 * red, sign * 0.9 * amount * part * middle, 1.2 * amount * red * middle], -1)
 
@@ -111,7 +121,10 @@ def _press(a: Anatomy) -> Points:
     on_red = (a.loop >= lips.SEAL) & (a.loop <= lips.BORDER)
     y = sign * np.where(on_red, 0.6 + 2.0 * part, 1.6 * a.lips)
     z = np.where(on_red, -1.2 - 1.6 * np.sin(np.pi * part), -0.8)
-    bulge = blob(a.p, (0, -49, 84), (22, 9, 20)) * a.skin + blob(a.p, (0, -21, 88), (22, 7, 20)) * a.skin
+    bulge = (
+        blob(a.p, (0, -48, 86), (22, 9, 20)) * a.skin
+        + blob(a.p, (0, -21, 88), (22, 7, 20)) * a.skin
+    )
     return np.stack([0 * y, flat * y, flat * z + 0.8 * bulge], -1)
 
 

@@ -19,12 +19,16 @@ def ball() -> Part:
     """Rings about the forward axis; the first vertex is the middle of the pupil."""
     turn = 2 * np.pi * np.arange(SEGMENTS) / SEGMENTS
     rings = [
-        np.stack([np.sin(a) * np.cos(turn), np.sin(a) * np.sin(turn), np.full(SEGMENTS, np.cos(a))], -1)
+        np.stack(
+            [np.sin(a) * np.cos(turn), np.sin(a) * np.sin(turn), np.full(SEGMENTS, np.cos(a))], -1
+        )
         for a in RINGS
     ]
     unit = np.concatenate([[[0.0, 0.0, 1.0]], *rings])
     c, s = np.cos(CONVERGE), np.sin(CONVERGE)
-    unit = np.stack([c * unit[:, 0] - s * unit[:, 2], unit[:, 1], s * unit[:, 0] + c * unit[:, 2]], -1)
+    unit = np.stack(
+        [c * unit[:, 0] - s * unit[:, 2], unit[:, 1], s * unit[:, 0] + c * unit[:, 2]], -1
+    )
     vertices = EYE + EYE_RADIUS * unit
     faces = [fan(np.arange(1, SEGMENTS + 1), 0, closed=True)]
     faces.append(strip(len(RINGS), SEGMENTS, closed=True, flip=True) + 1)
@@ -56,7 +60,9 @@ def lashes(loops: Points, closed: float = 0.0) -> Part:
     k = np.arange(lids.INNER, lids.OUTER + 1)
     s = lids.along()[0][k]
     inner, outer = loops[1, k], loops[lids.MARGIN, k]
-    length = 0.5 + 2.3 * np.clip((s + 1.0) / 1.7, 0, 1) ** 1.2 * np.clip((1.06 - s) / 0.25, 0, 1) ** 0.5
+    length = (
+        0.5 + 2.3 * np.clip((s + 1.0) / 1.7, 0, 1) ** 1.2 * np.clip((1.06 - s) / 0.25, 0, 1) ** 0.5
+    )
     reach = np.stack([0.35 * s, np.full_like(s, 0.55 - 1.15 * closed), np.full_like(s, 0.8)], -1)
     reach[:, 0] += 0.25 * np.clip(s, 0, 1) ** 2
     reach /= np.linalg.norm(reach, axis=1, keepdims=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.float64]
-Vector = Sequence[float]
+Vector = Sequence[float] | NDArray[np.float64]
 Field = Callable[[Points], Points]
 
 EYE = np.array([32.4, 33.0, 55.8])
@@ -32,8 +32,9 @@ def carve(a: Points, b: Points, soft: float) -> Points:
     return -join(-a, b, soft)
 
 
-def ellipsoid(p: Points, centre: Vector, radii: Vector, tilt: float = 0.0,
-              yaw: float = 0.0) -> Points:  # fmt: skip
+def ellipsoid(
+    p: Points, centre: Vector, radii: Vector, tilt: float = 0.0, yaw: float = 0.0
+) -> Points:
     """Distance (approximate away from the surface) to an ellipsoid turned about x, then about y."""
     q = p - np.asarray(centre)
     if yaw:
@@ -96,9 +97,13 @@ def _nose(p: Points, d: Points) -> Points:
     d = join(d, rod(p, (0, 43, 75.5), (0, 10, 95), 5.0, 5.6), 13)  # bridge
     d = join(d, both(p, lambda q: rod(q, (5.5, 30, 74.5), (8, 5, 82), 5.5, 8), 4), 13)
     d = join(d, ellipsoid(p, (0, 3.0, 95.8), (8.8, 7.4, 8.8)), 10)  # tip
-    d = join(d, both(p, lambda q: ellipsoid(q, (10.6, -3.4, 87.0), (5.6, 6.0, 8.4), 0.2, 0.3), 2), 8.5)
+    d = join(
+        d, both(p, lambda q: ellipsoid(q, (10.6, -3.4, 87.0), (5.6, 6.0, 8.4), 0.2, 0.3), 2), 8.5
+    )
     d = join(d, rod(p, (0, 0, 95), (0, -6.5, 88.5), 4.8, 5.4), 7)  # septum
-    d = carve(d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.9, 2.9, 4.8), -0.3, 0.2), 1), 3.6)
+    d = carve(
+        d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.9, 2.9, 4.8), -0.3, 0.2), 1), 3.6
+    )
     return carve(d, rod(p, (0, -16.5, 95.6), (0, -25, 97.0), 3.0, 3.4), 5)  # philtrum
 
 
@@ -111,9 +116,7 @@ def _neck(p: Points, d: Points) -> Points:
 
 def normal(field: Field, p: Points, step: float = 0.05) -> Points:
     """Unit gradient of a field."""
-    g = np.stack(
-        [field(p + step * axis) - field(p - step * axis) for axis in np.eye(3)], -1
-    )  # fmt: skip
+    g = np.stack([field(p + step * axis) - field(p - step * axis) for axis in np.eye(3)], -1)
     return np.asarray(g / np.maximum(np.linalg.norm(g, axis=-1, keepdims=True), 1e-9))
 
 

@@ -15,20 +15,52 @@ Height = Callable[[float, Points, Points], Points]
 """(share of the way to the edge, points on the skin, millimetres to the edge) -> thickness."""
 
 # Outlines: left side from the forehead to the back (x, y, z), share of the columns.
-SIDES = np.array([
-    (0, 101, 78, 0.6), (22, 102, 73, 0.6), (42, 93, 58, 0.9), (50, 81, 48, 1.2), (55, 68, 39, 1.3), (60, 57, 29, 1.3),
-    (64, 47, 20, 1.4), (66.5, 38, 14, 1.4), (68, 36, 6, 1.4), (69, 44, 0, 1.2), (69, 55, -8, 1.2), (69, 56, -19, 1.0),
-    (69, 46, -30, 1.0), (68, 28, -36, 1.0), (63, 6, -43, 1.0), (53, -12, -56, 1.0), (34, -25, -70, 1.0), (0, -31, -78, 1.0),
-], dtype=float)  # fmt: skip
-TOP = np.array([
-    (0, 98, 80, 1.8), (11, 99.5, 79, 1.8), (22, 100, 75, 1.8), (34, 98, 67, 1.7), (45, 91, 55, 1.4),
-    (54, 85, 40, 1.1), (61, 84, 20, 1.0), (65, 85, -6, 0.9), (65, 84, -34, 0.9), (57, 79, -62, 0.9), (41, 72, -84, 0.9), (20, 67, -97, 0.9), (0, 66, -101, 0.9),
-], dtype=float)  # fmt: skip
+SIDES = np.array(
+    [
+        (0, 101, 78, 0.6),
+        (22, 102, 73, 0.6),
+        (42, 93, 58, 0.9),
+        (50, 81, 48, 1.2),
+        (55, 68, 39, 1.3),
+        (60, 57, 29, 1.3),
+        (64, 47, 20, 1.4),
+        (66.5, 38, 14, 1.4),
+        (68, 36, 6, 1.4),
+        (69, 44, 0, 1.2),
+        (69, 55, -8, 1.2),
+        (69, 56, -19, 1.0),
+        (69, 46, -30, 1.0),
+        (68, 28, -36, 1.0),
+        (63, 6, -43, 1.0),
+        (53, -12, -56, 1.0),
+        (34, -25, -70, 1.0),
+        (0, -31, -78, 1.0),
+    ],
+    dtype=float,
+)
+TOP = np.array(
+    [
+        (0, 98, 80, 1.8),
+        (11, 99.5, 79, 1.8),
+        (22, 100, 75, 1.8),
+        (34, 98, 67, 1.7),
+        (45, 91, 55, 1.4),
+        (54, 85, 40, 1.1),
+        (61, 84, 20, 1.0),
+        (65, 85, -6, 0.9),
+        (65, 84, -34, 0.9),
+        (57, 79, -62, 0.9),
+        (41, 72, -84, 0.9),
+        (20, 67, -97, 0.9),
+        (0, 66, -101, 0.9),
+    ],
+    dtype=float,
+)
 
 
 def hair() -> Part:
     """Both layers."""
-    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 42, 6, 0.62, _cropped)
+    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 42, 7, 0.40, _cropped)
     top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 60, 11, 0.0, _swept, 0.42)
     faces = np.concatenate([low_faces, top_faces + len(low)])
     return Part("hair", np.concatenate([low, top]), faces, ["hair"] * len(faces))
@@ -58,8 +90,15 @@ def _swept(q: float, p: Points, to_edge: Points) -> Points:
     return np.asarray(height + (deep * ridge + uneven * rounded) * ends)
 
 
-def _cap(outline: Points, crown: Points, columns: int, rows: int, start_at: float,
-         thickness: Height, twist: float = 0.0) -> tuple[Points, Triangles]:  # fmt: skip
+def _cap(
+    outline: Points,
+    crown: Points,
+    columns: int,
+    rows: int,
+    start_at: float,
+    thickness: Height,
+    twist: float = 0.0,
+) -> tuple[Points, Triangles]:
     """A shell over the skull from around the crown to its outline, tucked under at the edge."""
     edge = _spread(outline, columns)
     start = (crown - CENTRE) / np.linalg.norm(crown - CENTRE)

@@ -9,9 +9,17 @@ from head.modelling.anatomy import Anatomy, blob, bump, ramp
 from head.modelling.field import EYE, Points
 
 SHAPES = (
-    "face_width", "face_length", "jaw_width", "chin_length", "nose_length", "nose_width",
-    "eye_size", "lip_fullness", "heaviness", "ear_size",
-)  # fmt: skip
+    "face_width",
+    "face_length",
+    "jaw_width",
+    "chin_length",
+    "nose_length",
+    "nose_width",
+    "eye_size",
+    "lip_fullness",
+    "heaviness",
+    "ear_size",
+)
 
 
 def shapes(a: Anatomy) -> Points:
@@ -27,8 +35,13 @@ def shapes(a: Anatomy) -> Points:
         "face_width": np.stack([0.05 * x * head, zero, zero], -1),
         "face_length": np.stack([zero, 0.045 * (y - 30) * ramp(y, -140, -75), zero], -1),
         "jaw_width": np.stack([0.075 * x * low, zero, zero], -1),
-        "chin_length": np.stack([zero, -4.5 * below * ramp(y, -44, -74) * head, 1.5 * ramp(y, -44, -70) * below * head], -1),
-        "nose_length": np.stack([zero, -2.2 * nose * ramp(y, 34, 4), 2.0 * nose * ramp(y, 40, 6)], -1),
+        "chin_length": np.stack(
+            [zero, -4.5 * below * ramp(y, -44, -74) * head, 1.5 * ramp(y, -44, -70) * below * head],
+            -1,
+        ),
+        "nose_length": np.stack(
+            [zero, -2.2 * nose * ramp(y, 34, 4), 2.0 * nose * ramp(y, 40, 6)], -1
+        ),
         "nose_width": np.stack([0.13 * x * nose, zero, zero], -1),
         "eye_size": _scale_eyes(a, 0.05),
         "lip_fullness": _fuller_lips(a),

@@ -78,7 +78,9 @@ def loops(upper: float = 0.0, lower: float = 0.0) -> Points:
         skin_points = front(skin, still[:, 0] + EYE[0], still[:, 1] + EYE[1])
         skin_points[:, 1] += move
         keep = np.clip(1 - (i - 1) / 3, 0, 1)
-        points = keep * on_ball(xy, LID_RADIUS - (0.35 if i == 0 else 0.0)) + (1 - keep) * skin_points
+        points = (
+            keep * on_ball(xy, LID_RADIUS - (0.35 if i == 0 else 0.0)) + (1 - keep) * skin_points
+        )
         if i == CREASE:
             points[:, 2] -= np.where(up > 0, 1.3 - 0.9 * np.clip(closing, 0, 1), 0.35) * vertical
         away = points - EYE

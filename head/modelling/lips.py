@@ -55,22 +55,26 @@ SEAL, BORDER = 3, 7
 def along() -> tuple[Points, Points]:
     """Share of the way to the corner of each point, and 1 above, -1 below, 0 at the corner."""
     half = 1 - (1 - np.arange(SEGMENTS + 1) / SEGMENTS) ** 1.35
-    return np.concatenate([half, half[-2::-1]]), np.repeat([1.0, 0.0, -1.0], [SEGMENTS, 1, SEGMENTS])
+    return np.concatenate([half, half[-2::-1]]), np.repeat(
+        [1.0, 0.0, -1.0], [SEGMENTS, 1, SEGMENTS]
+    )
 
 
 def line(s: Points) -> Points:
     """Height of the line where the lips meet; a soft M."""
     return np.asarray(
-        LINE + 0.9 * np.exp(-(((s - 0.40) / 0.22) ** 2)) - 0.5 * np.exp(-((s / 0.15) ** 2))
+        LINE
+        + 0.9 * np.exp(-(((s - 0.40) / 0.22) ** 2))
+        - 0.5 * np.exp(-((s / 0.15) ** 2))
         + 0.5 * s**4
-    )  # fmt: skip
+    )
 
 
 def loops() -> Points:
     """(loops, 2 SEGMENTS + 1, 3)."""
     s, up = along()
     bow = 0.9 * np.exp(-(((s - 0.27) / 0.13) ** 2)) - 0.7 * np.exp(-((s / 0.11) ** 2))
-    upper = (7.6 * (1 - s**2.0) ** 0.9 + bow * (1 - s))
+    upper = 7.6 * (1 - s**2.0) ** 0.9 + bow * (1 - s)
     lower = -9.0 * (1 - s**2.2) ** 0.8
     around = (1 - s**3) ** 0.5
     out = []
@@ -78,7 +82,7 @@ def loops() -> Points:
         x = s * (WIDTH + loop.outward)
         red = np.where(up >= 0, upper, lower) * loop.part
         y = line(s) + red + up * loop.extra * around
-        full = (1 - s**2.2)
+        full = 1 - s**2.2
         depth = np.where(up >= 0, loop.upper, loop.lower) * full + loop.corner * (1 - full)
         points = front(skin, x, y)
         points[:, 2] += depth

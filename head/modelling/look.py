@@ -53,7 +53,9 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
         shade(shade_ear, (1.0, 0.90, 0.88))
         eye = a.surface.parts[f"eye_{side}"]
         white = np.zeros(len(p))
-        white[eye] = np.clip((p[eye, 1] - 36.5) / 8, 0, 1) + np.clip((72 - p[eye, 2]) / 14, 0, 0.6) * 0.5
+        white[eye] = (
+            np.clip((p[eye, 1] - 36.5) / 8, 0, 1) + np.clip((72 - p[eye, 2]) / 14, 0, 0.6) * 0.5
+        )
         shade(np.clip(white, 0, 1), (0.72, 0.70, 0.72))
     for name in ("teeth_upper", "teeth_lower"):
         index = a.surface.parts[name]

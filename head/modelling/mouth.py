@@ -14,7 +14,7 @@ TONGUE_ROWS, TONGUE_COLUMNS = 9, 7
 
 
 def bag(first: Points) -> Part:
-    """The inside from the innermost loop of the lips (N, 3) to the throat; starts with that loop."""
+    """The inside, from the innermost loop of the lips (N, 3), its first row, to the throat."""
     up = np.sign(first[:, 1] - first[len(first) // 2, 1])
     share = np.linspace(0, 1, len(first))
     rows = [first]
@@ -65,9 +65,14 @@ def teeth(upper: bool) -> Part:
     g, short = np.array(groove), np.array(drop)
     height = 9.6 if upper else 8.4
     rows = []
-    for rise, bulge, dent in ((height + 5, -1.5, 0.0), (height + 0.6, 1.1, 0.1), (height - 0.2, 0.75, 0.6),
-                              (height * 0.5, 1.5, 1.0), (0.3, 0.8, 1.0),
-                              (2.0, -2.2, 0.3)):  # fmt: skip
+    for rise, bulge, dent in (
+        (height + 5, -1.5, 0.0),
+        (height + 0.6, 1.1, 0.1),
+        (height - 0.2, 0.75, 0.6),
+        (height * 0.5, 1.5, 1.0),
+        (0.3, 0.8, 1.0),
+        (2.0, -2.2, 0.3),
+    ):
         push = bulge - dent * 0.55 * g
         scallop = -0.7 * g if rise == height - 0.2 or rise == height + 0.6 else 0.0 * g
         y = edge + sign * (rise + scallop + (short if rise < height * 0.6 else 0.0))
@@ -91,7 +96,13 @@ def tongue() -> Part:
     y = -41.0 + 5.5 * np.sin(np.pi * np.clip(t * 1.05, 0, 1)) - 3 * t**2
     angle = np.linspace(0, np.pi, TONGUE_COLUMNS)
     x = half_width[:, None] * np.sin(angle) ** 0.9
-    groove = 0.9 * np.clip((t[:, None] - 0.25) / 0.3, 0, 1) * np.exp(-((x / 3.5) ** 2)) * np.clip(np.cos(angle), 0, 1) * tip[:, None]
+    groove = (
+        0.9
+        * np.clip((t[:, None] - 0.25) / 0.3, 0, 1)
+        * np.exp(-((x / 3.5) ** 2))
+        * np.clip(np.cos(angle), 0, 1)
+        * tip[:, None]
+    )
     height = y[:, None] + thick[:, None] * np.cos(angle) - groove
     vertices = np.stack([x, height, np.broadcast_to(z[:, None], x.shape)], -1).reshape(-1, 3)
     vertices[np.abs(vertices[:, 0]) < 1e-6, 0] = 0.0

@@ -8,9 +8,15 @@ from head.modelling.anatomy import Anatomy, bump, ramp
 from head.modelling.field import EYE, Points, join, rod
 from head.modelling.lips import BORDER, LINE, WIDTH
 
-JOINTS_MM = np.array([
-    (0.0, -108.0, -38.0), (0.0, -70.0, -30.0), (0.0, 10.0, 1.0), EYE, EYE * [-1, 1, 1],
-])  # fmt: skip
+JOINTS_MM = np.array(
+    [
+        (0.0, -108.0, -38.0),
+        (0.0, -70.0, -30.0),
+        (0.0, 10.0, 1.0),
+        EYE,
+        EYE * [-1, 1, 1],
+    ]
+)
 """root, neck, jaw, eye_left, eye_right."""
 ROOT, NECK, JAW, EYE_LEFT, EYE_RIGHT = range(5)
 
@@ -25,7 +31,9 @@ def jaw_share(a: Anatomy) -> Points:
     width = np.clip(4 + 1.1 * beyond, 4, 44)
     below = _ramp(border - y, width)
     q = np.stack([x, y, z], -1)
-    bone = join(rod(q, (42, 0, 0), (39, -37, 12), 12, 12), rod(q, (39, -37, 12), (14, -60, 52), 12, 12), 8)
+    bone = join(
+        rod(q, (42, 0, 0), (39, -37, 12), 12, 12), rod(q, (39, -37, 12), (14, -60, 52), 12, 12), 8
+    )
     bone = join(bone, rod(q, (12, -60, 56), (0, -60, 66), 13, 16), 8)
     bone = join(bone, rod(q, (14, -44, 66), (0, -42, 74), 18, 19), 8)
     share = below * ramp(bone, 40, 2) * ramp(z, -24, 22)
