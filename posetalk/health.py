@@ -6,11 +6,14 @@ import importlib.metadata
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT
 
 SYSTEM_GL = "sudo apt-get install -y libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 INSTALL = "python3 run.py setup"
@@ -67,6 +70,7 @@ def examine() -> Iterator[Finding]:
     yield _microphone()
     yield _drawing()
     yield _window()
+    yield _port()
     yield _gpu()
 
 
@@ -157,6 +161,17 @@ def _window() -> Finding:
     if display_available():
         return Finding("window", "ok", os.environ.get("DISPLAY", "native"))
     return Finding("window", "without", "no display; live renders off-screen and records a video")
+
+
+def _port() -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((DEFAULT_HOST, DEFAULT_PORT))
+        except OSError as error:
+            detail = f"{DEFAULT_PORT} cannot be had ({error.strerror})"
+            return Finding("port", "without", detail, "choose another with --port")
+    return Finding("port", "ok", f"{DEFAULT_PORT} is free")
 
 
 def _gpu() -> Finding:

@@ -5,7 +5,7 @@ Modules here import nothing heavy, so that `--help` and wrong usage answer at on
 
 from __future__ import annotations
 
-import sys
+import importlib.metadata
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -36,6 +36,9 @@ _COMMANDS = (
 
 def parse(arguments: Sequence[str]) -> Command:
     """The command that `arguments` name, with its options; wrong usage ends with exit code 2."""
+    if list(arguments) == ["--version"]:
+        print(f"posetalk {importlib.metadata.version('posetalk')}")
+        raise SystemExit(0)
     command: Command = tyro.cli(
         _COMMANDS,  # type: ignore[arg-type]
         prog="posetalk",
@@ -49,7 +52,3 @@ def parse(arguments: Sequence[str]) -> Command:
         console_outputs=True,
     )
     return command
-
-
-if __name__ == "__main__":
-    sys.exit("run `python -m posetalk`")

@@ -45,6 +45,7 @@ class Live(Streaming):
     def run(self) -> int:
         from posetalk.children import FINISH_SECONDS
         from posetalk.messages import say
+        from posetalk.progress import working
         from posetalk.streaming import open_server, open_source, stream, summary
         from stream.sources.microphone import Microphone
 
@@ -63,7 +64,8 @@ class Live(Streaming):
                 finally:
                     server.close()
                     if child is not None:
-                        child.finish(FINISH_SECONDS)
+                        with working("finishing" if record is None else f"finishing {record}"):
+                            child.finish(FINISH_SECONDS)
         finally:
             source.close()
             if record is not None and record.exists():

@@ -9,24 +9,32 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 import posetalk
 
-VIEWS = ((-28.0, 2.0), (0.0, 0.0), (28.0, -2.0))
+VIEWS = ((-24.0, 2.0), (0.0, 0.0), (26.0, -2.0))
 """Yaw and pitch of the camera, degrees."""
 APART_FRAMES = 25
 """Moments shown are at least a second apart."""
 
 
 def moments(motion: posetalk.Motion) -> list[int]:
-    """The three frames with the most open jaw that lie well apart, in the order of time."""
+    """The frames with the roundest lips, the widest mouth and the most open jaw, well apart."""
+    from head.channels import CHANNELS
+
+    def total(*names: str) -> NDArray[np.float32]:
+        columns = [index for index, name in enumerate(CHANNELS) if name.startswith(names)]
+        return np.asarray(motion.exp[:, columns].sum(axis=1), np.float32)
+
     chosen: list[int] = []
-    for frame in np.argsort(-motion.pose[:, 3]):
-        if all(abs(int(frame) - other) > APART_FRAMES for other in chosen):
-            chosen.append(int(frame))
-        if len(chosen) == len(VIEWS):
-            break
-    return sorted(chosen)
+    jaw = motion.pose[:, 3]
+    wide = total("mouthSmile", "mouthStretch", "mouthUpperUp")
+    for measure in (total("mouthPucker", "mouthFunnel"), wide + 2 * jaw, jaw):
+        order = (int(frame) for frame in np.argsort(-measure))
+        far = (f for f in order if all(abs(f - other) > APART_FRAMES for other in chosen))
+        chosen.append(next(far))
+    return chosen
 
 
 def main() -> None:
