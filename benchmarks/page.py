@@ -44,11 +44,12 @@ which the middle sample of its 40 ms of sound was captured. Its parts, which add
 {stages}
 
 The sound goes through a virtual microphone (PulseAudio, PortAudio, the product's own capture)
-where the source is not a file. Sample n was captured at t0 + n / rate, t0 by the least delayed block
-of the run; what a sound device needs before that is stated by the device and not in the sums. All moments are read from the system's monotonic clock, which the processes of
-one machine share. The first second counts as warm-up and is shown apart; frames are counted from
-the very first. `late` frames are those whose model call began more than one hop after their sound
-was there; a merged call makes up for that without losing a frame.
+where the source is not a file. Sample n was captured at t0 + n / rate, t0 by the least delayed
+block of the run; what a sound device needs before that is stated by the device and not in the
+sums. All moments are read from the system's monotonic clock, which the processes of one machine
+share. The first second counts as warm-up and is shown apart; frames are counted from the very
+first. `late` frames are those whose model call began more than one hop after their sound was
+there; a merged call makes up for that without losing a frame.
 """
 
 

@@ -46,12 +46,14 @@ class Helper:
             start_new_session=os.name != "nt",  # Ctrl-C is ours to handle
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, name=f"from {module}", daemon=True).start()
+        self._reader = threading.Thread(target=self._read, name=f"from {module}", daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self._lines.put(line)
+        with self.process.stdout as stream:
+            for line in stream:
+                self._lines.put(line)
         self._lines.put(None)
 
     def tell(self, text: str) -> None:
@@ -90,6 +92,7 @@ class Helper:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._reader.join(5.0)
         for stream in (self.process.stdin, self._messages):
             assert stream is not None
             with contextlib.suppress(OSError):

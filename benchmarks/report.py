@@ -24,9 +24,10 @@ def report(run: Mapping[str, Any]) -> str:
     """One run: what was run, the frames, every stage, end to end, and what it cost."""
     frames, play, warm = run["frames"], run["playout_ms"], run["warm_up"]
     with_viewer = "with" if run["viewer"] else "without"
+    source = "a virtual microphone" if run["asked"]["source"] == "mic" else run["source"]
     lines = [
-        f"{describe_live(run['live'])}",
-        f"{run['seconds']:.0f} s of {run['source']}, {with_viewer} the off-screen viewer",
+        describe_live(run["live"]),
+        f"{run['seconds']:.0f} s of {source}, {with_viewer} the off-screen viewer",
         f"frames   expected {frames['expected']}   received {frames['received']}   "
         f"lost {frames['lost']}   late {frames['late']}   merged calls {frames['merged_calls']}",
         "",
@@ -38,12 +39,13 @@ def report(run: Mapping[str, Any]) -> str:
         lines.append(f"{name:<14}{numbers}  {STAGES.get(name, '')}".rstrip())
     lines += [
         "",
-        f"play-out     {play['after_capture']:.0f} ms after capture 99 % of the frames can be shown "
+        f"play-out     {play['after_capture']:.0f} ms after capture, 99 % of the frames are there "
         f"(the fastest held back by {play['hold']:.0f} ms)",
         f"model call   p50 {run['call_ms']['p50']:.1f} ms, p99 {run['call_ms']['p99']:.1f} ms; "
         f"real-time factor {number(run['real_time_factor'], 3)}",
         f"warm-up      loading {warm['load_seconds']:.1f} s, "
-        f"warming {warm['warm_up_seconds']:.1f} s; first frame {number(warm['first_frame_ms'], 0)} ms, "
+        f"warming {warm['warm_up_seconds']:.1f} s; "
+        f"first frame {number(warm['first_frame_ms'], 0)} ms, "
         f"first second max {warm['first_second_ms']['max']:.0f} ms (not in the table)",
         f"cost         {resources(run)}",
     ]

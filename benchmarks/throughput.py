@@ -65,20 +65,34 @@ class Throughput:
             raise BenchmarkError(f"--json {self.json}: there is no such folder")
         results = circumstances("throughput")
         print("\n".join(describe(results)), flush=True)
-        model = asdict(Setting(backend=self.backend, bundle=self.bundle))
         for part in self.parts:
-            with waiting(f"{part} ..."):
-                if part == "start":
+            if part == "start":
+                with waiting("start"):
                     results[part] = start_times(self.backend, self.bundle, self.repeats)
-                else:
-                    wish = {"part": part, "setting": model, "repeats": self.repeats,
-                            "minutes": self.minutes, "frames": self.frames}  # fmt: skip
-                    with Helper("benchmarks.workload", wish) as helper:
-                        results[part] = helper.receive(PATIENCE_SECONDS)
+            else:
+                results[part] = self._work(part)
             print(report(part, results[part]), flush=True)
             if self.json is not None:
                 self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
         return results
+
+    def _work(self, part: Part) -> dict[str, Any]:
+        """A part's figures, from a fresh process."""
+        wish = {
+            "part": part,
+            "setting": asdict(Setting(backend=self.backend, bundle=self.bundle)),
+            "repeats": self.repeats,
+            "minutes": self.minutes,
+            "frames": self.frames,
+        }
+        stage: str = part
+        with Helper("benchmarks.workload", wish) as helper:
+            while True:
+                with waiting(stage):
+                    figures = helper.receive(PATIENCE_SECONDS)
+                if "progress" not in figures:
+                    return figures
+                stage = f"{part}: {figures['progress']}"
 
 
 def report(part: str, figures: dict[str, Any]) -> str:

@@ -81,6 +81,7 @@ def memory(setting: Setting, minutes: int) -> dict[str, Any]:
             frames += len(session.feed(speech[begin : begin + BLOCK_SAMPLES]))
             at += BLOCK_SAMPLES
         noted.append(resident_mb())
+        answer(progress=f"minute {mark} of {minutes}")
     return {
         "minute": marks,
         "memory_mb": noted,

@@ -1,0 +1,324 @@
+"""The benchmarks: their arithmetic, real runs between processes, and the page they fill."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import latency, page, throughput, virtual_microphone
+from benchmarks.figures import (
+    STAGES,
+    capture_shift,
+    count,
+    distribution,
+    is_steady,
+    playout,
+    stages,
+    summarise,
+)
+from benchmarks.goals import goals
+from benchmarks.processes import BenchmarkError, Helper
+from benchmarks.setting import Setting, grid
+from benchmarks.timing import COLUMNS
+
+ROOT = Path(__file__).resolve().parent.parent
+FPS, HOP, LOOKAHEAD = 25, 2, 2
+STAGE_SECONDS = {
+    "capture": 0.004, "queue": 0.001, "speech": 0.003, "sampler": 0.02, "post": 0.002,
+    "send": 0.0005, "receive": 0.0015,
+}  # fmt: skip
+
+
+def noted(frames: int = 100) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What process and client note of a run in which every stage takes `STAGE_SECONDS`."""
+    t0, s = 1000.0, STAGE_SECONDS
+    rows, arrivals = [], []
+    for k in range(frames):
+        end = (k // HOP + 1) * HOP + LOOKAHEAD
+        captured, complete = t0 + (k + 0.5) / FPS, t0 + end / FPS
+        arrived = complete + s["capture"]
+        began = arrived + s["queue"]
+        computed = began + s["speech"] + s["sampler"] + s["post"]
+        taken = computed + s["send"]
+        rows.append(
+            [captured, complete, arrived, began, computed, s["speech"], s["sampler"], taken]
+        )
+        arrivals.append(taken + s["receive"])
+    subject = {
+        "columns": COLUMNS, "rows": rows, "source": "speech.flac", "device_latency": 0.0,
+        "audio_seconds": frames / FPS, "late": 0, "merges": [], "samples_dropped": 0,
+        "frames_dropped": 0, "memory_mb": [80.0, 81.5], "cpu_share": 0.2, "load_seconds": 1.25,
+        "warm_up_seconds": 0.5,
+        "live": {
+            "hop": HOP, "lookahead": LOOKAHEAD, "steps": 2, "window_rule": "adjacent",
+            "audio_guidance": 1.5, "style_guidance": 1.0, "lip_noise": 1.0, "style": "neutral",
+            "backend": "torch", "device": "cpu", "bundle_hash": "0123456789abcdef",
+        },
+    }  # fmt: skip
+    listener = {
+        "sequences": list(range(frames)), "samples": [640 * k for k in range(frames)],
+        "arrivals": arrivals, "dropped": 0, "cpu_seconds": 0.04, "memory_mb": 39.0,
+    }  # fmt: skip
+    return subject, listener
+
+
+def result(kind: str = "latency", **values: Any) -> dict[str, Any]:
+    """A results file without figures."""
+    return {
+        "kind": kind, "format": 1, "time": "2026-01-01 00:00:00 UTC", "revision": "abc",
+        "machine": {"cpu": "a CPU", "cores": 2, "memory_gb": 4.0, "system": "an OS",
+                    "load_average": [0.5, 0.25, 0.125]},
+        "versions": {"python": "3.11.7"}, **values,
+    }  # fmt: skip
+
+
+def run_of(viewer: bool = False, **asked: Any) -> dict[str, Any]:
+    """One run's figures, as `bench-latency` writes them."""
+    run = summarise(*noted(), FPS)
+    wish = {"steps": None, "hop": None, "lookahead": None, "source": "mic", **asked}
+    drawn = {"said": "recorded 4.0 s", "memory_mb": 260.0, "cores": 0.5} if viewer else None
+    return run | {"viewer": drawn, "asked": wish, "load_average": [0.1, 0.1, 0.1]}
+
+
+# --- arithmetic --------------------------------------------------------------------------------
+def test_percentiles_are_those_of_the_seconds_in_milliseconds() -> None:
+    assert distribution(np.arange(101) / 1000) == {"p50": 50, "p90": 90, "p99": 99, "max": 100}
+    assert distribution(np.zeros(0))["max"] == 0.0
+
+
+def test_stages_add_up_to_the_latency_exactly() -> None:
+    subject, listener = noted()
+    rows = np.array(subject["rows"])
+    moments = {name: rows[:, k] for k, name in enumerate(COLUMNS)}
+    arrivals = np.array(listener["arrivals"])
+    parts = stages(moments, arrivals)
+    assert parts.shape == (100, len(STAGES))
+    np.testing.assert_allclose(parts.sum(axis=1), arrivals - rows[:, 0], atol=1e-9)
+    for name, seconds in STAGE_SECONDS.items():
+        np.testing.assert_allclose(parts[:, list(STAGES).index(name)], seconds, atol=1e-9)
+
+
+def test_a_run_is_summarised_with_whole_calls_after_the_first_second() -> None:
+    run = summarise(*noted(), FPS)
+    rest = sum(STAGE_SECONDS.values()) * 1e3
+    assert run["stages_ms"]["algorithm"] == {"p50": 120, "p90": 140, "p99": 140, "max": 140}
+    assert run["end_to_end_ms"]["p50"] == pytest.approx(120 + rest, abs=0.01)
+    assert run["end_to_end_ms"]["max"] == pytest.approx(140 + rest, abs=0.01)
+    assert run["stages_ms"]["sampler"]["p99"] == pytest.approx(20, abs=0.01)
+    assert run["call_ms"]["p50"] == pytest.approx(25, abs=0.01)
+    assert run["real_time_factor"] == pytest.approx(25 / 80, abs=0.001)
+    assert run["playout_ms"] == pytest.approx({"after_capture": 140 + rest, "hold": 40}, abs=0.01)
+    assert run["frames"]["lost"] == 0
+    # Calls end after frames 1, 3, 5, ...: frame 25 belongs to a call of the first second.
+    assert run["frames"]["measured"] == 100 - 26 - HOP
+
+
+def test_lost_and_repeated_frames_are_counted_and_disturb_nothing() -> None:
+    subject, listener = noted()
+    whole = summarise(subject, listener, FPS)
+    del listener["sequences"][50], listener["arrivals"][50]
+    listener["sequences"].append(60)
+    listener["arrivals"].append(2000.0)
+    subject["rows"][70] = [float("nan")] * len(COLUMNS)
+    run = summarise(subject, listener, FPS)
+    assert run["frames"]["lost"] == 1 and run["frames"]["repeated"] == 1
+    assert run["frames"]["measured"] == whole["frames"]["measured"] - 2
+    assert run["end_to_end_ms"]["max"] == whole["end_to_end_ms"]["max"]
+    assert count([0, 2, 1], 4) == {
+        "expected": 4, "received": 3, "lost": 1, "repeated": 0, "out_of_order": 1,
+    }  # fmt: skip
+
+
+def test_capture_is_judged_by_the_least_delayed_block_of_the_whole_run() -> None:
+    captured = 5.0 + (np.arange(10) + 0.5) / FPS
+    captured[:4] += 0.03  # the first blocks all came 30 ms late
+    captured[7] = np.nan
+    shift = capture_shift(captured, FPS)
+    np.testing.assert_allclose(shift, [0.03] * 4 + [0] * 3 + [np.nan] + [0] * 2, atol=1e-12)
+    subject, listener = noted()
+    for row in subject["rows"][40:50]:
+        row[0] -= 0.01
+        row[1] -= 0.01
+    later = summarise(subject, listener, FPS)
+    assert later["end_to_end_ms"]["p50"] == pytest.approx(
+        summarise(*noted(), FPS)["end_to_end_ms"]["p50"] + 10, abs=0.01
+    )
+    assert later["capture"]["live_estimate_off_ms"] == pytest.approx(10, abs=0.01)
+
+
+def test_a_run_too_short_to_measure_has_no_steady_frames() -> None:
+    assert not is_steady(np.arange(10.0)).any()
+    assert not is_steady(np.full(3, np.nan)).any()
+    run = summarise(*noted(20), FPS)
+    assert run["frames"]["measured"] == 0 and run["real_time_factor"] is None
+
+
+def test_playout_delay_is_met_by_99_of_100_frames() -> None:
+    latencies = np.linspace(0.1, 0.199, 100)
+    delay = playout(latencies)
+    assert np.mean(latencies <= delay["after_capture"] / 1e3 + 1e-9) == 0.99
+    assert delay["hold"] == pytest.approx(98)
+
+
+def test_the_grid_is_every_combination() -> None:
+    points = grid(Setting(), steps=(1, 2), hop=(2, 4), viewer=(False, True))
+    assert len(points) == 8
+    assert {(p.steps, p.hop, p.lookahead) for p in points} == {
+        (k, h, None) for k in (1, 2) for h in (2, 4)
+    }
+    assert len(grid(Setting())) == 2
+
+
+# --- real runs ---------------------------------------------------------------------------------
+def bench(tmp_path: Path, *options: str) -> dict[str, Any]:
+    """`bench-latency` with the fake backend: what it wrote."""
+    out = tmp_path / "out.json"
+    assert latency.main(["--quick", "--backend", "fake", "--json", str(out), *options]) == 0
+    results: dict[str, Any] = json.loads(out.read_text())
+    return results
+
+
+def test_a_quick_run_measures_every_frame_at_a_client_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ("--source", "file", "--viewer", "off", "--seconds", "3", "--hop", "1")
+    results = bench(tmp_path, *options)
+    printed = capsys.readouterr().out
+    (run,) = results["runs"]
+    assert run["frames"]["expected"] == run["frames"]["received"] == 75
+    assert run["frames"]["lost"] == run["frames"]["out_of_order"] == 0
+    assert 30 <= run["frames"]["measured"] <= 50
+    assert (run["live"]["hop"], run["live"]["lookahead"]) == (1, 2)
+    parts, whole = run["stages_ms"], run["end_to_end_ms"]
+    assert list(parts) == list(STAGES)
+    assert parts["algorithm"]["p50"] == pytest.approx(100, abs=0.01)  # R + H - 1/2 frames
+    assert 100 < whole["p50"] <= whole["p90"] <= whole["p99"] <= whole["max"] < 1000
+    assert parts["speech"]["p50"] > 0 and parts["send"]["p50"] > 0 and parts["receive"]["p50"] > 0
+    assert 0 < run["real_time_factor"] < 0.5
+    assert "END TO END" in printed and f"{whole['p99']:.1f}" in printed
+    assert results["machine"]["cores"] >= 1 and results["versions"]["numpy"] == np.__version__
+    assert goals([results]) == []  # no model ran, so no goal was reached or missed
+
+
+def test_the_microphone_path_is_measured(tmp_path: Path) -> None:
+    if reason := virtual_microphone.missing():
+        pytest.skip(f"not run: {reason}")
+    results = bench(tmp_path, "--source", "mic", "--viewer", "off", "--seconds", "2.4")
+    (run,) = results["runs"]
+    assert run["asked"]["source"] == "mic" and run["capture"]["device_ms"] > 0
+    assert run["frames"]["expected"] == 60 and run["frames"]["lost"] == 0
+    assert run["frames"]["dropped_samples"] == 0
+
+
+@pytest.mark.slow
+def test_the_viewer_draws_beside_the_run(tmp_path: Path) -> None:
+    options = ("--source", "file", "--viewer", "on", "--seconds", "4")
+    (run,) = bench(tmp_path, *options)["runs"]
+    assert run["frames"]["lost"] == 0
+    assert "4.0 s" in run["viewer"]["said"]
+    assert run["viewer"]["cores"] is None or run["viewer"]["cores"] > 0.02
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hop", "99", "--lookahead", "9"], "must fit a window"),
+        (["--bundle", "no/such/bundle", "--backend", "auto"], "no/such/bundle"),
+        (["--seconds", "1"], "2 or more"),
+        (["--json", "no/such/folder/out.json"], "no such folder"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--backend", "fake", "--source", "file", "--viewer", "off", "--seconds", "2"]
+    assert latency.main([*common, *options]) == 1
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("bench-latency: ") and words in last
+
+
+def test_a_helper_that_dies_says_why() -> None:
+    with (
+        Helper("benchmarks.no_such_module", {}) as helper,
+        pytest.raises(BenchmarkError, match="No module named"),
+    ):
+        helper.receive(20)
+
+
+def test_throughput_of_the_fake_backend(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "throughput.json"
+    options = ["--parts", "animate", "memory", "start", "--backend", "fake", "--minutes", "5"]
+    assert throughput.main([*options, "--repeats", "1", "--json", str(out)]) == 0
+    results = json.loads(out.read_text())
+    assert results["animate"]["median"] > 5 and results["animate"]["audio_seconds"] > 20
+    assert results["memory"]["minute"] == [1, 5]
+    assert results["memory"]["frames"] == 5 * 60 * FPS - LOOKAHEAD
+    assert set(results["start"]["median"]) == {"none", "offscreen"}
+    assert all(0 < seconds < 30 for seconds in results["start"]["median"].values())
+    assert "times real time" in capsys.readouterr().out
+    assert f"{results['animate']['median']:.1f} times" in page.page([results])
+
+
+# --- the page ----------------------------------------------------------------------------------
+def test_the_page_shows_what_the_results_say_and_nothing_else(tmp_path: Path) -> None:
+    results = result(runs=[run_of(), run_of(viewer=True), run_of(steps=4)])
+    results["runs"][2]["live"] = {**results["runs"][2]["live"], "steps": 4}
+    path = tmp_path / "latency.json"
+    path.write_text(json.dumps(results))
+    out = tmp_path / "page.md"
+    assert page.main([str(path), "-o", str(out)]) == 0
+    text = out.read_text()
+    assert text == page.page([results])
+    end = results["runs"][0]["end_to_end_ms"]
+    row = f"| **end to end** | {end['p50']:.1f} | {end['p90']:.1f} | {end['p99']:.1f} |"
+    assert text.count(row) == 3
+    assert text.count("with viewer") == 4  # three goals and a heading
+    assert "H = 2, R = 2, K = 4" in text and "Side by side" in text
+    changed = copy.deepcopy(results)
+    changed["runs"][0]["end_to_end_ms"]["p99"] = 321.0
+    other = page.page([changed])
+    assert "321.0" in other and "**missed**" in other and "**missed**" not in text
+    assert set(re.findall(r"\d+\.\d+", other)) - set(re.findall(r"\d+\.\d+", text)) == {"321.0"}
+
+
+def test_goals_are_read_from_the_results() -> None:
+    figures = result(
+        "throughput",
+        animate={"median": 4.9, "times_real_time": [4.9], "audio_seconds": 23.4,
+                 "live": run_of()["live"]},
+        memory={"minute": [1, 5, 10], "memory_mb": [70.0, 80.0, 80.5], "frames": 15000,
+                "live": run_of()["live"]},
+        start={"backend": "auto", "median": {"none": 3.0}, "seconds": {"none": [3.0]}},
+    )  # fmt: skip
+    reached = {goal.name: goal.reached for goal in goals([result(runs=[run_of()]), figures])}
+    assert list(reached.values()) == [True, True, True, False, True, True]
+    slow = run_of()
+    slow["end_to_end_ms"]["p99"] = 251.0
+    slow["frames"]["lost"] = 1
+    assert [g.reached for g in goals([result(runs=[slow])])] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "not JSON"), ("[]", "not written by"), ('{"kind": "latency"}', "another version")],
+)
+def test_files_that_are_no_results_are_one_line(
+    text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    assert page.main([str(path), "-o", str(tmp_path / "page.md")]) == 1
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "page.md").exists()
+
+
+def test_the_committed_page_is_the_one_of_the_committed_results() -> None:
+    committed = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+    written = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    assert written == page.page(page.read_results(committed)), "run `python -m benchmarks.page`"
