@@ -142,7 +142,7 @@ class VideoWriter:
                     self._container.close()
         finally:
             container, self._container = self._container, None
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, self._av.error.FFmpegError):
                 container.close()
 
     def __enter__(self) -> VideoWriter:
