@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+WATCHING = "watching"
+"""A viewer says this once it can draw and has reached its server."""
 FINISH_SECONDS = 60.0
 """A recording may be that far behind on a slow machine; a window ends at once."""
 
@@ -30,6 +32,11 @@ class Child:
     @property
     def gone(self) -> bool:
         return self.process.poll() is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether it draws; until then, what it is sent may be lost."""
+        return any(WATCHING in line for line in self.lines)
 
     @property
     def failed(self) -> bool:

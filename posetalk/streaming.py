@@ -132,7 +132,7 @@ def stream(
         with working("getting ready"):
             warm_up(session)
             if viewer is not None:
-                _wait_for(viewer, server, stop)
+                _wait_for(viewer, stop)
         loop = LiveLoop(source, session, [server], statistics=statistics)
         _obey_clients(server, loop, source)
         ended = threading.Event()
@@ -173,10 +173,10 @@ def _obey_clients(server: Server, loop: LiveLoop, source: AudioSource) -> None:
         server.on_audio = source.push
 
 
-def _wait_for(viewer: Child, server: Server, stop: threading.Event) -> None:
-    """Wait for our viewer to connect, or to end instead."""
+def _wait_for(viewer: Child, stop: threading.Event) -> None:
+    """Wait until our viewer draws, or has ended instead."""
     until = time.monotonic() + VIEWER_SECONDS
-    while not server.counts.clients and time.monotonic() < until and not viewer.gone:
+    while not (viewer.ready or viewer.gone) and time.monotonic() < until:
         if stop.wait(0.02):
             return
 

@@ -53,6 +53,7 @@ class View:
     debug: Debug = False
 
     def run(self) -> int:
+        from posetalk.children import WATCHING
         from posetalk.messages import say
         from posetalk.outputs import check_names
         from posetalk.status import status_line
@@ -67,7 +68,13 @@ class View:
 
             head = load_head(self.head)
         lines = [f"waiting for {self.url}"]
-        with stop_on_ctrl_c() as stop, status_line(lambda: lines[0]):
+
+        def note(status: Status) -> None:
+            if len(lines) == 1:
+                say(f"{WATCHING} {self.url}")
+            lines[1:] = [_line(status)]
+
+        with stop_on_ctrl_c() as stop, status_line(lambda: lines[-1]):
             status = view(
                 self.url,
                 self.view,
@@ -80,17 +87,17 @@ class View:
                 sound=self.sound,
                 stop=stop,
                 say=say,
-                on_status=lambda status: lines.__setitem__(0, _line(status, self.url)),
+                on_status=note,
             )
         if status.recording is not None:
             say(f"recorded {status.recording} ({status.recorded:.1f} s)")
         return 130 if stop.is_set() else 0
 
 
-def _line(status: Status, url: str) -> str:
+def _line(status: Status) -> str:
     delay = "" if status.delay is None else f"   delay {status.delay * 1000:.0f} ms"
     recorded = f"   recorded {status.recorded:.0f} s" if status.recording else ""
     return (
-        f"{url}   frames {status.frames}   shown {status.shown}   late {status.late}   "
+        f"frames {status.frames}   shown {status.shown}   late {status.late}   "
         f"dropped {status.dropped}{delay}{recorded}"
     )
