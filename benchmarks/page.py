@@ -29,12 +29,12 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
 `run.py` has set posetalk up; leave the machine alone meanwhile):
 
     bench-latency --json benchmarks/results/latency.json
+    bench-latency --quick --viewer off --steps 1 2 4 --hop 1 2 4 --json benchmarks/results/grid.json
     python -m benchmarks.throughput --json benchmarks/results/throughput.json
     python -m benchmarks.page benchmarks/results/*.json -o docs/performance.md
 
-`bench-latency --quick` takes under a minute, and `bench-latency --steps 1 2 4 --hop 1 2` measures a
-grid. Hop H, lookahead R, network calls K, window rule and guidance are one set: a figure means
-nothing without its set, so it stands beside each.
+`bench-latency --quick` alone takes under a minute. Hop H, lookahead R, network calls K, window rule
+and guidance are one set: a figure means nothing without its set, so it stands beside each.
 """
 
 _LATENCY = """\
@@ -69,9 +69,8 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
         stages = "\n".join(f"- {name}: {text}" for name, text in STAGES.items())
         parts += ["## Latency\n", _LATENCY.format(stages=stages)]
         for result in latency:
-            parts += [_circumstances(result), *map(_run, result["runs"])]
-            if len(_points(result)) > 1:
-                parts.append(_grid(result["runs"]))
+            parts.append(_circumstances(result))
+            parts += [_grid(result["runs"])] if _is_grid(result) else map(_run, result["runs"])
     for result in results:
         if result["kind"] == "throughput":
             parts += ["## Speed, memory, start\n", _circumstances(result), _throughput(result)]
@@ -102,8 +101,10 @@ def _circumstances(result: Mapping[str, Any]) -> str:
     return "\n".join(f"> {line}  " for line in describe(dict(result))) + "\n"
 
 
-def _points(result: Mapping[str, Any]) -> set[tuple[Any, ...]]:
-    return {tuple(run["asked"][k] for k in ("steps", "hop", "lookahead")) for run in result["runs"]}
+def _is_grid(result: Mapping[str, Any]) -> bool:
+    """Whether the runs differ in more than the viewer."""
+    asked = [run["asked"] for run in result.get("runs", ())]
+    return len({(a["steps"], a["hop"], a["lookahead"]) for a in asked}) > 1
 
 
 def _run(run: Mapping[str, Any]) -> str:
@@ -140,24 +141,28 @@ def _run(run: Mapping[str, Any]) -> str:
 
 
 def _grid(runs: Sequence[Mapping[str, Any]]) -> str:
-    header = ("H", "R", "K", "viewer", "p50 ms", "p99 ms", "call p99 ms", "real-time factor",
-              "late", "lost")  # fmt: skip
+    header = (
+        *("H", "R", "K", "viewer", "p50 ms", "p90 ms", "p99 ms", "max ms"),
+        *("call p50 ms", "call p99 ms", "real-time factor", "late", "lost"),
+    )
     rows = [
         (
-            str(run["live"]["hop"]),
-            str(run["live"]["lookahead"]),
-            str(run["live"]["steps"]),
+            *(str(run["live"][name]) for name in ("hop", "lookahead", "steps")),
             "yes" if run["viewer"] else "no",
-            f"{run['end_to_end_ms']['p50']:.0f}",
-            f"{run['end_to_end_ms']['p99']:.0f}",
-            f"{run['call_ms']['p99']:.1f}",
+            *(f"{run['end_to_end_ms'][name]:.0f}" for name in ("p50", "p90", "p99", "max")),
+            *(f"{run['call_ms'][name]:.1f}" for name in ("p50", "p99")),
             number(run["real_time_factor"], 3),
-            str(run["frames"]["late"]),
-            str(run["frames"]["lost"]),
+            *(str(run["frames"][name]) for name in ("late", "lost")),
         )
         for run in runs
     ]
-    return "### Side by side\n\n" + table(header, rows, 0)
+    live, seconds = runs[0]["live"], runs[0]["seconds"]
+    text = (
+        f"{seconds:.0f} s each, source `{runs[0]['asked']['source']}`; {live['window_rule']}, audio "
+        f"guidance {live['audio_guidance']:g}, style guidance {live['style_guidance']:g}; "
+        f"{live['backend']} on {live['device']}, bundle {live['bundle_hash'][:12]}"
+    )
+    return f"### Side by side\n\n{text}\n\n{table(header, rows, 0)}"
 
 
 def _throughput(result: Mapping[str, Any]) -> str:
@@ -192,7 +197,7 @@ def _throughput(result: Mapping[str, Any]) -> str:
 
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Results files, latency first, then by name; raises PageError."""
+    """Results files, latency first, grids after single points, by name; raises PageError."""
     results = []
     for path in sorted(paths, key=lambda path: path.name):
         try:
@@ -206,7 +211,7 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         if result.get("format") != FORMAT:
             raise PageError(f"{path}: written by another version, measure again")
         results.append(result)
-    return sorted(results, key=lambda result: KINDS.index(result["kind"]))
+    return sorted(results, key=lambda result: (KINDS.index(result["kind"]), _is_grid(result)))
 
 
 @dataclass(frozen=True)

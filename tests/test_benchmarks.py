@@ -267,8 +267,7 @@ def test_throughput_of_the_fake_backend(tmp_path: Path, capsys: pytest.CaptureFi
 
 # --- the page ----------------------------------------------------------------------------------
 def test_the_page_shows_what_the_results_say_and_nothing_else(tmp_path: Path) -> None:
-    results = result(runs=[run_of(), run_of(viewer=True), run_of(steps=4)])
-    results["runs"][2]["live"] = {**results["runs"][2]["live"], "steps": 4}
+    results = result(runs=[run_of(), run_of(viewer=True)])
     path = tmp_path / "latency.json"
     path.write_text(json.dumps(results))
     out = tmp_path / "page.md"
@@ -277,14 +276,27 @@ def test_the_page_shows_what_the_results_say_and_nothing_else(tmp_path: Path) ->
     assert text == page.page([results])
     end = results["runs"][0]["end_to_end_ms"]
     row = f"| **end to end** | {end['p50']:.1f} | {end['p90']:.1f} | {end['p99']:.1f} |"
-    assert text.count(row) == 3
+    assert text.count(row) == 2
     assert text.count("with viewer") == 4  # three goals and a heading
-    assert "H = 2, R = 2, K = 4" in text and "Side by side" in text
     changed = copy.deepcopy(results)
     changed["runs"][0]["end_to_end_ms"]["p99"] = 321.0
     other = page.page([changed])
     assert "321.0" in other and "**missed**" in other and "**missed**" not in text
     assert set(re.findall(r"\d+\.\d+", other)) - set(re.findall(r"\d+\.\d+", text)) == {"321.0"}
+
+
+def test_a_grid_is_one_table_after_the_live_defaults(tmp_path: Path) -> None:
+    points = [run_of(steps=k) for k in (1, 2, 4)]
+    for run, k in zip(points, (1, 2, 4), strict=True):
+        run["live"] = {**run["live"], "steps": k}
+    (tmp_path / "a_grid.json").write_text(json.dumps(result(runs=points)))
+    (tmp_path / "b_single.json").write_text(json.dumps(result(runs=[run_of()])))
+    results = page.read_results(list(tmp_path.iterdir()))
+    assert [len(result["runs"]) for result in results] == [1, 3]
+    text = page.page(results)
+    assert text.index("**end to end**") < text.index("Side by side")
+    assert [f"| 2 | 2 | {k} | no |" in text for k in (1, 2, 4)] == [True] * 3
+    assert len(goals(results)) == 3  # of the live defaults alone
 
 
 def test_goals_are_read_from_the_results() -> None:
