@@ -179,3 +179,15 @@ def test_arkit_weights_by_name(head: Head) -> None:
     flame = dataclasses.replace(head, expression_names=tuple(f"e{i}" for i in range(50)))
     with pytest.raises(HeadError, match="no ARKit channels"):
         arkit_weights(flame, expression, jaw)
+
+
+@pytest.mark.slow
+def test_the_shipped_file_is_what_the_code_models(head: Head, tmp_path: Path) -> None:
+    from head.builtin import model
+    from head.modelling.assemble import build
+
+    save_head(model(build()), tmp_path / "again.npz")
+    again = load_head(tmp_path / "again.npz")
+    assert again.faces.shape == head.faces.shape and (again.faces == head.faces).mean() > 0.99
+    np.testing.assert_allclose(again.template, head.template, atol=2e-4)
+    assert again.landmarks == head.landmarks and again.materials == head.materials

@@ -67,6 +67,16 @@ def test_skin_is_one_manifold_sheet(head: Head) -> None:
     assert np.linalg.norm(np.cross(b - a, c - a), axis=1).min() > 1e-9  # no empty triangles
 
 
+def test_solid_parts_face_outwards(head: Head) -> None:
+    solid = ["skin", "hair", "shirt", "teeth_upper", "teeth_lower", "tongue"]
+    solid += [f"{part}_{side}" for part in ("ear", "eye", "brow") for side in ("left", "right")]
+    for name in solid:
+        part = head.regions[name]
+        faces = head.faces[np.isin(head.faces, part).all(axis=1)]
+        a, b, c = (head.template[faces[:, k]] - head.template[part].mean(axis=0) for k in range(3))
+        assert (a * np.cross(b, c)).sum() > 0, name
+
+
 def test_left_and_right_are_mirror_images(head: Head) -> None:
     twin = _mirror(head)
     here = np.flatnonzero(twin >= 0)

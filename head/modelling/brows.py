@@ -10,7 +10,7 @@ from head.modelling.part import Part, strip
 
 COLUMNS = 15
 CENTRE = np.array([(10, 55.0), (18, 57.0), (28, 59.2), (38, 60.0), (47, 57.2), (55, 51.8)])
-WIDTH = (2.0, 2.7, 2.8, 2.5, 1.8, 0.5)
+WIDTH = (1.7, 2.7, 2.8, 2.5, 1.8, 0.4)
 
 
 def brow() -> Part:

@@ -166,7 +166,7 @@ def _tongue(a: Anatomy) -> Points:
     z = a.p[index, 2]
     along = np.clip((z - 26) / 45, 0, 1)
     out = np.zeros_like(a.p)
-    out[index, 1] = 14.0 * along**1.3
-    out[index, 2] = 40.0 * along**1.2
+    out[index, 1] = 12.5 * along**1.3
+    out[index, 2] = 48.0 * along**1.2
     out[index, 0] = -0.12 * a.p[index, 0] * along
     return out

@@ -61,7 +61,7 @@ def lashes(loops: Points, closed: float = 0.0) -> Part:
     s = lids.along()[0][k]
     inner, outer = loops[1, k], loops[lids.MARGIN, k]
     length = (
-        0.5 + 2.3 * np.clip((s + 1.0) / 1.7, 0, 1) ** 1.2 * np.clip((1.06 - s) / 0.25, 0, 1) ** 0.5
+        0.2 + 2.6 * np.clip((s + 1.0) / 1.7, 0, 1) ** 1.2 * np.clip((1.06 - s) / 0.25, 0, 1) ** 0.5
     )
     reach = np.stack([0.35 * s, np.full_like(s, 0.55 - 1.15 * closed), np.full_like(s, 0.8)], -1)
     reach[:, 0] += 0.25 * np.clip(s, 0, 1) ** 2

@@ -100,9 +100,9 @@ def _nose(p: Points, d: Points) -> Points:
     d = join(
         d, both(p, lambda q: ellipsoid(q, (10.6, -3.4, 87.0), (5.6, 6.0, 8.4), 0.2, 0.3), 2), 8.5
     )
-    d = join(d, rod(p, (0, 0, 95), (0, -6.5, 88.5), 4.8, 5.4), 7)  # septum
+    d = join(d, rod(p, (0, 0.5, 95), (0, -6.0, 86.5), 5.2, 6.2), 8)  # septum
     d = carve(
-        d, both(p, lambda q: ellipsoid(q, (6.6, -9.0, 91.0), (2.9, 2.9, 4.8), -0.3, 0.2), 1), 3.6
+        d, both(p, lambda q: ellipsoid(q, (7.6, -9.0, 90.5), (2.5, 2.8, 4.6), -0.3, 0.3), 1), 3.2
     )
     return carve(d, rod(p, (0, -16.5, 95.6), (0, -25, 97.0), 3.0, 3.4), 5)  # philtrum
 

@@ -17,9 +17,9 @@ Height = Callable[[float, Points, Points], Points]
 # Outlines: left side from the forehead to the back (x, y, z), share of the columns.
 SIDES = np.array(
     [
-        (0, 101, 78, 0.6),
-        (22, 102, 73, 0.6),
-        (42, 93, 58, 0.9),
+        (0, 108, 72, 0.6),
+        (22, 107, 68, 0.6),
+        (42, 95, 57, 0.9),
         (50, 81, 48, 1.2),
         (55, 68, 39, 1.3),
         (60, 57, 29, 1.3),
@@ -61,7 +61,7 @@ TOP = np.array(
 def hair() -> Part:
     """Both layers."""
     low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 42, 7, 0.40, _cropped)
-    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 60, 11, 0.0, _swept, 0.42)
+    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 54, 11, 0.0, _swept, 0.42)
     faces = np.concatenate([low_faces, top_faces + len(low)])
     return Part("hair", np.concatenate([low, top]), faces, ["hair"] * len(faces))
 
@@ -71,6 +71,8 @@ def _cropped(q: float, p: Points, to_edge: Points) -> Points:
 
 
 # Across one lock: a sharp valley, then a rounded back that leans to one side.
+TIPS = 5.0
+"""Millimetres by which the tips of the front locks differ."""
 LOCK = np.array([0.0, 0.55, 0.86, 1.0, 0.94, 0.66])
 
 
@@ -105,6 +107,12 @@ def _cap(
     goal = edge - CENTRE
     goal /= np.linalg.norm(goal, axis=1, keepdims=True)
     length = np.arccos(np.clip(goal @ start, -1, 1)) * 92.0
+    if twist:  # the tips of the locks over the forehead are not in one line
+        lock = np.arange(columns)
+        tips = np.resize(LOCK, columns) - 0.6 + 0.5 * np.sin(2.6 * (lock // len(LOCK)) + 0.7)
+        goal = _between(
+            start, goal, 1 + TIPS * tips * np.clip((edge[:, 2] - 35) / 25, 0, 1) / length
+        )
     blocks = []
     for r in range(1, rows + 1):
         share = min((r - 1 if start_at else r) / (rows - 2 if start_at else rows - 1), 1.0)
@@ -142,7 +150,7 @@ def _spread(outline: Points, columns: int) -> Points:
     return np.stack([np.interp(at, run, closed[:, i]) for i in range(3)], -1)
 
 
-def _between(start: Points, goal: Points, q: float) -> Points:
+def _between(start: Points, goal: Points, q: Points | float) -> Points:
     """Great circle from one direction to many."""
     angle = np.arccos(np.clip(goal @ start, -1, 1))
     s = np.sin(angle)

@@ -60,8 +60,8 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
     for name in ("teeth_upper", "teeth_lower"):
         index = a.surface.parts[name]
         deep = np.zeros(len(p))
-        deep[index] = np.clip((76 - p[index, 2]) / 16, 0, 1)
-        shade(deep, (0.45, 0.38, 0.36))
+        deep[index] = np.clip((79 - p[index, 2]) / 12, 0, 1)
+        shade(deep, (0.15, 0.11, 0.10))
     back = np.zeros(len(p))
     back[a.surface.parts["tongue"]] = np.clip((66 - p[a.surface.parts["tongue"], 2]) / 26, 0, 1)
     shade(back, (0.45, 0.38, 0.38))

@@ -9,8 +9,8 @@ from head.modelling.part import Part, fan, strip
 
 TEETH = (5.0, 4.0, 4.4, 4.4, 5.5, 6.5)
 """Widths along the arch from the middle."""
-EDGE_UPPER, EDGE_LOWER = -36.6, -35.6
-TONGUE_ROWS, TONGUE_COLUMNS = 9, 7
+EDGE_UPPER, EDGE_LOWER = -36.6, -35.0
+TONGUE_ROWS, TONGUE_COLUMNS = 9, 9
 
 
 def bag(first: Points) -> Part:
@@ -88,12 +88,12 @@ def teeth(upper: bool) -> Part:
 
 def tongue() -> Part:
     """Half a tongue: rows from tip to root, columns from the top middle round to below."""
-    t = np.linspace(0, 1, TONGUE_ROWS)
-    tip = np.sqrt(np.clip(1 - (1 - np.clip(t / 0.38, 0, 1)) ** 2, 0.012, 1))
+    t = np.linspace(0, 1, TONGUE_ROWS) ** 1.5
+    tip = np.sqrt(np.clip(1 - (1 - np.clip(t / 0.38, 0, 1)) ** 2, 0.04, 1))
     half_width = (11.5 + 7.0 * np.clip(t * 1.6, 0, 1)) * tip
     thick = 3.5 * tip * (1 + 1.0 * t)
     z = 73.0 - 47 * t
-    y = -41.0 + 5.5 * np.sin(np.pi * np.clip(t * 1.05, 0, 1)) - 3 * t**2
+    y = -41.0 + 5.5 * np.sin(np.pi * np.clip(t * 1.05, 0, 1)) - 6 * t**2
     angle = np.linspace(0, np.pi, TONGUE_COLUMNS)
     x = half_width[:, None] * np.sin(angle) ** 0.9
     groove = (
@@ -106,5 +106,11 @@ def tongue() -> Part:
     height = y[:, None] + thick[:, None] * np.cos(angle) - groove
     vertices = np.stack([x, height, np.broadcast_to(z[:, None], x.shape)], -1).reshape(-1, 3)
     vertices[np.abs(vertices[:, 0]) < 1e-6, 0] = 0.0
-    faces = strip(TONGUE_ROWS, TONGUE_COLUMNS, closed=False, flip=True)
+    tip_ring = np.arange(1, TONGUE_COLUMNS)
+    faces = np.concatenate(
+        [
+            strip(TONGUE_ROWS, TONGUE_COLUMNS, closed=False),
+            fan(tip_ring, 0, closed=False, flip=True),
+        ]
+    )
     return Part("tongue", vertices, faces, ["tongue"] * len(faces))
