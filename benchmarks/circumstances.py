@@ -16,6 +16,7 @@ PACKAGES = (
     "posetalk", "numpy", "torch", "onnxruntime", "websockets", "sounddevice", "pyrender", "av",
 )  # fmt: skip
 FORMAT = 1
+_WRITTEN = (":!benchmarks/results", ":!docs/performance.md")
 
 
 def circumstances(kind: str) -> dict[str, Any]:
@@ -89,10 +90,13 @@ def versions() -> dict[str, str]:
 
 
 def revision() -> str | None:
-    """Git revision of the code, with `+` if it was changed since; None outside a checkout."""
+    """Git revision of the code, with `+` if it was changed since; None outside a checkout.
+
+    What the benchmarks themselves write is not code.
+    """
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--untracked-files=no")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", *_WRITTEN)
     except (OSError, subprocess.SubprocessError):
         return None
     return head + ("+" if changed else "")

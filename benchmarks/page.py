@@ -131,6 +131,8 @@ def _run(run: Mapping[str, Any]) -> str:
         f"max {warm['first_second_ms']['max']:.0f} ms",
         resources(run),
     ]
+    if run["load_average"]:
+        facts.append(f"load average of the machine when it began: {run['load_average'][0]:.2f}")
     if run["capture"]["device_ms"]:
         facts.append(f"the device states {run['capture']['device_ms']:.0f} ms before capture")
     if run["viewer"]:
@@ -158,8 +160,8 @@ def _grid(runs: Sequence[Mapping[str, Any]]) -> str:
     ]
     live, seconds = runs[0]["live"], runs[0]["seconds"]
     text = (
-        f"{seconds:.0f} s each, source `{runs[0]['asked']['source']}`; {live['window_rule']}, audio "
-        f"guidance {live['audio_guidance']:g}, style guidance {live['style_guidance']:g}; "
+        f"{seconds:.0f} s each, source `{runs[0]['asked']['source']}`; {live['window_rule']}, "
+        f"audio guidance {live['audio_guidance']:g}, style guidance {live['style_guidance']:g}; "
         f"{live['backend']} on {live['device']}, bundle {live['bundle_hash'][:12]}"
     )
     return f"### Side by side\n\n{text}\n\n{table(header, rows, 0)}"

@@ -42,7 +42,7 @@ class Helper:
             stdout=subprocess.PIPE,
             stderr=self._messages,
             text=True,
-            env={**os.environ, **(environment or {})},
+            env={"OPENBLAS_NUM_THREADS": "1", **os.environ, **(environment or {})},
             start_new_session=os.name != "nt",  # Ctrl-C is ours to handle
         )
         self._lines: queue.Queue[str | None] = queue.Queue()
