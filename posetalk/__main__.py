@@ -21,6 +21,8 @@ class Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    # Before numpy is loaded: its idle threads spin, which takes a core from model and picture.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from posetalk.commands import parse
     from posetalk.messages import UsageError, say, set_up_logging
 

@@ -236,8 +236,8 @@ def test_what_does_not_fit_is_refused(head: Head) -> None:
 
 
 def test_speed_is_measured_over_as_many_pictures_as_asked(head: Head) -> None:
-    seconds, work = measure(head, 64, 64, frames=4)
-    assert len(seconds) == 4 and min(seconds) > 0 and work > 0
+    seconds = measure(head, 64, 64, frames=4)
+    assert len(seconds) == 4 and min(seconds) > 0
 
 
 # --- without a display, without OpenGL, without torch -------------------------------------------
