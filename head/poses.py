@@ -62,7 +62,7 @@ POSES: Final[dict[str, Pose]] = {
     "blink": Pose({"eyeBlink": 1.0}),
     "pucker": Pose({"mouthPucker": 1.0}),
     "F and V": Pose({"mouthRollLower": 0.95, "mouthUpperUp": 0.35}, jaw=0.035),
-    "TH": Pose({"tongueOut": 0.5, "mouthUpperUp": 0.2, "mouthLowerDown": 0.1}, jaw=0.085),
+    "TH": Pose({"tongueOut": 0.6, "mouthUpperUp": 0.25, "mouthLowerDown": 0.05}, jaw=0.055),
     "pressed lips": Pose({"mouthPress": 1.0, "mouthRollLower": 0.3, "mouthRollUpper": 0.3}),
     "three quarters": Pose(),
     "surprise": Pose(

@@ -119,8 +119,8 @@ def _press(a: Anatomy) -> Points:
     flat = np.clip(1 - a.column**3, 0, 1) * a.lips
     sign = np.where(a.upper > 0.5, -1.0, 1.0)
     on_red = (a.loop >= lips.SEAL) & (a.loop <= lips.BORDER)
-    y = sign * np.where(on_red, 0.6 + 2.0 * part, 1.6 * a.lips)
-    z = np.where(on_red, -1.2 - 1.6 * np.sin(np.pi * part), -0.8)
+    y = sign * np.where(on_red, 2.0 + 0.7 * part, 1.6 * a.lips)
+    z = np.where(on_red, -2.0 - 0.9 * np.sin(np.pi * part), -0.8)
     bulge = (
         blob(a.p, (0, -48, 86), (22, 9, 20)) * a.skin
         + blob(a.p, (0, -21, 88), (22, 7, 20)) * a.skin

@@ -58,7 +58,7 @@ def teeth(upper: bool) -> Part:
         w *= scale
         lengths += [end + 0.16 * w, end + 0.84 * w, end + w]
         groove += [0.0, 0.0, 1.0]
-        low = (0.0, 0.4, 0.1, 0.5, 0.8, 1.0)[i]
+        low = ((0.0, 0.4, 0.1, 0.5, 0.8, 1.0) if upper else (0.0, 0.2, 0.3, 0.9, 1.8, 2.8))[i]
         drop += [low, low, low + 0.35]
         end += w
     at, out = _arch(np.array(lengths), width, front)
