@@ -22,7 +22,7 @@ from diffposetalk.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.dataset import Tracks
-from training.losses import FaceGeometry, Weights, motion_losses
+from training.losses import ROTATION, FaceGeometry, Weights, motion_losses
 from training.speech import LIPS, SpeechPretraining, mask_columns
 
 LENGTHS = {3: 0.1, 4: 0.35, 6: 0.2, 12: 0.15, 25: 0.12, 50: 0.05, 100: 0.03}
@@ -143,6 +143,7 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     """The context as the model's own past might be: (B, T_p, D), another error for every window.
 
     White noise, a slowly wandering error, and, in a fifth of the windows, lips that say nothing.
+    The head is all but spared: it must go on from where it is, and only the context knows where.
     """
     batch, frames, d = context.shape
     strength = torch.from_numpy(rng.uniform(0.0, 0.5, (batch, 1, 1)).astype(np.float32))
@@ -151,10 +152,12 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     wander = nn.functional.interpolate(
         wander.transpose(1, 2), size=frames, mode="linear", align_corners=True
     ).transpose(1, 2)
-    out = context + strength * (0.35 * torch.randn_like(context) + wander)
-    lost = torch.from_numpy(rng.random((batch, 1, 1)) < 0.2)
     lips = torch.zeros(d, dtype=torch.bool)
     lips[list(LIPS)] = True
+    white, slow = torch.where(lips, 0.35, 0.1), torch.where(lips, 1.0, 0.5)
+    white[ROTATION], slow[ROTATION] = 0.02, 0.0
+    out = context + strength * (white * torch.randn_like(context) + slow * wander)
+    lost = torch.from_numpy(rng.random((batch, 1, 1)) < 0.2)
     return torch.where(lost & lips, torch.randn_like(out), out)
 
 
