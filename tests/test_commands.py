@@ -268,12 +268,12 @@ def test_a_recording_survives_the_death_of_live(tmp_path: Path) -> None:
 
 def test_live_goes_on_without_a_picture_where_nothing_can_draw(tmp_path: Path) -> None:
     broken = start(
-        "live", *FAKE, "--seconds", "3", "--port", "0", cwd=tmp_path, PYOPENGL_PLATFORM="bogus"
+        "live", *FAKE, "--seconds", "0.4", "--port", "0", cwd=tmp_path, PYOPENGL_PLATFORM="bogus"
     )
     code, _, messages = finish(broken)
     assert code == 0, messages
     assert "no OpenGL" in messages and "going on without it" in messages
-    assert "75 frames" in messages
+    assert "10 frames of 0.4 s" in messages
     assert not list(tmp_path.iterdir())
 
 
@@ -328,7 +328,8 @@ def test_raw_sound_on_standard_input_is_animated(tmp_path: Path) -> None:
     assert process.stdin is not None
     process.stdin.buffer.write(samples.tobytes())
     code, _, messages = finish(process)
-    assert code == 0 and "25 frames of 1.0 s" in messages
+    assert code == 0, messages
+    assert "25 frames of 1.0 s" in messages
 
 
 def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT, Debug
 if TYPE_CHECKING:
     from viewer.app import Status
 
+START_SECONDS = 10.0
+"""How long to wait for a server that is not there yet."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -49,7 +52,7 @@ class View:
     sound: bool = False
     """Play the server's sound with the window; not beside the microphone that it hears."""
     once: bool = False
-    """End when the server goes away, instead of waiting for it to come back."""
+    """End when the server is not there or goes away, instead of waiting for it."""
     debug: Debug = False
 
     def run(self) -> int:
@@ -84,6 +87,7 @@ class View:
                 head=head,
                 delay=None if self.delay is None else self.delay / 1000,
                 reconnect=not self.once,
+                patience=0.0 if self.once else START_SECONDS,
                 sound=self.sound,
                 stop=stop,
                 say=say,
