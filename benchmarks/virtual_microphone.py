@@ -48,15 +48,25 @@ class VirtualMicrophone:
 
     folder: Path
     environment: Mapping[str, str]
+    daemon: subprocess.Popen[bytes]
 
-    @contextmanager
-    def speaking(self, samples: NDArray[np.float32]) -> Iterator[None]:
-        """Play (n,) samples in [-1, 1] at 16 kHz into the microphone, while the block runs."""
+    def speak(self, samples: NDArray[np.float32]) -> subprocess.Popen[bytes]:
+        """Play (n,) samples in [-1, 1] at 16 kHz into the microphone, in the background."""
         path = self.folder / "speech.raw"
         path.write_bytes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
         command = ["paplay", "--latency-msec=20", "--device=virtmic", "--raw", "--rate=16000",
                    "--channels=1", "--format=s16le", str(path)]  # fmt: skip
-        player = _start(command, self.environment)
+        return _start(command, self.environment)
+
+    def unplug(self) -> None:
+        """Kill the daemon, as if the device had been pulled out."""
+        self.daemon.kill()
+        self.daemon.wait(5)
+
+    @contextmanager
+    def speaking(self, samples: NDArray[np.float32]) -> Iterator[None]:
+        """Speak samples while the block runs; raises BenchmarkError if they were not played."""
+        player = self.speak(samples)
         try:
             yield
             if player.poll() is not None and player.returncode:
@@ -92,7 +102,7 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
             listen = ["parec", "--latency-msec=20", "-d", "mic", "--raw"]
             started.append(_start(listen, environment))
             time.sleep(0.3)
-            yield VirtualMicrophone(folder, environment)
+            yield VirtualMicrophone(folder, environment, daemon)
         finally:
             for process in reversed(started):
                 _end(process)
