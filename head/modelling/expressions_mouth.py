@@ -19,7 +19,7 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
     p, x = a.p, a.p[:, 0]
     near, up, low, left = a.lips, a.upper, a.lower, a.left
     middle = np.clip(1 - a.column**2, 0, 1)
-    to_corner = np.minimum(a.column, 1.0) ** 1.7 * ramp(x, 0, 8)
+    to_corner = np.minimum(a.column, 1.0) ** 2.0 * ramp(x, 0, 8)
     corner = near * to_corner
     cheek = blob(p, (38, -2, 64), (34, 34, 40)) * a.face()
     jaw = weights[:, JAW]

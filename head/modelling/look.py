@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Material
+from head.modelling import eyes
 from head.modelling.anatomy import Anatomy, blob
 from head.modelling.field import Points
 
@@ -18,7 +19,7 @@ MATERIALS = (
     Material("teeth", (0.93, 0.90, 0.83), 0.25),
     Material("tongue", (0.85, 0.32, 0.33), 0.42),
     Material("sclera", (0.86, 0.85, 0.83), 0.25),
-    Material("iris", (0.085, 0.17, 0.17), 0.2),
+    Material("iris", (0.20, 0.40, 0.40), 0.2),
     Material("limbus", (0.03, 0.07, 0.08), 0.2),
     Material("pupil", (0.004, 0.004, 0.005), 0.15),
     Material("catchlight", (1.0, 1.0, 1.0), 0.9),
@@ -57,6 +58,13 @@ def tint(a: Anatomy) -> NDArray[np.uint8]:
             np.clip((p[eye, 1] - 36.5) / 8, 0, 1) + np.clip((72 - p[eye, 2]) / 14, 0, 0.6) * 0.5
         )
         shade(np.clip(white, 0, 1), (0.72, 0.70, 0.72))
+        ring = eye[1 + eyes.SEGMENTS : 1 + 4 * eyes.SEGMENTS]  # iris: dark above, lit from within
+        iris = np.zeros(len(p))
+        iris[ring] = np.clip(0.5 + (p[ring, 1] - p[eye, 1].mean()) / 13, 0, 1)
+        shade(iris, (0.06, 0.09, 0.11))
+        rim = np.zeros(len(p))
+        rim[eye[1 + 3 * eyes.SEGMENTS : 1 + 4 * eyes.SEGMENTS]] = 1.0
+        shade(rim, (0.45, 0.45, 0.48))
     for name in ("teeth_upper", "teeth_lower"):
         index = a.surface.parts[name]
         deep = np.zeros(len(p))
