@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from head.modelling import brows, chart, ear, eyes, hair, lids, lips, mouth, shirt
+from head.modelling import brows, ear, eyes, hair, lids, lips, mouth, shirt
 from head.modelling.field import Points
+from head.modelling.lay import lay
 from head.modelling.part import Part, Triangles, strip
 
 Index = NDArray[np.int64]
@@ -35,7 +36,7 @@ class Surface:
 def skin_half(base: tuple[Points, Triangles] | None = None) -> tuple[Part, Index, Index, Index]:
     """Skin, lips, lids and bag of the left half, welded; numbers of lips, lids and bag vertices."""
     mouth_loops, lid_loops = lips.loops(), lids.loops()
-    vertices, faces = base if base is not None else chart.lay([mouth_loops[-1], lid_loops[-1]], [])
+    vertices, faces = base if base is not None else lay([mouth_loops[-1], lid_loops[-1]])
     blocks, triangles = [vertices], [faces]
     material = ["skin"] * len(faces)
     total, used, numbers = len(vertices), 0, []
