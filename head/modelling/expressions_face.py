@@ -36,13 +36,13 @@ def face(a: Anatomy) -> Deltas:
     band = ramp((y - foot) / (52 - foot), 0, 1) * ramp(y, 100, 62) * a.face()
     hood = blob(p, (33, 44, 72), (24, 9, 20)) * a.skin * _off_lids(a)
     side = ramp(x, -6, 8)
-    inner, outer = ramp(x, 30, 8), ramp(x, 16, 42) * ramp(x, 74, 54)
+    inner, outer = ramp(x, 30, 8), ramp(x, 8, 42) * ramp(x, 90, 62)
     d["browDownLeft"] = _v(band * side * ramp(x, 66, 30), -1.0, -6.0, 0.6)
     d["browDownLeft"] += _v(band * side * inner, -1.6, -1.6, 1.0) + _v(hood, 0, -1.4, 0.3)
     d["browInnerUp"] = _v(band * ramp(np.abs(x), 38, 8), 0, 7.5, 0.4)
     d["browOuterUpLeft"] = _v(band * outer, 0.4, 7.0, 0.0) + _v(hood * ramp(x, 22, 40), 0, 1.0, 0)
     wing = blob(p, (13, -2, 86), (13, 15, 20)) * a.skin * ramp(x, 0, 7)
-    d["noseSneerLeft"] = _v(wing, 0.8, 4.4, -0.4)
+    d["noseSneerLeft"] = _v(wing, 1.0, 5.6, -0.4)
     d["noseSneerLeft"] += _v(
         blob(p, (20, -17, 78), (16, 16, 22)) * a.skin * a.upper * ramp(x, 0, 12), 0.3, 2.6, 0.8
     )

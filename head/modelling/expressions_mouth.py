@@ -60,7 +60,7 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
         blob(p, (21, -14, 76), (18, 22, 26)) * a.skin * left * up, 0, 2.0, 1.2
     )
 
-    d["jawForward"] = _v(jaw, 0, 0, 7.0) + _v(near * up * 0.2, 0, 0, 2.0)
+    d["jawForward"] = _v(jaw, 0, 0, 5.5) + _v(near * up, 0, 0, 1.6)
     d["jawLeft"] = _v(jaw, 8.0, 0, 0) + _v(near * up * 0.35, 4.0, 0, 0)
     d["mouthClose"] = _close(a, weights)
     d["tongueOut"] = _tongue(a)
