@@ -8,7 +8,7 @@ from head.modelling.chart import smooth_curve
 from head.modelling.field import front, normal, skin
 from head.modelling.part import Part, strip
 
-COLUMNS = 15
+COLUMNS = 13
 CENTRE = np.array([(10, 55.0), (18, 57.0), (28, 59.2), (38, 60.0), (47, 57.2), (55, 51.8)])
 WIDTH = (1.7, 2.7, 2.8, 2.5, 1.8, 0.4)
 

@@ -8,7 +8,7 @@ from head.modelling.chart import smooth_curve
 from head.modelling.field import Points
 from head.modelling.part import Part, fan, strip
 
-AROUND = 26
+AROUND = 23
 ORIGIN = np.array([64.5, 21.0, -4.0])
 OUTLINE = np.array(
     [

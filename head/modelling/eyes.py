@@ -8,7 +8,7 @@ from head.modelling import lids
 from head.modelling.field import EYE, EYE_RADIUS, Points
 from head.modelling.part import Part, fan, strip
 
-SEGMENTS = 20
+SEGMENTS = 18
 CONVERGE = 0.035
 """Radians inward at rest: the eyes meet about a metre in front."""
 RINGS = (0.12, 0.235, 0.38, 0.485, 0.525, 0.75, 1.10, 1.65)

@@ -60,8 +60,8 @@ TOP = np.array(
 
 def hair() -> Part:
     """Both layers."""
-    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 42, 7, 0.40, _cropped)
-    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 54, 11, 0.0, _swept, 0.42)
+    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 36, 6, 0.40, _cropped)
+    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 54, 10, 0.0, _swept, 0.42)
     faces = np.concatenate([low_faces, top_faces + len(low)])
     return Part("hair", np.concatenate([low, top]), faces, ["hair"] * len(faces))
 

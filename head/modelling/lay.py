@@ -12,7 +12,7 @@ from head.modelling.field import Points
 from head.modelling.relax import Triangles, relax
 
 Mask = NDArray[np.bool_]
-CELL = 12.0
+CELL = 13.0
 """Side of the cells in which neighbours are looked up; no wanted edge is longer."""
 
 
@@ -21,9 +21,9 @@ def size(p: Points) -> Points:
     z = p[..., 2]
     nose = np.linalg.norm((p - (0, 4, 92)) / (1, 1.6, 1), axis=-1)
     face = np.linalg.norm((p - (0, 0, 75)) / (1, 1.25, 1), axis=-1)
-    s = np.clip(2.5 + 0.12 * np.maximum(nose - 18, 0), 2.5, 5.2)
-    s = np.maximum(s, np.clip(3.6 + 0.14 * (face - 55), 2.5, 12))
-    return np.asarray(np.where(z < -5, np.maximum(s, 12.0), s))
+    s = np.clip(2.5 + 0.12 * np.maximum(nose - 18, 0), 2.5, 5.5)
+    s = np.maximum(s, np.clip(3.8 + 0.15 * (face - 55), 2.5, 12))
+    return np.asarray(np.where(z < -5, np.maximum(s, 13.0), s))
 
 
 def lay(holes: Sequence[Points], seed: int = 7) -> tuple[Points, Triangles]:

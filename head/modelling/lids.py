@@ -6,7 +6,7 @@ import numpy as np
 
 from head.modelling.field import EYE, EYE_RADIUS, LID_RADIUS, Points, front, skin
 
-AROUND = 32
+AROUND = 28
 INNER, OUTER = 0, AROUND // 2
 """Positions in a loop of the two corners; between them the upper lid, after them the lower one."""
 HALF_WIDTH = 15.9
@@ -61,7 +61,7 @@ def loops(upper: float = 0.0, lower: float = 0.0) -> Points:
     s, up = along()
     vertical = (1 - s**2) ** 0.5
     closing = np.where(up > 0, upper, lower)
-    swell = 0.95 * np.clip(closing, 0, 1) * vertical
+    swell = 1.15 * np.clip(closing, 0, 1) * vertical
     rings = [on_ball(base * 1.02, EYE_RADIUS - 0.9), on_ball(base, EYE_RADIUS + 0.25)]
     for i, (a, b, inner, outer) in enumerate(zip(ABOVE, BELOW, INWARD, OUTWARD, strict=True)):
         dy = np.where(up > 0, a, -b) * vertical

@@ -6,7 +6,7 @@ import numpy as np
 
 from head.modelling.part import Part, strip
 
-COLUMNS = 28
+COLUMNS = 26
 # half width, front (y, z), back (y, z), sides lower by, squareness
 RINGS = (
     (45, -142, 8, -122, -84, 0, 1.0),
