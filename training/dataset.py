@@ -40,12 +40,7 @@ class Tracks:
         self.sets = [s["set"] for s in meta["spans"]]
         self.named: list[str] = meta["named"]
         self.n_styles = len(meta["styles"])
-        # Statistics of the whole set; a floor keeps silent channels from being blown up.
-        self.mean = self.motion.mean(0).astype(np.float32)
-        std = self.motion.std(0)
-        floor = np.full(len(std), 0.02, np.float32)
-        floor[50:] = 0.005
-        self.std = np.maximum(std, floor).astype(np.float32)
+        self.mean, self.std = _statistics(folder / "statistics.npz", self.motion)
         # Long tracks are drawn more often: every frame is as likely as every other.
         lengths = (self.spans[:, 1] - self.spans[:, 0]).astype(np.float64)
         self._weights = lengths / lengths.sum()
@@ -71,3 +66,19 @@ class Tracks:
             torch.from_numpy(np.stack(phone)).long(),
             torch.tensor(style),
         )
+
+
+def _statistics(
+    path: Path, motion: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and deviation of every channel; what was found first stays when labels are refined.
+
+    Networks are trained in these units: they must not change under them.
+    """
+    if not path.exists():
+        std = motion.std(0)
+        floor = np.full(len(std), 0.02, np.float32)  # keeps silent channels from being blown up
+        floor[50:] = 0.005
+        np.savez(path, mean=motion.mean(0), std=np.maximum(std, floor))
+    with np.load(path, allow_pickle=False) as found:
+        return found["mean"].astype(np.float32), found["std"].astype(np.float32)

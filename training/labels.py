@@ -30,6 +30,7 @@ GAP_MM = {
     "mouthLowerDown": 8.2,
     "mouthUpperUp": 6.4,
 }
+YIELD_MM = 1.5  # lips pressed with all force overlap by this much
 EYE_TURN_RADIANS = (0.6, 0.5)  # eyeLook... = 1: sideways, up and down
 _OF = {name: i for i, name in enumerate(CHANNELS)}
 
@@ -96,7 +97,7 @@ def articulation(
     for phone in spoken:
         k = int(phone.middle * FRAMES_PER_SECOND)
         if phone.name in VOWELS and 0 <= k < n_frames and not sealed[k]:
-            values[k, co.APERTURE] = max(values[k, co.APERTURE], 0.85 * co.VOWEL_MIN_APERTURE_MM)
+            values[k, co.APERTURE] = max(values[k, co.APERTURE], co.VOWEL_MIN_APERTURE_MM)
     return values
 
 
@@ -104,7 +105,9 @@ def _set_mouth(
     motion: np.ndarray, values: np.ndarray, life: np.ndarray, style: SpeakingStyle
 ) -> None:
     jaw = _soft_limit(values[:, co.JAW])
-    aperture = values[:, co.APERTURE]
+    # The target lies beyond contact (Loefqvist and Gracco 1997), the lips do not: met, they yield.
+    aperture = np.maximum(values[:, co.APERTURE], 0.0)
+    aperture -= YIELD_MM * np.tanh(np.maximum(-values[:, co.APERTURE], 0.0) / YIELD_MM)
     parted = (
         GAP_MM["jaw"] * jaw
         + GAP_MM["mouthFunnel"] * values[:, co.FUNNEL]
