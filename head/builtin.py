@@ -44,6 +44,7 @@ def model(surface: Surface) -> Head:
         landmarks=_landmarks(surface),
         vertex_tint=look.tint(a),
         shape_names=identity.SHAPES,
+        turning_joint="neck",
     )
 
 

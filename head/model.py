@@ -69,6 +69,8 @@ class Head:
     shape_names: tuple[str, ...] = ()
     joint_names: tuple[str, ...] = JOINTS
     parents: tuple[int, ...] = PARENTS
+    turning_joint: str = "root"
+    """The joint that a global rotation turns: FLAME's root, or a neck that leaves shoulders be."""
     rest_joints: Floats | None = None
     """(J, 3); computed from the regressor, kept by `subset`."""
     joint_shape_basis: Floats | None = None
@@ -164,6 +166,8 @@ def check(head: Head) -> None:
             raise HeadError(f"head {head.id!r}: {name} holds values that are not finite")
     if len(head.parents) != joints or head.parents[0] != -1:
         raise HeadError(f"head {head.id!r}: parents do not describe a tree with the root first")
+    if head.turning_joint not in head.joint_names:
+        raise HeadError(f"head {head.id!r} turns at {head.turning_joint!r}, not a joint of it")
     if any(not 0 <= parent < child for child, parent in enumerate(head.parents) if child):
         raise HeadError(f"head {head.id!r}: a joint must come after its parent")
     if len(head.faces) and not 0 <= head.faces.min() <= head.faces.max() < vertices:

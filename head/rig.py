@@ -62,6 +62,7 @@ def save_head(head: Head, path: str | Path) -> None:
         "shape_names": head.shape_names,
         "joint_names": head.joint_names,
         "parents": head.parents,
+        "turning_joint": head.turning_joint,
         "materials": [[m.name, list(m.rgb), m.roughness, m.metallic] for m in head.materials],
         "landmarks": dict(head.landmarks),
     }
@@ -162,6 +163,7 @@ def _assemble(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
         shape_names=tuple(about["shape_names"]),
         joint_names=tuple(about["joint_names"]),
         parents=tuple(about["parents"]),
+        turning_joint=str(about["turning_joint"]),
     )
 
 

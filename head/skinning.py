@@ -43,6 +43,9 @@ def skin(
 ) -> Array:
     """Vertices (..., V, 3) in metres for channel weights (..., E).
 
+    The global rotation turns the head's `turning_joint`: FLAME's root, or the neck of a head with
+    shoulders, which stay where they are.
+
     `global_rotation`, `jaw_pose`, `neck_pose` (..., 3) and `eye_pose` (..., 6: left, right) are
     axis-angle in radians, `shape` (..., S) identity weights (fewer than S: the rest is zero).
     What is left out is zero. Leading dimensions broadcast. The result has the kind, precision and
@@ -117,7 +120,13 @@ def _pose(
     batch = np.broadcast_shapes(tuple(gaze.shape[:-1]), *(tuple(g.shape[:-1]) for g in given))
     asked = xp.concatenate([xp.broadcast_to(g, (*batch, g.shape[-1])) for g in given], -1)
     pose = asked + gaze
-    return pose.reshape(*pose.shape[:-1], head.joint_count, 3)
+    pose = pose.reshape(*pose.shape[:-1], head.joint_count, 3)
+    turning = head.joint_names.index(head.turning_joint)
+    if turning:
+        root = pose[..., :1, :]
+        kept = [pose[..., 1:turning, :], pose[..., turning : turning + 1, :] + root]
+        pose = xp.concatenate((xp.zeros_like(root), *kept, pose[..., turning + 1 :, :]), -2)
+    return pose
 
 
 def _chain(xp: Any, parents: tuple[int, ...], rotations: Array, joints: Array) -> tuple[Any, Any]:

@@ -61,8 +61,10 @@ def _naive(head: Head, expression: np.ndarray, pose: np.ndarray, shape: np.ndarr
     return out
 
 
-def test_equals_the_naive_formula(head: Head) -> None:
+@pytest.mark.parametrize("turning_joint", ["root", "neck"])
+def test_equals_the_naive_formula(head: Head, turning_joint: str) -> None:
     rng = np.random.default_rng(0)
+    head = dataclasses.replace(head, turning_joint=turning_joint)
     for _ in range(3):
         expression = rng.uniform(-0.2, 1, 50)
         shape = rng.normal(0, 1, head.shape_count)
@@ -76,7 +78,20 @@ def test_equals_the_naive_formula(head: Head) -> None:
             eye_pose=pose[3:].ravel(),
             shape=shape,
         )
+        if turning_joint == "neck":
+            pose = np.stack([np.zeros(3), pose[0] + pose[1], *pose[2:]])
         np.testing.assert_allclose(ours, _naive(head, expression, pose, shape), atol=2e-7)
+
+
+def test_the_builtin_head_turns_above_its_shoulders() -> None:
+    head = builtin_head()
+    still, turned = (
+        skin(head, np.zeros(50), global_rotation=np.array([0.1, y, 0.0])) for y in (-0.2, 0.2)
+    )
+    moved = np.linalg.norm(turned - still, axis=-1)
+    shirt = [m.name for m in head.materials].index("shirt")
+    shirt = np.unique(head.faces[head.face_material == shirt])
+    assert moved[shirt].max() < 0.004 < 0.02 < moved[head.landmarks["lip_upper_mid"]]
 
 
 def test_torch_equals_numpy_and_has_gradients(head: Head) -> None:
