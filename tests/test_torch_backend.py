@@ -108,13 +108,30 @@ def test_a_single_window_is_the_networks_own_answer(backend, rule) -> None:
     np.testing.assert_allclose(ours, expected, atol=2e-5)
 
 
-def test_style_and_seed_change_the_motion_and_a_lip_noise_only_scales_lips(backend) -> None:
+def test_style_and_seed_change_the_motion(backend) -> None:
     audio = speech(20)
     base = run(backend, audio, [])
-    session = Session(backend, style="lively", seed=3)
-    assert not np.array_equal(np.stack([f.motion for f in session.feed(audio)]), base[:18])
-    cold = run(backend, audio, [], lip_noise=0.0)
-    assert not np.array_equal(cold, base)
+    for style, seed in (("lively", 3), ("calm", 4)):
+        other = Session(backend, style=style, seed=seed)
+        frames = other.feed(audio) + other.finish()
+        assert not np.array_equal(np.stack([f.motion for f in frames]), base)
+
+
+def test_lip_noise_cools_the_noise_of_lips_alone(backend, monkeypatch) -> None:
+    from stream.backends import torch_backend
+
+    scales = []
+
+    def watched(denoise, noise, *args, noise_scale, **more):
+        scales.append(noise_scale)
+        return noise
+
+    monkeypatch.setattr(torch_backend, "dpm_solver_pp_2m", watched)
+    run(backend, speech(6), [], lip_noise=0.25)
+    run(backend, speech(6), [])
+    cooled = set(np.flatnonzero(scales[0].numpy() == 0.25))
+    assert {17, 49, 53} < cooled and not cooled & {0, 40, 50, 51, 52}
+    assert scales[-1] is None
 
 
 def test_a_partly_filled_context_holds_start_features(backend) -> None:

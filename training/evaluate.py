@@ -48,6 +48,15 @@ FIGURES = {
 }
 
 
+GOALS = {
+    "closures": (">=", 85.0),
+    "vowels_closed": ("<=", 5.0),
+    "jaw_r": (">=", 0.7),
+    "silent_open": ("<=", 1.0),
+}
+"""What the starter is meant to reach on new voices, clean, at the live defaults."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """What is measured: every combination of the lists; an empty list is the live default."""
@@ -147,6 +156,27 @@ def table(found: list[dict[str, str | float]]) -> str:
     return "\n".join(lines)
 
 
+def verdicts(found: list[dict[str, str | float]]) -> str:
+    """Goals against the first row of each set that is not the follower's, as a Markdown table."""
+    lines = ["| set | figure | goal | starter | loudness follower | |", "|---|---|---|---:|---:|---|"]
+    for name in [name for name in SETS if name.startswith("new voices")]:
+        own = [row for row in found if row["set"] == name]
+        if not own:
+            continue
+        follower, starter = own[0], own[1]
+        for figure, (relation, goal) in GOALS.items():
+            value, other = float(starter[figure]), float(follower[figure])
+            reached = value >= goal if relation == ">=" else value <= goal
+            if figure == "jaw_r":
+                reached = reached and value > other
+            verdict = "reached" if reached else "missed"
+            lines.append(
+                f"| {name} | {figure} | {relation} {goal:g} | {value:.2f} | {other:.2f} "
+                f"| {verdict} |"
+            )
+    return "\n".join(lines)
+
+
 def circumstances() -> str:
     """Machine and revision, for the head of every table."""
     revision = subprocess.run(
@@ -173,7 +203,10 @@ def main(settings: Settings) -> None:
     ]
     for snr_db in (None, *settings.noise):
         heading = "Clean" if snr_db is None else f"Noise at {snr_db:g} dB"
-        parts += [f"## {heading}", table(rows(settings, snr_db))]
+        found = rows(settings, snr_db)
+        if snr_db is None:
+            parts += ["## Goals", verdicts(found)]
+        parts += [f"## {heading}", table(found)]
     text = "\n\n".join(parts)
     print(text)
     if settings.page:

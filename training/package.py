@@ -58,7 +58,8 @@ def main(settings: Settings) -> None:
                    np.ones(n_shape, np.float32)),
         named, builtin_head().id, CARD.read_text("utf-8"),
         {
-            "made_by": "python -m training.starter; python -m training.package",
+            "made_by": "python -m training.tracks; python -m training.starter; "
+            "python -m training.package",
             "where": circumstances(),
             "torch": torch.__version__.partition("+")[0],
             "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],

@@ -1,7 +1,7 @@
-"""Train the starter bundle from nothing: `python -m training.starter`.
+"""Train the starter on the tracks of `training.tracks`: `python -m training.starter`.
 
-Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6), bundle.  Each part
-resumes where it was; a finished part is not trained again.
+Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6); then
+`training.package` makes the bundle.  Each part resumes where it was.
 """
 
 from __future__ import annotations

@@ -245,6 +245,7 @@ def main(settings: Settings) -> None:
             at += n
     np.save(settings.out / "motion.npy", np.concatenate(motion))
     if settings.motion_only:
+        _note_relabelling(settings.out / "tracks.json")
         return
     np.save(settings.out / "columns.npy", np.concatenate(columns))
     np.save(settings.out / "phone.npy", np.concatenate(phone))
@@ -253,6 +254,13 @@ def main(settings: Settings) -> None:
         "named": list(STYLES), "settings": {k: str(v) for k, v in asdict(settings).items()},
     }))
     log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
+
+
+def _note_relabelling(path: Path) -> None:
+    """Count in the tracks' record how often their motion was made anew."""
+    about = json.loads(path.read_text())
+    about["settings"]["relabelled"] = 1 + about["settings"].get("relabelled", 0)
+    path.write_text(json.dumps(about))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,9 @@ from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
 from head.channels import ARTICULATION
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 
+LEAST_DEVIATION = 0.02
+"""Of samples, -34 dB of full scale: soft speech into a microphone."""
+
 THREADS = 1
 """A hop of the starter is too small for two threads, and spinning ones starve the program."""
 
@@ -83,8 +86,9 @@ class TorchBackend:
         """(n * 640,) samples -> (n, F) rows, from one pass over them all."""
         if isinstance(self.model.audio_encoder, MelEncoder):
             return self.encode(pcm, self.speech_state())[0]
-        # Live there is no whole clip: the window stands in for it (official normalisation).
-        normal = (pcm - pcm.mean()) / (pcm.std(ddof=1) + 1e-5)
+        # Live there is no whole clip: the window stands in for it (official normalisation), with a
+        # floor on its deviation, so that a silent room is not pumped up to full scale.
+        normal = (pcm - pcm.mean()) / max(float(pcm.std(ddof=1)), LEAST_DEVIATION)
         features = hubert_features(self.model.audio_encoder, self._tensor(normal))
         return self._rows(self.model.audio_feature_map(features))
 
