@@ -158,7 +158,10 @@ def table(found: list[dict[str, str | float]]) -> str:
 
 def verdicts(found: list[dict[str, str | float]]) -> str:
     """Goals against the first row of each set that is not the follower's, as a Markdown table."""
-    lines = ["| set | figure | goal | starter | loudness follower | |", "|---|---|---|---:|---:|---|"]
+    lines = [
+        "| set | figure | goal | starter | loudness follower | verdict |",
+        "|---|---|---|---:|---:|---|",
+    ]
     for name in [name for name in SETS if name.startswith("new voices")]:
         own = [row for row in found if row["set"] == name]
         if not own:
