@@ -6,6 +6,7 @@ Knows no websocket library: it is handed something that sends, iterates and can 
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -150,7 +151,12 @@ class Connection:
         samples = message.payload
         if message.flags & wire.Flag.INT16:
             samples = from_int16(samples)
-        self._answer(self._host.take_audio(self, self._resampler.feed(mono(samples))))
+        # What is refused comes again, so the resampler must not have heard it.
+        resampler = copy.copy(self._resampler)
+        error = self._host.take_audio(self, resampler.feed(mono(samples)))
+        if error is None:
+            self._resampler = resampler
+        self._answer(error)
 
     def _obey_text(self, message: wire.Text | wire.Unknown) -> None:
         match message:

@@ -30,6 +30,7 @@ from stream.clock import MonotonicClock
 from stream.frames import Frame
 from stream.server import Server, ServerError
 from stream.sink import FrameTiming
+from stream.sources.pcm import LiveResampler
 from stream.sources.pushed import PushedSource
 from stream.wire import Kind
 
@@ -203,6 +204,34 @@ def test_pushed_audio_of_another_rate_arrives_at_16_khz(server: Server) -> None:
     heard = np.concatenate(list(source._pieces))
     expected = np.sin(2 * np.pi * 300 * np.arange(len(heard)) / 16000) * 30000 / 32768
     assert np.abs(heard - expected)[100:].max() < 1e-3
+
+
+@pytest.mark.parametrize("rate", [16000, 44100, 48000])
+def test_audio_that_is_refused_and_pushed_again_arrives_whole(server: Server, rate: int) -> None:
+    taken: list[np.ndarray] = []
+    asked = 0
+
+    def take(samples: np.ndarray) -> bool:
+        nonlocal asked
+        asked += 1
+        if asked % 3:  # two refusals before each block is taken
+            return False
+        taken.append(samples)
+        return True
+
+    server.on_audio = take
+    speech = np.random.default_rng(0).uniform(-1, 1, rate).astype("f4")
+    with client(server) as connection:
+        connection.send(wire.serialise_text(wire.AudioFormat(rate)))
+        for number, part in enumerate(np.split(speech, 10)):
+            data = wire.serialise(wire.Message(Kind.PCM, number, 0, part))
+            for _ in range(2):
+                connection.send(data)
+                assert until(connection, wire.Error).code == "audio_full"
+            connection.send(data)
+        settled(connection)
+    assert asked == 30
+    assert np.array_equal(np.concatenate(taken), LiveResampler(rate).feed(speech))
 
 
 def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
@@ -528,6 +557,15 @@ def test_the_page_names_every_message_and_error() -> None:
     codes = set(re.findall(r'(?:WireError|wire\.Error)\(\s*"(\w+)"', sources))
     assert len(codes) >= 10
     assert not [code for code in codes if f"`{code}`" not in PAGE]
+
+
+def test_the_page_has_the_heads_numbers() -> None:
+    text = re.findall(r"## Hello\n```json\n(.*?)```", PAGE, flags=re.DOTALL)[0]
+    hello = wire.parse_text(text)
+    assert isinstance(hello, wire.Hello)
+    assert (hello.head, hello.vertices, hello.faces) == (HEAD.id, HELLO.vertices, HELLO.faces)
+    size = len(wire.serialise(wire.Message(Kind.VERTICES, 0, 0, HEAD.template.ravel())))
+    assert f"24 + 12 V bytes, {size:,} for the built-in head" in PAGE
 
 
 def test_the_json_on_the_page_is_accepted() -> None:

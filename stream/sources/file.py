@@ -101,6 +101,8 @@ def _open(path: Path) -> Any:
         raise AudioFileError(f"{path}: no such file")
     if path.is_dir():
         raise AudioFileError(f"{path}: is a folder, not an audio file")
+    if path.is_fifo():
+        raise AudioFileError(f"{path}: is a pipe; pipes go in as raw PCM through `--source -`")
     if path.stat().st_size == 0:
         raise AudioFileError(f"{path}: is empty")
 

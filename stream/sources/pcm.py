@@ -39,6 +39,7 @@ class LiveResampler:
     """Streaming resampler from `rate` to 16 kHz; the output does not depend on the block sizes.
 
     Output sample n stands for input time n / 16000; it comes out `delay` seconds after it.
+    A shallow copy (`copy.copy`) goes on by itself from where it was taken.
 
     Args:
         rate: input samples per second, 4,000 to 384,000.

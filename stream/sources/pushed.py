@@ -31,12 +31,12 @@ class PushedSource:
 
     realtime = True
     device_latency = 0.0
+    dropped = 0  # what is refused stays with the pusher
 
     def __init__(
         self, *, capacity: float = 60.0, cushion: float = 0.04, clock: Clock | None = None
     ) -> None:
         self.name = "pushed audio"
-        self.dropped = 0
         self._clock = clock or MonotonicClock()
         self._capacity = int(capacity * SAMPLE_RATE)
         self._cushion = int(cushion * SAMPLE_RATE)
@@ -51,7 +51,6 @@ class PushedSource:
         """Queue (n,) mono samples at 16 kHz; False, and nothing queued, if they do not fit."""
         with self._lock:
             if self._waiting + len(samples) > self._capacity:
-                self.dropped += len(samples)
                 return False
             if not self._waiting:
                 self._oldest = self._clock.now()
