@@ -169,7 +169,7 @@ class LiveLoop:
             hops = min(session.pending_hops, session.most_hops) if late else 1
             frames = session.step(hops)
             if hops > 1:
-                self.statistics.merges.append((session.end, hops))
+                self.statistics.merge(session.end, hops)
             self._deliver(frames, session.end, began, late)
 
     def _change_style(self) -> None:
@@ -237,7 +237,10 @@ def warm_up(session: Session, seconds: float = 1.0) -> None:
 def replay(
     session: Session, samples: NDArray[np.float32], merges: Sequence[tuple[int, int]]
 ) -> list[Frame]:
-    """The frames of a live run again: its audio, (n,), and its `LiveStatistics.merges`."""
+    """The frames of a live run again: its audio, (n,), and all its merges.
+
+    `LiveStatistics.merges` has them all unless `merged` is more than their number.
+    """
     hops_at: Mapping[int, int] = dict(merges)
     most = max(hops_at.values(), default=1)
     session.append(samples)

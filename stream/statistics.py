@@ -27,6 +27,10 @@ class Spread:
     max: float
 
 
+MOST_MERGES = 100_000
+"""Merges that are written down: about 10 MB, hours of a machine that is never in time."""
+
+
 class LiveStatistics:
     """Counters, and the timings of the last `history` frames, in constant memory.
 
@@ -34,20 +38,23 @@ class LiveStatistics:
         frames: frames sent.
         late: frames whose model call began more than one hop after their audio was here.
         dropped: samples lost because nobody took them in time.
-        merges: (end frame, hops) of every call that covered more than one hop: with these a run can
-            be replayed exactly.
+        merged: model calls that covered more than one hop.
+        merges: (end frame, hops) of the first `most_merges` of these: as long as they are all of
+            them (`len(merges) == merged`), the run can be replayed exactly.
         interrupts: how often speech was cut.
         audio_seconds: audio animated.
     """
 
-    def __init__(self, history: int = 7500) -> None:
+    def __init__(self, history: int = 7500, most_merges: int = MOST_MERGES) -> None:
         self._rows = np.zeros((history, len(STAGES)), np.float64)
         self.frames = 0
         self.late = 0
         self.dropped = 0
         self.interrupts = 0
         self.audio_seconds = 0.0
+        self.merged = 0
         self.merges: list[tuple[int, int]] = []
+        self._most_merges = most_merges
 
     def add(self, timing: FrameTiming, sent: float, late: bool) -> None:
         """Count one frame that the sinks had at `sent`."""
@@ -57,10 +64,11 @@ class LiveStatistics:
         self.frames += 1
         self.late += late
 
-    @property
-    def merged(self) -> int:
-        """Model calls that covered more than one hop."""
-        return len(self.merges)
+    def merge(self, end: int, hops: int) -> None:
+        """Count one model call up to frame `end` that covered more than one hop."""
+        self.merged += 1
+        if len(self.merges) < self._most_merges:
+            self.merges.append((end, hops))
 
     def rows(self) -> NDArray[np.float64]:
         """(n, 5) seconds per stage of the latest frames, oldest first."""

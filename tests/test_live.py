@@ -223,6 +223,14 @@ def test_a_model_slower_than_time_merges_within_the_window() -> None:
     assert statistics.latency().max < 600
 
 
+def test_merges_are_counted_for_ever_and_written_down_up_to_a_bound() -> None:
+    statistics = LiveStatistics(most_merges=3)
+    for number in range(5):
+        statistics.merge(10 * number, 2)
+    assert statistics.merged == 5
+    assert statistics.merges == [(0, 2), (10, 2), (20, 2)]
+
+
 def test_sources_that_wait_are_never_merged(tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, speech(20.0), 16000)
