@@ -137,6 +137,10 @@ def test_failures_are_one_line(head: Head, tmp_path: Path) -> None:
         with pytest.raises(PlayerError, match="--head") as unknown:
             view(server.url, "offscreen", tmp_path / "a.mp4")
         assert "\n" not in str(unknown.value)
+        with pytest.raises(PlayerError, match="the file given holds 'posetalk-head-1'") as wrong:
+            view(server.url, "offscreen", tmp_path / "a.mp4", head=head)
+        assert "somebody-else" in str(wrong.value) and "\n" not in str(wrong.value)
+        assert not (tmp_path / "a.mp4").exists()
     with speaking(head) as server, pytest.raises(VideoError, match="cannot write the video"):
         view(server.url, "offscreen", Path("/proc/nowhere/a.mp4"))
 

@@ -244,6 +244,10 @@ def test_the_inbox_is_bounded_and_keeps_the_newest() -> None:
         ("localhost", "ws://localhost:8765"),
         ("10.0.0.2:9000", "ws://10.0.0.2:9000"),
         ("ws://[::1]", "ws://[::1]:8765"),
+        ("w", "ws://w:8765"),
+        ("ws://ws", "ws://ws:8765"),
+        ("ws://s/s?token=s", "ws://s:8765/s?token=s"),
+        ("ws://face:", "ws://face:8765"),
         ("wss://face.example/stream?token=x", "wss://face.example/stream?token=x"),
     ],
 )

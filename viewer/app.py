@@ -71,7 +71,7 @@ def view(
 
     Raises:
         viewer.client.ClientError: no server, another protocol, a refusal.
-        viewer.player.PlayerError: the server's head is not here.
+        viewer.player.PlayerError: the server's head is not here, or `head` is another.
         viewer.gl.GLError: nothing can draw here.
         viewer.video.VideoError: the recording cannot be written.
     """

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,8 @@ def parse_url(url: str) -> str:
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ClientError(f"{url!r} is not an address: write ws://HOST:{DEFAULT_PORT}")
     if port is None and parts.scheme == "ws":
-        full = full.replace(parts.netloc, f"{parts.netloc}:{DEFAULT_PORT}", 1)
+        host = parts.netloc.removesuffix(":")
+        return urlunsplit(parts._replace(netloc=f"{host}:{DEFAULT_PORT}"))
     return full
 
 

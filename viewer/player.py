@@ -31,6 +31,16 @@ def head_for(hello: wire.Hello) -> Head:
         ) from error
 
 
+def check_head(hello: wire.Hello, head: Head) -> Head:
+    """`head`, if the server's motion belongs to it; raises PlayerError."""
+    if head.id != hello.head:
+        raise PlayerError(
+            f"the server animates the head {str(hello.head)[:60]!r}, the file given holds"
+            f" {head.id[:60]!r}: give the server's own with --head, or leave --head out"
+        )
+    return head
+
+
 def shape_for(hello: wire.Hello, head: Head) -> Floats | None:
     """Identity weights (S,) that the server names, cut to the head's own; None for neutral."""
     shape = np.asarray(hello.shape, np.float32)[: head.shape_count]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from stream import wire
 from viewer.client import ClientThread, Ended, Event, Motion, Restarted, Sound
-from viewer.player import head_for, shape_for, vertices_of
+from viewer.player import check_head, head_for, shape_for, vertices_of
 from viewer.playout import PlayoutBuffer
 from viewer.recorder import Recorder
 from viewer.video import VideoError
@@ -99,8 +99,9 @@ class Watch:
         return client.hello
 
     def set_head(self, hello: wire.Hello, head: Head | None) -> None:
+        """Draw `head`, by default the server's own; raises PlayerError where it is not that."""
         self._hello = hello
-        self._head = head_for(hello) if head is None else head
+        self._head = head_for(hello) if head is None else check_head(hello, head)
         self._shape = shape_for(hello, self._head)
 
     def in_window(self, size: tuple[int, int]) -> None:
