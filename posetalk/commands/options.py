@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -110,7 +111,7 @@ class Streaming:
 
         if not 0 <= self.address.port <= 65535:
             raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
-        if self.seconds is not None and not self.seconds > 0:
-            raise UsageError(f"--seconds {self.seconds:g}: must be more than 0")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         if self.device is not None and self.source != "mic":
             raise UsageError(f"--device goes with --source mic, not with {self.source!r}")
