@@ -57,8 +57,3 @@ def plan(
         start = 0 if end <= T_w else min(max(end - T_w, T_p), committed)
         length = T_w
     return Window(start, committed, end, emit_end, length, missing=max(0, T_p - start))
-
-
-def call_end(call: int, hop: int, lookahead: int) -> int:
-    """The end e of regular call n = 1, 2, ...: e = R + n H, whatever the blocks were."""
-    return lookahead + call * hop
