@@ -21,11 +21,12 @@ import pytest
 from head.model import Head
 from head.rig import builtin_head
 from head.skinning import skin
+from posetalk.outputs import VideoOutput
 from stream import wire
 from stream.channel_sets import make_hello
 from stream.frames import Frame
 from stream.server import Server
-from viewer.app import Status, choose_mode, render_motion, view
+from viewer.app import Status, choose_mode, view
 from viewer.client import ClientError, Motion, Sound
 from viewer.player import PlayerError, head_for, shape_for, vertices_of
 from viewer.recorder import Recorder
@@ -237,15 +238,16 @@ def test_a_clip_becomes_a_video_with_its_sound(head: Head, tmp_path: Path) -> No
     motion = np.array([talk(k) for k in range(30)])
     sound = np.zeros(30 * 640, np.float32)
     sound[10 * 640 : 11 * 640] = 0.5
-    path, seen = tmp_path / "a.mp4", []
-    render_motion(
-        head, motion, sound, path, 96, 128, progress=lambda done, total: seen.append((done, total))
-    )
+    path = tmp_path / "a.mp4"
+    output = VideoOutput(path, None, head, 128)
+    for k, row in enumerate(motion):
+        output.hear(sound[640 * k : 640 * (k + 1)])
+        output.show([Frame(k, 640 * k, row)])
+    output.close()
     times, pictures, heard = look(path)
-    assert len(times) == 30 and pictures.shape[1:] == (128, 96)
+    assert len(times) == 30 and pictures.shape[1:] == (128, 128)
     assert np.flatnonzero(np.abs(heard) > 0.2)[0] == pytest.approx(6400, abs=40)
-    assert seen == [(k + 1, 30) for k in range(30)]
-    with Renderer(head, 96, 128) as renderer:
+    with Renderer(head, 128, 128) as renderer:
         wanted = renderer.render(
             skin(head, motion[6, :50], global_rotation=motion[6, 50:53],
                  jaw_pose=np.array([motion[6, 53], 0, 0], np.float32))

@@ -1,7 +1,4 @@
-"""Watch a server: `view(url)` puts client, play-out, skinning, window and recording together.
-
-`render_motion` draws a whole clip into a video, without a server.
-"""
+"""Watch a server: `view(url)` puts client, play-out, skinning, window and recording together."""
 
 from __future__ import annotations
 
@@ -12,26 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from viewer import gl
 from viewer.client import Client, ClientThread
-from viewer.player import vertices_of_motion
-from viewer.renderer import Renderer
 from viewer.speaker import Speaker, SpeakerError
-from viewer.video import VideoWriter
 from viewer.watch import Shown, Status, Until, Watch
 
 if TYPE_CHECKING:
     from head.model import Head
 
-__all__ = ["Mode", "Status", "choose_mode", "default_recording", "render_motion", "view"]
+__all__ = ["Mode", "Status", "choose_mode", "default_recording", "view"]
 
 logger = logging.getLogger(__name__)
 
 Mode = Literal["auto", "window", "offscreen"]
-Floats = NDArray[np.float32]
 
 
 def choose_mode(mode: Mode) -> Shown:
@@ -103,33 +93,6 @@ def view(
     if chosen == "offscreen":
         watch.check_recording()
     return watch.status()
-
-
-def render_motion(
-    head: Head,
-    motion: Floats,
-    audio: Floats | None,
-    path: str | Path,
-    width: int = 512,
-    height: int = 512,
-    shape: Floats | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Draw motion (L, 54) at 25 frames a second, with sound (n,) at 16 kHz, into an mp4.
-
-    `progress(done, total)` is called after each frame. Raises viewer.gl.GLError, VideoError.
-    """
-    with (
-        Renderer(head, width, height) as renderer,
-        VideoWriter(path, width, height, sound=audio is not None) as video,
-    ):
-        hop = 640
-        for k, frame in enumerate(motion):
-            video.add_frame(renderer.render(vertices_of_motion(head, frame, shape)))
-            if audio is not None:
-                video.add_audio(audio[k * hop : (k + 1) * hop])
-            if progress is not None:
-                progress(k + 1, len(motion))
 
 
 def _open_speaker() -> Speaker | None:
