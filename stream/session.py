@@ -41,8 +41,12 @@ class Session:
         style: a named style of the bundle, or a (d_style,) vector; default the first named one.
         seed: of the noise.
 
+    Attributes:
+        shape: (n_shape,) raw identity that it animates.
+
     Raises:
-        ValueError: settings that the window cannot hold, or an unknown style.
+        ValueError: settings that the window cannot hold, an unknown style, or a shape or style of
+            another size.
     """
 
     def __init__(
@@ -79,12 +83,17 @@ class Session:
         raw_shape = statistics.shape_mean if shape is None else np.asarray(shape, np.float32)
         if raw_shape.shape != (spec.n_shape,):
             raise ValueError(f"a shape is ({spec.n_shape},), got {raw_shape.shape}")
+        self.shape = raw_shape.copy()
         self._shape = (raw_shape - statistics.shape_mean) / statistics.shape_std
         self.set_style(style)
         self.reset()
 
     def set_style(self, style: str | FloatArray | None) -> None:
-        """Speak in this style from the next call on."""
+        """Speak in this style from the next call on.
+
+        Raises:
+            ValueError: an unknown name, or a vector of another size; the style stays as it is.
+        """
         styles = self.backend.styles
         if style is None:
             style = next(iter(styles))
@@ -93,7 +102,15 @@ class Session:
                 raise ValueError(f"no style {style!r}: this bundle has {', '.join(styles)}")
             self.style_name, self._style = style, styles[style]
         else:
-            self.style_name, self._style = "custom", np.asarray(style, np.float32)
+            vector, size = np.asarray(style, np.float32), self._style_size
+            if vector.shape != (size,):
+                raise ValueError(f"a style is ({size},), got {vector.shape}")
+            self.style_name, self._style = "custom", vector
+
+    @property
+    def _style_size(self) -> int:
+        spec = self.backend.spec
+        return spec.style.d_style if spec.use_style else 0
 
     def reset(self) -> None:
         """Forget everything: the next block is sample 0."""

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffposetalk.spec import WindowRule
 from stream.backends import load_backend
+from stream.backends.fake import FakeBackend, loudness
+from stream.backends.protocol import SamplerCall
 from stream.noise import frame_noise
 from stream.session import Session, SessionOptions
 from stream.timeline import Timeline
@@ -92,15 +97,95 @@ def test_reset_starts_again_with_the_same_frames() -> None:
     assert np.array_equal(motions(first), motions(again))
 
 
-def test_thirty_minutes_do_not_grow_a_session() -> None:
-    session = Session(load_backend("fake"))
+@pytest.mark.parametrize(("rule", "minutes"), [("adjacent", 30), ("sliding", 3)])
+def test_a_long_stream_does_not_grow_a_session(rule: WindowRule, minutes: int) -> None:
+    session = Session(load_backend("fake"), options=SessionOptions(window_rule=rule))
     block = speech(FRAME * 25)
     sizes = []
-    for second in range(30 * 60):
+    for second in range(minutes * 60):
         session.feed(block)
-        if second % 300 == 10:
+        if second % (minutes * 10) == 10:
+            assert session._features is not None
+            stores = (session._motion, session._features, session._audio._buffer)
+            sizes.append([len(store) for store in stores])
+    assert all(size == sizes[0] for size in sizes), sizes
+
+
+class WindowBackend(FakeBackend):
+    """A backend that hears each window anew, and writes down what it was given."""
+
+    incremental = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = replace(self.spec, T_p=3, T_w=20)
+        self.heard: list[np.ndarray] = []
+        self.calls: list[SamplerCall] = []
+
+    def encode(self, pcm: np.ndarray, state: object) -> tuple[np.ndarray, object]:
+        raise AssertionError("features of a window are not kept for the next one")
+
+    def encode_window(self, pcm: np.ndarray) -> np.ndarray:
+        self.heard.append(pcm.copy())
+        return loudness(pcm)[:, None]
+
+    def sample(self, call: SamplerCall) -> np.ndarray:
+        self.calls.append(call)
+        return super().sample(call)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 9000), min_size=1, max_size=20),
+    hop=st.integers(1, 7),
+    lookahead=st.integers(0, 5),
+    rule=st.sampled_from(["adjacent", "sliding"]),
+)
+def test_a_backend_that_hears_windows_gets_each_whole(cuts, hop, lookahead, rule) -> None:
+    audio = speech(sum(cuts))
+    options = SessionOptions(hop=hop, lookahead=lookahead, window_rule=rule)
+    whole = Session(WindowBackend(), options=options)
+    expected = whole.feed(audio) + whole.finish()
+    backend = WindowBackend()
+    session = Session(backend, options=options)
+    frames, ends, at = [], [], 0
+    for cut in cuts:
+        session.append(audio[at : at + cut])
+        at += cut
+        while session.pending_hops:
+            frames += session.step()
+            ends.append(session.end)
+    frames += session.finish()
+    if len(backend.calls) > len(ends):
+        ends.append(len(audio) // FRAME)
+    assert [f.sequence for f in frames] == list(range(len(audio) // FRAME))
+    if frames:
+        assert np.array_equal(motions(frames), motions(expected))
+
+    T_p, T_w = backend.spec.T_p, backend.spec.T_w
+    before = np.zeros(T_p * FRAME, np.float32)
+    assert len(backend.heard) == len(backend.calls) == len(ends)
+    for pcm, call, end in zip(backend.heard, backend.calls, ends, strict=True):
+        length = len(call.features)
+        assert length == (T_w if rule == "sliding" else call.valid)
+        assert len(pcm) == (T_p + length) * FRAME
+        # The context and the window end with frame `end`; there is silence before 0 and after it.
+        heard, rest = np.split(pcm, [(T_p + call.valid) * FRAME])
+        assert np.array_equal(heard, np.concatenate([before, audio[: end * FRAME]])[-len(heard) :])
+        assert not rest.any()
+        assert np.array_equal(call.context_features[:, 0], loudness(pcm)[:T_p])
+        assert np.array_equal(call.features[:, 0], loudness(pcm)[T_p:])
+
+
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+def test_a_session_without_kept_features_does_not_grow(rule: WindowRule) -> None:
+    session = Session(WindowBackend(), options=SessionOptions(window_rule=rule))
+    sizes = []
+    for second in range(120):
+        session.feed(speech(FRAME * 25))
+        if second % 20 == 10:
             sizes.append((len(session._motion), len(session._audio._buffer)))
-    assert len(set(sizes)) == 1, sizes
+    assert session._features is None and len(set(sizes)) == 1, sizes
 
 
 def test_what_is_not_a_number_is_silence_and_audio_after_the_end_is_refused() -> None:
@@ -119,6 +204,26 @@ def test_what_is_not_a_number_is_silence_and_audio_after_the_end_is_refused() ->
 def test_settings_that_cannot_be_are_refused(options, message) -> None:
     with pytest.raises(ValueError, match=message):
         Session(load_backend("fake"), options=options)
+
+
+def test_the_shape_is_the_statistics_mean_unless_given() -> None:
+    backend = load_backend("fake")
+    assert np.array_equal(Session(backend).shape, backend.statistics.shape_mean)
+    wish = np.linspace(-1, 1, backend.spec.n_shape)
+    assert np.array_equal(Session(backend, shape=wish).shape, wish.astype(np.float32))
+
+
+@pytest.mark.parametrize("use_style", [True, False])
+def test_a_style_vector_of_another_size_is_refused(use_style: bool) -> None:
+    backend = FakeBackend()
+    backend.spec = replace(backend.spec, use_style=use_style)
+    size = backend.spec.style.d_style if use_style else 0
+    session = Session(backend, style=np.zeros(size, np.float32))
+    for wrong in (np.zeros(size + 1), np.zeros((1, size)), np.float32(0)):
+        with pytest.raises(ValueError, match=rf"a style is \({size},\), got") as raised:
+            session.set_style(wrong)
+        assert "\n" not in str(raised.value)
+    assert session._style.shape == (size,)
 
 
 def test_unknown_style_names_the_known_ones() -> None:
