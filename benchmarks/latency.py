@@ -29,8 +29,8 @@ from benchmarks.processes import (
 from benchmarks.report import report
 from benchmarks.setting import Setting, grid
 from benchmarks.virtual_microphone import VirtualMicrophone, missing, virtual_microphone
+from stream.frames import FPS, SAMPLE_RATE
 
-FPS, SAMPLE_RATE = 25, 16_000
 QUICK_SECONDS, FULL_SECONDS = 20.0, 60.0
 START_SECONDS = 180.0  # a cold disk, a large bundle
 VIEWER_FINISH_SECONDS = 60.0

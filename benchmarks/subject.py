@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.processes import answer, resident_mb
 from benchmarks.setting import Setting
 from benchmarks.timing import COLUMNS, Notebook, TimedBackend, TimedEncoder
+from stream.frames import FPS
 
 if TYPE_CHECKING:
     from stream.server import Server
     from stream.session import Session
     from stream.sources.protocol import AudioSource
 
-FPS = 25
 CLIENT_SECONDS = 30.0
 
 

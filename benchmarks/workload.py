@@ -14,8 +14,8 @@ import numpy as np
 from benchmarks.figures import distribution
 from benchmarks.processes import answer, resident_mb
 from benchmarks.setting import Setting
+from stream.frames import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 SIZE = (512, 512)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from stream.frames import FRAME_SAMPLES
+
 if TYPE_CHECKING:
     from stream.server import ServerCounts
     from stream.sources import AudioSource
     from stream.statistics import LiveStatistics
 
 UPDATES_PER_SECOND = 4
-FRAME_SAMPLES = 640
 RECENT_FRAMES = 250
 """Ten seconds: the latency shown is that of now, not of the start."""
 

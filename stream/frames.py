@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+SAMPLE_RATE, FPS = 16_000, 25
+FRAME_SAMPLES = SAMPLE_RATE // FPS
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:

@@ -9,7 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-SAMPLE_RATE = 16_000
+from stream.frames import SAMPLE_RATE as SAMPLE_RATE
+
 BLOCK_SAMPLES = 320  # 20 ms: half a frame, the smallest block that audio servers deliver evenly
 
 
