@@ -94,11 +94,25 @@ def rotation_matrices(axis_angle: Array) -> Array:
 
 
 def motion_to_parameters(motion: Array) -> tuple[Array, Array, Array]:
-    """Motion (..., 54) -> expression (..., 50), global rotation (..., 3), jaw pose (..., 3)."""
+    """Motion (..., 54) -> expression (..., 50), global rotation (..., 3), jaw pose (..., 3).
+
+    Models without head rotation make (..., 51), expression and jaw: their rotation is zero.
+
+    Raises:
+        ValueError: another number of channels.
+    """
     xp = _namespace(motion)
-    jaw = motion[..., 53:54]
+    channels = motion.shape[-1] if motion.ndim else 0
+    if channels not in (51, 54):
+        raise ValueError(
+            f"motion of {channels} channels: give 54 (expression, head rotation, jaw), or 51 "
+            "without the rotation"
+        )
+    jaw = motion[..., -1:]
     zero = xp.zeros_like(jaw)
-    return motion[..., :50], motion[..., 50:53], xp.concatenate((jaw, zero, zero), -1)
+    still = xp.concatenate((zero, zero, zero), -1)
+    rotation = motion[..., 50:53] if channels == 54 else still
+    return motion[..., :50], rotation, xp.concatenate((jaw, zero, zero), -1)
 
 
 def parameters_to_motion(expression: Array, global_rotation: Array, jaw_pose: Array) -> Array:

@@ -140,6 +140,20 @@ def test_motion_vectors_and_parameters() -> None:
     assert (parameters_to_motion(*motion_to_parameters(tensor)) == tensor).all()
 
 
+def test_motion_without_head_rotation_keeps_the_head_still() -> None:
+    motion = np.random.default_rng(3).normal(size=(2, 5, 51)).astype(np.float32)
+    for given in (motion, torch.tensor(motion)):
+        expression, rotation, jaw = motion_to_parameters(given)
+        assert (expression == given[..., :50]).all() and (jaw[..., 0] == given[..., 50]).all()
+        assert rotation.shape == (2, 5, 3) and not rotation.any()
+
+
+@pytest.mark.parametrize("shape", [(4, 53), (4, 56), (4, 0), ()])
+def test_motion_of_other_widths_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"54 .* or 51"):
+        motion_to_parameters(np.zeros(shape, np.float32))
+
+
 def test_measures_have_the_batch_shape(head: Head) -> None:
     vertices = skin(head, np.zeros((2, 3, 50), np.float32))
     for value in (
