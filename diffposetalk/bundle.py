@@ -31,6 +31,7 @@ from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
 if TYPE_CHECKING:
     from diffposetalk.model import DiffPoseTalk
     from diffposetalk.style_encoder import StyleEncoder
+    from head.model import Head
 
 PACKAGED = Path(__file__).parent / "bundles"
 FORMAT, VERSION = "posetalk-bundle", 1
@@ -108,17 +109,23 @@ class Bundle:
             raise BundleError(str(error)) from None
         return encoder.eval()
 
-    def require_head(self, head_id: str) -> None:
-        """Check that motion made by this bundle fits a head.
+    def require_head(self) -> Head:
+        """The head that motion made by this bundle belongs to.
 
         Raises:
-            BundleError: it belongs to another head.
+            BundleError: it is not here, or another one is in its place.
         """
-        if head_id != self.head_id:
-            raise BundleError(
-                f"the bundle {self.folder} moves the head {self.head_id!r}, not {head_id!r}: "
-                "choose the head it was trained for"
-            )
+        from head.model import HeadError
+        from head.rig import load_head
+
+        moves = f"the bundle {self.folder} moves the head {self.head_id!r}"
+        try:
+            head = load_head(self.head_id)
+        except HeadError as error:
+            raise BundleError(f"{moves}, which is not here: {error}") from None
+        if head.id != self.head_id:
+            raise BundleError(f"{moves}, not {head.id!r}: choose the head it was trained for")
+        return head
 
 
 def bundle_folder(name_or_dir: str | Path) -> Path:

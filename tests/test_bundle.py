@@ -31,6 +31,7 @@ from diffposetalk.spec import (
     StyleEncoderSpec,
 )
 from diffposetalk.style_encoder import StyleEncoder
+from head.rig import builtin_head, save_head
 
 SPEC = ModelSpec(
     T_w=8, T_p=4, n_shape=3, style=StyleEncoderSpec(d_style=8, n_layers=1),
@@ -87,7 +88,6 @@ def test_round_trip(tmp_path: Path, model: DiffPoseTalk) -> None:
     motion = torch.randn(1, 20, SPEC.d_motion)
     with torch.no_grad():
         assert torch.equal(bundle.style_encoder()(motion), encoder.eval()(motion))
-    bundle.require_head("test-head")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["b"]
 
 
@@ -269,10 +269,20 @@ def test_statistics_must_fit(tmp_path: Path, model: DiffPoseTalk) -> None:
 
 def test_wrong_head_and_no_style_encoder(folder: Path) -> None:
     bundle = load_bundle(folder)
-    with pytest.raises(BundleError, match="moves the head 'test-head', not 'flame2020'"):
-        bundle.require_head("flame2020")
+    with pytest.raises(BundleError, match="moves the head 'test-head', which is not here: no head"):
+        bundle.require_head()
     with pytest.raises(BundleError, match="no style encoder: use one of its styles, warm, calm"):
         bundle.style_encoder()
+
+
+def test_a_bundle_finds_its_head_and_no_other(tmp_path: Path, model: DiffPoseTalk) -> None:
+    ours = builtin_head()
+    assert save(tmp_path / "ours", model, head_id=ours.id).require_head() is ours
+    other = tmp_path / "other.npz"
+    save_head(ours, other)
+    bundle = save(tmp_path / "theirs", model, head_id=str(other))
+    with pytest.raises(BundleError, match=f"other.npz', not '{ours.id}': choose the head"):
+        bundle.require_head()
 
 
 def test_names_and_folders(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from diffposetalk.spec import (
     Statistics,
     StyleEncoderSpec,
 )
+from head.rig import builtin_head
 from stream.backends.torch_backend import TorchBackend
 from stream.session import Session, SessionOptions
 
@@ -43,7 +44,8 @@ def backend(tmp_path_factory) -> TorchBackend:
         np.zeros(4, np.float32), np.ones(4, np.float32),
     )
     styles = {name: rng.normal(size=8).astype(np.float32) for name in ("calm", "lively")}
-    save_bundle(folder, DiffPoseTalk(SPEC), SPEC, statistics, styles, "a head", "a card", {})
+    head_id = builtin_head().id
+    save_bundle(folder, DiffPoseTalk(SPEC), SPEC, statistics, styles, head_id, "a card", {})
     return TorchBackend.load(str(folder), device="cpu", threads=1)
 
 

@@ -57,10 +57,16 @@ class TorchBackend:
     def load(
         cls, bundle: str = "starter", device: str | None = None, threads: int | None = None
     ) -> TorchBackend:
-        """Load a bundle by name or folder, on the GPU when there is one."""
+        """Load a bundle by name or folder, on the GPU when there is one.
+
+        Raises:
+            diffposetalk.bundle.BundleError: it cannot be read, or its head is not here.
+        """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(load_bundle(bundle), device, threads)
+        loaded = load_bundle(bundle)
+        loaded.require_head()
+        return cls(loaded, device, threads)
 
     @property
     def incremental(self) -> bool:
