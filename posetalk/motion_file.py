@@ -18,8 +18,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.skinning import motion_to_parameters
+from stream.frames import FPS
+
 FloatArray = NDArray[np.float32]
-FPS = 25
 N_EXPRESSION, N_POSE, N_SHAPE = 50, 6, 100
 
 
@@ -79,11 +81,16 @@ class Motion:
 
 
 def split(motion: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
-    """Motion vectors (54,) of a session -> `exp` (L, 50) and `pose` (L, 6)."""
-    rows = np.asarray(list(motion), np.float32).reshape(-1, N_EXPRESSION + 4)
-    pose = np.zeros((len(rows), N_POSE), np.float32)
-    pose[:, :4] = rows[:, N_EXPRESSION:]  # the jaw turns about its x axis alone
-    return rows[:, :N_EXPRESSION], pose
+    """Motion vectors of a session, (54,) or (51,) -> `exp` (L, 50) and `pose` (L, 6).
+
+    Raises:
+        ValueError: vectors of another length.
+    """
+    rows = list(motion)
+    if not rows:
+        return np.zeros((0, N_EXPRESSION), np.float32), np.zeros((0, N_POSE), np.float32)
+    expression, rotation, jaw = motion_to_parameters(np.asarray(rows, np.float32))
+    return expression, np.concatenate([rotation, jaw], axis=-1)
 
 
 class MotionWriter:
@@ -104,7 +111,16 @@ class MotionWriter:
         self._pose: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
 
     def append(self, exp: FloatArray, pose: FloatArray) -> None:
-        """Add frames: (n, 50) and (n, 6)."""
+        """Add frames: (n, 50) and (n, 6).
+
+        Raises:
+            ValueError: arrays of other shapes; nothing of them is written.
+        """
+        if exp.shape != (len(exp), N_EXPRESSION) or pose.shape != (len(exp), N_POSE):
+            raise ValueError(
+                f"motion of {exp.shape} and {pose.shape}: give `exp` (n, {N_EXPRESSION}) and "
+                f"`pose` (n, {N_POSE})"
+            )
         self._exp.write(np.ascontiguousarray(exp, np.float32).tobytes())
         self._pose.write(np.ascontiguousarray(pose, np.float32).tobytes())
         self.frames += len(exp)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from posetalk.motion_file import Motion, split
 from posetalk.outputs import DEFAULT_SIZE, Output, check_names, open_outputs
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from stream.frames import Frame
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from stream.sources import AudioSource
 
 FloatArray = NDArray[np.float32]
-SAMPLE_RATE = 16_000
-FRAME_SAMPLES = 640
 BLOCK_SAMPLES = 16 * FRAME_SAMPLES
 """Sound handed to the session at a time; the frames do not depend on it."""
 
@@ -68,7 +68,8 @@ def run(
 ) -> int:
     """Feed `blocks` to `session` and its frames to `outputs`; returns the number of frames.
 
-    The outputs are closed whatever happens, so that all frames up to an error or Ctrl-C are kept.
+    Every output is closed whatever happens, to the others too, so that all frames up to an error
+    or Ctrl-C are kept.
     """
     frames = samples = 0
 
@@ -79,16 +80,15 @@ def run(
         frames += len(finished)
         progress(frames)
 
-    try:
+    with contextlib.ExitStack() as closing:
+        for output in outputs:
+            closing.callback(output.close)
         for block in blocks:
             samples += len(block)
             for output in outputs:
                 output.hear(block)
             show(session.feed(block))
         show(session.finish())
-    finally:
-        for output in outputs:
-            output.close()
     if samples < FRAME_SAMPLES:
         raise ValueError(f"only {samples} samples of sound: one frame takes {FRAME_SAMPLES}")
     return frames
@@ -170,7 +170,7 @@ def animate(
     )
     head_id = session.backend.head_id
     collector = _Collector()
-    run(session, blocks, [collector, *open_outputs(paths, head_id=head_id, shape=shape, size=size)])
+    outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size)
+    run(session, blocks, [collector, *outputs])
     exp, pose = split(collector.rows)
-    identity = np.zeros(100, np.float32) if shape is None else np.asarray(shape, np.float32)
-    return Motion(exp, pose, identity, 25, head_id)
+    return Motion(exp, pose, session.shape, FPS, head_id)

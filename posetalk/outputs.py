@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -67,7 +68,8 @@ class VideoOutput:
 
         self.path = path
         self._head = head
-        self._shape = None if shape is None else shape[: head.shape_count]
+        own = None if shape is None else shape[: head.shape_count]
+        self._shape = own if np.any(own) else None  # the mean face costs nothing
         self._renderer = Renderer(head, size, size)
         self._writer = VideoWriter(path, size, size)
 
@@ -82,8 +84,10 @@ class VideoOutput:
             self._writer.add_frame(self._renderer.render(vertices))
 
     def close(self) -> None:
-        self._writer.close()
-        self._renderer.close()
+        try:
+            self._writer.close()
+        finally:
+            self._renderer.close()
 
 
 def check_names(paths: Sequence[Path], kinds: Sequence[str] = SUFFIXES) -> None:
@@ -113,7 +117,7 @@ def open_outputs(
     """
     check_names(paths)
     outputs: list[Output] = []
-    try:
+    with contextlib.ExitStack() as closing:
         for path in paths:
             if path.suffix.lower() == ".npz":
                 outputs.append(MotionOutput(path, shape, head_id))
@@ -121,8 +125,6 @@ def open_outputs(
                 from head.rig import load_head
 
                 outputs.append(VideoOutput(path, shape, load_head(head_id), size))
-    except BaseException:
-        for output in outputs:
-            output.close()
-        raise
+            closing.callback(outputs[-1].close)
+        closing.pop_all()
     return outputs

@@ -54,7 +54,7 @@ def open_source(options: Streaming) -> AudioSource:
         except MicrophoneError as error:
             if device:
                 raise
-            say(f"{error}".split(": ")[0] + "; playing the demo speech")
+            say(f"{error.reason}; playing the demo speech")
             return FileSource(demo_speech())
     if name == "demo":
         return FileSource(demo_speech())
@@ -83,7 +83,9 @@ def open_server(
 
     backend = session.backend
     head = load_head(backend.head_id)
-    hello = make_hello(head, style=session.style_name, styles=list(backend.styles))
+    hello = make_hello(
+        head, style=session.style_name, styles=list(backend.styles), shape=session.shape
+    )
     return Server(
         head,
         hello,

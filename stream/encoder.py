@@ -26,7 +26,8 @@ class Encoder:
 
     def __init__(self, head: Head, hello: wire.Hello) -> None:
         self._head, self._channels = head, hello.channels
-        self._shape = np.asarray(hello.shape, np.float32) if hello.shape else None
+        shape = np.asarray(hello.shape, np.float32)[: head.shape_count]
+        self._shape = shape if np.any(shape) else None
         self._frames: OrderedDict[tuple[Frame, str, bool], bytes | str] = OrderedDict()
         self._audio_sequence = 0
 

@@ -21,7 +21,17 @@ from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
 import posetalk
-from diffposetalk.bundle import PACKAGED
+from diffposetalk.bundle import PACKAGED, save_bundle
+from diffposetalk.model import DiffPoseTalk
+from diffposetalk.spec import (
+    DenoiserSpec,
+    ModelSpec,
+    SpeechEncoderSpec,
+    Statistics,
+    StyleEncoderSpec,
+)
+from posetalk.commands.options import Streaming
+from posetalk.streaming import open_source
 from stream import wire
 
 FAKE = ["--backend", "fake"]
@@ -160,6 +170,7 @@ def test_bad_audio_gets_one_line(
         (["serve", "--source", "nowhere.wav"], 1, "no such file"),
         (["serve", *FAKE, "--source", "demo", "--host", "0.0.0.0"], 1, "--token"),
         (["serve", *FAKE, "--source", "demo", "--certificate", "/dev/null"], 1, "not a PEM file"),
+        (["view", "--record", "out.npz"], 2, "end the name in .mp4 (video)"),
         (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
         (["view", "http://127.0.0.1:9"], 1, "not an address"),
         (["view", "--head", "nowhere.npz"], 1, "no head file"),
@@ -200,6 +211,38 @@ def test_a_damaged_bundle_gets_one_line(
         assert code == 1
         assert len(messages.splitlines()) == 1 and str(bundle) in messages, messages
         (bundle / damaged).touch()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["animate", "demo", "-o", "o.npz"],
+        ["serve", "--source", "demo", "--port", "0"],
+        ["live", "--source", "demo", "--view", "none", "--port", "0"],
+    ],
+)
+def test_a_bundle_for_another_head_gets_one_line(
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spec = ModelSpec(
+        speech=SpeechEncoderSpec(kind="mel", d_out=16, n_mels=40, d_hidden=8),
+        denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=1),
+        style=StyleEncoderSpec(d_style=8, n_heads=2, n_layers=1),
+    )
+    zeros, ones = np.zeros, np.ones
+    statistics = Statistics(
+        *(make(n, np.float32) for n in (spec.d_motion, spec.n_shape) for make in (zeros, ones))
+    )
+    styles = {"calm": zeros(8, np.float32)}
+    save_bundle("theirs", DiffPoseTalk(spec), spec, statistics, styles, "flame2020", "", {})
+    code, _, messages = call([*command, "--bundle", "theirs"], capsys)
+    assert code == 1
+    assert "the bundle theirs moves the head 'flame2020', which is not here" in messages
+    assert len(messages.splitlines()) == 1 and not list(tmp_path.glob("*.npz"))
 
 
 @pytest.mark.parametrize("command", ["live", "serve", "view", "animate", "devices", "doctor"])
@@ -284,6 +327,37 @@ def test_asking_for_a_video_where_nothing_can_draw_is_an_error(tmp_path: Path) -
     code, _, messages = finish(start(*arguments, cwd=tmp_path, PYOPENGL_PLATFORM="bogus"))
     assert code == 1
     assert messages.startswith("posetalk: no OpenGL") and len(messages.splitlines()) == 1
+
+
+def test_a_recording_of_another_day_is_not_called_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old.mp4"
+    old.write_bytes(b"of yesterday")
+    arguments = ["live", *FAKE, "--source", "nowhere.wav", "--view", "none", "--record", str(old)]
+    code, _, messages = call(arguments, capsys)
+    assert code == 1 and "no such file" in messages
+    arguments = ["live", "--source", "demo", "--bundle", "nowhere", "--view", "none"]
+    code, _, messages = call([*arguments, "--record", str(old)], capsys)
+    assert code == 1 and "nowhere" in messages
+    assert "recorded" not in messages and old.read_bytes() == b"of yesterday"
+
+
+def test_what_is_wrong_with_a_microphone_is_said_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ALSA's device names hold colons themselves."""
+    from stream.sources import microphone
+
+    def fail(device: object) -> None:
+        raise microphone.MicrophoneError("the microphone 'hw: 0,0' is held", "close the other one")
+
+    monkeypatch.setattr(microphone, "Microphone", fail)
+    source = open_source(Streaming())
+    source.close()
+    assert "the microphone 'hw: 0,0' is held; playing the demo speech" in capsys.readouterr().err
+    with pytest.raises(microphone.MicrophoneError, match="'hw: 0,0' is held: close the other one"):
+        open_source(Streaming(device="hw"))
 
 
 def test_no_portaudio_means_demo_speech(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import posetalk
+from head.skinning import skin
+from posetalk.commands.options import Streaming
+from posetalk.motion_file import MotionWriter, split
+from posetalk.offline import run
+from posetalk.outputs import open_outputs
+from posetalk.streaming import open_server
+from stream.backends.fake import FakeBackend
+from stream.frames import Frame
+from stream.session import Session as StreamSession
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -101,3 +112,75 @@ def test_broken_samples_do_no_harm() -> None:
 def test_sound_too_short_for_a_frame_gets_one_line(samples: int) -> None:
     with pytest.raises(ValueError, match="one frame takes 640"):
         posetalk.animate(np.zeros(samples, np.float32), backend="fake")
+
+
+class _FullDisk:
+    """An output whose file cannot be finished."""
+
+    path = Path("full")
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def hear(self, samples: np.ndarray) -> None:
+        """Room enough so far."""
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        """Room enough so far."""
+
+    def close(self) -> None:
+        self.closed += 1
+        raise OSError("no space left")
+
+
+def test_outputs_are_closed_beside_one_that_cannot_be(tmp_path: Path) -> None:
+    session = posetalk.Session(backend="fake")
+    first, second = tmp_path / "first.npz", tmp_path / "second.npz"
+    one, other = open_outputs([first, second], head_id="h", shape=session.shape)
+    full = [_FullDisk(), _FullDisk()]
+    with pytest.raises(OSError, match="no space left"):
+        run(session, [np.zeros(6400, np.float32)], [full[0], one, full[1], other])
+    assert [output.closed for output in full] == [1, 1]
+    assert len(posetalk.Motion.load(first)) == len(posetalk.Motion.load(second)) == 10
+
+
+def test_the_shape_is_the_sessions_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle's mean, or what was asked for: returned, written and told to viewers."""
+    rng = np.random.default_rng(5)
+    mean, wish = rng.normal(size=(2, 100)).astype(np.float32)
+    backend = FakeBackend()
+    backend.statistics = dataclasses.replace(backend.statistics, shape_mean=mean)
+    monkeypatch.setattr("stream.backends.load_backend", lambda *_: backend)
+    for asked, meant in ((None, mean), (wish, wish)):
+        motion = posetalk.animate(np.zeros(6400), tmp_path / "m.npz", shape=asked)
+        written = posetalk.Motion.load(tmp_path / "m.npz")
+        np.testing.assert_array_equal(motion.shape, meant)
+        np.testing.assert_array_equal(written.shape, meant)
+        server = open_server(Streaming(), StreamSession(backend, shape=asked))
+        np.testing.assert_array_equal(np.float32(server._hello.shape), meant)
+        vertices = np.frombuffer(
+            server.encoder.frame(Frame(0, 0, np.zeros(54, np.float32)), "vertices", False)[24:],
+            np.float32,
+        )
+        head = posetalk.builtin_head()
+        own = skin(head, np.zeros(50, np.float32), shape=meant[: head.shape_count])
+        np.testing.assert_allclose(vertices.reshape(-1, 3), own, atol=1e-6)
+
+
+def test_motion_without_head_rotation_is_written_with_a_still_head(tmp_path: Path) -> None:
+    rows = np.random.default_rng(6).random((4, 51), np.float32)
+    exp, pose = split(list(rows))
+    assert (exp == rows[:, :50]).all() and (pose[:, 3] == rows[:, 50]).all()
+    assert pose.shape == (4, 6) and not pose[:, :3].any() and not pose[:, 4:].any()
+    writer = MotionWriter(tmp_path / "m.npz", shape=None, head="h")
+    writer.append(exp, pose)
+    with pytest.raises(ValueError, match="`pose`"):
+        writer.append(exp, pose[:, :4])
+    with pytest.raises(ValueError, match="`exp`"):
+        writer.append(rows, pose)
+    writer.close()
+    assert (posetalk.Motion.load(tmp_path / "m.npz").exp == exp).all()
+    with pytest.raises(ValueError, match="53 channels"):
+        split([np.zeros(53, np.float32)])

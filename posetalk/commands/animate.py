@@ -40,9 +40,10 @@ class Animate:
     def run(self) -> int:
         from posetalk import demo_speech
         from posetalk.messages import UsageError, say
-        from posetalk.offline import FRAME_SAMPLES, SAMPLE_RATE, blocks_of, run
+        from posetalk.offline import blocks_of, run
         from posetalk.outputs import check_names, open_outputs
         from posetalk.progress import frame_bar
+        from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
 
         audio = demo_speech() if self.audio == Path("demo") else self.audio
@@ -52,7 +53,8 @@ class Animate:
             raise UsageError(f"--size {self.size}: must be even, and 16 or more")
         source = FileSource(audio, pace="fast")
         session = self.model.session()
-        outputs = open_outputs(paths, head_id=session.backend.head_id, size=self.size)
+        head_id = session.backend.head_id
+        outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=self.size)
         started = time.monotonic()
         done = 0
         try:

@@ -51,6 +51,7 @@ class Live(Streaming):
 
         self.check()
         view, record = self._choose_view()
+        before = _stamp(record)
         source = open_source(self)
         try:
             session = self.model.session()
@@ -68,7 +69,7 @@ class Live(Streaming):
                             child.finish(FINISH_SECONDS)
         finally:
             source.close()
-            if record is not None and record.exists():
+            if _stamp(record) != before:
                 say(f"recorded {record}")
         say(summary(ending.statistics))
         if child is not None and child.failed and needed:
@@ -119,3 +120,11 @@ class Live(Streaming):
         extra = [] if record is None else ["--record", str(record)]
         extra += ["--sound"] if sound and mode == "window" else []
         return start([url, "--once", "--view", mode, *extra])
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    """What changes when a file is written; None where there is none."""
+    if path is None or not path.exists():
+        return None
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size

@@ -64,7 +64,7 @@ class View:
         from viewer.app import view
 
         if self.record is not None:
-            check_names([self.record])
+            check_names([self.record], kinds=(".mp4",))
         head = None
         if self.head is not None:
             from head.rig import load_head

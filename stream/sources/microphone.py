@@ -34,7 +34,11 @@ _open_lock = threading.Lock()
 
 
 class MicrophoneError(SourceError):
-    """No microphone, or it went away; the message says what to do."""
+    """No microphone, or it went away: `reason` says what is wrong, the message also what to do."""
+
+    def __init__(self, reason: str, advice: str = "") -> None:
+        super().__init__(f"{reason}: {advice}" if advice else reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,8 @@ class Microphone:
             )
         except (sd.PortAudioError, ValueError) as error:
             raise MicrophoneError(
-                f"the microphone {self.name!r} cannot be opened ({_reason(error)}): another "
-                "program may hold it; `posetalk devices` lists the others"
+                f"the microphone {self.name!r} cannot be opened ({_reason(error)})",
+                "another program may hold it; `posetalk devices` lists the others",
             ) from None
         _count_open(+1)
         self.device_latency = float(self._stream.latency)
@@ -192,13 +196,13 @@ class Microphone:
                     break
             if self._finished.is_set() or not self._stream.active:
                 raise MicrophoneError(
-                    f"the microphone {self.name!r} is gone: it was unplugged, or the sound server "
-                    "stopped; plug it in and start again"
+                    f"the microphone {self.name!r} is gone",
+                    "it was unplugged, or the sound server stopped; plug it in and start again",
                 )
             if self._clock.now() - waited_from > self._patience:
                 raise MicrophoneError(
-                    f"the microphone {self.name!r} delivers no sound for {self._patience:.0f} s: "
-                    "choose another from `posetalk devices`"
+                    f"the microphone {self.name!r} delivers no sound for {self._patience:.0f} s",
+                    "choose another from `posetalk devices`",
                 )
         return None
 
@@ -250,8 +254,8 @@ def _portaudio() -> Any:
         import sounddevice as sd
     except (ImportError, OSError):
         raise MicrophoneError(
-            "the microphone needs sounddevice and PortAudio: `pip install sounddevice`, on Debian "
-            "and Ubuntu also `sudo apt install libportaudio2`"
+            "the microphone needs sounddevice and PortAudio",
+            "`pip install sounddevice`, on Debian and Ubuntu also `sudo apt install libportaudio2`",
         ) from None
     with _open_lock, quiet_native_code():
         if not _open_streams:  # PortAudio lists devices once, when it is initialised
@@ -271,14 +275,16 @@ def _choose(sd: Any, device: int | str | None) -> Any:
     """PortAudio's description of the wanted device."""
     if not any(entry["max_input_channels"] > 0 for entry in sd.query_devices()):
         raise MicrophoneError(
-            "no microphone found: plug one in, or use another source (`--source demo` or a file)"
+            "no microphone found",
+            "plug one in, or use another source (`--source demo` or a file)",
         )
     try:
         return sd.query_devices(device, kind="input")
     except (sd.PortAudioError, ValueError) as error:
         wanted = "default microphone" if device is None else f"microphone {device!r}"
         raise MicrophoneError(
-            f"no {wanted} ({_reason(error)}): `posetalk devices` lists those there are"
+            f"no {wanted} ({_reason(error)})",
+            "`posetalk devices` lists those there are",
         ) from None
 
 
