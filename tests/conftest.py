@@ -1,8 +1,13 @@
-"""Shared fixtures: quiet threads, the optional data folder, and files of speech to work on."""
+"""Shared: quiet threads, the optional data folder, and tests that may not be skipped.
+
+With POSETALK_REQUIRE_ALL set, a test that is skipped for want of what `run.py test` installs
+(virtual microphone, virtual display, drawing) fails instead: `.ci/run` sets it.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -12,14 +17,35 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 # Before anything imports OpenGL: one platform per process, and tests have no display.
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 
-ROOT = Path(__file__).resolve().parent.parent
+MAY_BE_MISSING = (
+    "POSETALK_DATA", "data folder", "GPU", "CUDA", "openssl", "microphone of its own",
+    "on Windows", "is for Linux",
+)  # fmt: skip
+"""In the reasons of skips that stay skips: what no installation brings, or another system's."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn the skip of what should be installed into a failure."""
+    report = yield
+    required = os.environ.get("POSETALK_REQUIRE_ALL")
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(word in reason for word in MAY_BE_MISSING):
+            report.outcome = "failed"
+            report.longrepr = f"must not be skipped where POSETALK_REQUIRE_ALL is set: {reason}"
+    return report
 
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real speech and phone times: `POSETALK_DATA`, else `../shared/data`."""
+    """The folder of real speech and phone times that `POSETALK_DATA` names."""
     named = os.environ.get("POSETALK_DATA")
-    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not named:
+        pytest.skip("not run: set POSETALK_DATA")
+    folder = Path(named)
     if not folder.is_dir():
-        pytest.skip(f"not run: no data folder at {folder} (set POSETALK_DATA)")
+        pytest.skip(f"not run: no data folder at {folder}, set POSETALK_DATA")
     return folder

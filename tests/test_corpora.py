@@ -114,7 +114,10 @@ def test_errors_name_the_file(
     with pytest.raises(CorpusError, match="8000 Hz"):
         corpora.load_audio(tmp_path / "slow.wav")
     monkeypatch.setenv("POSETALK_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(CorpusError, match="POSETALK_DATA"):
+    with pytest.raises(CorpusError, match=r"no speech data in .*nowhere: set POSETALK_DATA"):
+        corpora.data_folder()
+    monkeypatch.delenv("POSETALK_DATA")
+    with pytest.raises(CorpusError, match=r"^set POSETALK_DATA"):
         corpora.data_folder()
 
 

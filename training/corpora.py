@@ -60,15 +60,16 @@ class Utterance:
 
 
 def data_folder() -> Path:
-    """The data folder: `POSETALK_DATA`, else `../shared/data` beside the repository.
+    """The data folder that `POSETALK_DATA` names.
 
-    Raises CorpusError when there is none.
+    Raises CorpusError when it names none.
     """
     named = os.environ.get("POSETALK_DATA")
-    folder = Path(named) if named else CACHE.parent.parent / "shared" / "data"
-    if not (folder / "speech").is_dir():
-        raise CorpusError(f"no speech data in {folder}: set POSETALK_DATA to the data folder")
-    return folder
+    if not named:
+        raise CorpusError("set POSETALK_DATA to the data folder")
+    if not (Path(named) / "speech").is_dir():
+        raise CorpusError(f"no speech data in {named}: set POSETALK_DATA to the data folder")
+    return Path(named)
 
 
 def read_corpus(name: str, folder: Path | None = None, *, repair: bool = True) -> list[Utterance]:
