@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ CLOSURE_MARGIN = 0.02
 """A closure counts within the phone and this much around it."""
 JAW, ROTATION = 53, slice(50, 53)
 
-Array = NDArray[np.float32]
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def head_speed(motion: Array) -> Array:
 
 def total(parts: Sequence[Measured]) -> Measured:
     """All clips as one: counts added, arrays joined."""
-    values = {}
+    values: dict[str, Any] = {}
     for item in fields(Measured):
         each = [getattr(part, item.name) for part in parts]
         values[item.name] = np.concatenate(each) if isinstance(each[0], np.ndarray) else sum(each)
