@@ -102,15 +102,11 @@ class Session:
                 raise ValueError(f"no style {style!r}: this bundle has {', '.join(styles)}")
             self.style_name, self._style = style, styles[style]
         else:
-            vector, size = np.asarray(style, np.float32), self._style_size
+            spec, vector = self.backend.spec, np.asarray(style, np.float32)
+            size = spec.style.d_style if spec.use_style else 0
             if vector.shape != (size,):
                 raise ValueError(f"a style is ({size},), got {vector.shape}")
             self.style_name, self._style = "custom", vector
-
-    @property
-    def _style_size(self) -> int:
-        spec = self.backend.spec
-        return spec.style.d_style if spec.use_style else 0
 
     def reset(self) -> None:
         """Forget everything: the next block is sample 0."""
