@@ -68,7 +68,8 @@ class Settings:
     lip_noise: tuple[float, ...] = ()
     audio_guidance: tuple[float, ...] = ()
     noise: tuple[float, ...] = ()
-    """Also with coloured noise mixed in at these signal-to-noise ratios, in decibels."""
+    """Also with coloured noise mixed in at these signal-to-noise ratios, in decibels: the first
+    combination alone."""
     clips: int = 70
     """At most so many clips of each set."""
     sets: tuple[str, ...] = tuple(SETS)
@@ -126,7 +127,8 @@ def rows(settings: Settings, snr_db: float | None) -> list[dict[str, str | float
     wanted: list[tuple[str, Backend, SessionOptions]] = [
         ("loudness follower", follower, SessionOptions())
     ]
-    wanted += [(name, model, options) for name, options in combinations(settings)]
+    every = combinations(settings)
+    wanted += [(name, model, options) for name, options in (every if snr_db is None else every[:1])]
     out: list[dict[str, str | float]] = []
     for set_name in settings.sets:
         chosen = [u for u in held if u.speaker_set in SETS[set_name]][: settings.clips]
