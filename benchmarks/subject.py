@@ -94,6 +94,8 @@ def live_settings(session: Session) -> dict[str, Any]:
         "audio_guidance": session.audio_guidance,
         "style_guidance": session.style_guidance,
         "lip_noise": session.lip_noise,
+        "head_noise": session.head_noise,
+        "face_noise": session.face_noise,
         "style": session.style_name,
         "backend": backend.name,
         "device": str(getattr(backend, "device", "cpu")),

@@ -82,9 +82,12 @@ class DiffusionSpec:
 class LiveDefaults:
     """The one set of live settings that every quality, cost and latency figure names.
 
-    `hop` and `lookahead` are frames, `steps` network calls per hop.  `lip_noise` scales the
-    initial noise of the articulation channels (1 = as trained, 0 = start at the mean), so that
-    the lips can be certain while the head stays varied.
+    `hop` and `lookahead` are frames, `steps` network calls per hop.
+
+    The noises scale the initial noise by kind of channel (1 = as trained): `lip_noise` of what
+    speech articulates, `head_noise` of the head's rotation, `face_noise` of lids, brows and gaze.
+    Few steps pull towards the mean, so lips can be cooled to be certain and the rest warmed to
+    stay alive.  The head's noise is smooth over `head_noise_frames` frames (1 = white): it sways.
     """
 
     hop: int = 10
@@ -95,6 +98,9 @@ class LiveDefaults:
     style_guidance: float = 3.0
     threshold_quantile: float | None = None
     lip_noise: float = 1.0
+    head_noise: float = 1.0
+    face_noise: float = 1.0
+    head_noise_frames: int = 1
 
 
 @dataclass(frozen=True)

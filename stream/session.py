@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffposetalk.spec import WindowRule
+from head.channels import ARTICULATION
 from stream.backends.protocol import Backend, FloatArray, SamplerCall
 from stream.frames import Frame
-from stream.noise import frame_noise
+from stream.noise import swaying_noise
 from stream.timeline import Timeline
 from stream.windows import Window, plan
 
@@ -29,6 +30,8 @@ class SessionOptions:
     audio_guidance: float | None = None
     style_guidance: float | None = None
     lip_noise: float | None = None
+    head_noise: float | None = None
+    face_noise: float | None = None
 
 
 class Session:
@@ -72,6 +75,12 @@ class Session:
             live.style_guidance if wish.style_guidance is None else wish.style_guidance
         )
         self.lip_noise = live.lip_noise if wish.lip_noise is None else wish.lip_noise
+        self.head_noise = live.head_noise if wish.head_noise is None else wish.head_noise
+        self.face_noise = live.face_noise if wish.face_noise is None else wish.face_noise
+        self._rotation = slice(spec.n_expression, spec.d_motion - 1)
+        self._noise_scale = np.full(spec.d_motion, self.face_noise, np.float32)
+        self._noise_scale[[*ARTICULATION, spec.d_motion - 1]] = self.lip_noise
+        self._noise_scale[self._rotation] = self.head_noise
         if self.hop < 1 or self.lookahead < 0 or self.hop + self.lookahead > spec.T_w:
             raise ValueError(
                 f"hop {self.hop} (at least 1) and lookahead {self.lookahead} (at least 0) "
@@ -175,9 +184,11 @@ class Session:
                 context_features=context_features,
                 context_motion=self._rows(self._motion, window.start - spec.T_p, window.start),
                 missing=window.missing,
-                noise=frame_noise(
-                    self.seed, window.start, window.start + window.length, spec.d_motion
+                noise=swaying_noise(
+                    self.seed, window.start, window.start + window.length, spec.d_motion,
+                    slow=self._rotation, frames=spec.live.head_noise_frames,
                 ),
+                noise_scale=self._noise_scale,
                 known=self._rows(self._motion, window.start, window.committed),
                 valid=window.end - window.start,
                 shape=self._shape,
@@ -186,7 +197,6 @@ class Session:
                 audio_guidance=self.audio_guidance,
                 style_guidance=self.style_guidance,
                 threshold_quantile=spec.live.threshold_quantile,
-                lip_noise=self.lip_noise,
             )
         )
         fresh = x[window.committed - window.start : window.emit_end - window.start]

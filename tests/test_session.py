@@ -13,7 +13,7 @@ from diffposetalk.spec import WindowRule
 from stream.backends import load_backend
 from stream.backends.fake import FakeBackend, loudness
 from stream.backends.protocol import SamplerCall
-from stream.noise import frame_noise
+from stream.noise import frame_noise, swaying_noise
 from stream.session import Session, SessionOptions
 from stream.timeline import Timeline
 from stream.windows import plan
@@ -264,6 +264,23 @@ def test_noise_belongs_to_the_frame(seed, start, cut) -> None:
     start = max(start, 0)
     whole = frame_noise(seed, start, start + 20, 54)
     assert np.array_equal(whole[cut:], frame_noise(seed, start + cut, start + 20, 54))
+
+
+@given(start=st.integers(0, 2**40), cut=st.integers(1, 19), frames=st.integers(1, 30))
+@settings(max_examples=30, deadline=None)
+def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
+    whole = swaying_noise(7, start, start + 20, 54, slice(50, 53), frames)
+    later = swaying_noise(7, start + cut, start + 20, 54, slice(50, 53), frames)
+    np.testing.assert_allclose(whole[cut:], later, atol=1e-6)
+    white = frame_noise(7, start, start + 20, 54)
+    assert np.array_equal(whole[:, :50], white[:, :50])
+    assert frames > 1 or np.allclose(whole, white, atol=1e-6)
+
+
+def test_swaying_noise_is_slow_and_has_unit_variance() -> None:
+    noise = swaying_noise(1, 0, 4000, 54, slice(50, 53), 25)
+    assert noise[:, 50:53].std() == pytest.approx(1.0, abs=0.1)
+    assert np.diff(noise[:, 50:53], axis=0).std() < 0.3 < np.diff(noise[:, :50], axis=0).std()
 
 
 @given(

@@ -119,21 +119,22 @@ def test_style_and_seed_change_the_motion(backend) -> None:
         assert not np.array_equal(np.stack([f.motion for f in frames]), base)
 
 
-def test_lip_noise_cools_the_noise_of_lips_alone(backend, monkeypatch) -> None:
+def test_each_noise_scales_its_own_channels(backend, monkeypatch) -> None:
     from stream.backends import torch_backend
 
     scales = []
 
     def watched(denoise, noise, *args, noise_scale, **more):
-        scales.append(noise_scale)
+        scales.append(noise_scale.numpy())
         return noise
 
     monkeypatch.setattr(torch_backend, "dpm_solver_pp_2m", watched)
-    run(backend, speech(6), [], lip_noise=0.25)
+    run(backend, speech(6), [], lip_noise=0.25, head_noise=2.0, face_noise=3.0)
+    lips, head, face = (set(np.flatnonzero(scales[0] == s)) for s in (0.25, 2.0, 3.0))
+    assert {17, 49, 53} < lips and head == {50, 51, 52} and {0, 3, 42} < face
+    assert len(lips | head | face) == 54
     run(backend, speech(6), [])
-    cooled = set(np.flatnonzero(scales[0].numpy() == 0.25))
-    assert {17, 49, 53} < cooled and not cooled & {0, 40, 50, 51, 52}
-    assert scales[-1] is None
+    assert (scales[-1] == 1.0).all()
 
 
 def test_a_partly_filled_context_holds_start_features(backend) -> None:

@@ -40,7 +40,8 @@ STARTER = ModelSpec(
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(
         hop=2, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0,
-        lip_noise=0.3,  # certain lips, a varied head: chosen by `training.evaluate`
+        # Certain lips; lids that blink and a head that sways as much as the labels' do.
+        lip_noise=0.3, face_noise=1.6, head_noise=1.0, head_noise_frames=25,
     ),
 )
 

@@ -32,7 +32,8 @@ class SamplerCall:
         known: (m, D) committed motion of the window's first m frames (`sliding`), m may be 0.
         valid: tokens of the window that are not padding; the indicator is 1 there.
         shape: (n_shape,) normalised, style: (d_style,).
-        steps, audio_guidance, style_guidance, threshold_quantile, lip_noise: see `LiveDefaults`.
+        noise_scale: (D,) scale of the initial noise, but that of `known` frames.
+        steps, audio_guidance, style_guidance, threshold_quantile: see `LiveDefaults`.
     """
 
     features: FloatArray
@@ -40,6 +41,7 @@ class SamplerCall:
     context_motion: FloatArray
     missing: int
     noise: FloatArray
+    noise_scale: FloatArray
     known: FloatArray
     valid: int
     shape: FloatArray
@@ -48,7 +50,6 @@ class SamplerCall:
     audio_guidance: float
     style_guidance: float
     threshold_quantile: float | None
-    lip_noise: float
 
 
 class Backend(Protocol):

@@ -14,7 +14,6 @@ from diffposetalk.guidance import guided_denoiser
 from diffposetalk.hubert import hubert_features
 from diffposetalk.mel import MelEncoder, MelState, initial_state
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
-from head.channels import ARTICULATION
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 
 LEAST_DEVIATION = 0.02
@@ -50,8 +49,6 @@ class TorchBackend:
         with torch.inference_mode():
             self._start = self._rows(self.model.start_audio_feat)  # (T_p, F)
             self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
-        articulation = [*ARTICULATION, self.spec.d_motion - 1]
-        self._is_lip = np.isin(np.arange(self.spec.d_motion), articulation)
 
     @classmethod
     def load(
@@ -120,17 +117,13 @@ class TorchBackend:
             indicator=indicator,
             threshold_quantile=call.threshold_quantile,
         )
-        scale = None
-        if call.lip_noise != 1.0:
-            cooled = np.where(self._is_lip, call.lip_noise, 1.0).astype(np.float32)
-            scale = torch.from_numpy(cooled).to(self.device)
         x0 = dpm_solver_pp_2m(
             denoise,
             self._tensor(call.noise),
             call.steps,
             self.model.schedule,
             known=known_prefix(self._tensor(call.known), n) if len(call.known) else None,
-            noise_scale=scale,
+            noise_scale=self._tensor(call.noise_scale)[0],
         )
         out: FloatArray = x0[0].cpu().numpy()
         return out
