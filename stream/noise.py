@@ -16,7 +16,7 @@ def frame_noise(seed: int, start: int, stop: int, channels: int) -> NDArray[np.f
     """
     out = np.empty((stop - start, channels), np.float32)
     for row, frame in enumerate(range(start, stop)):
-        counter = [0, 0, 0, frame & _WORD]
+        counter = np.array([0, 0, 0, frame & _WORD], np.uint64)  # frames before 0 wrap around
         bits = np.random.Philox(key=seed & _WORD, counter=counter)
         out[row] = np.random.Generator(bits).standard_normal(channels, np.float32)
     return out
