@@ -52,9 +52,9 @@ class Settings:
 
     tracks: Path = Path(".training/tracks")
     folder: Path = Path(".training/starter")
-    speech_minutes: float = 15.0
-    style_minutes: float = 4.0
-    denoiser_minutes: float = 80.0
+    speech_minutes: float = 22.0
+    style_minutes: float = 3.0
+    denoiser_minutes: float = 60.0
     threads: int = 1
     seed: int = 0
     bf16: bool = True
