@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
+from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends import load_backend
 from stream.backends.protocol import Backend
@@ -195,16 +196,24 @@ def circumstances() -> str:
     return f"{processor}, Python {platform.python_version()}, revision {revision or 'unknown'}"
 
 
+def told_settings(live: LiveDefaults, clips: int) -> str:
+    """The set that every figure of the page belongs to."""
+    return (
+        f"Live defaults: hop {live.hop}, lookahead {live.lookahead}, steps {live.steps}, "
+        f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
+        f"{live.style_guidance:g}; noise of lips {live.lip_noise:g}, of the face "
+        f"{live.face_noise:g}, of the head {live.head_noise:g} over {live.head_noise_frames} "
+        f"frames. At most {clips} clips a set, in the style `{STYLE}`."
+    )
+
+
 def main(settings: Settings) -> None:
     """Print the tables; write the page if one is asked for."""
     model = load_backend("torch", settings.bundle)
     live = model.spec.live
     parts = [
         f"Bundle {settings.bundle} ({model.bundle_hash[:12]}); {circumstances()}.",
-        f"Live defaults: hop {live.hop}, lookahead {live.lookahead}, steps {live.steps}, "
-        f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
-        f"{live.style_guidance:g}, lip noise {live.lip_noise:g}. At most {settings.clips} clips "
-        f"a set, in the style `{STYLE}`.",
+        told_settings(live, settings.clips),
     ]
     for snr_db in (None, *settings.noise):
         heading = "Clean" if snr_db is None else f"Noise at {snr_db:g} dB"
@@ -219,7 +228,9 @@ def main(settings: Settings) -> None:
         settings.page.write_text(
             "# How the starter measures\n\nWritten by `python -m training.evaluate`; the voices "
             "were held out of training whole. The label is what the coarticulation model of "
-            "`training/` makes of the known phones; nobody's face was recorded. The loudness "
+            "`training/` makes of the known phones; nobody's face was recorded. The starter's live "
+            "defaults and the depth of its labels' closures were chosen with some of these clips "
+            "in view, so its figures are those of a validation set. The loudness "
             "follower opens the jaw with the sound's log energy.\n\n"
             f"{text}\n\n## Figures\n\n{told}\n",
             "utf-8",
