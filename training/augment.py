@@ -61,6 +61,32 @@ def coloured_noise(length: int, rng: np.random.Generator) -> Samples:
     return (noise / (np.std(noise) + 1e-9)).astype(np.float32)
 
 
+def babble(voices: list[Samples], length: int, rng: np.random.Generator) -> Samples:
+    """Other people talking at once, each from anywhere in what they say, at its own level."""
+    crowd = np.zeros(length, np.float32)
+    for voice in voices:
+        turned = np.resize(np.roll(voice, -int(rng.integers(len(voice)))), length)
+        crowd += rng.uniform(0.4, 1.0) * turned / (np.std(voice) + 1e-9)
+    return (crowd / (np.std(crowd) + 1e-9)).astype(np.float32)
+
+
+def codec(samples: Samples, rng: np.random.Generator) -> Samples:
+    """A telephone or a cheap line: 8 kHz and mu-law, coarse steps, or an overdriven input."""
+    peak = float(np.max(np.abs(samples))) + 1e-9
+    kind = rng.integers(3)
+    if kind == 0:
+        low = signal.resample_poly(samples, 1, 2) / peak
+        law = np.sign(low) * np.log1p(255.0 * np.abs(low)) / np.log(256.0)
+        law = np.round(law * 127.0) / 127.0
+        back = np.sign(law) * (256.0 ** np.abs(law) - 1.0) / 255.0
+        return (signal.resample_poly(back, 2, 1)[: len(samples)] * peak).astype(np.float32)
+    if kind == 1:
+        steps = 2.0 ** rng.uniform(6.0, 10.0)
+        return (np.round(samples / peak * steps) / steps * peak).astype(np.float32)
+    drive = rng.uniform(1.5, 6.0)
+    return (np.tanh(samples / peak * drive) * peak / drive).astype(np.float32)
+
+
 def mix(speech: Samples, noise: Samples, snr_db: float) -> Samples:
     """Add noise at a signal-to-noise ratio against the loud tenth of the speech."""
     blocks = speech[: len(speech) // 640 * 640].reshape(-1, 640)

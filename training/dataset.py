@@ -55,8 +55,9 @@ class Tracks:
         before = history - 1
         for track in rng.choice(len(self.spans), batch, p=self._weights):
             start, end, style_id = self.spans[track]
+            heard = self.columns[int(rng.integers(len(self.columns)))]
             first = int(rng.integers(start + before, end - n + 1))
-            columns.append(self.columns[COLUMNS * (first - before) : COLUMNS * (first + n)])
+            columns.append(heard[COLUMNS * (first - before) : COLUMNS * (first + n)])
             motion.append(self.normalised(first, first + n))
             phone.append(self.phone[first : first + n])
             style.append(style_id)

@@ -1,7 +1,9 @@
 """Training data as tracks: joined utterances of one voice, heard through augmentation, labelled.
 
-`python -m training.tracks` writes `.training/tracks/`: columns.npy (4 N, n_mels) float16 normalised
-mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json (spans, styles, sets).
+`python -m training.tracks` writes `.training/tracks/`: columns.npy (hearings, 4 N, n_mels) float16
+normalised mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json (spans,
+styles, sets).  Every track is heard several times, through other rooms and noises, so that
+what is learned of a sound is what all its hearings share.
 """
 
 from __future__ import annotations
@@ -59,6 +61,8 @@ class Settings:
     workers: int = 2
     n_mels: int = 80
     flite_sentences: int = 150
+    hearings: int = 2
+    """How often each track is heard; the first is clean in half of the tracks."""
     motion_only: bool = False
     """Keep the sound that is there and label it anew."""
 
@@ -109,32 +113,66 @@ def join(
         utterance = utterances[int(rng.integers(len(utterances)))]
         samples = load_audio(utterance.path)
         samples = soxr.resample(samples, RATE, RATE * factor).astype(np.float32)
-        phones += [(p, at / RATE + s * factor, d * factor) for p, s, d in utterance.phones]
+        said = [(p, s * factor, d * factor) for p, s, d in utterance.phones]
+        if rng.random() < CUT_SHORT:
+            samples, said = cut(samples, said, rng)
+        phones += [(p, at / RATE + s, d) for p, s, d in said]
         parts.append(samples)
         at += len(samples)
     return np.concatenate(parts), phones
+
+
+def cut(
+    samples: NDArray[np.float32], phones: Phones, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Phones]:
+    """An utterance that breaks off in the middle of something, as speakers and lines do."""
+    stop = int(rng.uniform(0.3, 1.0) * len(samples))
+    kept = [(p, s, min(d, stop / RATE - s)) for p, s, d in phones if s + 0.01 < stop / RATE]
+    return samples[:stop], kept
 
 
 def hear(
     samples: NDArray[np.float32],
     rng: np.random.Generator,
     noises: list[NDArray[np.float32]],
+    crowd: list[Utterance],
     clean: bool,
 ) -> NDArray[np.float32]:
     """The samples as a microphone may hear them; `clean` changes the level alone."""
     if not clean:
         if rng.random() < 0.4:
             samples = augment.room(samples, rng)
+        if rng.random() < 0.85:
+            # Half below 14 dB: what a laptop hears in a kitchen.
+            snr = 4.0 + 28.0 * rng.random() ** 1.5
+            samples = augment.mix(samples, background(len(samples), rng, noises, crowd), snr)
         if rng.random() < 0.5:
             samples = augment.line(samples, rng)
-        if rng.random() < 0.7:
-            noise = augment.coloured_noise(len(samples), rng)
-            if rng.random() < 0.5:
-                source = noises[int(rng.integers(len(noises)))]
-                start = int(rng.integers(len(source)))
-                noise = np.resize(np.roll(source, -start), len(samples))
-            samples = augment.mix(samples, noise, rng.uniform(5.0, 35.0))
+        if rng.random() < 0.15:
+            samples = augment.codec(samples, rng)
     return augment.level(samples, rng)
+
+
+def background(
+    length: int,
+    rng: np.random.Generator,
+    noises: list[NDArray[np.float32]],
+    crowd: list[Utterance],
+) -> NDArray[np.float32]:
+    """Coloured noise, a recorded room, people talking, or two of them."""
+    kinds = rng.choice(3, size=int(rng.choice([1, 2], p=[0.7, 0.3])), replace=False)
+    total = np.zeros(length, np.float32)
+    for kind in kinds:
+        if kind == 0:
+            part = augment.coloured_noise(length, rng)
+        elif kind == 1:
+            source = noises[int(rng.integers(len(noises)))]
+            part = np.resize(np.roll(source, -int(rng.integers(len(source)))), length)
+        else:
+            chosen = rng.integers(len(crowd), size=int(rng.integers(2, 7)))
+            part = augment.babble([load_audio(crowd[i].path) for i in chosen], length, rng)
+        total += rng.uniform(0.3, 1.0) * part / (np.std(part) + 1e-9)
+    return total
 
 
 def columns_of(samples: NDArray[np.float32], n_mels: int, warp: float, level: list[float]) -> Any:
@@ -169,20 +207,27 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     motion = make_motion(phones, n, style, gestures, prosody)
     if job["motion_only"]:
         return {"motion": motion.astype(np.float32)}
-    heard = hear(samples, rng, job["noises"], clean=rng.random() < 0.25)
-    # Half of the streams begin at the prior level, half with a level that the voice has set.
-    level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]
-    if rng.random() < 0.5:
-        guess = columns_db(heard, job["n_mels"])
-        level = [float(np.quantile(guess, 0.75) + rng.normal(0, 2)), 100.0, float(guess.min())]
-    warp = float(np.exp(rng.uniform(np.log(0.9), np.log(1.12))))
+    clean = (rng.random() < 0.5, False)
+    heard = [
+        hear(samples, rng, job["noises"], job["crowd"], clean[min(hearing, 1)])
+        for hearing in range(job["hearings"])
+    ]
     return {
-        "columns": columns_of(heard, job["n_mels"], warp, level),
+        "columns": np.stack([columns_heard(sound, job["n_mels"], rng) for sound in heard]),
         "motion": motion.astype(np.float32),
         "phone": frame_phones(phones, n),
         "style": style_id,
         "set": job["set"],
     }
+
+
+def columns_heard(sound: NDArray[np.float32], n_mels: int, rng: np.random.Generator) -> Any:
+    """`columns_of` a throat a little longer or shorter, from a level that is known or not yet."""
+    level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]
+    if rng.random() < 0.5:  # half of the streams begin with a level that the voice has set
+        guess = columns_db(sound, n_mels)
+        level = [float(np.quantile(guess, 0.75) + rng.normal(0, 2)), 100.0, float(guess.min())]
+    return columns_of(sound, n_mels, float(np.exp(rng.uniform(np.log(0.9), np.log(1.12)))), level)
 
 
 def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
@@ -209,6 +254,8 @@ def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
     return groups
 
 
+CUT_SHORT = 0.12
+"""Utterances that break off."""
 SHARES = {"kathleen": 0.32, "many": 0.36, "wake": 0.08, "flite": 0.24}
 
 
@@ -222,6 +269,7 @@ def main(settings: Settings) -> None:
     folder = data_folder() / "noise"
     noises = [soundfile.read(path, dtype="float32")[0] for path in sorted(folder.glob("*.opus"))]
     rng = np.random.default_rng(settings.seed + 1)
+    spoken = [u for sets in groups.values() for group in sets for u in group]
     jobs = []
     for number in range(settings.tracks):
         name = str(rng.choice(list(SHARES), p=list(SHARES.values())))
@@ -229,6 +277,8 @@ def main(settings: Settings) -> None:
         jobs.append({
             "seed": [settings.seed, number], "style_seed": settings.seed, "utterances": group,
             "seconds": settings.seconds, "noises": noises, "n_mels": settings.n_mels, "set": name,
+            "hearings": settings.hearings,
+            "crowd": [spoken[i] for i in rng.integers(len(spoken), size=24)],
             "motion_only": settings.motion_only,
         })
     columns, motion, phone, spans = [], [], [], []
@@ -247,7 +297,7 @@ def main(settings: Settings) -> None:
     if settings.motion_only:
         _note_relabelling(settings.out / "tracks.json")
         return
-    np.save(settings.out / "columns.npy", np.concatenate(columns))
+    np.save(settings.out / "columns.npy", np.concatenate(columns, 1))
     np.save(settings.out / "phone.npy", np.concatenate(phone))
     (settings.out / "tracks.json").write_text(json.dumps({
         "spans": spans, "styles": [asdict(s) for s in style_table(settings.seed)],
