@@ -10,27 +10,16 @@ import pyrender
 from numpy.typing import NDArray
 from OpenGL.error import Error as OpenGLError
 
-from head.skinning import skin
 from viewer import gl
 from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
-from viewer.lights import light_directions
 from viewer.painter import Painter
-from viewer.shading import (
-    DrawnMesh,
-    SmoothNormals,
-    ambient_occlusion,
-    soft_shadow,
-    solid,
-    split_by_material,
-)
+from viewer.shading import SmoothNormals, solid, split_by_material
+from viewer.surface import paint, surface
 
 if TYPE_CHECKING:
     from head.model import Head
 
 Floats = NDArray[np.float32]
-
-TRANSLUCENT = ("skin", "lip", "ear", "tongue", "gum", "lid", "mouth", "nose")
-OCCLUSION_JAW_RADIANS = 0.22  # the mouth's inside gets the little light an open mouth lets in
 
 
 class Stage:
@@ -40,8 +29,8 @@ class Stage:
         self._normals = SmoothNormals(head.faces, len(head.template))
         self._mesh = split_by_material(head.faces, head.face_material)
         self._buffer = np.zeros((len(self._mesh.source), 14), np.float32)
-        self._buffer[:, 6:10] = _surface(head, self._mesh, self._normals)
-        self._buffer[:, 10:14] = _paint(head, self._mesh)
+        self._buffer[:, 6:10] = surface(head, self._mesh, self._normals)
+        self._buffer[:, 10:14] = paint(head, self._mesh)
         self._place(np.asarray(head.template, np.float32))
         triangles, bodies = self._mesh.triangles, solid(head.template, head.faces)
         self.primitive = pyrender.Primitive(
@@ -74,49 +63,6 @@ class Stage:
     def _place(self, vertices: Floats) -> None:
         self._buffer[:, 0:3] = vertices[self._mesh.source]
         self._buffer[:, 3:6] = self._normals(vertices)[self._mesh.source]
-
-
-def _paint(head: Head, mesh: DrawnMesh) -> Floats:
-    """Linear red, green, blue, and roughness of each drawn vertex: (D, 4)."""
-    looks = [(*material.rgb, material.roughness) for material in head.materials]
-    paint = np.array(looks, np.float32)[mesh.material]
-    if head.vertex_tint is not None:
-        paint[:, :3] *= head.vertex_tint[mesh.source] / np.float32(255)
-    return paint
-
-
-def _surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
-    """Sky seen, translucency, key light seen, fill light seen of each drawn vertex: (D, 4).
-
-    Baked once, with the mouth slightly open so that its inside gets the little light that it will
-    get in speech. A head turns by a few degrees only: what moves most, the lips, hides little.
-    """
-    jaw = np.array([OCCLUSION_JAW_RADIANS, 0.0, 0.0], np.float32)
-    posed = skin(head, np.zeros(len(head.expression_names), np.float32), jaw_pose=jaw)
-    vertices = np.asarray(posed, np.float32)
-    facing, lights = normals(vertices), light_directions()
-    soft = np.array([_softness(material.name) for material in head.materials], np.float32)
-    sky = ambient_occlusion(vertices, facing, head.faces)
-    key = soft_shadow(vertices, facing, head.faces, lights["key_direction"])
-    fill = soft_shadow(vertices, facing, head.faces, lights["fill_direction"])
-    seen = np.stack([sky, np.zeros_like(sky), key, fill], axis=1)[mesh.source]
-    lift = np.array([_lift(material.name) for material in head.materials], np.float32)
-    seen = seen ** lift[mesh.material][:, None]
-    seen[:, 1] = soft[mesh.material]
-    return seen
-
-
-def _lift(material: str) -> float:
-    """Exponent on what is seen: teeth, tongue and eyes get light from what is round them too."""
-    name = material.lower()
-    if "teeth" in name or "tongue" in name:
-        return 0.45
-    return 0.5 if "sclera" in name or "iris" in name else 1.0
-
-
-def _softness(material: str) -> float:
-    """1 for what light shines into, 0 for what it does not."""
-    return float(any(word in material.lower() for word in TRANSLUCENT))
 
 
 class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
