@@ -49,6 +49,9 @@ class Denoiser(nn.Module):
             self.register_buffer("alignment_mask", mask)
         self.diff_step_map = nn.Sequential(nn.Linear(d, d), nn.GELU(), nn.Linear(d, d))
         self.person_proj = nn.Linear(spec.d_person, d)
+        if net.guidance_input:
+            self.guidance_proj = nn.Linear(2, d, bias=False)
+            nn.init.zeros_(self.guidance_proj.weight)  # begins as the network that ignores it
         self.feature_proj = nn.Linear(spec.d_motion + int(net.use_indicator), d)
         self.transformer = Stack(
             [DecoderLayer(d, net.n_heads, net.mlp_ratio, dropout) for _ in range(net.n_layers)]
@@ -66,6 +69,7 @@ class Denoiser(nn.Module):
         context_features: Tensor,
         t: Tensor,
         indicator: Tensor | None = None,
+        guidance: Tensor | None = None,
     ) -> Tensor:
         """Denoise a window, context rows included (training supervises them too).
 
@@ -77,12 +81,14 @@ class Denoiser(nn.Module):
             context_features: (B, T_p, d) its speech features.
             t: (B,) integer diffusion step.
             indicator: (B, n), 1 for frames and 0 for padding after the end; None = all frames.
+            guidance: (B, 2) audio and style scale, each minus 1, for a network that takes them;
+                None = both scales 1.
 
         Returns:
             (B, T_p + n, D).
         """
         terms = self.audio_terms(torch.cat([context_features, features], dim=1))
-        return self._decode(x_t, t, terms, person, context_motion, indicator, first_row=1)
+        return self._decode(x_t, t, terms, person, context_motion, indicator, guidance, 1)
 
     def audio_terms(self, features: Tensor) -> AudioTerms:
         """Everything the decoder needs of these features: (B, n, d) -> (L, B, n, d) each.
@@ -100,6 +106,7 @@ class Denoiser(nn.Module):
         person: Tensor,
         context_motion: Tensor,
         indicator: Tensor | None = None,
+        guidance: Tensor | None = None,
     ) -> Tensor:
         """`forward` for sampling: the same numbers, for the window's frames only.
 
@@ -109,7 +116,10 @@ class Denoiser(nn.Module):
         Returns:
             (B, n, D).
         """
-        return self._decode(x_t, t, terms, person, context_motion, indicator, 1 + self.T_p)
+        first_row = 1 + self.T_p
+        return self._decode(
+            x_t, t, terms, person, context_motion, indicator, guidance, first_row
+        )
 
     def _decode(
         self,
@@ -119,10 +129,11 @@ class Denoiser(nn.Module):
         person: Tensor,
         context_motion: Tensor,
         indicator: Tensor | None,
+        guidance: Tensor | None,
         first_row: int,
     ) -> Tensor:
         """Rows [first_row, N) of the decoder's output, as motion."""
-        x = self._tokens(x_t, t, person, context_motion, indicator)
+        x = self._tokens(x_t, t, person, context_motion, indicator, guidance)
         allowed = None if self.align_mask_width == 1 else self._allowed(x.shape[1])
         last = len(self.transformer.layers) - 1
         for i, layer in enumerate(self.transformer.layers):
@@ -137,9 +148,12 @@ class Denoiser(nn.Module):
         person: Tensor,
         context_motion: Tensor,
         indicator: Tensor | None,
+        guidance: Tensor | None,
     ) -> Tensor:
         """Embed one call: (B, 1 + T_p + n, d)."""
         time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B, 1, d)
+        if guidance is not None:
+            time = time + self.guidance_proj(guidance)[:, None]
         motion = torch.cat([context_motion, x_t], dim=1)  # (B, T_p + n, D)
         if self.use_indicator:
             valid = torch.ones_like(x_t[..., 0]) if indicator is None else indicator.to(x_t.dtype)

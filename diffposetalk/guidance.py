@@ -3,7 +3,8 @@
     x0 = D(0, 0) + w_a [D(a, 0) - D(0, 0)] + w_s [D(a, s) - D(a, 0)]
 
 (Sun et al. 2024, equation 10).  A condition whose scale is 1 is not guided: it is given in every
-branch and drops out of the batch, as in the released code.
+branch and drops out of the batch, as in the released code.  A network that was distilled to take
+the scales (`DenoiserSpec.guidance_input`) needs one branch whatever they are.
 """
 
 from __future__ import annotations
@@ -22,26 +23,32 @@ THRESHOLD_RANGE = (1.0, 4.0)
 """Dynamic thresholding never clips below or above these normalised values."""
 
 
+Scale = float | Tensor
+"""Of guidance: one for the batch, or (B,), one a row."""
+
+
 class Branch(NamedTuple):
     """One call of D: which conditions are given, and its weight in the guided estimate."""
 
     audio: bool
     style: bool
-    weight: float
+    weight: Scale
 
 
 def guidance_branches(
-    audio_scale: float, style_scale: float, styled: bool = True
+    audio_scale: Scale, style_scale: Scale, styled: bool = True
 ) -> tuple[Branch, ...]:
     """The branches that a pair of scales needs; their weights sum to 1.
 
     One when both scales are 1, two when one of them is, three otherwise (two again when they are
-    equal, as the middle one then weighs nothing).
+    equal, as the middle one then weighs nothing).  Scales a row, (B,), always guide, so that
+    all rows have the same branches.
 
     Args:
         styled: whether a style is given at all; without one it is null throughout.
     """
-    guide_audio, guide_style = audio_scale != 1.0, styled and style_scale != 1.0
+    guide_audio = isinstance(audio_scale, Tensor) or audio_scale != 1.0
+    guide_style = styled and (isinstance(style_scale, Tensor) or style_scale != 1.0)
     branches: tuple[Branch, ...]
     if guide_audio and guide_style:
         branches = (
@@ -55,7 +62,9 @@ def guidance_branches(
         branches = (Branch(True, False, 1.0 - style_scale), Branch(True, True, style_scale))
     else:
         branches = (Branch(True, styled, 1.0),)
-    return tuple(branch for branch in branches if branch.weight != 0.0)
+    return tuple(
+        branch for branch in branches if isinstance(branch.weight, Tensor) or branch.weight != 0.0
+    )
 
 
 def guided_denoiser(
@@ -65,8 +74,8 @@ def guided_denoiser(
     style: Tensor | None,
     context_motion: Tensor,
     *,
-    audio_scale: float = 1.0,
-    style_scale: float = 1.0,
+    audio_scale: Scale = 1.0,
+    style_scale: Scale = 1.0,
     indicator: Tensor | None = None,
     threshold_quantile: float | None = None,
 ) -> Denoise:
@@ -78,7 +87,7 @@ def guided_denoiser(
         shape: (B, n_shape) normalised.
         style: (B, d_style), or None for the learned null style.
         context_motion: (B, T_p, D), start features filled in.
-        audio_scale, style_scale: w_a, w_s.
+        audio_scale, style_scale: w_a, w_s; one each, or (B,) tensors, which are never taken for 1.
         indicator: (B, n), 0 at padding; None = no padding.
         threshold_quantile: clip every branch at this quantile of |x0|; None or 0 = no clipping.
 
@@ -86,9 +95,15 @@ def guided_denoiser(
         A function (x_t (B, n, D), t) -> x0 (B, n, D).
     """
     net, T_p = model.denoising_net, model.spec.T_p
-    branches = guidance_branches(
-        audio_scale, style_scale, styled=model.spec.use_style and style is not None
-    )
+    styled = model.spec.use_style and style is not None
+    guidance = None
+    if model.spec.denoiser.guidance_input:
+        guidance = torch.stack(
+            [_per_row(audio_scale, shape) - 1.0, _per_row(style_scale, shape) - 1.0], dim=-1
+        )
+        branches = guidance_branches(1.0, 1.0, styled)
+    else:
+        branches = guidance_branches(audio_scale, style_scale, styled)
     count = len(branches)
     persons = {given: model.person(shape, style if given else None) for given in (True, False)}
     person = torch.cat([persons[branch.style] for branch in branches])
@@ -107,7 +122,7 @@ def guided_denoiser(
     def denoise(x_t: Tensor, t: int) -> Tensor:
         x = x_t.repeat(count, 1, 1)
         step = torch.full((x.shape[0],), t, dtype=torch.long, device=x.device)
-        x0 = net.denoise(x, step, terms, person, context_motion, indicator)
+        x0 = net.denoise(x, step, terms, person, context_motion, indicator, guidance)
         if predicts_noise:
             x0 = (x - float(schedule.sigma[t]) * x0) / float(schedule.alpha[t])
         if threshold_quantile:
@@ -115,12 +130,21 @@ def guided_denoiser(
         if count == 1:
             return x0
         parts = x0.chunk(count)
+        weights = [
+            branch.weight[:, None, None] if isinstance(branch.weight, Tensor) else branch.weight
+            for branch in branches
+        ]
         return sum(
-            (branch.weight * part for branch, part in zip(branches[1:], parts[1:], strict=True)),
-            start=branches[0].weight * parts[0],
+            (weight * part for weight, part in zip(weights[1:], parts[1:], strict=True)),
+            start=weights[0] * parts[0],
         )
 
     return denoise
+
+
+def _per_row(scale: Scale, like: Tensor) -> Tensor:
+    """A scale as (B,), B rows as `like` has."""
+    return scale if isinstance(scale, Tensor) else like.new_full((len(like),), scale)
 
 
 def dynamic_threshold(x0: Tensor, quantile: float) -> Tensor:

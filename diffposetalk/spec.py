@@ -48,7 +48,11 @@ class SpeechEncoderSpec:
 
 @dataclass(frozen=True)
 class DenoiserSpec:
-    """Transformer decoder of the paper's section 3.2."""
+    """Transformer decoder of the paper's section 3.2.
+
+    `guidance_input`: the network takes both guidance scales itself (a projection added to token 0),
+    distilled as in Meng et al. 2023, so that one branch does what three did.
+    """
 
     d_model: int = 512
     n_heads: int = 8
@@ -57,6 +61,7 @@ class DenoiserSpec:
     align_mask_width: int = 1
     use_indicator: bool = True
     learnable_pe: bool = True
+    guidance_input: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -182,3 +184,31 @@ def test_the_whole_call_exports_with_its_steps_unrolled(given: dict[str, Tensor]
     exported = torch.export.export(sampler, arguments).module()
     other = tuple(argument.flip(0) for argument in arguments)
     torch.testing.assert_close(exported(*other), sampler(*other), rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_scales_a_row_equal_each_row_by_itself(given: dict[str, Tensor]) -> None:
+    model = make()
+    audio, style = torch.tensor([1.3, 1.6]), torch.tensor([3.0, 2.0])
+    both = guided(model, given, 300, audio_scale=audio, style_scale=style)  # type: ignore[arg-type]
+    for row in range(2):
+        alone = guided(
+            model, given, 300, audio_scale=float(audio[row]), style_scale=float(style[row])
+        )
+        torch.testing.assert_close(both[row], alone[row], rtol=0, atol=2e-5)
+
+
+@torch.no_grad()
+def test_a_network_that_takes_the_scales_needs_one_branch(given: dict[str, Tensor]) -> None:
+    plain = make()
+    spec = replace(plain.spec, denoiser=replace(plain.spec.denoiser, guidance_input=True))
+    model = DiffPoseTalk(spec).eval()
+    missing = model.load_state_dict(plain.state_dict(), strict=False)
+    assert missing.missing_keys == ["denoising_net.guidance_proj.weight"]
+    unguided = guided(plain, given, 300)
+    same = guided(model, given, 300, audio_scale=1.6, style_scale=3.0)
+    torch.testing.assert_close(same, unguided, rtol=0, atol=0)  # it begins by ignoring them
+    torch.nn.init.normal_(model.denoising_net.guidance_proj.weight)
+    torch.testing.assert_close(guided(model, given, 300), unguided, rtol=0, atol=2e-5)
+    changed = guided(model, given, 300, audio_scale=1.6, style_scale=3.0)
+    assert (changed - unguided).abs().max() > 0.01
