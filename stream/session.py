@@ -1,22 +1,32 @@
 """One speaker's stream: blocks of audio in, finished frames out.
 
 No I/O, no threads, no clock.  `feed` calls the model at e = R + n H whatever the blocks were, so
-any block sizes give the same frames, bit for bit.
+any block sizes give the same frames, bit for bit: same backend, threads and batch size.
+
+One model call is four moves, so that a scheduler can put the work of many sessions into one batch:
+
+    begin -> SpeechCall    hear(features, state)    prepare -> SamplerCall    commit(x0) -> frames
+
+`feed`, `step` and `finish` make them with the session's own backend, one session at a time.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from diffposetalk.spec import WindowRule
 from head.channels import ARTICULATION
-from stream.backends.protocol import Backend, FloatArray, SamplerCall
+from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
 from stream.noise import swaying_noise
 from stream.timeline import Timeline
 from stream.windows import Window, plan
+
+MOST_GUIDANCE = 20.0
+"""A guidance scale beyond this leaves nothing of the motion."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,19 @@ class SessionOptions:
     lip_noise: float | None = None
     head_noise: float | None = None
     face_noise: float | None = None
+
+
+@dataclass(frozen=True)
+class SpeechCall:
+    """What a session's next model call needs of the speech encoder.
+
+    Attributes:
+        pcm: (n * 640,) samples.
+        state: of the encoder before them; None where windows are encoded whole (`incremental`).
+    """
+
+    pcm: FloatArray
+    state: SpeechState
 
 
 class Session:
@@ -68,12 +91,8 @@ class Session:
         self.lookahead = live.lookahead if wish.lookahead is None else wish.lookahead
         self.steps = live.steps if wish.steps is None else wish.steps
         self.window_rule = wish.window_rule or live.window_rule
-        self.audio_guidance = (
-            live.audio_guidance if wish.audio_guidance is None else wish.audio_guidance
-        )
-        self.style_guidance = (
-            live.style_guidance if wish.style_guidance is None else wish.style_guidance
-        )
+        self.audio_guidance, self.style_guidance = live.audio_guidance, live.style_guidance
+        self.set_guidance(wish.audio_guidance, wish.style_guidance)
         self.lip_noise = live.lip_noise if wish.lip_noise is None else wish.lip_noise
         self.head_noise = live.head_noise if wish.head_noise is None else wish.head_noise
         self.face_noise = live.face_noise if wish.face_noise is None else wish.face_noise
@@ -117,6 +136,20 @@ class Session:
                 raise ValueError(f"a style is ({size},), got {vector.shape}")
             self.style_name, self._style = "custom", vector
 
+    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
+        """Guide by these scales from the next call on; None leaves one as it is, 1 = unguided.
+
+        Raises:
+            ValueError: not a number from 0 to 20; both stay as they are.
+        """
+        for name, scale in (("audio", audio), ("style", style)):
+            if scale is not None and not (math.isfinite(scale) and 0.0 <= scale <= MOST_GUIDANCE):
+                raise ValueError(
+                    f"{name} guidance {scale:g}: choose a number from 0 to {MOST_GUIDANCE:g}"
+                )
+        self.audio_guidance = self.audio_guidance if audio is None else float(audio)
+        self.style_guidance = self.style_guidance if style is None else float(style)
+
     def reset(self) -> None:
         """Forget everything: the next block is sample 0."""
         spec = self.backend.spec
@@ -129,12 +162,23 @@ class Session:
         self._encoded = 0
         self.committed = 0
         self.end = 0
+        self._window: Window | None = None  # of the call that has begun and is not committed
+        self._heard: FloatArray | None = None  # its features, where windows are encoded whole
+
+    @property
+    def pending(self) -> bool:
+        """Whether a model call has something to do now."""
+        return self.pending_hops > 0 or (self._audio.closed and self._arrived > self.committed)
+
+    @property
+    def _arrived(self) -> int:
+        """Whole frames of audio so far."""
+        return self._audio.end // self.backend.spec.frame_samples
 
     @property
     def pending_hops(self) -> int:
         """Hops whose audio has all arrived and that no call has covered yet."""
-        arrived = self._audio.end // self.backend.spec.frame_samples
-        return max(0, (arrived - max(self.end, self.lookahead)) // self.hop)
+        return max(0, (self._arrived - max(self.end, self.lookahead)) // self.hop)
 
     @property
     def most_hops(self) -> int:
@@ -145,14 +189,18 @@ class Session:
         """Take a block, (n,) mono samples in [-1, 1] at 16 kHz, without calling the model."""
         self._audio.append(block)
 
+    def end_audio(self) -> None:
+        """No more audio will come: `pending` until the frames still held back are out, too."""
+        self._audio.close()
+
     def step(self, hops: int = 1) -> list[Frame]:
         """One model call over the next `hops` hops, all of whose audio has arrived.
 
         Only a live loop that is late merges (`hops` > 1): the frames then differ from the
         unmerged ones, as a longer window is sampled; latency grows, no frame is lost.
         """
-        assert 1 <= hops <= min(self.pending_hops, self.most_hops), "the caller checks pending_hops"
-        return self._call(max(self.end, self.lookahead) + hops * self.hop, self.lookahead)
+        self._window = None  # of a call that failed
+        return self.commit(self.backend.sample(self.prepare(hops)))
 
     def feed(self, block: FloatArray) -> list[Frame]:
         """Take a block and return every frame that it completes."""
@@ -164,79 +212,115 @@ class Session:
 
     def finish(self) -> list[Frame]:
         """The audio is over: the frames still held back (R = 0 at e = floor(samples / 640))."""
+        self.end_audio()
         frames: list[Frame] = []
-        while self.pending_hops:
+        while self.pending:
             frames += self.step()
-        total = self._audio.end // self.backend.spec.frame_samples
-        self._audio.close()
-        if total > self.committed:
-            frames += self._call(total, 0)
         return frames
 
-    def _call(self, end: int, lookahead: int) -> list[Frame]:
-        """Run the model at `end`, commit and return frames [committed, end - lookahead)."""
-        spec, statistics = self.backend.spec, self.backend.statistics
+    # --- one model call in parts ---------------------------------------------------------------
+    def begin(self, hops: int = 1) -> SpeechCall | None:
+        """Begin a call over the next `hops` hops, or over the rest once the audio has ended.
+
+        A call that was begun and not committed is begun anew.
+
+        Returns:
+            Speech to encode and to hand to `hear`; None when all of it has been encoded.
+        """
+        assert self.pending, "the caller checks `pending`"
+        end, lookahead = max(self.end, self.lookahead) + hops * self.hop, self.lookahead
+        if self.pending_hops:
+            assert 1 <= hops <= min(self.pending_hops, self.most_hops), "so many hops are not here"
+        else:
+            end, lookahead = self._arrived, 0
+        spec = self.backend.spec
         window = plan(self.window_rule, self.committed, end, lookahead, spec.T_w, spec.T_p)
-        features, context_features = self._encode(window)
-        x = self.backend.sample(
-            SamplerCall(
-                features=features,
-                context_features=context_features,
-                context_motion=self._rows(self._motion, window.start - spec.T_p, window.start),
-                missing=window.missing,
-                noise=swaying_noise(
-                    self.seed, window.start, window.start + window.length, spec.d_motion,
-                    slow=self._rotation, frames=spec.live.head_noise_frames,
-                ),
-                noise_scale=self._noise_scale,
-                known=self._rows(self._motion, window.start, window.committed),
-                valid=window.end - window.start,
-                shape=self._shape,
-                style=self._style,
-                steps=self.steps,
-                audio_guidance=self.audio_guidance,
-                style_guidance=self.style_guidance,
-                threshold_quantile=spec.live.threshold_quantile,
-            )
-        )
-        fresh = x[window.committed - window.start : window.emit_end - window.start]
+        self._window, self._heard = window, None
+        if self.backend.incremental:
+            if window.end <= self._encoded:
+                return None
+            return SpeechCall(self._read(self._encoded, window.end), self._speech)
+        pcm = np.zeros((spec.T_p + window.length) * spec.frame_samples, np.float32)
+        heard = self._read(window.start - spec.T_p, window.end)
+        pcm[: len(heard)] = heard
+        return SpeechCall(pcm, None)
+
+    def hear(self, features: FloatArray, state: SpeechState = None) -> None:
+        """The features (n, F) of what `begin` returned, and the encoder's state after it."""
+        assert self._window is not None, "begin() comes first"
+        if not self.backend.incremental:
+            self._heard = features
+            return
+        if self._features is None:
+            self._features = np.zeros((self.backend.spec.T_p, features.shape[1]), np.float32)
+        self._features = np.concatenate([self._features, features])
+        self._speech, self._encoded = state, self._window.end
+
+    def prepare(self, hops: int = 1) -> SamplerCall:
+        """What to sample for the call; unless `begin` was called, begins and encodes it as well."""
+        if self._window is None:
+            speech = self.begin(hops)
+            if speech is not None and self.backend.incremental:
+                self.hear(*self.backend.encode(speech.pcm, speech.state))
+            elif speech is not None:
+                self.hear(self.backend.encode_window(speech.pcm))
+        window, spec = self._window, self.backend.spec
+        assert window is not None
+        features, context_features = self._window_features(window)
+        return SamplerCall(
+            features=features,
+            context_features=context_features,
+            context_motion=self._rows(self._motion, window.start - spec.T_p, window.start),
+            missing=window.missing,
+            noise=swaying_noise(
+                self.seed, window.start, window.start + window.length, spec.d_motion,
+                slow=self._rotation, frames=spec.live.head_noise_frames,
+            ),
+            noise_scale=self._noise_scale,
+            known=self._rows(self._motion, window.start, window.committed),
+            valid=window.end - window.start,
+            shape=self._shape,
+            style=self._style,
+            steps=self.steps,
+            audio_guidance=self.audio_guidance,
+            style_guidance=self.style_guidance,
+            threshold_quantile=spec.live.threshold_quantile,
+        )  # fmt: skip
+
+    def commit(self, x0: FloatArray) -> list[Frame]:
+        """The call's sampled motion, (length, D) normalised: keep and return the new frames."""
+        spec, statistics, window = self.backend.spec, self.backend.statistics, self._window
+        assert window is not None, "prepare() comes first"
+        fresh = x0[window.committed - window.start : window.emit_end - window.start]
         self._motion = np.concatenate([self._motion, fresh])
         raw = fresh * statistics.motion_std + statistics.motion_mean
         frames = [
             Frame(sequence, sequence * spec.frame_samples, motion)
             for sequence, motion in enumerate(raw.astype(np.float32), window.committed)
         ]
-        self.committed, self.end = window.emit_end, end
+        self.committed, self.end = window.emit_end, window.end
+        self._window = self._heard = None
         self._forget()
         return frames
 
-    def _encode(self, window: Window) -> tuple[FloatArray, FloatArray]:
+    def _window_features(self, window: Window) -> tuple[FloatArray, FloatArray]:
         """Features of the window, (length, F), and of its context, (T_p, F)."""
-        spec = self.backend.spec
-        first = window.start - spec.T_p
-        if not self.backend.incremental:
-            pcm = np.zeros((spec.T_p + window.length) * spec.frame_samples, np.float32)
-            heard = self._audio.read(first * spec.frame_samples, window.end * spec.frame_samples)
-            pcm[: len(heard)] = heard
-            both = self.backend.encode_window(pcm)
-            return both[spec.T_p :], both[: spec.T_p]
-        if window.end > self._encoded:
-            pcm = self._audio.read(
-                self._encoded * spec.frame_samples, window.end * spec.frame_samples
-            )
-            fresh, self._speech = self.backend.encode(pcm, self._speech)
-            if self._features is None:
-                self._features = np.zeros((spec.T_p, fresh.shape[1]), np.float32)
-            self._features = np.concatenate([self._features, fresh])
-            self._encoded = window.end
+        T_p, frame_samples = self.backend.spec.T_p, self.backend.spec.frame_samples
+        if self._heard is not None:
+            return self._heard[T_p:], self._heard[:T_p]
         assert self._features is not None, "a window is never empty"
         features = self._rows(self._features, window.start, window.end)
         padding = window.start + window.length - window.end
         if padding:
-            silence = np.zeros(padding * spec.frame_samples, np.float32)
+            silence = np.zeros(padding * frame_samples, np.float32)
             tail, _ = self.backend.encode(silence, self._speech)  # the state is not kept
             features = np.concatenate([features, tail])
-        return features, self._rows(self._features, first, window.start)
+        return features, self._rows(self._features, window.start - T_p, window.start)
+
+    def _read(self, start: int, stop: int) -> FloatArray:
+        """Audio of frames [start, stop)."""
+        frame_samples = self.backend.spec.frame_samples
+        return self._audio.read(start * frame_samples, stop * frame_samples)
 
     def _rows(self, rows: FloatArray, start: int, stop: int) -> FloatArray:
         """Frames [start, stop) of a store whose first row is frame `_past`."""

@@ -300,3 +300,52 @@ def test_every_window_is_whole_and_every_frame_is_emitted_once(rule, hop, lookah
         assert window.start - T_p + window.missing >= 0
         committed = window.emit_end
     assert committed == 39 * hop
+
+
+def test_guidance_changes_from_the_next_call_on() -> None:
+    backend = WindowBackend()
+    session = Session(backend, options=SessionOptions(audio_guidance=1.5))
+    session.feed(speech(FRAME * 4))
+    session.set_guidance(style=3.0)
+    session.feed(speech(FRAME * 2))
+    with pytest.raises(ValueError, match="audio guidance nan: choose a number from 0 to 20"):
+        session.set_guidance(audio=float("nan"), style=2.0)
+    session.set_guidance(audio=1.0)
+    session.feed(speech(FRAME * 2))
+    scales = [(call.audio_guidance, call.style_guidance) for call in backend.calls]
+    assert scales == [(1.5, 1.0), (1.5, 3.0), (1.0, 3.0)]
+
+
+def test_a_call_in_parts_is_a_step() -> None:
+    audio, backend = speech(FRAME * 31), FakeBackend()
+    whole, parts = Session(backend), Session(backend)
+    expected = whole.feed(audio) + whole.finish()
+    parts.append(audio)
+    parts.end_audio()
+    frames: list = []
+    while parts.pending:
+        call = parts.begin()
+        if call is not None:
+            parts.hear(*backend.encode(call.pcm, call.state))
+        frames += parts.commit(backend.sample(parts.prepare()))
+    assert np.array_equal(motions(frames), motions(expected))
+
+
+def test_a_call_that_failed_is_made_again() -> None:
+    class Shaky(FakeBackend):
+        failures = 3
+
+        def sample(self, call: SamplerCall) -> np.ndarray:
+            self.failures -= 1
+            if self.failures >= 0:
+                raise RuntimeError("no")
+            return super().sample(call)
+
+    session, audio = Session(Shaky()), speech(FRAME * 20)
+    session.append(audio)
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            session.step()
+    frames = session.feed(np.zeros(0, np.float32)) + session.finish()
+    plain = Session(FakeBackend())
+    assert np.array_equal(motions(frames), motions(plain.feed(audio) + plain.finish()))

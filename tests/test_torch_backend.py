@@ -21,6 +21,7 @@ from diffposetalk.spec import (
     StyleEncoderSpec,
 )
 from head.rig import builtin_head
+from stream.backends.protocol import batch_key
 from stream.backends.torch_backend import TorchBackend
 from stream.session import Session, SessionOptions
 
@@ -125,7 +126,7 @@ def test_each_noise_scales_its_own_channels(backend, monkeypatch) -> None:
     scales = []
 
     def watched(denoise, noise, *args, noise_scale, **more):
-        scales.append(noise_scale.numpy())
+        scales.append(noise_scale.numpy().reshape(-1))
         return noise
 
     monkeypatch.setattr(torch_backend, "dpm_solver_pp_2m", watched)
@@ -158,3 +159,46 @@ def test_a_partly_filled_context_holds_start_features(backend) -> None:
         calls[1], context_motion=calls[1].context_motion + np.array([0, 0, 0, 9, 0])[:, None]
     )
     assert not np.array_equal(backend.sample(heeded), backend.sample(calls[1]))
+
+
+def calls_of(backend: TorchBackend, count: int, **options) -> list:
+    """One call each of `count` sessions that differ in all that may differ in a batch."""
+    calls = []
+    for index in range(count):
+        session = Session(
+            backend, options=SessionOptions(**options), style=["calm", "lively"][index % 2],
+            seed=index, shape=np.full(4, 0.1 * index, np.float32),
+        )  # fmt: skip
+        session.feed(speech(4 + 2 * index, seed=index))
+        if options.get("audio_guidance", 1.0) != 1.0:
+            session.set_guidance(audio=1.5 + 0.25 * index)
+        session.append(speech(2))
+        calls.append(session.prepare())
+    return calls
+
+
+@pytest.mark.parametrize("guidance", [(1.0, 1.0), (1.5, 1.0), (1.5, 3.0)])
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+def test_a_batch_gives_each_call_its_own_answer(backend, rule, guidance) -> None:
+    calls = calls_of(
+        backend, 5, window_rule=rule, audio_guidance=guidance[0], style_guidance=guidance[1]
+    )
+    assert len({call.missing for call in calls}) > 1 or rule == "sliding"
+    for key in {batch_key(call) for call in calls}:
+        same = [call for call in calls if batch_key(call) == key]
+        for call, x0 in zip(same, backend.sample_many(same), strict=True):
+            np.testing.assert_allclose(x0, backend.sample(call), atol=1e-5)
+    assert np.array_equal(backend.sample_many(calls[:1])[0], backend.sample(calls[0]))
+
+
+def test_a_batch_encodes_each_stream_from_its_own_state(backend) -> None:
+    streams = [speech(8, seed) for seed in range(3)]
+    states = [backend.speech_state() for _ in streams]
+    for at in (0, 1280):
+        many = backend.encode_many([pcm[at : at + 1280] for pcm in streams], states)
+        for pcm, state, (rows, _) in zip(streams, states, many, strict=True):
+            alone, _ = backend.encode(pcm[at : at + 1280], state)
+            np.testing.assert_allclose(rows, alone, atol=1e-5)
+        states = [state for _, state in many]
+    windows = backend.encode_window_many(streams)
+    np.testing.assert_allclose(windows[2], backend.encode_window(streams[2]), atol=1e-5)

@@ -6,7 +6,7 @@ trivial predictor that every quality figure of a real model stands beside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -67,9 +67,19 @@ class FakeBackend:
         """(n * 640,) -> (n, 1) loudness."""
         return loudness(pcm, self.spec.frame_samples)[:, None], state
 
+    def encode_many(
+        self, pcms: Sequence[FloatArray], states: Sequence[SpeechState]
+    ) -> list[tuple[FloatArray, SpeechState]]:
+        """One after the other: there is nothing to share."""
+        return [self.encode(pcm, state) for pcm, state in zip(pcms, states, strict=True)]
+
     def encode_window(self, pcm: FloatArray) -> FloatArray:
         """The same, for callers that encode windows."""
         return self.encode(pcm, None)[0]
+
+    def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
+        """One after the other."""
+        return [self.encode_window(pcm) for pcm in pcms]
 
     def sample(self, call: SamplerCall) -> FloatArray:
         """The jaw follows the loudness, smoothed from the context on: (n, D)."""
@@ -80,3 +90,7 @@ class FakeBackend:
             previous = SMOOTHING * previous + (1.0 - SMOOTHING) * target
             motion[frame, -1] = previous
         return motion
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        """One after the other."""
+        return [self.sample(call) for call in calls]

@@ -8,13 +8,15 @@ own affair.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
-__all__ = ["Backend", "FloatArray", "SamplerCall", "SpeechState", "Statistics"]
+__all__ = [
+    "Backend", "FloatArray", "SamplerCall", "SpeechState", "Statistics", "batch_key",
+]  # fmt: skip
 
 SpeechState = Any
 """Whatever `encode` needs from before the hop: made by the backend, held by the session."""
@@ -52,8 +54,29 @@ class SamplerCall:
     threshold_quantile: float | None
 
 
+def batch_key(call: SamplerCall) -> Hashable:
+    """Calls with equal keys can go into one `Backend.sample_many`.
+
+    They share the number of tokens, of known frames and of steps, the threshold, and which of the
+    two guidance scales are 1 (a condition that is not guided costs no branch); all else may differ.
+    """
+    return (
+        len(call.features),
+        len(call.known),
+        call.steps,
+        call.audio_guidance == 1.0,
+        call.style_guidance == 1.0,
+        call.threshold_quantile,
+    )
+
+
 class Backend(Protocol):
-    """A model that can run; see `torch_backend` and `fake`."""
+    """A model that can run; see `torch_backend` and `fake`.
+
+    The `_many` methods do the work of several sessions in one pass.  Alone or in a batch an answer
+    is the same to rounding, and the same bits only at the same batch size (matrix products of
+    another shape may add up in another order); a batch of one has the bits of the single call.
+    """
 
     name: str
     spec: ModelSpec
@@ -75,10 +98,24 @@ class Backend(Protocol):
         """Causal features of the next whole frames: pcm (n * 640,) -> (n, F)."""
         ...
 
+    def encode_many(
+        self, pcms: Sequence[FloatArray], states: Sequence[SpeechState]
+    ) -> list[tuple[FloatArray, SpeechState]]:
+        """`encode` for several streams, whose pcm have one length."""
+        ...
+
     def encode_window(self, pcm: FloatArray) -> FloatArray:
         """Features of a whole window at once: pcm (n * 640,) -> (n, F)."""
         ...
 
+    def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
+        """`encode_window` for several windows of one length."""
+        ...
+
     def sample(self, call: SamplerCall) -> FloatArray:
         """Sample the window's motion: (n, D) normalised."""
+        ...
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        """`sample` for several calls of one `batch_key`."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -47,7 +47,7 @@ class TorchBackend:
         self._layers = self.spec.denoiser.n_layers
         self._d = self.spec.denoiser.d_model
         with torch.inference_mode():
-            self._start = self._rows(self.model.start_audio_feat)  # (T_p, F)
+            self._start = self._rows(self.model.start_audio_feat)[0]  # (T_p, F)
             self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
 
     @classmethod
@@ -74,71 +74,120 @@ class TorchBackend:
         """Silence before the first sample."""
         return initial_state(self.spec) if self.incremental else None
 
-    @torch.inference_mode()
     def encode(
         self, pcm: FloatArray, state: MelState | None
     ) -> tuple[FloatArray, MelState | None]:
         """(n * 640,) samples -> (n, F) rows, and the encoder's state after them."""
-        assert isinstance(self.model.audio_encoder, MelEncoder) and state is not None
-        on_device = MelState(*(part.to(self.device) for part in state))
-        features, state = self.model.audio_encoder.encode(self._tensor(pcm), on_device)
-        return self._rows(self.model.audio_feature_map(features)), state
+        return self.encode_many([pcm], [state])[0]
 
     @torch.inference_mode()
+    def encode_many(
+        self, pcms: Sequence[FloatArray], states: Sequence[MelState | None]
+    ) -> list[tuple[FloatArray, MelState | None]]:
+        """Streams of one length, each from its own state."""
+        assert isinstance(self.model.audio_encoder, MelEncoder)
+        known = [state for state in states if state is not None]
+        before = MelState(*(torch.cat(part).to(self.device) for part in zip(*known, strict=True)))
+        features, after = self.model.audio_encoder.encode(self._tensor(pcms), before)
+        rows = self._rows(self.model.audio_feature_map(features))
+        if len(known) == 1:
+            return [(rows[0], after)]
+        # Copies, as a view would keep the whole batch alive for as long as one session idles.
+        return [
+            (row.copy(), MelState(*(part[i : i + 1].clone() for part in after)))
+            for i, row in enumerate(rows)
+        ]
+
     def encode_window(self, pcm: FloatArray) -> FloatArray:
         """(n * 640,) samples -> (n, F) rows, from one pass over them all."""
-        if isinstance(self.model.audio_encoder, MelEncoder):
-            return self.encode(pcm, self.speech_state())[0]
-        # Live there is no whole clip: the window stands in for it (official normalisation), with a
-        # floor on its deviation, so that a silent room is not pumped up to full scale.
-        normal = (pcm - pcm.mean()) / max(float(pcm.std(ddof=1)), LEAST_DEVIATION)
-        features = hubert_features(self.model.audio_encoder, self._tensor(normal))
-        return self._rows(self.model.audio_feature_map(features))
+        return self.encode_window_many([pcm])[0]
 
     @torch.inference_mode()
+    def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
+        """Windows of one length."""
+        if isinstance(self.model.audio_encoder, MelEncoder):
+            states = [self.speech_state() for _ in pcms]
+            return [rows for rows, _ in self.encode_many(pcms, states)]
+        # Live there is no whole clip: the window stands in for it (official normalisation), with a
+        # floor on its deviation, so that a silent room is not pumped up to full scale.
+        normal = [
+            (pcm - pcm.mean()) / max(float(pcm.std(ddof=1)), LEAST_DEVIATION) for pcm in pcms
+        ]
+        features = hubert_features(self.model.audio_encoder, self._tensor(normal))
+        return list(self._rows(self.model.audio_feature_map(features)))
+
     def sample(self, call: SamplerCall) -> FloatArray:
         """Few-step sampling of one window: (n, D) normalised motion."""
-        context, motion = call.context_features, call.context_motion
-        if call.missing:
-            context = np.concatenate([self._start[: call.missing], context[call.missing :]])
-            motion = np.concatenate([self._start_motion[: call.missing], motion[call.missing :]])
-        n = len(call.features)
+        return self.sample_many([call])[0]
+
+    @torch.inference_mode()
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        """Few-step sampling of windows of one `batch_key`, in one pass."""
+        one = calls[0]
+        n = len(one.features)
         indicator = None
-        if call.valid < n:
-            indicator = (torch.arange(n, device=self.device) < call.valid).float()[None]
+        if any(call.valid < n for call in calls):
+            valid = torch.tensor([call.valid for call in calls], device=self.device)
+            indicator = (torch.arange(n, device=self.device) < valid[:, None]).float()
+        contexts = [self._context(call) for call in calls]
         denoise = guided_denoiser(
             self.model,
-            self._terms(np.concatenate([context, call.features])),
-            self._tensor(call.shape),
-            self._tensor(call.style) if self.spec.use_style else None,
-            self._tensor(motion),
-            audio_scale=call.audio_guidance,
-            style_scale=call.style_guidance,
+            self._terms(
+                [
+                    np.concatenate([features, call.features])
+                    for (features, _), call in zip(contexts, calls, strict=True)
+                ]
+            ),
+            self._tensor([call.shape for call in calls]),
+            self._tensor([call.style for call in calls]) if self.spec.use_style else None,
+            self._tensor([motion for _, motion in contexts]),
+            audio_scale=self._scale([call.audio_guidance for call in calls]),
+            style_scale=self._scale([call.style_guidance for call in calls]),
             indicator=indicator,
-            threshold_quantile=call.threshold_quantile,
+            threshold_quantile=one.threshold_quantile,
         )
+        known = None
+        if len(one.known):
+            known = known_prefix(self._tensor([call.known for call in calls]), n)
         x0 = dpm_solver_pp_2m(
             denoise,
-            self._tensor(call.noise),
-            call.steps,
+            self._tensor([call.noise for call in calls]),
+            one.steps,
             self.model.schedule,
-            known=known_prefix(self._tensor(call.known), n) if len(call.known) else None,
-            noise_scale=self._tensor(call.noise_scale)[0],
+            known=known,
+            noise_scale=self._tensor([call.noise_scale[None] for call in calls]),
         )
-        out: FloatArray = x0[0].cpu().numpy()
-        return out
+        return list(x0.cpu().numpy())
+
+    def _context(self, call: SamplerCall) -> tuple[FloatArray, FloatArray]:
+        """Features and motion of the context, start features filled in: (T_p, F), (T_p, D)."""
+        features, motion, gap = call.context_features, call.context_motion, call.missing
+        if gap:
+            features = np.concatenate([self._start[:gap], features[gap:]])
+            motion = np.concatenate([self._start_motion[:gap], motion[gap:]])
+        return features, motion
+
+    def _scale(self, scales: list[float]) -> float | Tensor:
+        """A guidance scale: a number when all calls have the same, else (B,)."""
+        if all(scale == scales[0] for scale in scales):
+            return scales[0]
+        return torch.tensor(scales, dtype=torch.float32, device=self.device)
 
     def _rows(self, features: Tensor) -> FloatArray:
-        """Features (1, n, d) -> their audio terms as rows (n, 3 L d)."""
-        terms = torch.stack(self.model.denoising_net.audio_terms(features))  # (3, L, 1, n, d)
-        rows: FloatArray = terms[:, :, 0].permute(2, 0, 1, 3).flatten(1).cpu().numpy()
+        """Features (B, n, d) -> their audio terms as rows (B, n, 3 L d)."""
+        terms = torch.stack(self.model.denoising_net.audio_terms(features))  # (3, L, B, n, d)
+        rows: FloatArray = terms.permute(2, 3, 0, 1, 4).flatten(2).cpu().numpy()
         return rows
 
-    def _terms(self, rows: FloatArray) -> AudioTerms:
-        """The inverse of `_rows`: (n, 3 L d) -> audio terms (L, 1, n, d) each."""
-        stacked = torch.from_numpy(rows).to(self.device).unflatten(1, (3, self._layers, self._d))
-        return AudioTerms(*stacked.permute(1, 2, 0, 3)[:, :, None].contiguous())
+    def _terms(self, rows: list[FloatArray]) -> AudioTerms:
+        """The inverse of `_rows`: B times (n, 3 L d) -> audio terms (L, B, n, d) each."""
+        stacked = self._tensor(rows).unflatten(2, (3, self._layers, self._d))
+        return AudioTerms(*stacked.permute(2, 3, 0, 1, 4).contiguous())
 
-    def _tensor(self, array: FloatArray) -> Tensor:
-        """A numpy array with a batch axis, on the device."""
-        return torch.from_numpy(np.ascontiguousarray(array, np.float32))[None].to(self.device)
+    def _tensor(self, arrays: Sequence[FloatArray]) -> Tensor:
+        """Equal arrays as one batch, on the device."""
+        if len(arrays) == 1:
+            batch = np.ascontiguousarray(arrays[0], np.float32)[None]
+        else:
+            batch = np.stack(arrays).astype(np.float32, copy=False)
+        return torch.from_numpy(batch).to(self.device)
