@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import threading
 import time
@@ -126,16 +127,23 @@ def stream(
     Raises:
         OSError: the source broke; everything up to then has been sent.
     """
+    from head.rig import load_head
     from stream.live import LiveLoop, stop_on_ctrl_c, warm_up
+    from stream.senders import open_senders
     from stream.statistics import LiveStatistics
 
     statistics = LiveStatistics()
-    with stop_on_ctrl_c() as stop:
+    head = load_head(session.backend.head_id)
+    with contextlib.ExitStack() as closing, stop_on_ctrl_c() as stop:
+        senders = open_senders(head, livelink=options.livelink, vmc=options.vmc)
+        for sender in senders:
+            closing.callback(sender.close)
+            say("sending {} to {}:{}".format(sender.protocol, *sender.target))
         with working("getting ready"):
             warm_up(session)
             if viewer is not None:
                 _wait_for(viewer, stop)
-        loop = LiveLoop(source, session, [server], statistics=statistics)
+        loop = LiveLoop(source, session, [server, *senders], statistics=statistics)
         _obey_clients(server, loop, source)
         ended = threading.Event()
         closed = threading.Event()

@@ -98,6 +98,16 @@ class Streaming:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),
     ] = None
     """Stop after this much sound."""
+    livelink: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="HOST[:11111]", help_behavior_hint="(default: nowhere)"),
+    ] = None
+    """Also send Live Link Face packets (UDP) there: a MetaHuman moves without any plugin."""
+    vmc: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="HOST[:39539]", help_behavior_hint="(default: nowhere)"),
+    ] = None
+    """Also send the VMC protocol (OSC over UDP) there, for VTuber programs."""
     model: Model = field(default_factory=Model)
     address: Address = field(default_factory=Address)
 
