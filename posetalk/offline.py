@@ -145,7 +145,8 @@ def animate(
         output: one or more files to write: `.mp4` video with sound, `.npz` motion.
         sample_rate: of `audio`, if it is samples.
         bundle: `starter`, or the folder of another bundle.
-        style: by name; the bundle's first if None.
+        style: a name, a mix such as 'calm*0.7+lively*0.3', or a style file; the bundle's first if
+            None.
         shape: (100,) identity; the bundle's mean if None.
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
@@ -157,6 +158,7 @@ def animate(
         OSError: the sound cannot be read, or an output not be written.
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
     """
+    from posetalk.styling import equip
     from stream.backends import load_backend
     from stream.session import Session, SessionOptions
 
@@ -165,9 +167,8 @@ def animate(
     check_names(paths)
     blocks = read_blocks(audio, sample_rate)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-    session = Session(
-        load_backend(backend, bundle), options=options, shape=shape, style=style, seed=seed
-    )
+    model = equip(load_backend(backend, bundle), bundle, style)
+    session = Session(model, options=options, shape=shape, style=style, seed=seed)
     head_id = session.backend.head_id
     collector = _Collector()
     outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size)

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from posetalk.styling import equip
 from stream.backends import load_backend
 from stream.session import Session as StreamSession
 from stream.session import SessionOptions
@@ -34,7 +35,8 @@ class Session(StreamSession):
 
     Args:
         bundle: `starter`, or the folder of another bundle.
-        style: by name, or a vector; the bundle's first if None.
+        style: a name, a mix such as 'calm*0.7+lively*0.3', a style file, or a vector; the bundle's
+            first if None.
         shape: (100,) identity; the bundle's mean if None.
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
@@ -58,6 +60,5 @@ class Session(StreamSession):
         backend: Literal["auto", "torch", "fake"] = "auto",
     ) -> None:
         options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-        super().__init__(
-            load_backend(backend, bundle), options=options, shape=shape, style=style, seed=seed
-        )
+        model = equip(load_backend(backend, bundle), bundle, style)
+        super().__init__(model, options=options, shape=shape, style=style, seed=seed)

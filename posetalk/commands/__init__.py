@@ -16,9 +16,10 @@ from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
 from posetalk.commands.live import Live
 from posetalk.commands.serve import Serve
+from posetalk.commands.style import Style
 from posetalk.commands.view import View
 
-Command = Live | Serve | View | Animate | Devices | Doctor
+Command = Live | Serve | View | Animate | Devices | Doctor | Style
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
 
@@ -31,6 +32,7 @@ _COMMANDS = (
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Devices, tyro.conf.subcommand("devices")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+    | Annotated[Style, tyro.conf.subcommand("style")]
 )
 
 

@@ -32,9 +32,10 @@ class Model:
     bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
     """Weights: `starter`, which comes with posetalk, or the folder of another bundle."""
     style: Annotated[
-        str | None, tyro.conf.arg(metavar="NAME", help_behavior_hint=_BY_BUNDLE)
+        str | None, tyro.conf.arg(metavar="NAME|MIX|FILE", help_behavior_hint=_BY_BUNDLE)
     ] = None
-    """Speaking style, by name; a wrong name lists them all."""
+    """Speaking style: a name, a mix such as calm*0.7+lively*0.3, or a style file. `posetalk style
+    list` names them."""
     steps: Annotated[
         int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)
     ] = None
@@ -53,12 +54,13 @@ class Model:
     def session(self) -> Session:
         """A session with these options; loads the weights, which takes a moment."""
         from posetalk.progress import working
+        from posetalk.styling import equip
         from stream.backends import load_backend
         from stream.session import Session, SessionOptions
 
         options = SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
         with working(f"loading {self.bundle}"):
-            backend = load_backend(self.backend, self.bundle)
+            backend = equip(load_backend(self.backend, self.bundle), self.bundle, self.style)
         return Session(backend, options=options, style=self.style, seed=self.seed)
 
 

@@ -1,0 +1,192 @@
+"""Speaking styles as vectors: mixed by a short formula, kept in files of their own.
+
+A style vector means something to one style encoder only (and to denoisers trained with it), so a
+style file carries the checksum of the encoder that made it.  Needs numpy alone.
+
+    lively                     by name
+    lively*0.7+calm*0.3        a mix; weights are shares, so lively*7+calm*3 is the same
+    neutral*1.5+calm*-0.5      away from calm
+    ada.npz*0.5+calm*0.5       with a style file (where files are allowed)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+SUFFIXES = (".npz", ".npy")
+_NAME = re.compile(r"[^\s/\\*+][^/\\*+]{0,63}")
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
+
+
+class StyleError(ValueError):
+    """A style that cannot be used; the message is one line."""
+
+
+def resolve(
+    text: str,
+    styles: Mapping[str, FloatArray],
+    *,
+    files: bool = False,
+    encoder: str | None = None,
+) -> FloatArray:
+    """The vector, (d_style,) float32, that a style's name, mix or file stands for.
+
+    Args:
+        text: see the top of this page.
+        styles: (d_style,) vectors by name.
+        files: whether a term may name a .npz or .npy file. Only for text that this machine's own
+            user wrote: a client on the network must not choose files to read.
+        encoder: checksum of the style encoder in use; style files of another one are refused.
+
+    Raises:
+        StyleError: an unknown name, a term that is none, or weights that sum to zero.
+        FileNotFoundError: a style file that is not there.
+    """
+    if text in styles:
+        return styles[text]
+    if files and Path(text).suffix.lower() in SUFFIXES and Path(text).is_file():
+        return read_style(text, encoder=encoder)
+    total: NDArray[np.float64] | float = 0.0
+    weights = 0.0
+    for term in text.split("+"):
+        name, weight = _term(term, text)
+        if files and name not in styles and Path(name).suffix.lower() in SUFFIXES:
+            vector = read_style(name, encoder=encoder)
+        elif name in styles:
+            vector = styles[name]
+        else:
+            raise StyleError(f"no style {name!r}: there are {', '.join(styles)}")
+        if isinstance(total, np.ndarray) and vector.shape != total.shape:
+            raise StyleError(f"style {name!r} has {vector.size} numbers, the others {total.size}")
+        total = total + weight * vector.astype(np.float64)
+        weights += weight
+    if abs(weights) < 1e-6:
+        raise StyleError(f"style {text!r}: the weights sum to zero")
+    return np.asarray(total / weights, np.float32)
+
+
+def _term(term: str, text: str) -> tuple[str, float]:
+    """`NAME`, `NAME*WEIGHT` or `WEIGHT*NAME` as (name, weight)."""
+    parts = [part.strip() for part in term.split("*")]
+    if len(parts) == 1 and parts[0]:
+        return parts[0], 1.0
+    if len(parts) == 2 and all(parts):
+        for name, number in (parts, parts[::-1]):
+            if _NUMBER.fullmatch(number):
+                return name, float(number)
+    raise StyleError(f"style {text!r}: write NAME, or a mix such as NAME*0.7+NAME*0.3")
+
+
+def check_name(name: str) -> str:
+    """`name`, if a style may be called so.
+
+    Raises:
+        StyleError: it is empty, too long, or holds a character that mixes or folders use.
+    """
+    if not _NAME.fullmatch(name) or name.startswith("."):
+        raise StyleError(f"{name!r} cannot name a style: use letters, digits, - and _")
+    return name
+
+
+def read_style(path: str | Path, *, encoder: str | None = None) -> FloatArray:
+    """The vector in a style file: .npz as `write_style` makes, or a plain .npy of (d_style,).
+
+    Raises:
+        StyleError: not such a file, not finite, or made by another encoder than `encoder`.
+        FileNotFoundError: there is none.
+    """
+    path = Path(path)
+    made_by = ""
+    try:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                vector = loaded
+            else:
+                vector = loaded["style"]
+                made_by = str(loaded["encoder"]) if "encoder" in loaded else ""
+    except FileNotFoundError:
+        raise
+    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())
+        raise StyleError(f"{path}: not a style file ({reason})") from None
+    if vector.dtype.kind != "f" or vector.ndim != 1 or not np.isfinite(vector).all():
+        raise StyleError(f"{path}: a style is one row of finite numbers")
+    if encoder and made_by and made_by != encoder:
+        raise StyleError(
+            f"{path}: made by another bundle's style encoder; extract it again with this bundle"
+        )
+    return vector.astype(np.float32)
+
+
+def write_style(
+    path: str | Path, vector: FloatArray, *, encoder: str = "", source: str = ""
+) -> None:
+    """Write a style file: all of it, or nothing. A name ending in .npy holds the vector alone."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("wb") as file:
+            if path.suffix.lower() == ".npy":
+                np.save(file, vector.astype(np.float32))
+            else:
+                np.savez(file, style=vector.astype(np.float32), encoder=np.array(encoder),
+                         source=np.array(source))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def own_folder() -> Path:
+    """Where this user's styles live: $XDG_DATA_HOME/posetalk/styles."""
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "posetalk" / "styles"
+
+
+def own_styles(encoder: str) -> dict[str, FloatArray]:
+    """The user's styles made by this encoder, by name; files that cannot be read are left out."""
+    found: dict[str, FloatArray] = {}
+    for path in sorted((own_folder() / encoder[:16]).glob("*.npz")):
+        try:
+            found[path.stem] = read_style(path, encoder=encoder)
+        except (StyleError, OSError):
+            continue
+    return found
+
+
+def own_path(name: str, encoder: str) -> Path:
+    """The file of the user's style `name` for this encoder; its folder is made.
+
+    Raises:
+        StyleError: not a name for a style.
+        OSError: the folder cannot be made.
+    """
+    folder = own_folder() / encoder[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{check_name(name)}.npz"
+
+
+def encoder_of(bundle: Path) -> str:
+    """What tells the style encoder of a bundle's folder from others: a checksum, 64 digits.
+
+    A bundle without one is told by its network, which knows the styles that it was trained with.
+
+    Raises:
+        StyleError: the configuration cannot be read.
+    """
+    try:
+        listed = json.loads((bundle / "config.json").read_text("utf-8"))["files"]
+        known = listed.get("style_encoder.safetensors") or listed["model.safetensors"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StyleError(f"{bundle}: cannot read its configuration ({error})") from None
+    return hashlib.sha256(str(known).encode()).hexdigest()

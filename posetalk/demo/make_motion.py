@@ -1,0 +1,71 @@
+"""Write `motion_STYLE.npz`, clips of motion to try `posetalk style extract` with.
+
+    python -m posetalk.demo.make_motion        # needs `flite` (apt-get install flite)
+
+The motion comes from the label model of `training/labels.py`: nobody was recorded.  It moves the
+built-in head and speaks sentences of our own, with the phone times of a flite voice.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from head.rig import builtin_head
+from posetalk.motion_file import Motion
+
+FOLDER = Path(__file__).parent
+STYLES = ("lively", "calm", "cheerful", "serious")
+VOICE = "slt"
+FRAME = 640
+TEXT = (
+    "Nobody was filmed for this clip. A few rules turn the sounds of speech into lips and jaw, and "
+    "the melody of the voice into brows and nods. Every speaker has habits of their own: one opens "
+    "the mouth wide, another hardly moves. Whoever watches it for four seconds knows it, and "
+    "so does the encoder that reads this file. Please pick one, and make somebody else speak so."
+)
+
+
+def speak(path: Path) -> list[tuple[str, float, float]]:
+    """Say the text into a sound file; (phone, start s, length s) as it was said."""
+    from training.phones import canonical
+
+    said = subprocess.run(
+        ["flite", "-voice", VOICE, "-t", TEXT, "-psdur", "-o", str(path)],
+        check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    phones, start = [], 0.0
+    for item in said.split():
+        name, _, end = item.rpartition(":")
+        phones.append((canonical(name), start, float(end) - start))
+        start = float(end)
+    return phones
+
+
+def main() -> None:
+    """Write the clips and say how long they are."""
+    import soundfile
+
+    from training.labels import make_motion
+    from training.prosody import extract_prosody
+    from training.styles import STYLES as KNOWN
+
+    with tempfile.TemporaryDirectory() as folder:
+        phones = speak(Path(folder) / "said.wav")
+        samples, _ = soundfile.read(Path(folder) / "said.wav", dtype="float32")
+    frames = len(samples) // FRAME
+    prosody = extract_prosody(samples[: frames * FRAME])
+    for seed, name in enumerate(STYLES):
+        rows = make_motion(phones, frames, KNOWN[name], np.random.default_rng(seed), prosody)
+        pose = np.concatenate([rows[:, 50:], np.zeros((frames, 2), np.float32)], -1)
+        path = FOLDER / f"motion_{name}.npz"
+        head = builtin_head()
+        Motion(rows[:, :50], pose, np.zeros(100, np.float32), 25, head.id).save(path)
+        print(f"{path}: {frames / 25:.1f} s, {path.stat().st_size / 1000:.0f} kB")
+
+
+if __name__ == "__main__":
+    main()
