@@ -13,14 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from diffposetalk.spec import HubertSpec
+
+DEFAULT_SIZES = HubertSpec()
 UNIT = 320
 """Samples per HuBERT frame (50 Hz); a motion frame is two."""
 EXTRA = 80
 """Samples beyond 320 n that the convolutions need to give n frames (their reach is 400)."""
 
 
-def build_hubert(d_out: int = 768, **changes: Any) -> nn.Module:
-    """HuBERT base with random weights; `changes` are other HubertConfig values.
+def build_hubert(
+    d_out: int = 768, sizes: HubertSpec = DEFAULT_SIZES, **changes: Any
+) -> nn.Module:
+    """HuBERT with random weights, the base model by default; `changes` are HubertConfig values.
 
     Raises:
         RuntimeError: transformers is not installed.
@@ -31,7 +36,15 @@ def build_hubert(d_out: int = 768, **changes: Any) -> nn.Module:
         raise RuntimeError(
             "this model hears with HuBERT: run `pip install transformers` first"
         ) from None
-    return HubertModel(HubertConfig(hidden_size=d_out, **changes))
+    of_sizes: dict[str, Any] = {
+        "num_hidden_layers": sizes.n_layers,
+        "num_attention_heads": sizes.n_heads,
+        "intermediate_size": sizes.d_hidden,
+        "conv_dim": (sizes.d_conv,) * 7,
+        "num_conv_pos_embeddings": sizes.position_kernel,
+        "num_conv_pos_embedding_groups": sizes.position_groups,
+    }
+    return HubertModel(HubertConfig(hidden_size=d_out, **(of_sizes | changes)))
 
 
 def hubert_features(hubert: nn.Module, pcm: Tensor) -> Tensor:

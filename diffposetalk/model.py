@@ -35,7 +35,7 @@ class DiffPoseTalk(nn.Module):
             self.null_style_feat = nn.Parameter(torch.randn(1, 1, spec.style.d_style))
         self.null_audio_feat = nn.Parameter(torch.randn(1, 1, d))
         if spec.speech.kind == "hubert":
-            self.audio_encoder = build_hubert(spec.speech.d_out)
+            self.audio_encoder = build_hubert(spec.speech.d_out, spec.speech.hubert)
         else:
             self.audio_encoder = MelEncoder(spec)
         self.audio_feature_map = nn.Linear(spec.speech.d_out, d)

@@ -35,11 +35,24 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class HubertSpec:
+    """HuBERT's sizes beside its width, the base model's by default (Hsu et al. 2021, table 1)."""
+
+    n_layers: int = 12
+    n_heads: int = 12
+    d_hidden: int = 3072
+    d_conv: int = 512
+    position_kernel: int = 128
+    position_groups: int = 16
+
+
+@dataclass(frozen=True)
 class SpeechEncoderSpec:
     """Speech encoder: `hubert` (50 Hz, pair-averaged) or the strictly causal `mel`."""
 
     kind: EncoderKind = "hubert"
     d_out: int = 768
+    hubert: HubertSpec = field(default_factory=HubertSpec)
     # `mel` only: feature k reads the `history_frames` motion frames of audio that end with frame k.
     n_mels: int = 80
     d_hidden: int = 192
@@ -113,7 +126,8 @@ class ModelSpec:
     """A whole model: shapes of every tensor follow from it.
 
     `T_w` window frames, `T_p` context frames, motion = `n_expression` + 3 head rotation (if
-    `head_rotation`) + 1 jaw channel, all normalised by the bundle's statistics.
+    `head_rotation`) + 1 jaw channel, all normalised by the bundle's statistics.  `pad_mode` says
+    what follows the speech's end in training: silence, or its last sample again and again.
     """
 
     sample_rate_hz: int = 16_000
@@ -124,6 +138,7 @@ class ModelSpec:
     head_rotation: bool = True
     n_shape: int = 100
     use_style: bool = True
+    pad_mode: Literal["zero", "replicate"] = "zero"
     speech: SpeechEncoderSpec = field(default_factory=SpeechEncoderSpec)
     denoiser: DenoiserSpec = field(default_factory=DenoiserSpec)
     style: StyleEncoderSpec = field(default_factory=StyleEncoderSpec)
