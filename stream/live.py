@@ -73,6 +73,7 @@ class LiveLoop:
         self._interrupted = threading.Event()
         self._cut = -math.inf  # audio that arrived before this moment is not to be spoken
         self._style: deque[Any] = deque(maxlen=1)
+        self._guidance: deque[tuple[float | None, float | None]] = deque(maxlen=16)
 
     # --- from any thread -----------------------------------------------------------------------
     def interrupt(self) -> None:
@@ -87,6 +88,10 @@ class LiveLoop:
     def set_style(self, style: Any) -> None:
         """Speak in another style from the next call on; the last wish counts."""
         self._style.append(style)
+
+    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
+        """Guide by these scales from the next call on; None leaves one as it is."""
+        self._guidance.append((audio, style))
 
     # --- the loop ------------------------------------------------------------------------------
     def run(
@@ -161,7 +166,7 @@ class LiveLoop:
         """Run every hop whose audio is there; merge hops when late."""
         session = self._session
         while session.pending_hops and (until is None or self._clock.now() < until):
-            self._change_style()
+            self._change_wishes()
             began = self._clock.now()
             end = max(session.end, session.lookahead) + session.hop
             late = began - self._arrival(end * self._frame_samples) > self._hop_seconds
@@ -172,12 +177,17 @@ class LiveLoop:
                 self.statistics.merge(session.end, hops)
             self._deliver(frames, session.end, began, late)
 
-    def _change_style(self) -> None:
+    def _change_wishes(self) -> None:
         if self._style:
             try:
                 self._session.set_style(self._style.pop())
             except ValueError as error:
                 log.error("the style stays as it is: %s", error)
+        while self._guidance:
+            try:
+                self._session.set_guidance(*self._guidance.popleft())
+            except ValueError as error:
+                log.error("the guidance stays as it is: %s", error)
 
     def _finish(self) -> None:
         began = self._clock.now()

@@ -360,6 +360,18 @@ def test_interrupt_silences_what_waits_in_the_queue() -> None:
     assert not sink.heard[:16000].any() and sink.heard[16000:].all()
 
 
+def test_guidance_can_be_changed_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:
+    session, script = Session(BACKEND), Script(speech(0.5), FakeClock())
+    loop = LiveLoop(script, session, [Collect()])
+    loop.set_guidance(audio=2.0)
+    loop.set_guidance(style=3.0)
+    loop.set_guidance(audio=-1.0)
+    script.release_all()
+    loop.run()
+    assert (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
+    assert "audio guidance -1: choose a number from 0 to 20" in caplog.text
+
+
 def test_an_unknown_style_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     script = Script(speech(0.5), FakeClock())
     sink = Collect()

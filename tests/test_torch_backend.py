@@ -9,51 +9,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_model import SPEC, speech, tiny_backend
 
-from diffposetalk.bundle import save_bundle
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.spec import (
-    DenoiserSpec,
-    LiveDefaults,
-    ModelSpec,
-    SpeechEncoderSpec,
-    Statistics,
-    StyleEncoderSpec,
-)
-from head.rig import builtin_head
 from stream.backends.protocol import batch_key
 from stream.backends.torch_backend import TorchBackend
 from stream.session import Session, SessionOptions
 
-SPEC = ModelSpec(
-    T_w=24, T_p=5, n_shape=4,
-    speech=SpeechEncoderSpec(kind="mel", d_out=16, n_mels=40, d_hidden=8),
-    denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=2),
-    style=StyleEncoderSpec(d_style=8, n_heads=2, n_layers=1),
-    live=LiveDefaults(hop=2, lookahead=2, steps=2, window_rule="adjacent",
-                      audio_guidance=1.0, style_guidance=1.0),
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def backend(tmp_path_factory) -> TorchBackend:
-    torch.manual_seed(1)
-    rng = np.random.default_rng(1)
-    folder = tmp_path_factory.mktemp("bundles") / "tiny"
-    statistics = Statistics(
-        rng.normal(size=54).astype(np.float32), rng.uniform(0.5, 2, 54).astype(np.float32),
-        np.zeros(4, np.float32), np.ones(4, np.float32),
-    )
-    styles = {name: rng.normal(size=8).astype(np.float32) for name in ("calm", "lively")}
-    head_id = builtin_head().id
-    save_bundle(folder, DiffPoseTalk(SPEC), SPEC, statistics, styles, head_id, "a card", {})
-    return TorchBackend.load(str(folder), device="cpu", threads=1)
-
-
-def speech(frames: int, seed: int = 0) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    swell = np.abs(np.sin(np.arange(640 * frames) / 3000.0))
-    return (0.2 * swell * rng.standard_normal(640 * frames)).astype(np.float32)
+    return tiny_backend(tmp_path_factory.mktemp("bundles") / "tiny")
 
 
 def run(backend: TorchBackend, audio: np.ndarray, cuts: list[int], **options) -> np.ndarray:
@@ -121,15 +86,13 @@ def test_style_and_seed_change_the_motion(backend) -> None:
 
 
 def test_each_noise_scales_its_own_channels(backend, monkeypatch) -> None:
-    from stream.backends import torch_backend
-
     scales = []
 
     def watched(denoise, noise, *args, noise_scale, **more):
         scales.append(noise_scale.numpy().reshape(-1))
         return noise
 
-    monkeypatch.setattr(torch_backend, "dpm_solver_pp_2m", watched)
+    monkeypatch.setattr(backend, "sampler", watched)
     run(backend, speech(6), [], lip_noise=0.25, head_noise=2.0, face_noise=3.0)
     lips, head, face = (set(np.flatnonzero(scales[0] == s)) for s in (0.25, 2.0, 3.0))
     assert {17, 49, 53} < lips and head == {50, 51, 52} and {0, 3, 42} < face

@@ -1,0 +1,184 @@
+"""Many sessions, one model: hops that are ready go into one batch, on one thread.
+
+feed (any thread) --> Ticket's queue --> Scheduler's thread: batches --> deliver
+
+Nothing is waited for to fill a batch.  While a batch runs, other sessions become ready and make
+the next one, so a quiet machine answers at once and a busy one batches more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from stream.backends.protocol import Backend
+from stream.batching import measure_capacity, run_batch
+from stream.clock import Clock, MonotonicClock
+from stream.session import Session
+from stream.ticket import Deliver, OnEnd, Ticket
+
+log = logging.getLogger(__name__)
+
+MOST_IN_A_BATCH = 16
+"""More gains little speed, and lets whoever comes next wait longer."""
+
+
+class CapacityError(RuntimeError):
+    """No room for another session; the message is one sentence."""
+
+
+class Scheduler:
+    """Runs sessions of one backend until it is closed.
+
+    Overload: every session that is ready gets one call before any gets a second one, oldest
+    waiting first; late real-time sessions merge hops; a session's queue refuses what it cannot
+    hold.  A session that fails, or whose `deliver` raises, ends alone.  Sessions without audio
+    cost nothing but their memory.
+
+    Args:
+        backend: of all the sessions.
+        capacity: sessions that may be open; None measures what this machine carries in real time
+            at the bundle's live defaults (`measure_capacity`).
+        clock: for lateness.
+    """
+
+    def __init__(
+        self, backend: Backend, capacity: int | None = None, *, clock: Clock | None = None
+    ) -> None:
+        if capacity is not None and capacity < 1:
+            raise ValueError(f"a capacity of {capacity}: at least one session must fit")
+        self.backend = backend
+        self.capacity = measure_capacity(backend) if capacity is None else capacity
+        self.lock = threading.Condition()
+        self.now = (clock or MonotonicClock()).now
+        self._open: set[Ticket] = set()
+        self._ready: set[Ticket] = set()
+        self._closing = self._stopped = False
+        self._deadline = 0.0
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Scheduler:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def sessions(self) -> int:
+        """How many are open."""
+        with self.lock:
+            return len(self._open)
+
+    def open(
+        self,
+        session: Session,
+        deliver: Deliver,
+        *,
+        on_end: OnEnd | None = None,
+        realtime: bool = True,
+    ) -> Ticket:
+        """Take a session in; from now on it belongs to the scheduler.
+
+        Args:
+            session: of this scheduler's backend, new or reset.
+            deliver: gets the frames of each call, in order, on the scheduler's thread; it must
+                not wait.
+            on_end: called once when no more frames will come, with the error if there was one.
+            realtime: whether late hops may be merged.
+
+        Raises:
+            CapacityError: it carries as many as it can, or is closing.
+            ValueError: the session is of another backend.
+        """
+        if session.backend is not self.backend:
+            raise ValueError("a session of another backend: one scheduler runs one model")
+        with self.lock:
+            if self._closing:
+                raise CapacityError("no new sessions: this server is shutting down")
+            if len(self._open) >= self.capacity:
+                raise CapacityError(
+                    f"all {self.capacity} sessions of this server are taken: "
+                    "try again when one has ended"
+                )
+            ticket = Ticket(self, session, deliver, on_end, realtime)
+            self._open.add(ticket)
+        return ticket
+
+    def close(self, deadline: float = 2.0) -> None:
+        """Finish every session, for `deadline` seconds at most, then end those that are left."""
+        with self.lock:
+            self._deadline = time.monotonic() + deadline
+            self._closing = True
+            for ticket in self._open.copy():
+                ticket.finish()
+            self.lock.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(deadline + 0.5)
+            if self._thread.is_alive():
+                log.warning("a model call did not end in time; its session's last frames are lost")
+        with self.lock:
+            self._stopped = True
+            left = self._open.copy()
+        for ticket in left:
+            ticket.close()
+
+    # --- for tickets, under the lock -----------------------------------------------------------
+    def wake(self, ticket: Ticket) -> None:
+        """The ticket has something to do."""
+        if ticket in self._open and ticket not in self._ready:
+            self._ready.add(ticket)
+            self.lock.notify_all()
+
+    def leave(self, ticket: Ticket) -> None:
+        """The ticket has ended."""
+        self._open.discard(ticket)
+        self._ready.discard(ticket)
+
+    # --- the thread ----------------------------------------------------------------------------
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except Exception as error:  # whatever it was, nobody may wait for frames for ever
+            log.exception("the scheduler broke")
+            with self.lock:
+                self._closing = True
+                left = self._open.copy()
+            for ticket in left:
+                ticket.end(error)
+
+    def _loop(self) -> None:
+        while True:
+            with self.lock:
+                while not self._ready and not self._closing:
+                    self.lock.wait()
+                overdue = self._closing and time.monotonic() > self._deadline
+                if self._stopped or overdue or (self._closing and not self._open):
+                    return
+                # A ready session that gets its turn goes to the back of the line.
+                chosen = sorted(self._ready, key=Ticket.waiting_since)[:MOST_IN_A_BATCH]
+                turns = [(ticket, ticket.take()) for ticket in chosen]
+            self._serve(turns)
+            with self.lock:
+                for ticket in chosen:
+                    if not ticket.ready:
+                        self._ready.discard(ticket)
+
+    def _serve(self, turns: list[tuple[Ticket, int]]) -> None:
+        """One call of each ticket that has hops to do; those without have come to their end."""
+        busy = [(ticket, hops) for ticket, hops in turns if hops]
+        answers = run_batch(self.backend, [(ticket.session, hops) for ticket, hops in busy])
+        for (ticket, hops), answer in zip(busy, answers, strict=True):
+            error = answer if isinstance(answer, Exception) else None
+            if not isinstance(answer, Exception):
+                try:
+                    ticket.give(answer, hops)
+                except Exception as raised:
+                    error = raised
+            if error is not None:
+                log.error("a session ended: %s", error)
+                ticket.end(error)
+        for ticket, hops in turns:
+            if not hops:
+                ticket.end(None)

@@ -1,0 +1,246 @@
+"""One session's place in a scheduler: its bounded queue of audio, and what became of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from stream.backends.protocol import FloatArray
+from stream.frames import FPS, SAMPLE_RATE, Frame
+from stream.session import Session
+from stream.statistics import MOST_MERGES
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 10 * SAMPLE_RATE
+"""Samples that may wait for a session."""
+
+Deliver = Callable[[list[Frame]], None]
+OnEnd = Callable[[Exception | None], None]
+
+
+class Host(Protocol):
+    """What a ticket needs of its scheduler."""
+
+    lock: threading.Condition
+
+    def now(self) -> float: ...
+    def wake(self, ticket: Ticket) -> None: ...
+    def leave(self, ticket: Ticket) -> None: ...
+
+
+@dataclass
+class TicketCounts:
+    """What became of a ticket's audio.
+
+    Attributes:
+        frames: delivered; calls: model calls that made them.
+        late: calls that began more than a hop after their audio was here.
+        merges: (end frame, hops) of the first 100,000 calls that covered more than one hop, and
+            `merged` the number of all such calls: enough to replay the run (`stream.live.replay`).
+        refused: samples that found the queue full.
+        interrupts: how often speech was cut.
+    """
+
+    frames: int = 0
+    calls: int = 0
+    late: int = 0
+    merged: int = 0
+    refused: int = 0
+    interrupts: int = 0
+    merges: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Piece:
+    """Audio that waits: (n,) samples up to the absolute index `end`, here since `arrival`."""
+
+    samples: FloatArray
+    end: int
+    arrival: float
+
+
+class Ticket:
+    """A session that a scheduler runs; made by `Scheduler.open`, used from any thread.
+
+    Frames come to `deliver`, in order, on the scheduler's thread.  `ended` is set once no more
+    will come: after `finish` and the last frame, after `close`, or when the session failed
+    (`error`).
+
+    Attributes:
+        session: the scheduler's own while the ticket is open; read its settings, set none.
+        realtime: late hops are merged; otherwise every hop is one call, however late.
+        counts: may be read at any time.
+    """
+
+    def __init__(
+        self, host: Host, session: Session, deliver: Deliver, on_end: OnEnd | None, realtime: bool
+    ) -> None:
+        self.session, self.realtime = session, realtime
+        self.counts = TicketCounts()
+        self.ended = threading.Event()
+        self.error: Exception | None = None
+        self._host, self._deliver, self._on_end = host, deliver, on_end
+        self._pieces: deque[_Piece] = deque()
+        self._arrived = 0  # samples fed
+        self._taken = 0  # samples handed to the session
+        self._finishing = False
+        self._idle_since = 0.0
+
+    # --- from any thread -----------------------------------------------------------------------
+    def feed(self, block: FloatArray) -> bool:
+        """Queue (n,) mono samples in [-1, 1] at 16 kHz; never waits.
+
+        Returns:
+            False, and nothing queued but counted as refused, if ten seconds of audio wait already.
+
+        Raises:
+            ValueError: the block is not one-dimensional, or the audio has ended.
+        """
+        samples = np.array(block, np.float32)  # a copy: the caller may reuse its buffer
+        if samples.ndim != 1:
+            raise ValueError(f"a block is (n,) mono samples, got shape {samples.shape}")
+        with self._host.lock:
+            if self._finishing or self.ended.is_set():
+                raise ValueError("this session has ended: open another one")
+            if self._arrived - self._taken + len(samples) > MOST_WAITING:
+                self.counts.refused += len(samples)
+                return False
+            if len(samples):
+                self._arrived += len(samples)
+                self._pieces.append(_Piece(samples, self._arrived, self._host.now()))
+                self._wake_if_ready()
+        return True
+
+    def finish(self) -> None:
+        """No more audio: the frames still held back are delivered, then the ticket ends."""
+        with self._host.lock:
+            self._finishing = True
+            self._host.wake(self)
+
+    def interrupt(self) -> None:
+        """Cut the speech: audio that waits becomes silence; frames go on without a gap."""
+        with self._host.lock:
+            self.counts.interrupts += 1
+            for piece in self._pieces:
+                piece.samples = np.zeros_like(piece.samples)
+
+    def close(self) -> None:
+        """End now: what waits is forgotten, and the place is free for another session."""
+        self.end(None)
+
+    def set_style(self, style: str | FloatArray | None) -> None:
+        """Speak in this style from the next call on; see `Session.set_style`."""
+        with self._host.lock:
+            self.session.set_style(style)
+
+    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
+        """Guide by these scales from the next call on; see `Session.set_guidance`."""
+        with self._host.lock:
+            self.session.set_guidance(audio, style)
+
+    @property
+    def waiting(self) -> int:
+        """Samples queued and not yet used."""
+        return self._arrived - self._taken
+
+    # --- from the scheduler --------------------------------------------------------------------
+    @property
+    def ready(self) -> bool:
+        """Whether a model call has something to do; under the host's lock."""
+        return not self.ended.is_set() and (self._finishing or self._hops() > 0)
+
+    def waiting_since(self) -> float:
+        """Since when it has been waiting its turn: oldest first is fair."""
+        arrival = self._arrival(self._next_end() * self._frame_samples)
+        return max(arrival, self._idle_since)
+
+    def take(self) -> int:
+        """Hand the session the audio of its next call; returns its hops, 0 when all is done.
+
+        A late real-time session merges hops, in powers of two, so that sessions that are late
+        together still share their batches.
+        """
+        session, now = self.session, self._host.now()
+        hops = self._hops()
+        if not hops:
+            self._move(self._arrived)
+            session.end_audio()
+            return int(session.pending)
+        end = self._next_end() * self._frame_samples
+        late = now - self._arrival(end) > session.hop / FPS
+        self.counts.late += late
+        most = min(hops, session.most_hops)
+        hops = 1 << most.bit_length() - 1 if late and self.realtime else 1
+        self._move(end + (hops - 1) * session.hop * self._frame_samples)
+        return hops
+
+    def give(self, frames: list[Frame], hops: int) -> None:
+        """Count a call's frames and deliver them; raises what `deliver` raises."""
+        counts = self.counts
+        counts.calls += 1
+        counts.frames += len(frames)
+        if hops > 1:
+            counts.merged += 1
+            if len(counts.merges) < MOST_MERGES:
+                counts.merges.append((self.session.end, hops))
+        self._idle_since = self._host.now()
+        if frames and not self.ended.is_set():
+            self._deliver(frames)
+
+    def end(self, error: Exception | None) -> None:
+        """Leave the scheduler, once, and say so."""
+        with self._host.lock:
+            if self.ended.is_set():
+                return
+            self.error = error
+            self.ended.set()
+            self._pieces.clear()
+            self._host.leave(self)
+        if self._on_end is not None:
+            try:
+                self._on_end(error)
+            except Exception as raised:
+                log.error("the end of a session could not be told: %s", raised)
+
+    @property
+    def _frame_samples(self) -> int:
+        return self.session.backend.spec.frame_samples
+
+    def _next_end(self) -> int:
+        return max(self.session.end, self.session.lookahead) + self.session.hop
+
+    def _hops(self) -> int:
+        """Hops whose audio is here, in the queue or in the session."""
+        start = max(self.session.end, self.session.lookahead)
+        return max(0, (self._arrived // self._frame_samples - start) // self.session.hop)
+
+    def _arrival(self, end: int) -> float:
+        """When all samples before `end` were here; of the last piece if they are not."""
+        for piece in self._pieces:
+            if piece.end >= end:
+                return piece.arrival
+        return self._pieces[-1].arrival if self._pieces else self._idle_since
+
+    def _move(self, end: int) -> None:
+        """Audio before the absolute index `end` goes to the session."""
+        while self._taken < end:
+            piece = self._pieces[0]
+            count = end - self._taken
+            part = piece.samples[:count]
+            if len(part) < len(piece.samples):
+                piece.samples = piece.samples[count:]
+            else:
+                self._pieces.popleft()
+            self.session.append(part)
+            self._taken += len(part)
+
+    def _wake_if_ready(self) -> None:
+        if self._hops() > 0:
+            self._host.wake(self)

@@ -1,0 +1,389 @@
+"""Many sessions on one model: the same frames as alone, fair, bounded, and free when idle."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tiny_model import speech, tiny_backend
+
+from stream.backends.fake import FakeBackend
+from stream.backends.protocol import SamplerCall
+from stream.batching import MOST_SESSIONS, measure_capacity, run_batch
+from stream.clock import FakeClock
+from stream.frames import Frame
+from stream.live import replay
+from stream.scheduler import CapacityError, Scheduler
+from stream.session import Session, SessionOptions
+from stream.ticket import MOST_WAITING, Ticket
+
+FRAME = 640
+PATIENCE = 20.0
+
+
+class Heard:
+    """What one ticket delivered."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.ends: list[Exception | None] = []
+
+    def motion(self) -> np.ndarray:
+        assert [frame.sequence for frame in self.frames] == list(range(len(self.frames)))
+        return np.stack([frame.motion for frame in self.frames])
+
+
+class Gate(FakeBackend):
+    """The fake backend, whose calls wait until they are let through; writes down each batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.turn = threading.Semaphore(0), threading.Semaphore(0)
+        self.batches: list[list[SamplerCall]] = []
+
+    def sample_many(self, calls: list[SamplerCall]) -> list[np.ndarray]:
+        self.batches.append(list(calls))
+        self.entered.release()
+        assert self.turn.acquire(timeout=PATIENCE)
+        return super().sample_many(calls)
+
+
+def opened(scheduler: Scheduler, session: Session, **more) -> tuple[Ticket, Heard]:
+    heard = Heard()
+    ticket = scheduler.open(session, heard.frames.extend, on_end=heard.ends.append, **more)
+    return ticket, heard
+
+
+def alone(session: Session, audio: np.ndarray) -> np.ndarray:
+    return np.stack([frame.motion for frame in session.feed(audio) + session.finish()])
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    return tiny_backend(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+arrivals = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4000)), min_size=8, max_size=40)
+
+
+def play(scheduler: Scheduler, sessions: list[Session], pattern: list[tuple[int, int]]):
+    """Feed the sessions blocks in the pattern's order; returns each one's audio and frames."""
+    audio = [speech(40, seed=number) for number in range(len(sessions))]
+    at = [0] * len(sessions)
+    places = [opened(scheduler, session) for session in sessions]
+    for number, size in pattern:
+        ticket, _ = places[number]
+        assert ticket.feed(audio[number][at[number] : at[number] + size])
+        at[number] = min(at[number] + size, len(audio[number]))
+    for ticket, _ in places:
+        ticket.finish()
+    for ticket, heard in places:
+        assert ticket.ended.wait(PATIENCE)
+        assert ticket.error is None and heard.ends == [None]
+    return [(audio[n][: at[n]], heard) for n, (_, heard) in enumerate(places)]
+
+
+@given(pattern=arrivals, hop=st.integers(1, 4), lookahead=st.integers(0, 3),
+       rule=st.sampled_from(["adjacent", "sliding"]))  # fmt: skip
+@settings(max_examples=25, deadline=None)
+def test_whatever_arrives_when_each_session_is_as_if_alone(pattern, hop, lookahead, rule) -> None:
+    options = SessionOptions(hop=hop, lookahead=lookahead, window_rule=rule)
+    backend = FakeBackend()
+    with Scheduler(backend, capacity=4, clock=FakeClock()) as scheduler:
+        played = play(scheduler, [Session(backend, options=options) for _ in range(4)], pattern)
+    for audio, heard in played:
+        assert len(heard.frames) == len(audio) // FRAME
+        if heard.frames:
+            assert np.array_equal(heard.motion(), alone(Session(backend, options=options), audio))
+
+
+@given(pattern=arrivals, rule=st.sampled_from(["adjacent", "sliding"]))
+@settings(max_examples=10, deadline=None)
+def test_a_real_network_gives_each_session_its_own_frames(tiny, pattern, rule) -> None:
+    def session(number: int) -> Session:
+        options = SessionOptions(window_rule=rule, audio_guidance=[1.0, 1.0, 1.5, 2.0][number])
+        return Session(tiny, options=options, style=["calm", "lively"][number % 2], seed=number)
+
+    with Scheduler(tiny, capacity=4, clock=FakeClock()) as scheduler:
+        played = play(scheduler, [session(number) for number in range(4)], pattern)
+    for number, (audio, heard) in enumerate(played):
+        assert len(heard.frames) == len(audio) // FRAME
+        if heard.frames:
+            np.testing.assert_allclose(heard.motion(), alone(session(number), audio), atol=1e-5)
+
+
+def test_one_session_alone_gets_the_bits_of_its_own_steps(tiny) -> None:
+    with Scheduler(tiny, capacity=1, clock=FakeClock()) as scheduler:
+        [(audio, heard)] = play(scheduler, [Session(tiny)], [(0, 1000)] * 20)
+    assert np.array_equal(heard.motion(), alone(Session(tiny), audio))
+
+
+def test_sessions_that_are_ready_together_share_a_call() -> None:
+    backend = Gate()
+    with Scheduler(backend, capacity=5, clock=FakeClock()) as scheduler:
+        places = [opened(scheduler, Session(backend)) for _ in range(5)]
+        places[0][0].feed(speech(4))
+        assert backend.entered.acquire(timeout=PATIENCE)
+        for ticket, _ in places[1:]:
+            ticket.feed(speech(4))
+        backend.turn.release(100)
+        for ticket, _ in places:
+            ticket.finish()
+            assert ticket.ended.wait(PATIENCE)
+    assert [len(batch) for batch in backend.batches[:2]] == [1, 4]
+
+
+def test_one_who_brings_much_audio_at_once_waits_its_turn() -> None:
+    backend = Gate()
+    with Scheduler(backend, capacity=3, clock=FakeClock()) as scheduler:
+        greedy, heard = opened(scheduler, Session(backend, seed=1), realtime=False)
+        assert greedy.feed(speech(202))  # 100 hops
+        assert backend.entered.acquire(timeout=PATIENCE)
+        modest, got = opened(scheduler, Session(backend, seed=2))
+        modest.feed(speech(4))
+        backend.turn.release(2)
+        for _ in range(2):
+            assert backend.entered.acquire(timeout=PATIENCE)
+        assert len(got.frames) == 2 and len(heard.frames) == 4
+        assert [len(batch) for batch in backend.batches] == [1, 2, 1]
+        backend.turn.release(200)
+
+
+def test_a_full_batch_serves_who_waited_longest() -> None:
+    backend, clock = Gate(), FakeClock()
+    with Scheduler(backend, capacity=40, clock=clock) as scheduler:
+        places = [opened(scheduler, Session(backend)) for _ in range(40)]
+        places[0][0].feed(speech(8))  # three hops
+        assert backend.entered.acquire(timeout=PATIENCE)
+        for ticket, _ in reversed(places[1:]):
+            clock.advance(0.0001)
+            ticket.feed(speech(8))
+        clock.advance(0.0001)
+        done = []
+        for _ in range(3):
+            backend.turn.release()
+            assert backend.entered.acquire(timeout=PATIENCE)
+            done.append(tuple(bool(heard.frames) for _, heard in places))
+        backend.turn.release(1000)
+    # First who was first; then the sixteen that waited longest, then the next sixteen.
+    assert done[0] == (True, *[False] * 39)
+    assert done[1] == (True, *[False] * 23, *[True] * 16)
+    assert done[2] == (True, *[False] * 7, *[True] * 32)
+
+
+def test_who_is_late_merges_hops_and_the_run_can_be_replayed() -> None:
+    backend, clock = Gate(), FakeClock()
+    audio = speech(60)
+    with Scheduler(backend, capacity=2, clock=clock) as scheduler:
+        late, heard = opened(scheduler, Session(backend))
+        calm, got = opened(scheduler, Session(backend), realtime=False)
+        for ticket in (late, calm):
+            ticket.feed(audio[: FRAME * 4])
+        assert backend.entered.acquire(timeout=PATIENCE)
+        for ticket in (late, calm):
+            ticket.feed(audio[FRAME * 4 :])
+        clock.advance(1.0)
+        backend.turn.release(100)
+        for ticket in (late, calm):
+            ticket.finish()
+            assert ticket.ended.wait(PATIENCE)
+    assert len(heard.frames) == len(got.frames) == 60
+    assert all(hops & hops - 1 == 0 for _, hops in late.counts.merges)
+    assert late.counts.late and late.counts.merged == len(late.counts.merges) > 0
+    assert calm.counts.late and not calm.counts.merges
+    again = replay(Session(FakeBackend()), audio, late.counts.merges)
+    assert np.array_equal(heard.motion(), np.stack([frame.motion for frame in again]))
+
+
+def test_beyond_the_capacity_the_answer_is_one_sentence() -> None:
+    backend = FakeBackend()
+    with Scheduler(backend, capacity=2) as scheduler:
+        first, _ = opened(scheduler, Session(backend))
+        opened(scheduler, Session(backend))
+        with pytest.raises(CapacityError, match="all 2 sessions of this server are taken"):
+            opened(scheduler, Session(backend))
+        first.close()
+        assert scheduler.sessions == 1
+        opened(scheduler, Session(backend))
+        with pytest.raises(ValueError, match="one scheduler runs one model"):
+            opened(scheduler, Session(FakeBackend()))
+    with pytest.raises(CapacityError, match="shutting down"):
+        opened(scheduler, Session(backend))
+    with pytest.raises(ValueError, match="at least one"):
+        Scheduler(backend, capacity=0)
+
+
+def test_the_capacity_is_measured_against_real_time() -> None:
+    class Costly(FakeBackend):
+        def __init__(self, each: float, call: float, clock: FakeClock) -> None:
+            super().__init__()
+            self.each, self.call, self.clock = each, call, clock
+
+        def sample_many(self, calls: list[SamplerCall]) -> list[np.ndarray]:
+            self.clock.advance(self.call + self.each * len(calls))
+            return super().sample_many(calls)
+
+    def capacity(each: float, call: float) -> int:
+        clock = FakeClock()
+        return measure_capacity(Costly(each, call, clock), clock=clock.now)
+
+    # A hop is 80 ms, 70 % of it may be used: 56 ms.
+    assert capacity(each=0.004, call=0.006) == 12
+    assert capacity(each=0.01, call=0.0) == 5
+    assert capacity(each=0.2, call=0.2) == 1
+    assert capacity(each=0.0, call=0.001) == MOST_SESSIONS
+    assert capacity(each=0.0, call=1.0) == 1
+
+
+class Picky(FakeBackend):
+    """Fails for whoever is guided by 7."""
+
+    def sample(self, call: SamplerCall) -> np.ndarray:
+        if call.audio_guidance == 7.0:
+            raise RuntimeError("seven is too much")
+        return super().sample(call)
+
+
+def test_a_session_that_fails_ends_alone() -> None:
+    backend = Picky()
+    with Scheduler(backend, capacity=3, clock=FakeClock()) as scheduler:
+        places = [
+            opened(scheduler, Session(backend, options=SessionOptions(audio_guidance=scale)))
+            for scale in (2.0, 7.0, 3.0)
+        ]
+        for ticket, _ in places:
+            ticket.feed(speech(20))
+        assert places[1][0].ended.wait(PATIENCE)
+        assert str(places[1][0].error) == "seven is too much" and scheduler.sessions == 2
+        with pytest.raises(ValueError, match="open another one"):
+            places[1][0].feed(speech(1))
+    assert [len(heard.frames) for _, heard in places] == [20, 0, 20]
+    assert [len(heard.ends) for _, heard in places] == [1, 1, 1]
+    answers = run_batch(backend, [(fed(backend, scale), 1) for scale in (7.0, 2.0, 7.0)])
+    assert [isinstance(answer, Exception) for answer in answers] == [True, False, True]
+
+
+def fed(backend: FakeBackend, scale: float) -> Session:
+    session = Session(backend, options=SessionOptions(audio_guidance=scale))
+    session.append(speech(4))
+    return session
+
+
+def test_a_receiver_that_raises_loses_only_its_own_session() -> None:
+    backend = FakeBackend()
+
+    def broken(_: list[Frame]) -> None:
+        raise OSError("gone")
+
+    with Scheduler(backend, capacity=2, clock=FakeClock()) as scheduler:
+        bad = scheduler.open(Session(backend), broken)
+        good, heard = opened(scheduler, Session(backend))
+        for ticket in (bad, good):
+            ticket.feed(speech(10))
+        assert bad.ended.wait(PATIENCE) and isinstance(bad.error, OSError)
+    assert len(heard.frames) == 10
+
+
+def test_an_interrupt_silences_what_waits_and_time_goes_on() -> None:
+    backend = Gate()
+    audio = np.full(FRAME * 40, 0.5, np.float32)
+    with Scheduler(backend, capacity=1, clock=FakeClock()) as scheduler:
+        ticket, heard = opened(scheduler, Session(backend))
+        ticket.feed(audio)
+        assert backend.entered.acquire(timeout=PATIENCE)
+        ticket.interrupt()
+        ticket.feed(audio)
+        backend.turn.release(100)
+        ticket.finish()
+        assert ticket.ended.wait(PATIENCE)
+    cut = audio.copy()
+    cut[FRAME * 4 :] = 0.0  # the first call had its audio
+    expected = alone(Session(FakeBackend()), np.concatenate([cut, audio]))
+    assert np.array_equal(heard.motion(), expected) and ticket.counts.interrupts == 1
+
+
+def test_a_session_holds_so_much_audio_and_no_more() -> None:
+    backend = Gate()
+    with Scheduler(backend, capacity=1, clock=FakeClock()) as scheduler:
+        ticket, _ = opened(scheduler, Session(backend))
+        ticket.feed(speech(4))
+        assert backend.entered.acquire(timeout=PATIENCE)
+        block = np.zeros(16_000, np.float32)
+        taken = [ticket.feed(block) for _ in range(12)]
+        assert sum(taken) == MOST_WAITING // 16_000 and not taken[-1]
+        assert ticket.counts.refused == 2 * 16_000 and ticket.waiting == MOST_WAITING
+        with pytest.raises(ValueError, match="mono"):
+            ticket.feed(np.zeros((10, 2), np.float32))
+        backend.turn.release(1000)
+
+
+def test_without_a_whole_hop_of_audio_nobody_is_woken() -> None:
+    backend = FakeBackend()
+    scheduler = Scheduler(backend, capacity=200)
+    looked = []
+    wait = scheduler.lock.wait
+    scheduler.lock.wait = lambda *a: (looked.append(1), wait(*a))[1]  # type: ignore[method-assign]
+    tickets = [opened(scheduler, Session(backend))[0] for _ in range(200)]
+    for ticket in tickets:
+        ticket.feed(np.zeros(FRAME * 3, np.float32))
+    time.sleep(0.2)
+    assert len(looked) <= 1 and not any(ticket.counts.calls for ticket in tickets)
+    scheduler.close()
+
+
+def test_style_and_guidance_change_while_a_session_speaks(tiny) -> None:
+    seen = []
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            return getattr(tiny, name)
+
+        def sample_many(self, calls: list[SamplerCall]) -> list[np.ndarray]:
+            seen.extend((call.style[0], call.audio_guidance) for call in calls)
+            return tiny.sample_many(calls)
+
+    backend = Watched()
+    with Scheduler(backend, capacity=1, clock=FakeClock()) as scheduler:  # type: ignore[arg-type]
+        ticket, heard = opened(scheduler, Session(backend))  # type: ignore[arg-type]
+        ticket.feed(speech(4))
+        until = time.monotonic() + PATIENCE
+        while not heard.frames and time.monotonic() < until:
+            time.sleep(0.005)
+        ticket.set_style("lively")
+        ticket.set_guidance(audio=1.5)
+        with pytest.raises(ValueError, match="no style 'nobody'"):
+            ticket.set_style("nobody")
+        ticket.feed(speech(2))
+    (before, unguided), (after, guided) = seen[:2]
+    calm, lively = tiny.styles["calm"][0], tiny.styles["lively"][0]
+    assert before == calm and min(calm, lively) < after <= max(calm, lively)
+    assert (unguided, guided) == (1.0, 1.5)
+
+
+def test_closing_brings_out_what_was_fed() -> None:
+    backend = FakeBackend()
+    scheduler = Scheduler(backend, capacity=3, clock=FakeClock())
+    places = [opened(scheduler, Session(backend)) for _ in range(3)]
+    for ticket, _ in places:
+        ticket.feed(speech(33))
+    scheduler.close()
+    assert [len(heard.frames) for _, heard in places] == [33, 33, 33]
+    assert all(ticket.ended.is_set() for ticket, _ in places) and scheduler.sessions == 0
+    scheduler.close()
+
+
+def test_a_model_that_hangs_does_not_hold_up_the_end() -> None:
+    backend = Gate()
+    scheduler = Scheduler(backend, capacity=1)
+    ticket, heard = opened(scheduler, Session(backend))
+    ticket.feed(speech(4))
+    assert backend.entered.acquire(timeout=PATIENCE)
+    scheduler.close(deadline=0.05)
+    assert ticket.ended.is_set() and heard.ends == [None]
+    backend.turn.release(10)
+    scheduler._thread.join(PATIENCE)
+    assert not scheduler._thread.is_alive() and not heard.frames
