@@ -1,8 +1,12 @@
-"""Where finished frames go in an offline run: a motion file or a video, told by the file's name."""
+"""Where finished frames go in an offline run: a video, motion, or the files of other programs.
+
+The ending of the name decides; `posetalk.formats` has what other programs read.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from posetalk.formats import FORMATS, Clip, Format
 from posetalk.messages import UsageError
 from posetalk.motion_file import MotionWriter, split
 
@@ -18,7 +23,11 @@ if TYPE_CHECKING:
     from stream.frames import Frame
 
 FloatArray = NDArray[np.float32]
-MEANINGS = {".mp4": "video", ".npz": "motion"}
+MEANINGS = {
+    ".mp4": "video",
+    ".npz": "motion",
+    **{ending: form.meaning for ending, form in FORMATS.items()},
+}
 SUFFIXES = tuple(MEANINGS)
 DEFAULT_SIZE = 512
 
@@ -90,6 +99,35 @@ class VideoOutput:
             self._renderer.close()
 
 
+class ClipOutput:
+    """A file for other programs, written when the last frame is there."""
+
+    def __init__(self, path: Path, shape: FloatArray | None, head: Head, form: Format) -> None:
+        if form.arkit:
+            from head.arkit import arkit_weights
+
+            arkit_weights(head, np.zeros(len(head.expression_names)), np.zeros(3))  # or HeadError
+        self.path = path
+        self._head, self._shape = head, shape
+        self._write = form.writer()
+        self._rows: list[FloatArray] = []
+        self._closed = False
+
+    def hear(self, samples: FloatArray) -> None:
+        """These files have no sound."""
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        self._rows += [frame.motion for frame in frames]
+
+    def close(self) -> None:
+        if self._closed or not self._rows:
+            return
+        self._closed = True
+        part = self.path.with_name(self.path.name + ".part")
+        part.write_bytes(self._write(Clip.of(self._head, self._rows, self._shape)))
+        os.replace(part, self.path)
+
+
 def check_names(paths: Sequence[Path], kinds: Sequence[str] = SUFFIXES) -> None:
     """Judge the names before any work is done.
 
@@ -114,17 +152,24 @@ def open_outputs(
     Raises:
         ValueError, OSError: a name of no known kind, or a file that cannot be written.
         viewer.gl.GLError: a video is wanted and nothing can draw here.
+        HeadError: ARKit weights are wanted of a head that has none.
     """
     check_names(paths)
     outputs: list[Output] = []
     with contextlib.ExitStack() as closing:
         for path in paths:
-            if path.suffix.lower() == ".npz":
+            ending = path.suffix.lower()
+            if ending == ".npz":
                 outputs.append(MotionOutput(path, shape, head_id))
-            else:
-                from head.rig import load_head
+                closing.callback(outputs[-1].close)
+                continue
+            from head.rig import load_head
 
-                outputs.append(VideoOutput(path, shape, load_head(head_id), size))
+            head = load_head(head_id)
+            if ending == ".mp4":
+                outputs.append(VideoOutput(path, shape, head, size))
+            else:
+                outputs.append(ClipOutput(path, shape, head, FORMATS[ending]))
             closing.callback(outputs[-1].close)
         closing.pop_all()
     return outputs

@@ -28,7 +28,9 @@ class Animate:
             metavar="OUT.mp4|OUT.npz ...",
             help="Files to write, by their endings: .mp4 is a video with the sound; .npz holds "
             "`exp` (L, 50), `pose` (L, 6: global rotation, jaw; axis-angle), `shape` (100,), "
-            "`fps` and `head`.",
+            "`fps` and `head`; .csv has ARKit weights as Live Link Face exports them; .glb and "
+            ".usda are the animated head for Blender, game engines and film tools; .bvh its "
+            "joints.",
             help_behavior_hint="(default: the name of AUDIO, .mp4, in this folder)",
         ),
     ] = ()

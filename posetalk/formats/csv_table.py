@@ -1,0 +1,46 @@
+"""`.csv`: a table of ARKit weights, in the form that Live Link Face exports.
+
+Importers of that app read it: Unreal's, Blender's, Maya's add-ons. It has no place for a remark.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from head.arkit import arkit_weights
+from posetalk.formats.clip import Clip
+from stream.senders.livelink import NAMES, face_values
+
+_PAIRS: Final = {"JawLeft": "JawRight", "MouthLeft": "MouthRight"}
+"""The app's table has these the other way round than its packets."""
+COLUMNS: Final = tuple(
+    _PAIRS.get(name, {right: left for left, right in _PAIRS.items()}.get(name, name))
+    for name in NAMES
+)
+
+
+def write(clip: Clip) -> bytes:
+    """One line per frame: timecode from 00:00:00:00, the number of values, the values.
+
+    Angles are in radians, as in the app's packets.
+
+    Raises:
+        HeadError: the head has no ARKit channels.
+    """
+    values = face_values(arkit_weights(clip.head, clip.expression, clip.jaw), clip.rotation)
+    values = values[:, [NAMES.index(name) for name in COLUMNS]]
+    lines = [",".join(("Timecode", "BlendShapeCount", *COLUMNS))]
+    for number, row in enumerate(np.round(values.astype(np.float64), 8) + 0.0):
+        cells = (timecode(number, clip.fps), str(len(COLUMNS)), *(f"{value:.8f}" for value in row))
+        lines.append(",".join(cells))
+    return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def timecode(frame: int, fps: int) -> str:
+    """Frame number to `HH:MM:SS:FF.000`; frames count 0 to `fps` - 1."""
+    seconds, part = divmod(frame, fps)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{hour:02}:{minute:02}:{second:02}:{part:02}.000"
