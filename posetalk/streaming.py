@@ -6,10 +6,10 @@ import contextlib
 import ssl
 import threading
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from posetalk.commands.options import Streaming
 from posetalk.messages import say
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from stream.sources import AudioSource
     from stream.statistics import LiveStatistics
 
+REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
+"""How this machine reaches addresses that only listen."""
 VIEWER_SECONDS = 15.0
 """How long the sound waits for our own viewer to be there; others may come and go."""
 
@@ -36,8 +38,10 @@ class Ending:
     stopped: bool
 
 
-def open_source(options: Streaming) -> AudioSource:
+def open_source(options: Streaming, *, page: bool = False) -> AudioSource:
     """The source that `--source` names; without a microphone, the demo speech.
+
+    With a `page` to look at, it is the page's microphone instead.
 
     Raises:
         stream.sources.SourceError: it cannot be opened.
@@ -55,6 +59,9 @@ def open_source(options: Streaming) -> AudioSource:
         except MicrophoneError as error:
             if device:
                 raise
+            if page:
+                say(f"{error.reason}; speak through the page")
+                return PushedSource()
             say(f"{error.reason}; playing the demo speech")
             return FileSource(demo_speech())
     if name == "demo":
@@ -67,9 +74,6 @@ def open_source(options: Streaming) -> AudioSource:
 def open_server(
     options: Streaming,
     session: Session,
-    *,
-    origins: Sequence[str] = (),
-    certificate: Path | None = None,
 ) -> Server:
     """A server for the session's head and styles; it listens once it is started.
 
@@ -81,6 +85,7 @@ def open_server(
     from head.rig import load_head
     from stream.channel_sets import make_hello
     from stream.server import Server
+    from viewer.site import make_site
 
     backend = session.backend
     head = load_head(backend.head_id)
@@ -93,19 +98,32 @@ def open_server(
         options.address.host,
         options.address.port,
         token=options.address.token,
-        origins=origins,
-        ssl=None if certificate is None else _tls(certificate),
+        pages=make_site(head, session.shape),
+        origins=options.address.origin,
+        ssl=_tls(options.address.tls_cert, options.address.tls_key),
     )
 
 
-def _tls(certificate: Path) -> ssl.SSLContext:
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
-        context.load_cert_chain(certificate)
+        context.load_cert_chain(certificate, key)
     except ssl.SSLError:
-        what = "a PEM file with a certificate and its private key"
-        raise ValueError(f"{certificate}: not {what}") from None
+        what = "a PEM file with a certificate" + ("" if key else " and its private key")
+        raise ValueError(
+            f"{certificate}: not {what}" + (f", or {key} is not its key" if key else "")
+        ) from None
     return context
+
+
+def page_address(options: Streaming, server: Server) -> str:
+    """What to type into a browser on this machine."""
+    host = REACHABLE.get(server.host, server.host)
+    token = options.address.token
+    query = "" if token is None else f"?token={quote(token)}"
+    return f"{server.page_url.replace(server.host, host, 1)}{query}"
 
 
 def stream(
@@ -116,6 +134,7 @@ def stream(
     viewer: Child | None = None,
     *,
     viewer_needed: bool = True,
+    wait_for_page: bool = False,
 ) -> Ending:
     """Animate `source` and serve it until it ends, `--seconds` pass or somebody ends it.
 
@@ -123,6 +142,7 @@ def stream(
         options, session, source, server: the server is started already.
         viewer: our own, if there is one; the sound waits for it to be there, and ends with it.
         viewer_needed: whether the run ends when the viewer fails.
+        wait_for_page: whether the sound waits for somebody to look.
 
     Raises:
         OSError: the source broke; everything up to then has been sent.
@@ -143,8 +163,12 @@ def stream(
             warm_up(session)
             if viewer is not None:
                 _wait_for(viewer, stop)
+        if wait_for_page:
+            with working("waiting for the page to be opened"):
+                while not server.counts.clients and not stop.wait(0.05):
+                    pass
         loop = LiveLoop(source, session, [server, *senders], statistics=statistics)
-        _obey_clients(server, loop, source)
+        _obey_clients(server, loop, session, source)
         ended = threading.Event()
         closed = threading.Event()
 
@@ -169,16 +193,24 @@ def stream(
         return Ending(statistics, stopped=stop.is_set() and not closed.is_set())
 
 
-def _obey_clients(server: Server, loop: LiveLoop, source: AudioSource) -> None:
+def _obey_clients(server: Server, loop: LiveLoop, session: Session, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
+    from diffposetalk.styles import resolve
     from stream.sources.pushed import PushedSource
 
     def change_style(name: str) -> None:
+        resolve(name, session.backend.styles)  # raises before the loop would only log it
         loop.set_style(name)
         server.style_changed(name)
 
+    def change_guidance(audio: float | None, style: float | None) -> None:
+        session.set_guidance(audio, style)
+        server.guidance_changed(session.audio_guidance, session.style_guidance)
+
     server.on_interrupt = loop.interrupt
     server.on_style = change_style
+    server.on_guidance = change_guidance
+    server.guidance_changed(session.audio_guidance, session.style_guidance)
     if isinstance(source, PushedSource):
         server.on_audio = source.push
 

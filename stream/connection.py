@@ -40,6 +40,7 @@ class Host(Protocol):
 
     def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> wire.Error | None: ...
     def change_style(self, name: str) -> wire.Error | None: ...
+    def change_guidance(self, audio: float | None, style: float | None) -> wire.Error | None: ...
     def interrupt(self) -> None: ...
 
 
@@ -171,6 +172,8 @@ class Connection:
                 self._host.interrupt()
             case wire.Style(name):
                 self._answer(self._host.change_style(name))
+            case wire.Guidance(audio, style):
+                self._answer(self._host.change_guidance(audio, style))
             case wire.Ping(number):
                 self.text(wire.Pong(number, time.time()))
             case wire.Unknown() | wire.Hello():

@@ -15,7 +15,7 @@ import ssl as tls
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from socket import SO_SNDBUF, SOL_SOCKET
 from types import TracebackType
@@ -25,11 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 from websockets.asyncio.server import Server as WebsocketServer
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from head.model import Head
-from stream import wire
+from stream import web, wire
 from stream.access import Gate, is_loopback
 from stream.clock import Clock, MonotonicClock, unix_time
 from stream.connection import Connection
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 MAX_CLIENTS = 64
 NOTES = 256  # waiting for the event loop, which never lags in practice; newest wins
 SEND_BUFFER = 1 << 17  # bytes in the kernel, so that a viewer which pauses is not fed from the past
+PAGE_SECONDS = 30.0
 OWNER_SECONDS = 2.0  # without a push, another client may push audio
 
 
@@ -73,12 +75,16 @@ class Server:
             machine.
         ssl: a TLS context for wss://.
         patience: seconds after which a viewer that does not read is let go.
+        pages: what browsers get on the same port, by path.
         clock: the clock of the frames' timings.
 
     Attributes (set before `start`):
         on_audio: takes (n,) float32 at 16 kHz, returns False if it does not fit.
         on_interrupt: a client wants silence.
-        on_style: a client wants a style (one of the hello's).
+        on_style: a client wants a style, by name or as a mix; raises ValueError for one that is
+            not there.
+        on_guidance: a client wants these strengths of voice and style (None leaves one); raises
+            ValueError for a number that cannot be.
 
     Raises:
         ServerError: a host that is not loopback, without a token; a port that cannot be.
@@ -95,6 +101,7 @@ class Server:
         origins: Collection[str] = (),
         ssl: tls.SSLContext | None = None,
         patience: float = 10.0,
+        pages: Mapping[str, web.Page] | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not is_loopback(host) and not token:
@@ -109,8 +116,10 @@ class Server:
         self.on_audio: Callable[[NDArray[np.float32]], bool] | None = None
         self.on_interrupt: Callable[[], None] | None = None
         self.on_style: Callable[[str], None] | None = None
+        self.on_guidance: Callable[[float | None, float | None], None] | None = None
         self.encoder = Encoder(head, hello)
         self.patience = patience
+        self.pages = dict(pages or {})
         self._hello = hello
         self._gate, self._ssl = Gate(token, frozenset(origins)), ssl
         self._clock = clock or MonotonicClock()
@@ -128,8 +137,17 @@ class Server:
     @property
     def url(self) -> str:
         """Where clients connect."""
+        return f"{'wss' if self._ssl else 'ws'}://{self._authority}"
+
+    @property
+    def page_url(self) -> str:
+        """Where browsers find the page."""
+        return f"{'https' if self._ssl else 'http'}://{self._authority}/"
+
+    @property
+    def _authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self._ssl else 'ws'}://{host}:{self.port}"
+        return f"{host}:{self.port}"
 
     # --- from any thread -----------------------------------------------------------------------
     def start(self) -> Self:
@@ -160,6 +178,11 @@ class Server:
         """Tell the viewers, now and in later hellos, that the style is another."""
         self._hello = replace(self._hello, style=name)
         self._note(lambda: self._spread_text(wire.Style(name)))
+
+    def guidance_changed(self, audio: float, style: float) -> None:
+        """Tell the viewers, now and in later hellos, how much voice and style count."""
+        self._hello = replace(self._hello, guidance={"audio": audio, "style": style})
+        self._note(lambda: self._spread_text(wire.Guidance(audio, style)))
 
     def close(self, deadline: float = 2.0) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
@@ -217,7 +240,7 @@ class Server:
             ping_interval=self.patience / 2,
             ping_timeout=self.patience / 2,
             close_timeout=0.5,
-            open_timeout=self.patience,
+            open_timeout=max(self.patience, PAGE_SECONDS),
             server_header=None,
             logger=quiet,
             ssl=self._ssl,
@@ -246,8 +269,10 @@ class Server:
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a client before the websocket opens; a response refuses it."""
         headers = request.headers
+        if not web.is_websocket(headers.get("Upgrade")):
+            return self._page(connection, request)
         refusal = self._gate.refusal(
-            request.path, headers.get("Origin"), headers.get("Authorization")
+            request.path, headers.get("Origin"), headers.get("Authorization"), headers.get("Host")
         )
         if refusal is None and len(self._clients) >= MAX_CLIENTS:
             refusal = http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients"
@@ -257,6 +282,28 @@ class Server:
         log.info("refused %s: %s", connection.remote_address, refusal[1])
         return connection.respond(refusal[0], refusal[1] + "\n")
 
+    def _page(self, connection: ServerConnection, request: Request) -> Response:
+        """The answer to a plain HTTP request: a page of the site, or why not."""
+        headers = request.headers
+        page = self.pages.get(web.page_path(request.path))
+        refused = self._gate.page_refusal(headers.get("Host"))
+        if refused is None and page is None:
+            refused = http.HTTPStatus.NOT_FOUND, "there is no such page"
+        if refused is None and page is not None and page.private:
+            refused = self._gate.refusal(
+                request.path,
+                headers.get("Origin"),
+                headers.get("Authorization"),
+                headers.get("Host"),
+            )
+        if refused is not None or page is None:
+            answer = web.refusal(*(refused or (http.HTTPStatus.NOT_FOUND, "")))
+        else:
+            answer = web.answer(page, headers.get("Accept-Encoding"))
+        connection.close_timeout = PAGE_SECONDS  # a slow line may take that long to read it
+        fields = {**answer.headers, "Content-Length": str(len(answer.body)), "Connection": "close"}
+        return Response(answer.status.value, answer.status.phrase, Headers(fields), answer.body)
+
     async def _handle(self, socket: ServerConnection) -> None:
         raw = socket.transport.get_extra_info("socket")
         if raw is not None:
@@ -264,7 +311,7 @@ class Server:
         client = Connection(socket, self)
         self._clients[client] = socket
         self.counts.clients = len(self._clients)
-        client.text(self._hello)
+        client.text(self._greeting())
         writer = asyncio.create_task(self._write(client, socket))
         try:
             await client.read()
@@ -285,6 +332,17 @@ class Server:
             self.counts.clients = len(self._clients)
             if self._owner is client:
                 self._owner = None
+
+    def _greeting(self) -> wire.Hello:
+        """The hello, with what this server lets clients ask for by now."""
+        can = {
+            "style": self.on_style,
+            "guidance": self.on_guidance,
+            "interrupt": self.on_interrupt,
+            "audio": self.on_audio,
+        }
+        accepts = [name for name, action in can.items() if action is not None]
+        return replace(self._hello, accepts=accepts) if accepts else self._hello
 
     async def _write(self, client: Connection, socket: ServerConnection) -> None:
         try:
@@ -353,9 +411,23 @@ class Server:
 
     def change_style(self, name: str) -> wire.Error | None:
         """Pass a client's wish for a style on."""
-        if self.on_style is None or name not in self._hello.styles:
-            return wire.Error("no_such_style", f"choose one of {self._hello.styles}", False)
-        self.on_style(name)
+        sentence = f"choose one of {', '.join(self._hello.styles)}, or a mix of them"
+        if self.on_style is None:
+            return wire.Error("no_such_style", sentence, False)
+        try:
+            self.on_style(name)
+        except ValueError:
+            return wire.Error("no_such_style", sentence, False)
+        return None
+
+    def change_guidance(self, audio: float | None, style: float | None) -> wire.Error | None:
+        """Pass a client's wish for strengths on."""
+        if self.on_guidance is None:
+            return wire.Error("guidance", "the strengths are fixed here", False)
+        try:
+            self.on_guidance(audio, style)
+        except ValueError as error:
+            return wire.Error("guidance", str(error), False)
         return None
 
     def interrupt(self) -> None:

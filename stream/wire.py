@@ -11,7 +11,7 @@ import json
 import struct
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum, IntFlag
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,6 +131,13 @@ def parse(data: bytes) -> Message:
 
 
 # --- text messages -----------------------------------------------------------------------------
+_LEFT_OUT_WHEN_NONE = frozenset({"accepts", "guidance", "audio_guidance", "style_guidance", "at"})
+"""Fields that came after protocol 1 was first written down: absent on the wire unless set."""
+
+ACCEPTS = ("style", "guidance", "interrupt", "audio", "open")
+"""What a client may ask of a server that says so in its hello."""
+
+
 @dataclass(frozen=True)
 class Hello:
     """First message of a server: all a client needs to read the frames that follow."""
@@ -148,6 +155,8 @@ class Hello:
     synthetic: bool = True
     start_time: float | None = None  # Unix seconds at which sample 0 was captured, once known
     protocol: int = PROTOCOL
+    accepts: list[str] | None = None  # what this server lets clients ask for, see `ACCEPTS`
+    guidance: dict[str, float] | None = None  # strengths now: "audio", "style"
 
 
 @dataclass(frozen=True)
@@ -171,9 +180,14 @@ class AudioFormat:
 
 @dataclass(frozen=True)
 class Interrupt:
-    """Client: forget the audio that has not been animated yet."""
+    """Client: forget the audio that has not been animated yet.
+
+    `at` is the sample that a client with a session of its own is playing now: everything from
+    there on is taken back.
+    """
 
     TYPE: ClassVar[str] = "interrupt"
+    at: int | None = None
 
 
 @dataclass(frozen=True)
@@ -190,6 +204,72 @@ class Style:
 
     TYPE: ClassVar[str] = "style"
     name: str = ""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Client: follow the voice and the style that much; server: it changed.  1 is as trained."""
+
+    TYPE: ClassVar[str] = "guidance"
+    audio_guidance: float | None = None  # None leaves it
+    style_guidance: float | None = None
+
+
+@dataclass(frozen=True)
+class Open:
+    """Client: give me a session of my own: my audio, my style, my seed.
+
+    `pace` "fast" makes frames as soon as there is audio, "live" at the pace of time.  Without
+    `alive`, silence is not animated for long.
+    """
+
+    TYPE: ClassVar[str] = "open"
+    style: str = ""  # "": the server's
+    seed: int = 0
+    head: str = ""  # "": the server's
+    shape: list[float] = field(default_factory=list)  # identity; empty: the server's
+    pace: str = "fast"
+    alive: bool = True
+    audio_guidance: float | None = None
+    style_guidance: float | None = None
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Server: your session begins with this sample; from now on only its frames come."""
+
+    TYPE: ClassVar[str] = "opened"
+    sample: int = 0
+    time: float = 0.0  # Unix seconds of `sample`
+    style: str = ""
+    lookahead: int = 0  # samples of audio that must follow a frame before it is made
+    hop: int = 0  # samples between two bursts of frames
+    ahead: int = 0  # samples that may be pushed ahead of time
+    guidance: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Flush:
+    """Client: my utterance is over: make its last frames now, without waiting for silence."""
+
+    TYPE: ClassVar[str] = "flush"
+
+
+@dataclass(frozen=True)
+class Close:
+    """Client: end my own session; show me the server's again."""
+
+    TYPE: ClassVar[str] = "close"
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Server: your own session is over, after so many frames."""
+
+    TYPE: ClassVar[str] = "closed"
+    reason: str = ""
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -261,6 +341,12 @@ Text: TypeAlias = (
     | Interrupt
     | Interrupted
     | Style
+    | Guidance
+    | Open
+    | Opened
+    | Flush
+    | Close
+    | Closed
     | Ping
     | Pong
     | ClockInfo
@@ -268,35 +354,23 @@ Text: TypeAlias = (
     | Error
     | End
 )
-_TEXTS: dict[str, type[Any]] = {
-    t.TYPE: t
-    for t in (
-        Hello,
-        Subscribe,
-        AudioFormat,
-        Interrupt,
-        Interrupted,
-        Style,
-        Ping,
-        Pong,
-        ClockInfo,
-        TextFrame,
-        Error,
-        End,
-    )
-}
+_TEXTS: dict[str, type[Any]] = {cls.TYPE: cls for cls in get_args(Text)}
 
 
 def serialise_text(message: Text) -> str:
     """The JSON text of one control message (numbers finite, ASCII only)."""
-    values = {"type": message.TYPE, **asdict(message)}
+    values = {"type": message.TYPE} | {
+        name: value
+        for name, value in asdict(message).items()
+        if value is not None or name not in _LEFT_OUT_WHEN_NONE
+    }
     return json.dumps(values, separators=(",", ":"), allow_nan=False)
 
 
 def parse_text(text: str) -> Text | Unknown:
     """The control message in `text`; unknown types give `Unknown`, unknown keys are ignored.
 
-    Raises `VersionError` first where a `protocol` other than ours is named, else `WireError`.
+    Raises `VersionError` first where a type known here names another `protocol`, else `WireError`.
     """
     try:
         values = json.loads(text)
@@ -307,9 +381,9 @@ def parse_text(text: str) -> Text | Unknown:
     cls = _TEXTS.get(values["type"])
     if cls is None:
         return Unknown(values["type"])
-    names = {f.name: str(f.type) for f in fields(cls)}
-    if "protocol" in names and values.get("protocol", PROTOCOL) != PROTOCOL:
+    if values.get("protocol", PROTOCOL) != PROTOCOL:
         raise VersionError(values["protocol"])
+    names = {f.name: str(f.type) for f in fields(cls)}
     known = {name: values[name] for name in names if name in values}
     for name, value in known.items():
         if not _fits(value, names[name]):

@@ -255,8 +255,14 @@ def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
 
 def test_interrupt_and_style(server: Server) -> None:
     seen: list[str] = []
+
+    def speak(style: str) -> None:
+        if style == "drunken":
+            raise ValueError("no such style")
+        seen.append(style)
+
     server.on_interrupt = lambda: seen.append("interrupt")
-    server.on_style = seen.append
+    server.on_style = speak
     with client(server) as connection:
         connection.send(wire.serialise_text(wire.Interrupt()))
         connection.send(wire.serialise_text(wire.Style("lively")))
@@ -267,9 +273,34 @@ def test_interrupt_and_style(server: Server) -> None:
         assert until(connection, wire.Interrupted).sample == 3200
         server.style_changed("lively")
         assert until(connection, wire.Style).name == "lively"
-    assert seen == ["interrupt", "lively"]
+        connection.send(wire.serialise_text(wire.Style("calm*0.7+lively*0.3")))
+        settled(connection)
+    assert seen == ["interrupt", "lively", "calm*0.7+lively*0.3"]
     with connect(server.url) as late:
         assert '"style":"lively"' in str(late.recv(timeout=2))
+
+
+def test_strengths_are_asked_for_and_told(server: Server) -> None:
+    seen: list[tuple[float | None, float | None]] = []
+
+    def guide(audio: float | None, style: float | None) -> None:
+        if audio is not None and audio > 20:
+            raise ValueError("audio guidance 99: choose a number from 0 to 20")
+        seen.append((audio, style))
+
+    server.on_guidance = guide
+    with client(server) as connection:
+        connection.send('{"type":"guidance","audio_guidance":1.5}')
+        connection.send('{"type":"guidance","audio_guidance":99}')
+        error = until(connection, wire.Error)
+        assert (error.code, error.fatal) == ("guidance", False) and "0 to 20" in error.message
+        server.guidance_changed(1.5, 1.0)
+        assert until(connection, wire.Guidance) == wire.Guidance(1.5, 1.0)
+    assert seen == [(1.5, None)]
+    with connect(server.url) as late:
+        hello = wire.parse_text(late.recv(timeout=2))
+        assert isinstance(hello, wire.Hello)
+        assert hello.guidance == {"audio": 1.5, "style": 1.0} and hello.accepts == ["guidance"]
 
 
 def test_a_set_the_head_cannot_give_is_refused_politely(server: Server) -> None:

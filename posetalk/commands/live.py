@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from posetalk.children import Child
     from stream.server import Server
 
-View = Literal["auto", "window", "offscreen", "none"]
-
-_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
-"""How our own viewer reaches addresses that only listen."""
+View = Literal["auto", "window", "web", "offscreen", "none"]
 
 
 @dataclass(frozen=True)
@@ -32,8 +29,9 @@ class Live(Streaming):
     view: Annotated[
         View,
         tyro.conf.arg(
-            help="Where the face is shown: in a window; off-screen, into a video; or not here at "
-            "all. `auto` takes a window if there is a display, else off-screen."
+            help="Where the face is shown: in a window; on a web page, at the address that it "
+            "prints; off-screen, into a video; or not here at all. `auto` takes a window if there "
+            "is a display, else off-screen."
         ),
     ] = "auto"
     record: Annotated[
@@ -46,22 +44,32 @@ class Live(Streaming):
         from posetalk.children import FINISH_SECONDS
         from posetalk.messages import say
         from posetalk.progress import working
-        from posetalk.streaming import open_server, open_source, stream, summary
+        from posetalk.streaming import open_server, open_source, page_address, stream, summary
         from stream.sources.microphone import Microphone
 
         self.check()
         view, record = self._choose_view()
         before = _stamp(record)
-        source = open_source(self)
+        source = open_source(self, page=view == "web")
         try:
             session = self.model.session()
             with open_server(self, session) as server:
                 heard = source.realtime and not isinstance(source, Microphone)
                 child = self._start_viewer(server, view, record, sound=heard)
                 say(f"serving at {server.url}")
+                if view == "web":
+                    self._open_page(page_address(self, server))
                 try:
                     needed = self.view != "auto" or self.record is not None
-                    ending = stream(self, session, source, server, child, viewer_needed=needed)
+                    ending = stream(
+                        self,
+                        session,
+                        source,
+                        server,
+                        child,
+                        viewer_needed=needed,
+                        wait_for_page=view == "web",
+                    )
                 finally:
                     server.close()
                     if child is not None:
@@ -88,7 +96,7 @@ class Live(Streaming):
             check_names([record], kinds=(".mp4",))
         if view == "auto":
             view = "window" if display_available() else "offscreen"
-        if view == "none" and record is None:
+        if view in ("web", "none") and record is None:
             return view, record
         try:
             choose_platform(window=view == "window")
@@ -109,10 +117,11 @@ class Live(Streaming):
         With `sound` its window plays what it hears, which a microphone would hear again.
         """
         from posetalk.children import start
+        from posetalk.streaming import REACHABLE
 
-        if view == "none" and record is None:
+        if view in ("web", "none") and record is None:
             return None
-        host = _REACHABLE.get(server.host, server.host)
+        host = REACHABLE.get(server.host, server.host)
         url = f"ws://{host}:{server.port}"
         if self.address.token is not None:
             url += f"/?token={quote(self.address.token)}"
@@ -120,6 +129,17 @@ class Live(Streaming):
         extra = [] if record is None else ["--record", str(record)]
         extra += ["--sound"] if sound and mode == "window" else []
         return start([url, "--once", "--view", mode, *extra])
+
+    def _open_page(self, address: str) -> None:
+        """Tell where the page is, and open it where there is a screen to see it on."""
+        import webbrowser
+
+        from posetalk.messages import say
+        from viewer.gl import display_available
+
+        say(f"the face is at {address}")
+        if display_available():
+            webbrowser.open(address)
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

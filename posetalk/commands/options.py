@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
@@ -36,15 +37,13 @@ class Model:
     ] = None
     """Speaking style: a name, a mix such as calm*0.7+lively*0.3, or a style file. `posetalk style
     list` names them."""
-    steps: Annotated[
-        int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)
-    ] = None
+    steps: Annotated[int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)] = None
     """Network calls per hop, 1 to 20."""
     hop: Annotated[int | None, tyro.conf.arg(metavar="H", help_behavior_hint=_BY_BUNDLE)] = None
     """Frames (40 ms each) between two model calls. Smaller is sooner and costs more."""
-    lookahead: Annotated[
-        int | None, tyro.conf.arg(metavar="R", help_behavior_hint=_BY_BUNDLE)
-    ] = None
+    lookahead: Annotated[int | None, tyro.conf.arg(metavar="R", help_behavior_hint=_BY_BUNDLE)] = (
+        None
+    )
     """Frames of sound heard after a frame before it is shown."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """The same seed, sound and settings give the same motion."""
@@ -76,6 +75,26 @@ class Address:
         str | None, tyro.conf.arg(metavar="SECRET", help_behavior_hint="(default: none)")
     ] = None
     """What viewers must bring to connect, as ws://A:N/?token=SECRET. Other hosts need one."""
+    origin: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="https://PAGE ...", help_behavior_hint="(default: none)"),
+    ] = ()
+    """Web pages that may connect, besides those of this machine."""
+    tls_cert: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            aliases=["--certificate"], metavar="FILE.pem", help_behavior_hint="(default: no TLS)"
+        ),
+    ] = None
+    """Serve https:// and wss:// with this certificate, as browsers elsewhere want before they give
+    their microphone."""
+    tls_key: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="FILE.pem", help_behavior_hint="(default: in the certificate's file)"
+        ),
+    ] = None
+    """The certificate's private key."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +142,8 @@ class Streaming:
 
         if not 0 <= self.address.port <= 65535:
             raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
+        if self.address.tls_key is not None and self.address.tls_cert is None:
+            raise UsageError("--tls-key goes with --tls-cert")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         if self.device is not None and self.source != "mic":

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from posetalk.commands.options import Debug, Streaming
 
@@ -16,32 +12,22 @@ class Serve(Streaming):
     """Animate and serve, without showing anything here.
 
     Viewers, game engines and browsers connect to the address it prints; docs/protocol.md tells how.
+    A browser that opens it gets a page with the face, its styles and a microphone button.
     `--source push` animates the sound that a client sends.
     """
 
-    origin: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(metavar="https://PAGE ...", help_behavior_hint="(default: none)"),
-    ] = ()
-    """Web pages that may connect, besides those of this machine."""
-    certificate: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE.pem", help_behavior_hint="(default: no TLS)")
-    ] = None
-    """Serve wss:// with this certificate and private key."""
     debug: Debug = False
 
     def run(self) -> int:
         from posetalk.messages import say
-        from posetalk.streaming import open_server, open_source, stream, summary
+        from posetalk.streaming import open_server, open_source, page_address, stream, summary
 
         self.check()
         source = open_source(self)
         try:
             session = self.model.session()
-            with open_server(
-                self, session, origins=self.origin, certificate=self.certificate
-            ) as server:
-                say(f"serving at {server.url}")
+            with open_server(self, session) as server:
+                say(f"serving at {server.url}, and a page at {page_address(self, server)}")
                 ending = stream(self, session, source, server)
         finally:
             source.close()

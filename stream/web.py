@@ -1,0 +1,84 @@
+"""Plain HTTP on the websocket's port, as values: which page answers which request.
+
+A page is held in memory whole and never changes; nothing of a request reaches the file system.
+"""
+
+from __future__ import annotations
+
+import gzip
+import http
+import urllib.parse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+SAFE_HEADERS = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""On every page: it runs its own files only, and no other site may read or frame it."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One file of a site.
+
+    Attributes:
+        body: its bytes.
+        content_type: as in HTTP.
+        private: wants the server's token, where it has one; the page's own code is public.
+    """
+
+    body: bytes
+    content_type: str
+    private: bool = False
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The bytes as gzip."""
+        return gzip.compress(self.body, 6, mtime=0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response of HTTP."""
+
+    status: http.HTTPStatus
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def is_websocket(upgrade: str | None) -> bool:
+    """Whether a request with this `Upgrade` header wants a websocket, and no page."""
+    return upgrade is not None and "websocket" in upgrade.lower()
+
+
+def page_path(path: str) -> str:
+    """The name of the page that a request's target asks for: `/` is `/index.html`."""
+    try:
+        name = urllib.parse.urlsplit(path).path
+    except ValueError:
+        return ""
+    return "/index.html" if name in ("", "/") else name
+
+
+def answer(page: Page, accepts: str | None = None) -> Answer:
+    """The response with a page, packed for clients that accept gzip."""
+    headers = {**SAFE_HEADERS, "Content-Type": page.content_type, "Vary": "Accept-Encoding"}
+    body = page.body
+    if "gzip" in (accepts or "") and len(page.packed) < len(body):
+        headers["Content-Encoding"] = "gzip"
+        body = page.packed
+    return Answer(http.HTTPStatus.OK, headers, body)
+
+
+def refusal(status: http.HTTPStatus, sentence: str) -> Answer:
+    """The response that says no, in one sentence."""
+    headers = {**SAFE_HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+    return Answer(status, headers, f"{sentence}\n".encode())

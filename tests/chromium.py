@@ -1,0 +1,144 @@
+"""A headless Chromium driven over its own DevTools socket: no package beside our websockets."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from websockets.sync.client import ClientConnection, connect
+
+
+def browser_program() -> str | None:
+    """Where Chromium is, or None."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Tab:
+    """One page of a browser.
+
+    Attributes:
+        complaints: what the page's console said as a warning or an error, and its exceptions.
+    """
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._number = socket, 0
+        self.complaints: list[str] = []
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **parameters: Any) -> Any:
+        self._number += 1
+        self._socket.send(
+            json.dumps({"id": self._number, "method": method, "params": parameters})
+        )
+        while True:
+            message = json.loads(self._socket.recv(timeout=30))
+            if message.get("id") == self._number:
+                assert "error" not in message, message
+                return message["result"]
+            self._note(message)
+
+    def _note(self, event: dict[str, Any]) -> None:
+        parameters = event.get("params", {})
+        match event.get("method"):
+            case "Runtime.exceptionThrown":
+                details = parameters["exceptionDetails"]
+                self.complaints.append(json.dumps(details.get("exception", details))[:500])
+            case "Runtime.consoleAPICalled" if parameters["type"] in ("error", "warning", "assert"):
+                self.complaints.append(json.dumps(parameters["args"])[:500])
+            case "Log.entryAdded" if parameters["entry"]["level"] in ("error", "warning"):
+                self.complaints.append(
+                    f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}"
+                )
+
+    def open(self, address: str) -> None:
+        self.call("Page.navigate", url=address)
+
+    def size(self, width: int, height: int, *, scale: float = 1.0, phone: bool = False) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            width=width, height=height, deviceScaleFactor=scale, mobile=phone,
+        )  # fmt: skip
+
+    def value(self, expression: str) -> Any:
+        """What a JavaScript expression is, awaited where it is a promise."""
+        done = self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True,
+            userGesture=True,
+        )  # fmt: skip
+        assert "exceptionDetails" not in done, done["exceptionDetails"]
+        return done["result"].get("value")
+
+    def until(self, expression: str, seconds: float = 30.0) -> Any:
+        """Wait until an expression is true; its value then."""
+        end = time.monotonic() + seconds
+        while not (value := self.value(expression)):
+            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
+            time.sleep(0.05)
+        return value
+
+    def picture(self, path: Path | None = None) -> bytes:
+        """What the page looks like: a PNG, also written to `path`."""
+        data = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
+        if path is not None:
+            path.write_bytes(data)
+        return data
+
+
+@contextlib.contextmanager
+def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
+    """A running Chromium with its profile in `folder`; gives a function that opens tabs."""
+    program = browser_program()
+    assert program is not None, "the caller looks whether there is one"
+    profile = folder / "profile"
+    process = subprocess.Popen(
+        [
+            program, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
+            "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--mute-audio",
+            "--enable-unsafe-swiftshader", *options, "about:blank",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    sockets: list[ClientConnection] = []
+    try:
+        told = profile / "DevToolsActivePort"
+        end = time.monotonic() + 60
+        while not (told.exists() and told.read_text().strip()):
+            assert process.poll() is None and time.monotonic() < end, "Chromium did not start"
+            time.sleep(0.05)
+        port = told.read_text().split()[0]
+
+        def tab() -> Tab:
+            opened = _json(f"http://127.0.0.1:{port}/json/new?about:blank")
+            socket = connect(opened["webSocketDebuggerUrl"], max_size=None, compression=None)
+            sockets.append(socket)
+            return Tab(socket)
+
+        yield tab
+    finally:
+        for socket in sockets:
+            with contextlib.suppress(Exception):
+                socket.close()
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _json(address: str) -> Any:
+    from urllib.request import Request
+
+    with urlopen(Request(address, method="PUT"), timeout=30) as answer:
+        return json.load(answer)

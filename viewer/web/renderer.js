@@ -1,0 +1,157 @@
+// Draws a posed head with WebGL 2, in the look that look.json brings.
+
+const SLENDEREST = 0.74; // width / height of what must be seen: a portrait, shoulders cut
+
+export class Renderer {
+  constructor(canvas, head, look) {
+    const gl = canvas.getContext("webgl2", { antialias: true, alpha: false, depth: true });
+    if (!gl) throw new Error("this browser has no WebGL 2");
+    this.gl = gl;
+    this.canvas = canvas;
+    this.head = head;
+    this.look = look;
+    this.yaw = 0;
+    this.pitch = 0;
+    this.zoom = 1;
+    this.program = program(gl, look.vertex, look.fragment);
+    this.backdrop = program(gl, look.backdrop_vertex, look.backdrop_fragment);
+    this.empty = gl.createVertexArray();
+    this.uniforms = {};
+    for (const name of [
+      "view",
+      "projection",
+      "key_direction",
+      "fill_direction",
+      "rim_direction",
+    ]) {
+      this.uniforms[name] = gl.getUniformLocation(this.program, name);
+    }
+    this.upload();
+  }
+
+  upload() {
+    const { gl } = this;
+    const { arrays } = this.head;
+    this.count = arrays.triangles.length;
+    this.bodies = 3 * arrays.bodies[0];
+    this.mesh = gl.createVertexArray();
+    gl.bindVertexArray(this.mesh);
+    this.moving = gl.createBuffer();
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.moving);
+    gl.bufferData(gl.ARRAY_BUFFER, 24 * arrays.source.length, gl.DYNAMIC_DRAW);
+    attribute(gl, 0, 3, gl.FLOAT, 24, 0);
+    attribute(gl, 1, 3, gl.FLOAT, 24, 12);
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, arrays.trait, gl.STATIC_DRAW);
+    attribute(gl, 2, 2, gl.UNSIGNED_BYTE, 4, 0);
+    attribute(gl, 3, 2, gl.UNSIGNED_BYTE, 4, 2);
+    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ARRAY_BUFFER, arrays.paint, gl.STATIC_DRAW);
+    attribute(gl, 4, 4, gl.FLOAT, 16, 0);
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, arrays.triangles, gl.STATIC_DRAW);
+    gl.bindVertexArray(null);
+  }
+
+  // Fit the picture to its place on the page; true where that changed it.
+  resize() {
+    const dense = Math.min(window.devicePixelRatio || 1, 2);
+    const width = Math.max(1, Math.round(this.canvas.clientWidth * dense));
+    const height = Math.max(1, Math.round(this.canvas.clientHeight * dense));
+    if (this.canvas.width === width && this.canvas.height === height) return false;
+    this.canvas.width = width;
+    this.canvas.height = height;
+    return true;
+  }
+
+  // `drawn` is position and normal of every drawn vertex.
+  draw(drawn) {
+    const { gl, uniforms } = this;
+    gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    gl.enable(gl.DEPTH_TEST);
+    gl.cullFace(gl.BACK);
+    const { view, projection } = this.camera();
+    gl.useProgram(this.program);
+    gl.uniformMatrix4fv(uniforms.view, false, view);
+    gl.uniformMatrix4fv(uniforms.projection, false, projection);
+    for (const [name, direction] of Object.entries(this.look.lights)) {
+      gl.uniform3fv(uniforms[name], turned(view, direction));
+    }
+    gl.uniform3fv(uniforms.rim_direction, this.look.rim_direction);
+    gl.bindVertexArray(this.mesh);
+    gl.bindBuffer(gl.ARRAY_BUFFER, this.moving);
+    gl.bufferSubData(gl.ARRAY_BUFFER, 0, drawn);
+    gl.enable(gl.CULL_FACE);
+    gl.drawElements(gl.TRIANGLES, this.bodies, gl.UNSIGNED_INT, 0);
+    gl.disable(gl.CULL_FACE);
+    gl.drawElements(gl.TRIANGLES, this.count - this.bodies, gl.UNSIGNED_INT, 4 * this.bodies);
+    gl.useProgram(this.backdrop);
+    gl.bindVertexArray(this.empty);
+    gl.depthFunc(gl.LEQUAL);
+    gl.drawArrays(gl.TRIANGLES, 0, 3);
+    gl.bindVertexArray(null);
+  }
+
+  camera() {
+    const { framing } = this.head;
+    const aspect = this.canvas.width / this.canvas.height;
+    const half = Math.tan((framing.field_of_view * Math.PI) / 360);
+    const distance = (framing.height / 2 / half / this.zoom) * Math.max(1, SLENDEREST / aspect);
+    const near = Math.max(distance - framing.size, distance / 20);
+    const far = distance + 2 * framing.size;
+    const [sy, cy] = [Math.sin(this.yaw), Math.cos(this.yaw)];
+    const [sp, cp] = [Math.sin(this.pitch), Math.cos(this.pitch)];
+    // Columns of the camera's pose: right, up, back.
+    const right = [cy, 0, -sy];
+    const up = [sy * sp, cp, cy * sp];
+    const back = [sy * cp, -sp, cy * cp];
+    const eye = framing.target.map((value, k) => value + distance * back[k]);
+    const rows = [right, up, back];
+    const view = new Float32Array(16);
+    for (let r = 0; r < 3; r++) {
+      for (let c = 0; c < 3; c++) view[4 * c + r] = rows[r][c];
+      view[12 + r] = -(rows[r][0] * eye[0] + rows[r][1] * eye[1] + rows[r][2] * eye[2]);
+    }
+    view[15] = 1;
+    const projection = new Float32Array(16);
+    projection[0] = 1 / (half * aspect);
+    projection[5] = 1 / half;
+    projection[10] = (far + near) / (near - far);
+    projection[11] = -1;
+    projection[14] = (2 * far * near) / (near - far);
+    return { view, projection };
+  }
+}
+
+function attribute(gl, place, size, type, stride, offset) {
+  gl.enableVertexAttribArray(place);
+  gl.vertexAttribPointer(place, size, type, type === gl.UNSIGNED_BYTE, stride, offset);
+}
+
+function turned(view, direction) {
+  return [0, 1, 2].map(
+    (r) => view[r] * direction[0] + view[4 + r] * direction[1] + view[8 + r] * direction[2],
+  );
+}
+
+function program(gl, vertex, fragment) {
+  const made = gl.createProgram();
+  for (const [kind, text] of [
+    [gl.VERTEX_SHADER, vertex],
+    [gl.FRAGMENT_SHADER, fragment],
+  ]) {
+    const shader = gl.createShader(kind);
+    gl.shaderSource(shader, text);
+    gl.compileShader(shader);
+    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) {
+      throw new Error(`a shader does not compile: ${gl.getShaderInfoLog(shader)}`);
+    }
+    gl.attachShader(made, shader);
+  }
+  gl.linkProgram(made);
+  if (!gl.getProgramParameter(made, gl.LINK_STATUS)) {
+    throw new Error(`a shader does not link: ${gl.getProgramInfoLog(made)}`);
+  }
+  return made;
+}
