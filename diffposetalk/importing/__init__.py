@@ -1,0 +1,1 @@
+"""Checkpoints of the released code, read as data and made into bundles."""

@@ -1,0 +1,106 @@
+"""A checkpoint's tensors fitted to our networks: old spellings, tables that follow from the
+arguments, and everything that does not fit said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from diffposetalk.importing.archive import read_tensors
+from diffposetalk.importing.pickles import CheckpointError
+
+_OLD_CONV = "encoder.pos_conv_embed.conv."
+_RENAMED = {
+    f"{_OLD_CONV}weight_g": f"{_OLD_CONV}parametrizations.weight.original0",
+    f"{_OLD_CONV}weight_v": f"{_OLD_CONV}parametrizations.weight.original1",
+}
+"""Weight normalisation as torch spelt it before 2.0, and since."""
+TABLES = ("diffusion_sched.", "denoising_net.TE.", "denoising_net.PE.pe", "alignment_mask")
+"""Buffers that follow from the arguments: a file that has them must agree."""
+TOLERANCE = 1e-3
+
+
+def fitted(path: Path, described: Mapping[str, object], network: nn.Module) -> dict[str, Tensor]:
+    """The checkpoint's tensors under the network's names: all of them, float32, finite.
+
+    Args:
+        path: the checkpoint, for its numbers.
+        described: the state dict that it describes.
+        network: what they are for; of its own values only the tables are read.
+
+    Raises:
+        CheckpointError: missing, unknown, renamed or misshapen tensors, values that are not finite,
+            or tables that contradict the arguments.
+    """
+    tensors = {_present_name(name): t for name, t in read_tensors(path, described).items()}
+    wanted = network.state_dict()
+    tables = {name for name in wanted if _is_table(name)}
+    learned = wanted.keys() - tables
+    missing = sorted(learned - tensors.keys())
+    surplus = sorted(tensors.keys() - wanted.keys())
+    if missing or surplus:
+        raise CheckpointError(f"{path} {_difference(missing, surplus)}")
+    for name in sorted(learned):
+        tensor, shape = tensors[name], wanted[name].shape
+        if tensor.shape != shape:
+            raise CheckpointError(
+                f"{path}: {name} is {tuple(tensor.shape)}, by the checkpoint's own arguments it is "
+                f"{tuple(shape)}: tensors and arguments do not belong together"
+            )
+        if not tensor.is_floating_point():
+            raise CheckpointError(f"{path}: {name} holds {tensor.dtype}, not real numbers")
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(
+                f"{path}: {name} holds values that are not finite: the training that made it "
+                "diverged, or the file is damaged"
+            )
+    for name in sorted(tables & tensors.keys()):
+        _check_table(path, name, tensors[name], wanted[name])
+    return {
+        name: value if name in tables else tensors[name].to(torch.float32).contiguous()
+        for name, value in wanted.items()
+    }
+
+
+def _is_table(name: str) -> bool:
+    return any(part in name for part in TABLES)
+
+
+def _present_name(name: str) -> str:
+    for old, new in _RENAMED.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+def _check_table(path: Path, name: str, found: Tensor, ours: Tensor) -> None:
+    """The file's own table must be the one that its arguments mean."""
+    same = found.shape == ours.shape and torch.allclose(
+        found.double(), ours.double(), rtol=TOLERANCE, atol=1e-7
+    )
+    if not same:
+        raise CheckpointError(
+            f"{path}: {name} is not what the checkpoint's own arguments say: it was made by other "
+            "code than the released one"
+        )
+
+
+def _difference(missing: Iterable[str], surplus: Iterable[str]) -> str:
+    """What is missing and unknown, in part of a line."""
+    missing, surplus = list(missing), list(surplus)
+    parts = []
+    if missing:
+        parts.append(f"lacks {missing[0]}" + _more(missing))
+    if surplus:
+        parts.append(f"has an unknown {surplus[0][:80]}" + _more(surplus))
+    hint = "its tensors are those of another network"
+    if any(name.startswith("module.") for name in surplus):
+        hint = "it was saved from a DataParallel wrapper; save `model.module` instead"
+    return f"{' and '.join(parts)}: {hint}"
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - 1} more" if len(names) > 1 else ""
