@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from head.rig import Head, builtin_head, load_head
+    from posetalk.client import AsyncClient, Client
     from posetalk.motion_file import Motion
     from posetalk.offline import animate
     from posetalk.speaker import Session
 
 __all__ = [
+    "AsyncClient",
+    "Client",
     "Head",
     "Motion",
     "Session",
@@ -26,6 +29,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncClient": "posetalk.client",
+    "Client": "posetalk.client",
     "Head": "head.rig",
     "Motion": "posetalk.motion_file",
     "Session": "posetalk.speaker",

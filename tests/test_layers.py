@@ -19,7 +19,11 @@ HEAVY = (
 
 SEAMS = {
     "sounddevice": {"stream/sources/microphone.py", "viewer/speaker.py"},
-    "websockets": {"stream/server.py", "viewer/client.py"},
+    "websockets": {
+        "stream/server.py", "viewer/client.py",
+        "posetalk/client/asynchronous.py", "posetalk/client/dialling.py",
+    },
+    "pythonosc": {"stream/senders/vmc.py"},
     "av": {"viewer/video.py"},
 }
 """The only files of the product that may import a library."""

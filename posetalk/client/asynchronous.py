@@ -1,0 +1,353 @@
+"""The client itself, for asyncio: a task reads, requests wait until the server has obeyed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl as tls
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.client.dialling import dial, greeting
+from posetalk.client.events import (
+    ClientEvent,
+    ClientFrame,
+    ConnectionFailed,
+    Reading,
+    RequestError,
+    VersionMismatch,
+)
+from stream import wire
+from stream.frames import SAMPLE_RATE
+from stream.sources.pcm import from_int16, mono
+from viewer.client import HELLO_SECONDS, ClientError, parse_url
+
+Samples: TypeAlias = NDArray[np.floating[Any]] | NDArray[np.int16]
+
+INBOX_EVENTS = 20_000
+"""Minutes of frames and sound: more means that nobody takes them, and the oldest go."""
+PIECE_SECONDS = 0.5
+RETRY_SECONDS = 0.1
+
+
+class AsyncClient:
+    """A client for asyncio: `async with posetalk.AsyncClient() as client: ...`
+
+    Args:
+        url: `ws://HOST:PORT`, `wss://...`, `HOST` or `HOST:PORT`.
+        set: the frames to get: `flame`, `arkit52`, `vertices`, or `""` for none.
+        audio: whether to get the sound too.
+        token: what the server was started with.
+        timeout: seconds that an answer may take.
+        ssl: a TLS context for `wss://`, if the system's is not the one.
+
+    Attributes:
+        hello: what the server said first: channels, styles, head.
+        dropped: events lost because nobody took them.
+    """
+
+    def __init__(
+        self,
+        url: str = "ws://127.0.0.1:8765",
+        *,
+        set: str = wire.FLAME,
+        audio: bool = False,
+        token: str | None = None,
+        timeout: float = HELLO_SECONDS,
+        ssl: tls.SSLContext | None = None,
+    ) -> None:
+        self.url = parse_url(url)
+        self.dropped = 0
+        self._wish = wire.Subscribe(set=set, audio=audio)
+        self._token, self._timeout, self._ssl = token, timeout, ssl
+        self._reading: Reading | None = None
+        self._link: Any = None
+        self._reader: asyncio.Task[None] | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._inbox: deque[ClientEvent | ClientError] = deque()
+        self._news = asyncio.Event()
+        self._over: ClientError | None = None
+        self._ended = False
+        self._number = self._pushed = 0
+        self._rate = SAMPLE_RATE
+        self._asked: dict[int, asyncio.Future[None]] = {}
+        self._opening: asyncio.Future[wire.Opened] | None = None
+
+    # --- coming and going ----------------------------------------------------------------------
+    async def connect(self) -> Self:
+        """Connect and subscribe; `async with` does it.  A second call starts anew.
+
+        Raises:
+            ConnectionFailed: nobody answers there.
+            Refused: a token is missing or wrong, or there is no room.
+            VersionMismatch: the server speaks another version.
+            ClientError: whatever answers is no posetalk server.
+        """
+        await self.close()
+        self._clear()
+        self._link = await dial(self.url, self._token, self._timeout, self._ssl)
+        try:
+            self._reading = Reading(await greeting(self._link, self.url, self._timeout))
+            await self._link.send(wire.serialise_text(self._wish))
+        except BaseException:
+            await self._link.close()
+            raise
+        self._reader = asyncio.create_task(self._read())
+        return self
+
+    async def close(self) -> None:
+        """Leave; a second call does nothing."""
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+            self._reader = None
+        if self._link is not None:
+            await self._link.close()
+        self._finish(ConnectionFailed("the client was closed"))
+
+    async def __aenter__(self) -> Self:
+        return await self.connect()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @property
+    def hello(self) -> wire.Hello:
+        """What the server said first.  Raises ConnectionFailed before `connect`."""
+        if self._reading is None:
+            raise ConnectionFailed("not connected: call connect(), or use `with`")
+        return self._reading.hello
+
+    @property
+    def faces(self) -> NDArray[np.uint32] | None:
+        """(F, 3) triangles, soon after `vertices` were subscribed to."""
+        return self._reading.faces if self._reading is not None else None
+
+    # --- what arrives --------------------------------------------------------------------------
+    async def events(self) -> AsyncIterator[ClientEvent]:
+        """Everything that arrives, in order, until the server has sent its last frame.
+
+        Raises:
+            RequestError: the server complains of something that no request waits for.
+            ConnectionFailed: the connection broke.
+        """
+        while True:
+            event = await self.next_event()
+            if event is None:
+                return
+            yield event
+
+    async def frames(self) -> AsyncIterator[ClientFrame]:
+        """The frames of motion alone; raises as `events`."""
+        async for event in self.events():
+            if isinstance(event, ClientFrame):
+                yield event
+
+    async def next_event(self) -> ClientEvent | None:
+        """The next event, or None after the last; raises as `events`."""
+        while not self._inbox:
+            if self._ended:
+                return None
+            if self._over is not None:
+                raise self._over
+            self._news.clear()
+            await self._news.wait()
+        event = self._inbox.popleft()
+        if isinstance(event, ClientError):
+            raise event
+        return event
+
+    async def _read(self) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        assert self._reading is not None, "connect() has heard the hello"
+        over: ClientError
+        try:
+            async for data in self._link:
+                event = self._reading.event(data)
+                if event is not None:
+                    self._take(event)
+            over = ConnectionFailed(f"{self.url} closed the connection")
+        except ConnectionClosed:
+            over = ConnectionFailed(f"the connection to {self.url} was lost")
+        except wire.VersionError as error:
+            over = VersionMismatch(f"{self.url}: {error}")
+        except wire.WireError as error:
+            over = ClientError(f"{self.url} sent what is not the protocol: {error}")
+        self._finish(over)
+
+    def _take(self, event: ClientEvent) -> None:
+        match event:
+            case wire.Pong(number):
+                waiting = self._asked.pop(number, None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(None)
+                return
+            case wire.Error(code, message, fatal):
+                error = RequestError(code, message)
+                if self._blame(error) and not fatal:
+                    return
+                self._put(error)
+                return
+            case wire.Opened() if self._opening is not None:
+                self._opening.set_result(event)
+                self._opening = None
+            case wire.End():
+                self._ended = True
+        self._put(event)
+
+    def _blame(self, error: RequestError) -> bool:
+        """Hand an error to the oldest request that waits; returns whether there was one."""
+        if self._opening is not None:
+            self._opening.set_exception(error)
+            self._opening = None
+            return True
+        for waiting in self._asked.values():
+            if not waiting.done():
+                waiting.set_exception(error)
+                return True
+        return False
+
+    def _put(self, event: ClientEvent | ClientError) -> None:
+        if len(self._inbox) >= INBOX_EVENTS:
+            self._inbox.popleft()
+            self.dropped += 1
+        self._inbox.append(event)
+        self._news.set()
+
+    def _finish(self, over: ClientError) -> None:
+        """Nothing more will come: wake everybody who waits."""
+        if self._over is None:
+            self._over = over
+        for waiting in self._asked.values():
+            if not waiting.done():
+                waiting.set_exception(over)
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_exception(over)
+        self._asked.clear()
+        self._opening = None
+        self._news.set()
+
+    # --- requests ------------------------------------------------------------------------------
+    async def subscribe(self, set: str = wire.FLAME, *, audio: bool = False) -> None:
+        """Get another set of channels from now on; raises RequestError `no_such_set`."""
+        self._wish = wire.Subscribe(set=set, audio=audio)
+        await self._ask(wire.serialise_text(self._wish))
+
+    async def style(self, name: str) -> None:
+        """Speak in a style of the hello's, or a mix; raises RequestError `no_such_style`."""
+        await self._ask(wire.serialise_text(wire.Style(name)))
+
+    async def guidance(self, audio: float | None = None, style: float | None = None) -> None:
+        """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
+        await self._ask(wire.serialise_text(wire.Guidance(audio, style)))
+
+    async def interrupt(self, at: int | None = None) -> None:
+        """Be silent now, or in one's own session from the sample `at` on."""
+        await self._ask(wire.serialise_text(wire.Interrupt(at)))
+
+    async def push(
+        self, samples: Samples, sample_rate: int = SAMPLE_RATE, *, wait: bool = True
+    ) -> None:
+        """Have this sound spoken after what was pushed before; returns when the server has it.
+
+        Args:
+            samples: (n,) or (n, channels), floats in -1..1 or int16, of any length.
+            sample_rate: 8000 to 192000.
+            wait: for room where the server holds enough; otherwise raise `audio_full`.
+
+        Raises:
+            RequestError: `audio_not_accepted`, `audio_busy`, `audio_full`.
+        """
+        if sample_rate != self._rate:
+            await self._ask(wire.serialise_text(wire.AudioFormat(sample_rate)))
+            self._rate = sample_rate
+        sound: NDArray[Any] = np.asarray(samples)
+        whole = mono(from_int16(sound) if sound.dtype == np.int16 else sound)
+        step = max(1, int(PIECE_SECONDS * sample_rate))
+        for start in range(0, len(whole), step):
+            piece = whole[start : start + step]
+            message = wire.Message(wire.Kind.PCM, self._pushed, 0, piece)
+            self._pushed += 1
+            while True:
+                try:
+                    await self._ask(wire.serialise(message))
+                    break
+                except RequestError as error:
+                    if error.code != "audio_full" or not wait:
+                        raise
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def open(
+        self,
+        *,
+        style: str = "",
+        seed: int = 0,
+        pace: str = "fast",
+        alive: bool = True,
+        shape: NDArray[np.float32] | None = None,
+    ) -> wire.Opened:
+        """Get a session of one's own, with one's own sound; returns when it begins.
+
+        Args:
+            style: by name or as a mix; the server's if empty.
+            seed: the same seed and sound give the same motion.
+            pace: `fast` makes frames as soon as there is sound, `live` at the pace of time.
+            alive: whether the face lives on in silence.
+            shape: (S,) identity; the server's if None.
+
+        Raises:
+            RequestError: `capacity` (no room for another), `open` (a session that cannot be).
+        """
+        wish = wire.Open(
+            style=style,
+            seed=seed,
+            pace=pace,
+            alive=alive,
+            shape=[] if shape is None else [float(value) for value in shape],
+        )
+        self._opening = opening = asyncio.get_running_loop().create_future()
+        await self._send(wire.serialise_text(wish))
+        async with asyncio.timeout(self._timeout):
+            return await opening
+
+    async def flush(self) -> None:
+        """The utterance is over: make its last frames now (one's own session)."""
+        await self._ask(wire.serialise_text(wire.Flush()))
+
+    async def close_session(self) -> None:
+        """End one's own session; the server's frames come again."""
+        await self._ask(wire.serialise_text(wire.Close()))
+
+    async def _ask(self, message: str | bytes) -> None:
+        """Send a request, and wait until the server has dealt with it.
+
+        A ping behind it is the fence: the server obeys in order, and answers in order.
+        """
+        self._number += 1
+        number = self._number
+        self._asked[number] = waiting = asyncio.get_running_loop().create_future()
+        await self._send(message)
+        await self._send(wire.serialise_text(wire.Ping(number)))
+        try:
+            async with asyncio.timeout(self._timeout):
+                await waiting
+        except TimeoutError:
+            raise ConnectionFailed(f"{self.url} does not answer") from None
+
+    async def _send(self, message: str | bytes) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        if self._over is not None or self._link is None:
+            raise self._over or ConnectionFailed("not connected: call connect(), or use `with`")
+        try:
+            await self._link.send(message)
+        except ConnectionClosed:
+            raise ConnectionFailed(f"the connection to {self.url} was lost") from None

@@ -1,0 +1,148 @@
+"""The same client for programs without asyncio: it runs on a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl as tls
+import threading
+from collections.abc import Coroutine, Iterator
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.client.asynchronous import AsyncClient, Samples
+from posetalk.client.events import ClientEvent, ClientFrame, ConnectionFailed
+from stream import wire
+from stream.frames import SAMPLE_RATE
+from viewer.client import HELLO_SECONDS
+
+T = TypeVar("T")
+
+
+class Client:
+    """A client: `with posetalk.Client() as client: for frame in client.frames(): ...`
+
+    Its methods are those of `AsyncClient`, and may be called from any thread. While one iterates,
+    another may push sound.
+
+    Args:
+        url, set, audio, token, timeout, ssl: as of `AsyncClient`.
+    """
+
+    def __init__(
+        self,
+        url: str = "ws://127.0.0.1:8765",
+        *,
+        set: str = wire.FLAME,
+        audio: bool = False,
+        token: str | None = None,
+        timeout: float = HELLO_SECONDS,
+        ssl: tls.SSLContext | None = None,
+    ) -> None:
+        options: dict[str, Any] = {
+            "set": set, "audio": audio, "token": token, "timeout": timeout, "ssl": ssl,
+        }  # fmt: skip
+        self._client = AsyncClient(url, **options)
+        self.url = self._client.url
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def connect(self) -> Self:
+        """Connect and subscribe; `with` does it.  Raises as `AsyncClient.connect`."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=self._loop.run_forever, name="posetalk-client", daemon=True
+            )
+            self._thread.start()
+        try:
+            self._run(self._client.connect())
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Leave; a second call does nothing."""
+        if self._loop is None or self._thread is None:
+            return
+        self._run(self._client.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+        self._loop = self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.connect()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def hello(self) -> wire.Hello:
+        """What the server said first."""
+        return self._client.hello
+
+    @property
+    def faces(self) -> NDArray[np.uint32] | None:
+        """(F, 3) triangles, soon after `vertices` were subscribed to."""
+        return self._client.faces
+
+    @property
+    def dropped(self) -> int:
+        """Events lost because nobody took them."""
+        return self._client.dropped
+
+    def events(self) -> Iterator[ClientEvent]:
+        """Everything that arrives, in order; see `AsyncClient.events`."""
+        while (event := self._run(self._client.next_event())) is not None:
+            yield event
+
+    def frames(self) -> Iterator[ClientFrame]:
+        """The frames of motion alone; see `AsyncClient.frames`."""
+        return (event for event in self.events() if isinstance(event, ClientFrame))
+
+    def subscribe(self, set: str = wire.FLAME, *, audio: bool = False) -> None:
+        """Get another set of channels from now on; raises RequestError `no_such_set`."""
+        self._run(self._client.subscribe(set, audio=audio))
+
+    def style(self, name: str) -> None:
+        """Speak in a style of the hello's, or a mix; raises RequestError `no_such_style`."""
+        self._run(self._client.style(name))
+
+    def guidance(self, audio: float | None = None, style: float | None = None) -> None:
+        """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
+        self._run(self._client.guidance(audio, style))
+
+    def interrupt(self, at: int | None = None) -> None:
+        """Be silent now, or in one's own session from the sample `at` on."""
+        self._run(self._client.interrupt(at))
+
+    def push(self, samples: Samples, sample_rate: int = SAMPLE_RATE, *, wait: bool = True) -> None:
+        """Have this sound spoken; see `AsyncClient.push`."""
+        self._run(self._client.push(samples, sample_rate, wait=wait))
+
+    def open(self, **options: Any) -> wire.Opened:
+        """Get a session of one's own; see `AsyncClient.open`."""
+        return self._run(self._client.open(**options))
+
+    def flush(self) -> None:
+        """The utterance is over: make its last frames now (one's own session)."""
+        self._run(self._client.flush())
+
+    def close_session(self) -> None:
+        """End one's own session; the server's frames come again."""
+        self._run(self._client.close_session())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do this on the client's thread, and wait for it."""
+        if self._loop is None:
+            work.close()
+            raise ConnectionFailed("not connected: call connect(), or use `with`")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
