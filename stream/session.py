@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffposetalk.spec import WindowRule
+from diffposetalk.styles import resolve
 from head.channels import ARTICULATION
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
@@ -27,6 +28,9 @@ from stream.windows import Window, plan
 
 MOST_GUIDANCE = 20.0
 """A guidance scale beyond this leaves nothing of the motion."""
+
+EASE_FRAMES = 8
+"""Frames that a change of style takes while somebody speaks."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,8 @@ class Session:
         backend: the model; it holds no state.
         options: live settings.
         shape: (n_shape,) raw identity, default the statistics' mean.
-        style: a named style of the bundle, or a (d_style,) vector; default the first named one.
+        style: a named style of the bundle, a mix such as 'calm*0.7+lively*0.3', or a (d_style,)
+            vector; default the first named one.
         seed: of the noise.
 
     Attributes:
@@ -113,28 +118,36 @@ class Session:
             raise ValueError(f"a shape is ({spec.n_shape},), got {raw_shape.shape}")
         self.shape = raw_shape.copy()
         self._shape = (raw_shape - statistics.shape_mean) / statistics.shape_std
+        self.committed = 0
         self.set_style(style)
         self.reset()
 
     def set_style(self, style: str | FloatArray | None) -> None:
-        """Speak in this style from the next call on.
+        """Speak in this style from the next call on: a name, a mix of names, or a vector.
+
+        Who speaks already takes it on over EASE_FRAMES, so that nothing jumps.
 
         Raises:
             ValueError: an unknown name, or a vector of another size; the style stays as it is.
         """
-        styles = self.backend.styles
+        styles, spec = self.backend.styles, self.backend.spec
         if style is None:
             style = next(iter(styles))
-        if isinstance(style, str):
-            if style not in styles:
-                raise ValueError(f"no style {style!r}: this bundle has {', '.join(styles)}")
-            self.style_name, self._style = style, styles[style]
-        else:
-            spec, vector = self.backend.spec, np.asarray(style, np.float32)
-            size = spec.style.d_style if spec.use_style else 0
-            if vector.shape != (size,):
-                raise ValueError(f"a style is ({size},), got {vector.shape}")
-            self.style_name, self._style = "custom", vector
+        named = isinstance(style, str)
+        vector = resolve(style, styles) if isinstance(style, str) else np.asarray(style, np.float32)
+        size = spec.style.d_style if spec.use_style else 0
+        if vector.shape != (size,):
+            raise ValueError(f"a style is ({size},), got {vector.shape}")
+        self.style_name = str(style) if named else "custom"
+        self._style_before = self._style_now() if self.committed else vector
+        self._style, self._style_since = vector, self.committed
+
+    def _style_now(self) -> FloatArray:
+        """The style of the next call, between the one before and the one that is wanted."""
+        share = np.float32((self.committed - self._style_since + 1) / EASE_FRAMES)
+        if share >= 1.0 or self._style_before is self._style:
+            return self._style
+        return self._style_before + share * (self._style - self._style_before)
 
     def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
         """Guide by these scales from the next call on; None leaves one as it is, 1 = unguided.
@@ -162,6 +175,7 @@ class Session:
         self._encoded = 0
         self.committed = 0
         self.end = 0
+        self._style_before, self._style_since = self._style, 0
         self._window: Window | None = None  # of the call that has begun and is not committed
         self._heard: FloatArray | None = None  # its features, where windows are encoded whole
 
@@ -280,7 +294,7 @@ class Session:
             known=self._rows(self._motion, window.start, window.committed),
             valid=window.end - window.start,
             shape=self._shape,
-            style=self._style,
+            style=self._style_now(),
             steps=self.steps,
             audio_guidance=self.audio_guidance,
             style_guidance=self.style_guidance,

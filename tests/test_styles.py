@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from cli import call
 
 import posetalk
@@ -20,10 +22,36 @@ from diffposetalk.styles import (
     resolve,
     write_style,
 )
+from head.rig import builtin_head
+from head.skinning import motion_to_parameters, skin
 from posetalk.extraction import cosine, extract, open_clip, samples, windows
+from stream.backends import load_backend
+from stream.backends.fake import FakeBackend
+from stream.backends.protocol import SamplerCall
+from stream.session import Session
 
 A, B = np.array([1.0, 0.0, 2.0], np.float32), np.array([0.0, 4.0, -2.0], np.float32)
 STYLES = {"a": A, "b": B, "very-calm": A + B}
+
+_Seen = tuple[FakeBackend, list[np.ndarray]]
+
+
+@pytest.fixture
+def style_seen(monkeypatch: pytest.MonkeyPatch) -> _Seen:
+    """A backend that takes styles, and the style of every call."""
+    backend, seen = FakeBackend(), []
+    spec = backend.spec
+    style = dataclasses.replace(spec.style, d_style=3)
+    backend.spec = dataclasses.replace(spec, use_style=True, style=style)
+    backend.styles = STYLES
+    sample = backend.sample
+
+    def watched(call: SamplerCall) -> np.ndarray:
+        seen.append(call.style)
+        return sample(call)
+
+    monkeypatch.setattr(backend, "sample", watched)
+    return backend, seen
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +218,46 @@ def test_extraction_says_what_is_wrong(
 ) -> None:
     code, _, messages = call(["style", "extract", *arguments], capsys)
     assert code == 1 and reason in messages and messages.count("\n") <= 1
+
+
+def test_a_switch_while_speaking_is_no_jump() -> None:
+    """At a switch the fastest vertex stays below its 99th percentile elsewhere."""
+    backend = load_backend("torch", "starter")
+    sound = soundfile.read(posetalk.demo_speech(), frames=4 * 16_000, dtype="float32")[0]
+    for seed, (before, after, at) in enumerate(
+        [("shy", "theatrical", 62), ("theatrical", "mumbling*2", 70)]
+    ):
+        session = Session(backend, style=before, seed=seed)
+        frames = session.feed(sound[: at * 640])
+        seam = len(frames)
+        session.set_style(after)
+        assert session.style_name == after
+        frames += session.feed(sound[at * 640 :]) + session.finish()
+        expression, rotation, jaw = motion_to_parameters(np.stack([f.motion for f in frames]))
+        vertices = skin(builtin_head(), expression, global_rotation=rotation, jaw_pose=jaw)
+        speed = np.linalg.norm(np.diff(vertices, axis=0), axis=-1).max(-1)
+        usual = np.quantile(np.delete(speed, range(seam - 1, seam + 8)), 0.99)
+        assert speed[seam - 1] < usual, (before, after)
+
+
+def test_a_style_is_eased_into_while_speaking_and_at_once_before(style_seen: _Seen) -> None:
+    backend, seen = style_seen
+    session = Session(backend, style="a")
+    session.set_style("a*0.5+b*0.5")
+    session.feed(np.zeros(12 * 640, np.float32))
+    assert {tuple(style) for style in seen} == {tuple(0.5 * A + 0.5 * B)}
+    seen.clear()
+    session.set_style("b")
+    session.feed(np.zeros(40 * 640, np.float32))
+    away = [float(np.abs(style - B).max()) for style in seen]
+    assert away == sorted(away, reverse=True) and len(set(away)) >= 4
+    np.testing.assert_array_equal(seen[-1], B)
+    with pytest.raises(ValueError, match="no style"):
+        session.set_style("nobody")
+    assert session.style_name == "b"
+
+
+def test_a_session_reads_no_style_files(tmp_path: Path, style_seen: _Seen) -> None:
+    write_style(tmp_path / "x.npz", A)
+    with pytest.raises(ValueError, match="no style"):
+        Session(style_seen[0], style=str(tmp_path / "x.npz"))
