@@ -7,6 +7,7 @@ transformers is imported here only, and only when a model with this encoder is b
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -58,20 +59,32 @@ def hubert_features(hubert: nn.Module, pcm: Tensor) -> Tensor:
     """
     if pcm.shape[-1] == 0 or pcm.shape[-1] % (2 * UNIT):
         raise ValueError(f"{pcm.shape[-1]} samples are not whole frames of {2 * UNIT}")
+    return clip_features(hubert, pcm)
+
+
+def clip_features(hubert: nn.Module, pcm: Tensor) -> Tensor:
+    """`hubert_features` of a clip whose last samples, up to 319, need not fill a frame.
+
+    They shorten the padding, as in the released code.
+    """
     hidden: Tensor = hubert(pad_pcm(pcm)).last_hidden_state  # (B, 2 n, d_out)
     return hidden.unflatten(1, (-1, 2)).mean(dim=2)
 
 
 def pad_pcm(pcm: Tensor) -> Tensor:
-    """Pad (B, 640 n) by 40 samples at each end, as the released models were trained.
+    """Pad (B, 320 n + m), m < 320, to what gives n features, as the released models were trained.
 
-    Their padding reflects twice by 20 samples, which is not one reflection by 40: the second one
-    mirrors what the first one added.
+    Their padding reflects twice by a quarter of what is missing (20 samples where m is 0), which is
+    not one reflection by a half: the second one mirrors what the first one added.
     """
-    quarter = EXTRA // 4
+    length = pcm.shape[-1]
+    side = math.ceil((length // UNIT * UNIT + EXTRA - length) / 2)
+    if side < 0:
+        return pcm
+    padded = pcm[:, None]
     for _ in range(2):
-        pcm = F.pad(pcm[:, None], (quarter, quarter), mode="reflect")[:, 0]
-    return pcm
+        padded = F.pad(padded, (side // 2, side // 2), mode="reflect")
+    return F.pad(padded, (side % 2, side % 2), mode="replicate")[:, 0]
 
 
 def normalise_clip(pcm: Tensor) -> Tensor:

@@ -1,0 +1,226 @@
+"""Paper mode against the released pipeline written down independently, and what it promises."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import official_reference
+import pytest
+import torch
+from official_checkpoint import (
+    SMALL,
+    Sizes,
+    make_denoiser,
+    make_statistics,
+    make_style_encoder,
+    write,
+)
+
+from diffposetalk.bundle import load_bundle
+from diffposetalk.importing.released import Files, import_released
+from diffposetalk.paper_mode import (
+    Clip,
+    Loaded,
+    Settings,
+    animate_clip,
+    animate_clips,
+    clip_windows,
+)
+from diffposetalk.spec import HubertSpec, SpeechEncoderSpec
+
+SMALL_HUBERT = SpeechEncoderSpec(
+    d_out=32, hubert=HubertSpec(n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_groups=4)
+)
+TOLERANCE = 1e-3
+"""In normalised units, on samples from the same noise."""
+
+
+def speech(samples: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    swell = np.abs(np.sin(np.arange(samples) / 3000.0))
+    return (0.2 * swell * rng.standard_normal(samples) + 0.01).astype(np.float32)
+
+
+def loaded(folder: Path, *, head: bool = True, sizes: Sizes = SMALL) -> Loaded:
+    write(folder / "files", sizes, head=head)
+    files = Files(
+        folder / "files" / "denoiser.pt", folder / "files" / "stats_train.npz",
+        folder / "files" / "se.pt", folder / "files" / "styles", speech=SMALL_HUBERT,
+    )  # fmt: skip
+    return Loaded.of(import_released(files, folder / "bundle"))
+
+
+@pytest.fixture(scope="module")
+def with_head(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return loaded(tmp_path_factory.mktemp("head"))
+
+
+@pytest.fixture(scope="module")
+def without_head(tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    return loaded(tmp_path_factory.mktemp("no_head"), head=False)
+
+
+def compare(ours: Loaded, sizes: Sizes, samples: int, **settings: float) -> float:
+    """The largest difference between our motion and the reference's, in normalised units."""
+    spec, rng = ours.model.spec, np.random.default_rng(4)
+    audio = speech(samples)
+    size = (spec.T_w, spec.d_motion)
+    _, count = clip_windows(audio, spec)
+    initial = rng.standard_normal(size, np.float32)
+    noise = rng.standard_normal((count, sizes.steps, *size), np.float32)
+    shape = rng.normal(0, 0.5, 100).astype(np.float32)
+    style = ours.bundle.styles["normal"]
+    checkpoint = make_denoiser(sizes, head=spec.head_rotation)
+    with torch.inference_mode():
+        theirs = official_reference.animate(
+            checkpoint, sizes.hubert_config(), make_statistics(), audio, shape, style,
+            torch.from_numpy(initial), torch.from_numpy(noise),
+            threshold=settings.get("threshold", 0.0),
+            audio_scale=settings.get("audio_guidance", 1.15),
+            style_scale=settings.get("style_guidance", 3.0),
+        ).numpy()  # fmt: skip
+    motion = animate_clip(
+        ours, audio, shape, style, initial_noise=initial, step_noise=noise, normalised=True,
+        **settings,  # type: ignore[arg-type]
+    )
+    assert motion.shape == theirs.shape == (samples // 640, spec.d_motion)
+    assert theirs.std() > 0.1, "a reference that hardly moves proves nothing"
+    return float(np.abs(motion - theirs).max())
+
+
+WINDOW = 640 * SMALL.window
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        640 * 5,
+        WINDOW - 1,
+        WINDOW,
+        WINDOW + 1,  # the surplus shortens the padding
+        WINDOW + 79,
+        WINDOW + 319,
+        WINDOW + 640,
+        3 * WINDOW + 3333,
+    ],
+)
+def test_motion_is_the_released_pipelines(with_head: Loaded, samples: int) -> None:
+    assert compare(with_head, SMALL, samples) < TOLERANCE
+
+
+def test_without_head_motion(without_head: Loaded) -> None:
+    assert without_head.model.spec.d_motion == 51
+    assert compare(without_head, SMALL, 2 * WINDOW + 700) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"threshold": 0.9},
+        {"threshold": 0.99, "audio_guidance": 2.0},
+        {"audio_guidance": 1.0, "style_guidance": 1.0},
+        {"audio_guidance": 1.0, "style_guidance": 2.0},
+        {"audio_guidance": 3.0, "style_guidance": 3.0},
+    ],
+)
+def test_guidance_and_thresholding(with_head: Loaded, settings: dict[str, float]) -> None:
+    assert compare(with_head, SMALL, WINDOW + 1280, **settings) < TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_official_size(tmp_path: Path) -> None:
+    """The released sizes and all 500 steps, over a padded window: a few minutes."""
+    sizes = Sizes()
+    files = write(tmp_path / "files", sizes)
+    ours = Loaded.of(
+        import_released(
+            Files(files / "denoiser.pt", files / "stats_train.npz", files / "se.pt",
+                  files / "styles"),
+            tmp_path / "bundle",
+        )
+    )  # fmt: skip
+    assert compare(ours, sizes, 640 * 60 + 5) < TOLERANCE
+
+
+def test_the_style_encoder_is_the_released_one(with_head: Loaded) -> None:
+    motion = torch.from_numpy(
+        np.random.default_rng(0).normal(size=(100, 54)).astype(np.float32)
+    )
+    with torch.inference_mode():
+        ours = with_head.bundle.style_encoder()(motion[None])[0]
+        theirs = official_reference.encode_style(make_style_encoder(SMALL), motion)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
+
+
+def test_raw_motion_is_denormalised(with_head: Loaded) -> None:
+    audio, statistics = speech(WINDOW), with_head.bundle.statistics
+    raw = animate_clip(with_head, audio, seed=3)
+    normal = animate_clip(with_head, audio, seed=3, normalised=True)
+    np.testing.assert_allclose(
+        raw, normal * statistics.motion_std + statistics.motion_mean, atol=1e-6
+    )
+    assert not np.array_equal(raw, animate_clip(with_head, audio, seed=4))
+
+
+def test_a_batch_of_clips_is_each_clip_alone(with_head: Loaded) -> None:
+    clips = [
+        Clip(speech(samples, seed=index), style=style, seed=index)
+        for index, (samples, style) in enumerate(
+            [(WINDOW * 2 + 5, "normal"), (700, "happy"), (WINDOW + 640, "normal*0.5+happy*0.5")]
+        )
+    ]
+    seen: list[float] = []
+    for settings in (Settings(), Settings("dpm++", steps=3)):
+        together = animate_clips(with_head, clips, settings, progress=seen.append)
+        for clip, motion in zip(clips, together, strict=True):
+            np.testing.assert_allclose(
+                animate_clips(with_head, [clip], settings)[0], motion, atol=1e-3
+            )
+    assert seen[-1] == 1.0 and all(0 < part <= 1 for part in seen)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "dpm++"])
+def test_the_starter_runs_in_paper_mode(sampler: str) -> None:
+    bundle = load_bundle("starter")
+    if sampler == "ancestral":  # the whole schedule takes seconds: a shorter one proves as much
+        model = bundle.model()
+        model.schedule = type(model.schedule)(model.schedule.betas[:13])
+        model.spec = dataclasses.replace(
+            model.spec, diffusion=dataclasses.replace(model.spec.diffusion, steps=12)
+        )
+        ours = Loaded(bundle, model)
+    else:
+        ours = Loaded.of(bundle)
+    motion = animate_clip(ours, speech(640 * 110), sampler=sampler)  # type: ignore[arg-type]
+    assert motion.shape == (110, 54) and np.isfinite(motion).all() and motion.std() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": np.zeros(639)}, "one frame takes 640"),
+        ({"samples": np.zeros((640, 2))}, "mono"),
+        ({"samples": np.full(6400, np.nan)}, "finite"),
+        ({"shape": np.zeros(99)}, r"shape is \(99,\), it must be \(100,\)"),
+        ({"style": np.zeros(3)}, r"style is \(3,\)"),
+        ({"style": "angry"}, "no style 'angry'"),
+        ({"initial_noise": np.zeros((3, 54))}, "initial noise is"),
+        ({"step_noise": np.zeros((1, 500, 12, 54))}, r"step noise is .* must be \(1, 25"),
+        ({"sampler": "ddim"}, "no sampler 'ddim'"),
+        ({"sampler": "ancestral", "steps": 20}, "takes all 25 steps"),
+        ({"sampler": "dpm++", "steps": 0}, "at least 1"),
+        ({"sampler": "dpm++", "steps": 24}, "choose 1 to 23"),
+        ({"sampler": "dpm++", "step_noise": np.zeros((1, 25, 12, 54))}, "leave the step noise"),
+        ({"threshold": 2.0}, "a quantile is 0 to 1"),
+    ],
+)
+def test_bad_input_gets_one_line(
+    with_head: Loaded, change: dict[str, object], message: str
+) -> None:
+    given: dict[str, object] = {"samples": speech(6400), **change}
+    with pytest.raises(ValueError, match=message) as error:
+        animate_clip(with_head, **given)  # type: ignore[arg-type]
+    assert "\n" not in str(error.value)
