@@ -119,7 +119,9 @@ def test_articulators_do_what_the_phone_asks() -> None:
     assert value["UW"]["mouthPucker"] > 0.5
     assert value["SH"]["mouthFunnel"] > 0.35
     assert value["IY"]["mouthStretchLeft"] > 0.25
-    assert by_name["S"][53] < 0.06 < 0.13 < by_name["AA"][53]
+    assert by_name["S"][53] < 0.06
+    first, last = int(phones[0].start * 25), int(phones[0].end * 25)  # the jaw is behind the sound
+    assert phones[0].name == "AA" and motion[first : last + 2, 53].max() > 0.13
 
 
 def test_rounding_is_anticipated() -> None:

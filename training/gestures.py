@@ -27,13 +27,16 @@ class Accent(NamedTuple):
 
 
 def vigour(phones: Sequence[Phone], prosody: Prosody) -> np.ndarray:
-    """(len(phones),) how strongly each phone is spoken: 1 usual, 0.66 weak, 1.34 loud."""
+    """(len(phones),) how strongly each phone is spoken: 1 usual, 0.55 weak, 1.45 loud.
+
+    The slope is that of recorded faces: their jaws open with loudness beyond what phones ask for.
+    """
     loud = np.array([_peak(prosody.loudness, p, prosody.rate) for p in phones])
     spoken = np.array([p.name in VOWELS for p in phones])
     if not spoken.any():
         return np.ones(len(phones))
     usual = np.median(loud[spoken])
-    return np.where(spoken, np.clip(1.0 + 2.0 * (loud - usual), 0.66, 1.34), 1.0)
+    return np.where(spoken, np.clip(1.0 + 3.0 * (loud - usual), 0.55, 1.45), 1.0)
 
 
 def accents(phones: Sequence[Phone], prosody: Prosody) -> list[Accent]:

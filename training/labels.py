@@ -79,8 +79,8 @@ def articulation(
     fine = co.trajectories(parts, duration)
     times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
     values = co.at_times(fine, times + style.lead)
-    late = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)
-    values[:, co.JAW] = late[:, co.JAW]
+    late = co.at_times(fine, times + style.lead - co.LIP_LAG_SECONDS)
+    values[:, co.JAW] = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)[:, co.JAW]
     # Lips part with the jaw but close with the sound: a closure is never late, in any style.
     prompt = co.at_times(fine, times)[:, co.APERTURE]
     values[:, co.APERTURE] = np.minimum(prompt, late[:, co.APERTURE])

@@ -52,6 +52,8 @@ class Settings:
 
     tracks: Path = Path(".training/tracks")
     folder: Path = Path(".training/starter")
+    start: Path | None = None
+    """Folder of an earlier run, whose weights are where this one begins."""
     speech_minutes: float = 22.0
     style_minutes: float = 3.0
     denoiser_minutes: float = 60.0
@@ -66,6 +68,8 @@ def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
     """The speech encoder with its heads."""
     torch.manual_seed(settings.seed)
     model = SpeechPretraining(STARTER)
+    if settings.start is not None:
+        model.load_state_dict(earlier(settings.start).speech.state_dict())
     run = RunSettings(
         settings.folder / "speech", steps=6000, minutes=settings.speech_minutes,
         learning_rate=1e-3, bf16=settings.bf16, seed=settings.seed,
@@ -92,6 +96,11 @@ def train_denoiser(
     """The denoiser, with the speech encoder trained on along it."""
     torch.manual_seed(settings.seed)
     training = Training(STARTER, speech)
+    if settings.start is not None:
+        weights = earlier(settings.start).state_dict()
+        heard = ("model.audio_encoder.", "speech.")  # what the new run's first part has trained
+        fresh = {name: w for name, w in weights.items() if not name.startswith(heard)}
+        training.load_state_dict(fresh, strict=False)
     vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
     geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std)
     losses = WindowLosses(training, tracks, geometry, vectors)
@@ -101,6 +110,13 @@ def train_denoiser(
         slow=("model.audio_encoder", "speech"),
     )
     train(training, losses, run)
+    return training
+
+
+def earlier(folder: Path) -> Training:
+    """The networks that an earlier run has reached."""
+    training = Training(STARTER, SpeechPretraining(STARTER))
+    averaged(folder / "denoiser", training)
     return training
 
 
