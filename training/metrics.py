@@ -80,6 +80,15 @@ def measure(head: Head, motion: Array, label: Array, phones: Sequence[Phone], ho
     n = min(len(motion), len(label))
     motion, label = motion[:n], label[:n]
     ours, truth = vertices(head, motion), vertices(head, label)
+    return measure_vertices(head, ours, truth, motion, label, phones, hop)
+
+
+def measure_vertices(
+    head: Head, ours: Array, truth: Array, motion: Array, label: Array,
+    phones: Sequence[Phone], hop: int,
+) -> Measured:
+    """`measure` of motion whose vertices are known: those of `head`, (n, V, 3) metres."""
+    n = len(motion)
     gap, label_gap = (1000.0 * np.asarray(lip_gap(head, v)) for v in (ours, truth))
     middles = (np.arange(n) + 0.5) / FPS
     spoken = np.zeros(n, bool)

@@ -14,13 +14,14 @@ import tyro
 from posetalk.commands.animate import Animate
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
+from posetalk.commands.evaluate import Evaluate
 from posetalk.commands.import_ import Import
 from posetalk.commands.live import Live
 from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
 from posetalk.commands.view import View
 
-Command = Live | Serve | View | Animate | Devices | Doctor | Style | Import
+Command = Live | Serve | View | Animate | Devices | Doctor | Style | Import | Evaluate
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
 
@@ -35,6 +36,7 @@ _COMMANDS = (
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Style, tyro.conf.subcommand("style")]
     | Annotated[Import, tyro.conf.subcommand("import")]
+    | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
 )
 
 

@@ -1,0 +1,137 @@
+"""`posetalk evaluate`: the paper's table 1 for any set of bundles."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from posetalk.commands.options import Debug
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Measure bundles on held-out speech as the paper does, beside baselines.
+
+    Needs the project's speech data (the folder that POSETALK_DATA names).
+    """
+
+    bundles: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="starter|DIR ...")
+    ] = ()
+    """Bundles by name or folder, each measured at its own live defaults (default: starter)."""
+    set: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="SET ...",
+            help="What is spoken: `sentences` and `words` of voices that were held out whole, "
+            "`known-voice` with new sentences.",
+        ),
+    ] = ("sentences", "known-voice")
+    table: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)"),
+    ] = None
+    """Also the baselines and ablations that `python -m training.table` left in this folder."""
+    clips: Annotated[int, tyro.conf.arg(metavar="N")] = 12
+    """Clips of each set; each is labelled in a speaking style of its own."""
+    frames: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Frames of each clip, 25 a second."""
+    runs: Annotated[int, tyro.conf.arg(metavar="N")] = 10
+    """Samples of each clip, which differ in their noise alone."""
+    output: Annotated[
+        tuple[Path, ...],
+        tyro.conf.arg(
+            aliases=["-o"],
+            metavar="OUT.json|OUT.md ...",
+            help="Files to write: .json holds every figure (rows that it already has are not "
+            "measured again), .md the tables.",
+            help_behavior_hint="(default: none)",
+        ),
+    ] = ()
+    debug: Debug = False
+
+    def run(self) -> int:
+        from posetalk.messages import UsageError, say
+        from posetalk.progress import working
+        from training import paper_table
+        from training.clips import held_out_clips
+        from training.evaluate import circumstances
+
+        if not 2 <= self.runs <= 100:
+            raise UsageError(f"--runs {self.runs}: 2 to 100, as intervals are over runs")
+        for path in self.output:
+            if path.suffix not in (".json", ".md"):
+                raise UsageError(f"{path}: the table is written as .json or .md")
+        known = None
+        for path in self.output:
+            if path.suffix == ".json" and path.is_file():
+                known = paper_table.read_result(path)
+        bundles = self.bundles or (() if self.table else ("starter",))
+        with working("reading clips and bundles"):
+            rows = paper_table.candidates(bundles, self.table)
+            clips = held_out_clips(self.set, self.clips, self.frames)
+        head: dict[str, Any] = {"circumstances": circumstances()}
+        if self.table:
+            head["budget"] = json.loads((self.table / paper_table.BUDGET).read_text("utf-8"))
+        result = paper_table.make_table(
+            rows, clips, self.runs, head=head, known=known,
+            progress=lambda told: say(f"measuring: {told}"), save=self._write,
+        )  # fmt: skip
+        _show(result)
+        return 0
+
+    def _write(self, result: dict[str, Any]) -> None:
+        """Write what there is so far, beside the old files first."""
+        from training import paper_table
+
+        for path in self.output:
+            if path.suffix == ".json":
+                text = json.dumps(result, indent=1) + "\n"
+            else:
+                text = "\n\n".join(
+                    paper_table.markdown(result, columns)
+                    for columns in (paper_table.COLUMNS, paper_table.OTHER_CONVENTIONS)
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(path.name + ".tmp")
+            fresh.write_text(text + "\n", "utf-8")
+            os.replace(fresh, path)
+
+
+def _show(result: dict[str, Any]) -> None:
+    """Print the tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from training import paper_table
+
+    console = Console()
+    arrows = {-1: " ↓", 0: "", 1: " ↑"}
+    for title, columns in (
+        ("The paper's table 1, on this data", paper_table.COLUMNS),
+        ("The same in the conventions of other scripts", paper_table.OTHER_CONVENTIONS),
+    ):
+        shown = Table(title=title, title_justify="left")
+        shown.add_column("")
+        for heading, way, _ in columns.values():
+            shown.add_column(heading + arrows[way], justify="right")
+        group = None
+        for row in result["rows"]:
+            if row["group"] != group:
+                group = row["group"]
+                shown.add_section()
+                shown.add_row(f"[italic]{group}[/italic]")
+            shown.add_row(
+                row["told"],
+                *(paper_table.cell(row, name, digits) for name, (_, _, digits) in columns.items()),
+            )
+        console.print(shown)
+    console.print(
+        f"{len(result['clips'])} clips of {result['frames']} frames, {result['runs']} runs, "
+        "95 % intervals over runs; labels made by a coarticulation model, nobody's face."
+    )

@@ -1,0 +1,161 @@
+"""Many clips and seeds through one model at once, exactly as live sessions would have them.
+
+All sessions go in step, so that every hop of all of them is one model call, and speech is encoded
+once a clip however many seeds speak over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffposetalk.spec import ModelSpec
+from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
+from stream.session import Session, SessionOptions
+
+MOST_TOKENS = 4096
+"""Tokens of one model call: more at once is no faster on a CPU and takes memory."""
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+    """What one session hears: samples (640 n,), a style of the bundle, the seed of its noise.
+
+    A style None, or one that the bundle does not have, is the bundle's first.
+    """
+
+    samples: NDArray[np.float32]
+    style: str | FloatArray | None
+    seed: int
+
+
+class Rehearsal(ValueError):
+    """Takes that cannot be rehearsed together, or a model that answers nonsense; one line."""
+
+
+class RememberingBackend:
+    """A backend that encodes the same speech once; everything else is the wrapped one's."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.name = backend.name
+        self.spec: ModelSpec = backend.spec
+        self.statistics = backend.statistics
+        self.styles: Mapping[str, FloatArray] = backend.styles
+        self.head_id, self.bundle_hash = backend.head_id, backend.bundle_hash
+        self._silent = backend.speech_state()  # one object for all, as it is part of the key
+        self._known: dict[Hashable, tuple[SpeechState, tuple[FloatArray, SpeechState]]] = {}
+        self._windows: dict[bytes, FloatArray] = {}
+
+    @property
+    def incremental(self) -> bool:
+        """The wrapped backend's."""
+        return self.backend.incremental
+
+    def speech_state(self) -> SpeechState:
+        """The same state for every session."""
+        return self._silent
+
+    def encode(self, pcm: FloatArray, state: SpeechState) -> tuple[FloatArray, SpeechState]:
+        """From memory, where the same samples followed the same state before."""
+        key = (id(state), pcm.tobytes())
+        if key not in self._known:
+            self._known[key] = (state, self.backend.encode(pcm, state))  # keeps the id alive
+        return self._known[key][1]
+
+    def encode_many(
+        self, pcms: Sequence[FloatArray], states: Sequence[SpeechState]
+    ) -> list[tuple[FloatArray, SpeechState]]:
+        """One after another, as most are remembered."""
+        return [self.encode(pcm, state) for pcm, state in zip(pcms, states, strict=True)]
+
+    def encode_window(self, pcm: FloatArray) -> FloatArray:
+        """From memory, where the same window was heard before."""
+        key = pcm.tobytes()
+        if key not in self._windows:
+            self._windows[key] = self.backend.encode_window(pcm)
+        return self._windows[key]
+
+    def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
+        """One after another, as most are remembered."""
+        return [self.encode_window(pcm) for pcm in pcms]
+
+    def sample(self, call: SamplerCall) -> FloatArray:
+        """The wrapped backend's."""
+        return self.backend.sample(call)
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        """The wrapped backend's."""
+        return self.backend.sample_many(calls)
+
+
+def rehearse(
+    backend: Backend,
+    takes: Sequence[Take],
+    options: SessionOptions | None = None,
+    *,
+    context: int | None = None,
+) -> FloatArray:
+    """The motion of every take: (takes, n, D) raw.
+
+    Args:
+        takes: of one length.
+        options: of all sessions; the bundle's live defaults if None.
+        context: real frames of context that the model is given, at most T_p; the slots before them
+            hold the learned start features, as they do at the start of a stream.
+
+    Raises:
+        Rehearsal: takes of several lengths or shorter than a frame, or motion that is not finite.
+        ValueError: settings that no session can have.
+    """
+    if not takes or len({len(take.samples) for take in takes}) != 1:
+        raise Rehearsal("takes are rehearsed together only if they are of one length")
+    spec = backend.spec
+    if len(takes[0].samples) < spec.frame_samples:
+        raise Rehearsal("a take shorter than a frame has no motion")
+    if context is not None and not 0 <= context <= spec.T_p:
+        raise Rehearsal(f"context of {context} frames: this model takes 0 to {spec.T_p}")
+    remembering = RememberingBackend(backend)
+    sessions = [_session(remembering, take, options) for take in takes]
+    motion: list[list[FloatArray]] = [[] for _ in takes]
+    while any(session.pending for session in sessions):
+        waiting = [index for index, session in enumerate(sessions) if session.pending]
+        calls = {index: sessions[index].prepare() for index in waiting}
+        if context is not None:
+            gap = spec.T_p - context
+            calls = {i: replace(c, missing=max(c.missing, gap)) for i, c in calls.items()}
+        for batch in _batches(calls, spec.T_p):
+            answers = backend.sample_many([calls[index] for index in batch])
+            for index, x0 in zip(batch, answers, strict=True):
+                motion[index] += [frame.motion for frame in sessions[index].commit(x0)]
+    out = np.stack([np.stack(rows) for rows in motion])
+    if not np.isfinite(out).all():
+        raise Rehearsal(f"the model answers with motion that is not finite ({backend.bundle_hash})")
+    return out
+
+
+def _session(backend: Backend, take: Take, options: SessionOptions | None) -> Session:
+    """A session that has heard all of its take."""
+    style: Any = take.style
+    if isinstance(style, str) and style not in backend.styles:
+        style = None
+    session = Session(backend, options=options, style=style, seed=take.seed)
+    session.append(take.samples)
+    session.end_audio()
+    return session
+
+
+def _batches(calls: Mapping[int, SamplerCall], context: int) -> list[list[int]]:
+    """Calls that can share a model call, at most MOST_TOKENS tokens together."""
+    alike: dict[Hashable, list[int]] = {}
+    for index, call in calls.items():
+        alike.setdefault(batch_key(call), []).append(index)
+    out = []
+    for same in alike.values():
+        most = max(1, MOST_TOKENS // (len(calls[same[0]].features) + context + 1))
+        out += [same[start : start + most] for start in range(0, len(same), most)]
+    return out
