@@ -172,7 +172,9 @@ class AsyncClient:
         try:
             async for data in self._link:
                 event = self._reading.event(data)
-                if event is not None:
+                # What was sent before the server had read our wish is not what we wished for.
+                other = isinstance(event, ClientFrame) and event.set != self._wish.set
+                if event is not None and not other:
                     self._take(event)
             over = ConnectionFailed(f"{self.url} closed the connection")
         except ConnectionClosed:
