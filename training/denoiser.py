@@ -60,23 +60,49 @@ class Training(nn.Module):
         self.speech.encoder = self.model.audio_encoder
 
 
-class WindowLosses:
-    """Draws batches of windows and returns equation 6 on them; call it once a step."""
+@dataclass(frozen=True)
+class Windows:
+    """B windows of n frames as live calls see them.
+
+    Attributes:
+        features: (B, n, d), context_features: (B, T_p, d), speech; start features filled in.
+        context_motion: (B, T_p, D) perturbed, start features filled in.
+        before: (B, 1, D) the clean frame before the window: differences reach over the seam.
+        x0: (B, n, D) the label, zero at padding.
+        valid: (B, n) bool, False at padding.
+        style: (B, d_style) of another clip in the same style.
+    """
+
+    features: Tensor
+    context_features: Tensor
+    context_motion: Tensor
+    before: Tensor
+    x0: Tensor
+    valid: Tensor
+    style: Tensor
+
+
+class WindowSource:
+    """Draws batches of windows; the speech losses of the crops they come from fall off as well.
+
+    Args:
+        training: its encoder hears the crops.
+        tracks: what crops are cut from.
+        styles: (n_styles, m, d_style) style vectors of m clips each.
+        dropout: shares of truncated windows and of unfilled contexts.
+        crops: per batch.
+    """
 
     def __init__(
-        self, training: Training, tracks: Tracks, geometry: FaceGeometry, styles: Tensor,
-        weights: Weights | None = None, dropout: Dropout | None = None, crops: int = 10,
+        self, training: Training, tracks: Tracks, styles: Tensor, dropout: Dropout, crops: int = 10
     ) -> None:
-        self.training, self.tracks, self.geometry = training, tracks, geometry
-        self.styles = styles  # (n_styles, m, d_style)
-        self.weights, self.dropout, self.crops = weights or Weights(), dropout or Dropout(), crops
-        self.spec = training.model.spec
-        self.schedule = noise_schedule(self.spec.diffusion)
+        self.training, self.tracks, self.styles = training, tracks, styles
+        self.dropout, self.crops = dropout, crops
 
-    def __call__(self, rng: np.random.Generator, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss of one batch, and its terms."""
-        spec, model = self.spec, self.training.model
-        T_p = spec.T_p
+    def draw(self, rng: np.random.Generator) -> tuple[Windows, Tensor, Tensor]:
+        """A batch, its speech loss, and how many of its phones the encoder tells."""
+        model = self.training.model
+        spec, T_p = model.spec, model.spec.T_p
         n = int(rng.choice(list(LENGTHS), p=list(LENGTHS.values())))
         crop = T_p + max(60, n)
         crops = self.tracks.crops(self.crops, crop, spec.speech.history_frames, rng)
@@ -101,42 +127,61 @@ class WindowLosses:
         if truncated:
             starts[:] = T_p
         span = starts[:, None] + torch.arange(-T_p, n)[None]  # (B, T_p + n)
-        window_features = features[rows[:, None], span]
-        window_motion = crops.motion[rows[:, None], span]
-        context_features, now_features = window_features.split([T_p, n], 1)
-        context_motion, x0 = window_motion.split([T_p, n], 1)
-        context_motion = perturb(context_motion, rng)
+        context_features, now_features = features[rows[:, None], span].split([T_p, n], 1)
+        clean, x0 = crops.motion[rows[:, None], span].split([T_p, n], 1)
         context_motion, context_features = start_slots(
-            model, context_motion, context_features, self.dropout.start, rng
+            model, perturb(clean, rng), context_features, self.dropout.start, rng
         )
+        choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
+        valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
+        windows = Windows(
+            now_features, context_features, context_motion, clean[:, -1:],
+            x0 * valid[..., None], valid, self.styles[crops.style[rows], choice],
+        )
+        return windows, speech_loss, speech_terms["accuracy"]
 
-        batch = len(rows)
+
+class WindowLosses:
+    """Draws batches of windows and returns equation 6 on them; call it once a step."""
+
+    def __init__(
+        self, training: Training, tracks: Tracks, geometry: FaceGeometry, styles: Tensor,
+        weights: Weights | None = None, dropout: Dropout | None = None, crops: int = 10,
+    ) -> None:
+        self.model, self.geometry = training.model, geometry
+        self.weights, self.dropout = weights or Weights(), dropout or Dropout()
+        self.source = WindowSource(training, tracks, styles, self.dropout, crops)
+        self.schedule = noise_schedule(self.model.spec.diffusion)
+
+    def __call__(self, rng: np.random.Generator, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss of one batch, and its terms."""
+        model, net, drop = self.model, self.model.denoising_net, self.dropout
+        windows, speech_loss, accuracy = self.source.draw(rng)
+        x0, batch = windows.x0, len(windows.x0)
         coin = torch.from_numpy(rng.random(batch))
-        drop = self.dropout
         no_style = coin < drop.both + drop.style
         no_audio = (coin < drop.both) | (coin > 1.0 - drop.audio)
-        choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], batch))
-        style = self.styles[crops.style[rows], choice]
-        style = torch.where(no_style[:, None], model.null_style_feat[:, 0], style)
-        person = torch.cat([torch.zeros(batch, spec.n_shape), style], -1)[:, None]
-        now_features = torch.where(no_audio[:, None, None], model.null_audio_feat, now_features)
+        style = torch.where(no_style[:, None], model.null_style_feat[:, 0], windows.style)
+        person = torch.cat([torch.zeros(batch, model.spec.n_shape), style], -1)[:, None]
+        features = torch.where(no_audio[:, None, None], model.null_audio_feat, windows.features)
 
         t = draw_times(batch, self.schedule, rng)
-        valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
-        x0 = x0 * valid[..., None]
         x_t = add_noise(x0, torch.randn_like(x0), t, self.schedule)
-        net = model.denoising_net
-        terms = net.audio_terms(torch.cat([context_features, now_features], 1))
-        predicted = net.denoise(x_t, t, terms, person, context_motion, valid)
-        # What is padding has no error.
-        predicted = torch.where(valid[..., None], predicted.float(), x0)
-        # The last clean context frame joins the window, so that differences reach over the seam.
-        clean = window_motion[:, T_p - 1 : T_p]
-        loss, parts = motion_losses(
-            torch.cat([clean, predicted], 1), torch.cat([clean, x0], 1),
-            self.geometry, self.weights,
-        )
-        return loss + 0.15 * speech_loss, {**parts, "accuracy": speech_terms["accuracy"]}
+        terms = net.audio_terms(torch.cat([windows.context_features, features], 1))
+        predicted = net.denoise(x_t, t, terms, person, windows.context_motion, windows.valid)
+        loss, parts = window_losses(predicted, x0, windows, self.geometry, self.weights)
+        return loss + 0.15 * speech_loss, {**parts, "accuracy": accuracy}
+
+
+def window_losses(
+    predicted: Tensor, target: Tensor, windows: Windows, geometry: FaceGeometry, weights: Weights
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """Equation 6 of (B, n, D) motion against a target; what is padding has no error."""
+    predicted = torch.where(windows.valid[..., None], predicted.float(), target)
+    return motion_losses(
+        torch.cat([windows.before, predicted], 1), torch.cat([windows.before, target], 1),
+        geometry, weights,
+    )
 
 
 def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
