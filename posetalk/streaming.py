@@ -49,6 +49,7 @@ def open_source(options: Streaming, *, page: bool = False) -> AudioSource:
     from posetalk import demo_speech
     from stream.sources.file import FileSource
     from stream.sources.microphone import Microphone, MicrophoneError
+    from stream.sources.nothing import NoSource
     from stream.sources.pushed import PushedSource
     from stream.sources.raw import RawSource
 
@@ -68,14 +69,15 @@ def open_source(options: Streaming, *, page: bool = False) -> AudioSource:
         return FileSource(demo_speech())
     if name == "push":
         return PushedSource()
+    if name == "none":
+        return NoSource()
     return RawSource() if name == "-" else FileSource(name)
 
 
-def open_server(
-    options: Streaming,
-    session: Session,
-) -> Server:
-    """A server for the session's head and styles; it listens once it is started.
+def open_server(options: Streaming, session: Session) -> Server:
+    """A server for the session's head and styles, with a page, and room for more sessions.
+
+    It listens once it is started.
 
     Raises:
         stream.server.ServerError: it may not serve there.
@@ -84,23 +86,33 @@ def open_server(
     """
     from head.rig import load_head
     from stream.channel_sets import make_hello
+    from stream.own_session import OwnSessions
+    from stream.scheduler import Scheduler
     from stream.server import Server
     from viewer.site import make_site
 
-    backend = session.backend
+    backend, address = session.backend, options.address
     head = load_head(backend.head_id)
     hello = make_hello(
         head, style=session.style_name, styles=list(backend.styles), shape=session.shape
     )
+    sessions = OwnSessions(
+        lambda: Scheduler(backend, options.sessions),
+        backend,
+        options.model.live_options(),
+        style=session.style_name,
+        shape=session.shape,
+    )
     return Server(
         head,
         hello,
-        options.address.host,
-        options.address.port,
-        token=options.address.token,
+        address.host,
+        address.port,
+        token=address.token,
         pages=make_site(head, session.shape),
-        origins=options.address.origin,
-        ssl=_tls(options.address.tls_cert, options.address.tls_key),
+        sessions=sessions if options.sessions else None,
+        origins=address.origin,
+        ssl=_tls(address.tls_cert, address.tls_key),
     )
 
 

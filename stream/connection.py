@@ -10,7 +10,7 @@ import copy
 import time
 from collections import deque
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,20 @@ from numpy.typing import NDArray
 from stream import wire
 from stream.encoder import Encoder
 from stream.frames import Frame
+from stream.limits import Bucket, Limits
 from stream.sources.pcm import LiveResampler, from_int16, mono
+
+if TYPE_CHECKING:
+    from stream.own_session import OwnSession
 
 MOTION_QUEUE = 64  # frames, 2.6 s; newest wins
 AUDIO_QUEUE = 200  # blocks of about 20 ms, 4 s; newest wins
+OWN_QUEUE = 2_000  # frames and blocks of a client's own session, which come ahead of time
 TEXT_QUEUE = 64
 PUSH_RATES = (8_000, 192_000)
+RATE_STEP = 25  # Hz: every rate in use is a multiple; others would want huge filters
+DEAR = 50.0  # what a message that costs much work counts for
+AT_ONCE = 32_000  # samples that are resampled in the event loop; more go into a thread
 
 
 class Socket(Protocol):
@@ -37,7 +45,10 @@ class Host(Protocol):
     """What a client may ask of the server; an error that is returned is told to the client."""
 
     encoder: Encoder
+    limits: Limits
 
+    def open_own(self, client: Connection, wish: wire.Open) -> wire.Error | None: ...
+    def close_own(self, client: Connection, reason: str) -> None: ...
     def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> wire.Error | None: ...
     def change_style(self, name: str) -> wire.Error | None: ...
     def change_guidance(self, audio: float | None, style: float | None) -> wire.Error | None: ...
@@ -50,12 +61,16 @@ class Connection:
     Attributes:
         wish: what it subscribed to; FLAME parameters until it says otherwise.
         last_push: seconds (monotonic) at which it last pushed audio.
+        own: its own session, if it has one; then that is what it sees, hears and steers.
+        encoder: of its frames.
     """
 
     def __init__(self, socket: Socket, host: Host) -> None:
         self._socket, self._host = socket, host
         self.wish = wire.Subscribe()
         self.last_push = -np.inf
+        self.own: OwnSession | None = None
+        self.encoder = host.encoder
         self._texts: deque[str] = deque(maxlen=TEXT_QUEUE)
         self._faces: deque[bytes] = deque()
         self._audio: deque[bytes] = deque(maxlen=AUDIO_QUEUE)
@@ -64,7 +79,12 @@ class Connection:
         self._ended = False
         self._sending = False
         self._wake = asyncio.Event()
-        self._resampler = LiveResampler(wire.Hello.sample_rate)
+        self._rate = wire.Hello.sample_rate
+        self._resampler = LiveResampler(self._rate)
+        self._audio_sequence = 0
+        limits = host.limits
+        self._messages = Bucket(limits.messages, limits.burst)
+        self._bytes = Bucket(limits.bytes, limits.byte_burst)
 
     # --- what the server hands over, without waiting -------------------------------------------
     def text(self, message: wire.Text) -> None:
@@ -86,6 +106,28 @@ class Connection:
         self._frames.append(frame)
         self._wake.set()
         return is_full
+
+    def own_pcm(self, start: int, samples: NDArray[np.float32]) -> None:
+        """Queue its own session's audio, if it is wished for."""
+        if self.wish.audio:
+            number, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
+            self._audio.append(wire.serialise(wire.Message(wire.Kind.PCM, number, start, samples)))
+            self._wake.set()
+
+    def switch(self, own: OwnSession | None, encoder: Encoder) -> None:
+        """From now on show its own session, or the server's again: what waits is of the other."""
+        self.own, self.encoder = own, encoder
+        length = (MOTION_QUEUE, AUDIO_QUEUE) if own is None else (OWN_QUEUE, OWN_QUEUE)
+        self._frames, self._audio = deque(maxlen=length[0]), deque(maxlen=length[1])
+        self._audio_sequence = 0
+
+    def cut(self, sample: int) -> None:
+        """Frames and audio from `sample` on were taken back: do not send what waits of them."""
+        kept = [frame for frame in self._frames if frame.sample < sample]
+        self._frames = deque(kept, self._frames.maxlen)
+        sounds = [data for data in self._audio if _starts_before(data, sample)]
+        self._audio = deque(sounds, self._audio.maxlen)
+        self.text(wire.Interrupted(sample))
 
     def farewell(self, message: wire.Text, at_once: bool = False) -> None:
         """Say this last: after what waits, or instead of it."""
@@ -128,7 +170,7 @@ class Connection:
         if self._frames:
             if self.wish.set:
                 frame = self._frames.popleft()
-                return self._host.encoder.frame(frame, self.wish.set, self.wish.json)
+                return self.encoder.frame(frame, self.wish.set, self.wish.json)
             self._frames.clear()
         last, self._last = self._last, None
         self._ended |= last is not None
@@ -136,60 +178,136 @@ class Connection:
 
     # --- reading -------------------------------------------------------------------------------
     async def read(self) -> None:
-        """Obey what the client sends until it leaves; raises `WireError` for rubbish."""
+        """Obey what the client sends until it leaves; raises `WireError` for rubbish.
+
+        Who sends more than the limits allow is read more slowly.
+        """
         async for data in self._socket:
             if isinstance(data, bytes):
-                self._obey_binary(wire.parse(data))
+                await self._obey_binary(wire.parse(data))
+                dear = False
             else:
-                self._obey_text(wire.parse_text(data))
+                dear = self._obey_text(wire.parse_text(data))
+            now = time.monotonic()
+            wait = max(
+                self._messages.take(DEAR if dear else 1.0, now), self._bytes.take(len(data), now)
+            )
+            if wait:
+                await asyncio.sleep(wait)
 
-    def _obey_binary(self, message: wire.Message) -> None:
+    async def _obey_binary(self, message: wire.Message) -> None:
         if not isinstance(message.kind, wire.Kind):
             return  # unknown: from a newer client, to be skipped
         if message.kind is not wire.Kind.PCM:
             raise wire.WireError("unexpected", f"clients do not send {message.kind.name}")
         self.last_push = time.monotonic()
         samples = message.payload
+        own = self.own
+        if own is not None and not own.fits(len(samples) * wire.Hello.sample_rate // self._rate):
+            self._answer(_FULL)
+            return
         if message.flags & wire.Flag.INT16:
             samples = from_int16(samples)
         # What is refused comes again, so the resampler must not have heard it.
         resampler = copy.copy(self._resampler)
-        error = self._host.take_audio(self, resampler.feed(mono(samples)))
+        if len(samples) > AT_ONCE:
+            heard = await asyncio.to_thread(lambda: resampler.feed(mono(samples)))
+        else:
+            heard = resampler.feed(mono(samples))
+        if self.own is not own:
+            return  # it ended meanwhile
+        error = self._push(heard)
         if error is None:
             self._resampler = resampler
         self._answer(error)
 
-    def _obey_text(self, message: wire.Text | wire.Unknown) -> None:
+    def _push(self, samples: NDArray[np.float32]) -> wire.Error | None:
+        if self.own is None:
+            return self._host.take_audio(self, samples)
+        return None if self.own.push(samples) else _FULL
+
+    def _obey_text(self, message: wire.Text | wire.Unknown) -> bool:
+        """Do what it says; whether that was much work."""
         match message:
             case wire.Subscribe():
                 self._subscribe(message)
+                return message.set == wire.VERTICES
             case wire.AudioFormat(rate):
-                if not PUSH_RATES[0] <= rate <= PUSH_RATES[1]:
-                    raise wire.WireError("field", "`sample_rate` must be 8000 to 192000")
-                self._resampler = LiveResampler(rate)
-            case wire.Interrupt():
+                self._set_rate(rate)
+                return True
+            case wire.Interrupt(at):
                 self._resampler.reset()
-                self._host.interrupt()
+                if self.own is not None:
+                    self.own.interrupt(at)
+                else:
+                    self._host.interrupt()
             case wire.Style(name):
-                self._answer(self._host.change_style(name))
+                self._answer(self._set_style(name))
             case wire.Guidance(audio, style):
-                self._answer(self._host.change_guidance(audio, style))
+                self._answer(self._set_guidance(audio, style))
+            case wire.Open():
+                self._answer(self._host.open_own(self, message))
+                self._resampler.reset()
+                return True
+            case wire.Close() | wire.Flush() if self.own is None:
+                self._answer(wire.Error("no_session", "there is no session to do that to", False))
+            case wire.Close():
+                self._host.close_own(self, "closed")
+            case wire.Flush() if self.own is not None:
+                self.own.flush()
             case wire.Ping(number):
                 self.text(wire.Pong(number, time.time()))
             case wire.Unknown() | wire.Hello():
                 pass
             case _:
                 raise wire.WireError("unexpected", f"clients do not send `{message.TYPE}`")
+        return False
+
+    def _set_rate(self, rate: int) -> None:
+        if not PUSH_RATES[0] <= rate <= PUSH_RATES[1] or rate % RATE_STEP:
+            raise wire.WireError(
+                "field", "`sample_rate` must be 8000 to 192000, in whole multiples of 25"
+            )
+        self._rate = rate
+        self._resampler = LiveResampler(rate)
+
+    def _set_style(self, name: str) -> wire.Error | None:
+        if self.own is None:
+            return self._host.change_style(name)
+        try:
+            self.own.set_style(name)
+        except ValueError as error:
+            return wire.Error("no_such_style", str(error), False)
+        self.text(wire.Style(name))
+        return None
+
+    def _set_guidance(self, audio: float | None, style: float | None) -> wire.Error | None:
+        if self.own is None:
+            return self._host.change_guidance(audio, style)
+        try:
+            self.own.set_guidance(audio, style)
+        except ValueError as error:
+            return wire.Error("guidance", str(error), False)
+        session = self.own.session
+        self.text(wire.Guidance(session.audio_guidance, session.style_guidance))
+        return None
 
     def _subscribe(self, wish: wire.Subscribe) -> None:
-        if wish.set and not self._host.encoder.offers(wish.set):
+        if wish.set and not self.encoder.offers(wish.set):
             self._answer(wire.Error("no_such_set", "the hello's `channels` has the sets", False))
             return
-        if wish.set == wire.VERTICES and self.wish.set != wire.VERTICES:
-            self._faces.extend(self._host.encoder.faces())
+        if wish.set == wire.VERTICES and self.wish.set != wire.VERTICES and not self._faces:
+            self._faces.extend(self.encoder.faces())
         self.wish = wish
         self._wake.set()
 
     def _answer(self, error: wire.Error | None) -> None:
         if error is not None:
             self.text(error)
+
+
+_FULL = wire.Error("audio_full", "too much audio waits: push this again later", False)
+
+
+def _starts_before(data: bytes, sample: int) -> bool:
+    return bool(wire.HEADER.unpack_from(data)[5] < sample)

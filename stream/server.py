@@ -36,14 +36,16 @@ from stream.clock import Clock, MonotonicClock, unix_time
 from stream.connection import Connection
 from stream.encoder import Encoder
 from stream.frames import Frame
+from stream.limits import Limits
+from stream.own_session import OwnSession, OwnSessions
 from stream.sink import FrameTiming
 
 log = logging.getLogger(__name__)
 
-MAX_CLIENTS = 64
 NOTES = 256  # waiting for the event loop, which never lags in practice; newest wins
 SEND_BUFFER = 1 << 17  # bytes in the kernel, so that a viewer which pauses is not fed from the past
 PAGE_SECONDS = 30.0
+TICK_SECONDS = 0.02
 OWNER_SECONDS = 2.0  # without a push, another client may push audio
 
 
@@ -57,6 +59,7 @@ class ServerCounts:
 
     clients: int = 0
     sent: int = 0
+    own_sent: int = 0  # frames of clients' own sessions
     dropped: int = 0  # frames that viewers missed because they were too slow
     let_go: int = 0  # viewers that stopped reading
     refused: int = 0  # clients closed because of what they sent
@@ -76,6 +79,8 @@ class Server:
         ssl: a TLS context for wss://.
         patience: seconds after which a viewer that does not read is let go.
         pages: what browsers get on the same port, by path.
+        sessions: opens clients' own sessions; None: there are none.
+        limits: what it takes from its clients.
         clock: the clock of the frames' timings.
 
     Attributes (set before `start`):
@@ -102,6 +107,8 @@ class Server:
         ssl: tls.SSLContext | None = None,
         patience: float = 10.0,
         pages: Mapping[str, web.Page] | None = None,
+        sessions: OwnSessions | None = None,
+        limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
         if not is_loopback(host) and not token:
@@ -120,6 +127,9 @@ class Server:
         self.encoder = Encoder(head, hello)
         self.patience = patience
         self.pages = dict(pages or {})
+        self.sessions, self.limits = sessions, limits or Limits()
+        self._head = head
+        self._owns: dict[OwnSession, Connection] = {}
         self._hello = hello
         self._gate, self._ssl = Gate(token, frozenset(origins)), ssl
         self._clock = clock or MonotonicClock()
@@ -195,6 +205,8 @@ class Server:
         self._thread.join(deadline + 1.0)
         if self._thread.is_alive():
             log.warning("the websocket server did not stop within %.1f s", deadline + 1.0)
+        if self.sessions is not None:
+            self.sessions.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -235,7 +247,7 @@ class Server:
             self.port,
             process_request=self._admit,
             compression=None,
-            max_size=wire.MAX_MESSAGE_BYTES,
+            max_size=self.limits.message_bytes,
             max_queue=4,
             ping_interval=self.patience / 2,
             ping_timeout=self.patience / 2,
@@ -248,7 +260,9 @@ class Server:
             self.port = _bound_port(server)
             self._loop = asyncio.get_running_loop()
             self._ready.set()
+            ticking = asyncio.create_task(self._keep_time())
             await self._stop.wait()
+            ticking.cancel()
             await self._drain(time.monotonic() + self._deadline / 2)
 
     def _begin_stop(self) -> None:
@@ -274,7 +288,7 @@ class Server:
         refusal = self._gate.refusal(
             request.path, headers.get("Origin"), headers.get("Authorization"), headers.get("Host")
         )
-        if refusal is None and len(self._clients) >= MAX_CLIENTS:
+        if refusal is None and len(self._clients) >= self.limits.clients:
             refusal = http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients"
         if refusal is None:
             return None
@@ -325,6 +339,7 @@ class Server:
         except ConnectionClosed as error:
             self._judge_closing(error)
         finally:
+            self.close_own(client, "")
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
@@ -340,6 +355,7 @@ class Server:
             "guidance": self.on_guidance,
             "interrupt": self.on_interrupt,
             "audio": self.on_audio,
+            "open": self.sessions,
         }
         accepts = [name for name, action in can.items() if action is not None]
         return replace(self._hello, accepts=accepts) if accepts else self._hello
@@ -371,17 +387,20 @@ class Server:
         if timing is not None:
             self._tell_time(frame, timing)
         for client in self._clients:
-            self.counts.dropped += client.motion(frame)
+            if client.own is None:
+                self.counts.dropped += client.motion(frame)
         self.counts.sent += 1
 
     def _spread_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         data = self.encoder.audio(start, samples)
         for client in self._clients:
-            client.pcm(data)
+            if client.own is None:
+                client.pcm(data)
 
     def _spread_text(self, message: wire.Text) -> None:
         for client in self._clients:
-            client.text(message)
+            if client.own is None:
+                client.text(message)
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:
         """Say when sample 0 was captured, at first and whenever the estimate moves by 5 ms."""
@@ -408,6 +427,94 @@ class Server:
         if not self.on_audio(samples):
             return wire.Error("audio_full", "too much audio waits: push this again later", False)
         return None
+
+    # --- clients' own sessions -----------------------------------------------------------------
+    def open_own(self, client: Connection, wish: wire.Open) -> wire.Error | None:
+        """Give a client a session of its own."""
+        if self.sessions is None:
+            return wire.Error("capacity", "this server has no sessions to give away", False)
+        if client.own is not None:
+            self.close_own(client, "opened again")
+        began = time.time()
+        try:
+            own = self.sessions.open(wish, self)
+        except ValueError as error:
+            return wire.Error("open", str(error), False)
+        except RuntimeError as error:  # stream.scheduler.CapacityError
+            return wire.Error("capacity", str(error), False)
+        encoder = self.encoder
+        if wish.shape:
+            encoder = Encoder(self._head, replace(self._hello, shape=wish.shape))
+        client.switch(own, encoder)
+        self._owns[own] = client
+        session = own.session
+        guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
+        client.text(
+            wire.Opened(
+                0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
+            )
+        )
+        return None
+
+    def close_own(self, client: Connection, reason: str) -> None:
+        """End a client's own session, tell it, and show it the server's again."""
+        own = client.own
+        if own is None:
+            return
+        own.close()
+        self._owns.pop(own, None)
+        client.switch(None, self.encoder)
+        client.text(wire.Closed(reason, own.frames))
+        # What holds for the server's own stream held all along; the client saw another's.
+        client.text(wire.Style(self._hello.style))
+        if self._hello.guidance is not None:
+            guidance = self._hello.guidance
+            client.text(wire.Guidance(guidance["audio"], guidance["style"]))
+        if self._hello.start_time is not None:
+            client.text(wire.ClockInfo(0, self._hello.start_time))
+
+    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
+        """From any thread: frames of a client's own session."""
+        self._tell_owner(own, lambda client: self._give(client, frames))
+
+    def own_audio(self, own: OwnSession, start: int, samples: NDArray[np.float32]) -> None:
+        """From any thread: the audio that its frames belong to."""
+        self._tell_owner(own, lambda client: client.own_pcm(start, samples))
+
+    def own_cut(self, own: OwnSession, sample: int) -> None:
+        """From any thread: its speech was cut."""
+        self._tell_owner(own, lambda client: client.cut(sample))
+
+    def own_end(self, own: OwnSession, error: Exception | None) -> None:
+        """From any thread: it will make no more frames."""
+        reason = "ended" if error is None else "failed"
+        self._tell_owner(own, lambda client: self.close_own(client, reason))
+
+    def _give(self, client: Connection, frames: list[Frame]) -> None:
+        for frame in frames:
+            self.counts.dropped += client.motion(frame)
+        self.counts.own_sent += len(frames)
+
+    def _tell_owner(self, own: OwnSession, action: Callable[[Connection], None]) -> None:
+        """Do something to its client in the event loop, in the order in which it was told."""
+
+        def act() -> None:
+            client = self._owns.get(own)
+            if client is not None and client.own is own:
+                action(client)
+
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed already
+                self._loop.call_soon_threadsafe(act)
+
+    async def _keep_time(self) -> None:
+        """Let time pass in clients' own sessions, and end those that lasted too long."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            for own, client in list(self._owns.items()):
+                own.pump()
+                if own.seconds > self.limits.session_seconds:
+                    self.close_own(client, "too long")
 
     def change_style(self, name: str) -> wire.Error | None:
         """Pass a client's wish for a style on."""

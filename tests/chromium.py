@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -109,7 +109,7 @@ def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    sockets: list[ClientConnection] = []
+    sockets = contextlib.ExitStack()
     try:
         told = profile / "DevToolsActivePort"
         end = time.monotonic() + 60
@@ -120,15 +120,12 @@ def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
 
         def tab() -> Tab:
             opened = _json(f"http://127.0.0.1:{port}/json/new?about:blank")
-            socket = connect(opened["webSocketDebuggerUrl"], max_size=None, compression=None)
-            sockets.append(socket)
-            return Tab(socket)
+            address = opened["webSocketDebuggerUrl"]
+            return Tab(sockets.enter_context(connect(address, max_size=None, compression=None)))
 
         yield tab
     finally:
-        for socket in sockets:
-            with contextlib.suppress(Exception):
-                socket.close()
+        sockets.close()
         process.terminate()
         try:
             process.wait(10)
@@ -138,7 +135,5 @@ def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
 
 
 def _json(address: str) -> Any:
-    from urllib.request import Request
-
     with urlopen(Request(address, method="PUT"), timeout=30) as answer:
         return json.load(answer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 if TYPE_CHECKING:
-    from stream.session import Session
+    from stream.session import Session, SessionOptions
 
 _BY_BUNDLE = "(default: the bundle's)"
 
@@ -55,12 +55,17 @@ class Model:
         from posetalk.progress import working
         from posetalk.styling import equip
         from stream.backends import load_backend
-        from stream.session import Session, SessionOptions
+        from stream.session import Session
 
-        options = SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
         with working(f"loading {self.bundle}"):
             backend = equip(load_backend(self.backend, self.bundle), self.bundle, self.style)
-        return Session(backend, options=options, style=self.style, seed=self.seed)
+        return Session(backend, options=self.live_options(), style=self.style, seed=self.seed)
+
+    def live_options(self) -> SessionOptions:
+        """The live settings among these options."""
+        from stream.session import SessionOptions
+
+        return SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
 
 
 @dataclass(frozen=True)
@@ -104,9 +109,10 @@ class Streaming:
     source: Annotated[
         str,
         tyro.conf.arg(
-            metavar="mic|demo|FILE|-|push",
+            metavar="mic|demo|FILE|-|push|none",
             help="Sound: the microphone; the demo speech; an audio file; raw PCM on standard input "
-            "(16 kHz, mono, signed 16 bit, little endian); or whatever clients push.",
+            "(16 kHz, mono, signed 16 bit, little endian); whatever clients push; or none but in "
+            "sessions of their own.",
         ),
     ] = "mic"
     device: Annotated[
@@ -119,6 +125,8 @@ class Streaming:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),
     ] = None
     """Stop after this much sound."""
+    sessions: Annotated[int, tyro.conf.arg(metavar="N")] = 8
+    """Clients that may have a session of their own at once, each with its own sound and style."""
     livelink: Annotated[
         str | None,
         tyro.conf.arg(metavar="HOST[:11111]", help_behavior_hint="(default: nowhere)"),
@@ -142,6 +150,8 @@ class Streaming:
 
         if not 0 <= self.address.port <= 65535:
             raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
+        if self.sessions < 0:
+            raise UsageError(f"--sessions {self.sessions}: at least 0")
         if self.address.tls_key is not None and self.address.tls_cert is None:
             raise UsageError("--tls-key goes with --tls-cert")
         if self.seconds is not None and not 0 < self.seconds < math.inf:

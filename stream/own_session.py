@@ -1,0 +1,314 @@
+"""A client's own session: its audio, style and seed, its timeline, run by the scheduler.
+
+The session counts *spoken* samples; the client sees the *clock's*: an interruption takes back what
+lies ahead, so the two drift apart by whole frames (`_shift`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream import wire
+from stream.backends.protocol import Backend
+from stream.clock import Clock, MonotonicClock
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
+from stream.push_timeline import PushTimeline
+from stream.session import Session, SessionOptions
+
+Floats = NDArray[np.float32]
+
+PACES = ("fast", "live")
+AHEAD_SECONDS = 60
+CUSHION = 640  # samples: 40 ms
+TAIL = 2 * SAMPLE_RATE  # of silence after which a session that is not `alive` stops
+SLACK = SAMPLE_RATE // 4  # samples the model may have in hand beyond what it needs
+MOST_BEHIND = 2 * SAMPLE_RATE  # an overloaded machine leaves silence out beyond that
+MOST_BACK = SAMPLE_RATE  # how far behind the clock a client may be playing
+MOST_SHAPE = 20.0
+EASE_FRAMES = 10  # from the pose in which speech was cut to the one that follows
+
+
+class OpenTicket(Protocol):
+    """What it needs of a scheduler's ticket (`stream.ticket.Ticket`); from any thread."""
+
+    def feed(self, block: Floats) -> bool: ...
+    def interrupt(self) -> None: ...
+    def close(self) -> None: ...
+    def set_style(self, style: str | Floats | None) -> None: ...
+    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None: ...
+
+
+class OpenScheduler(Protocol):
+    """What it needs of `stream.scheduler.Scheduler`."""
+
+    def close(self) -> None: ...
+
+    def open(
+        self,
+        session: Session,
+        deliver: Callable[[list[Frame]], None],
+        *,
+        on_end: Callable[[Exception | None], None] | None = None,
+        realtime: bool = True,
+    ) -> OpenTicket: ...
+
+
+class Listener(Protocol):
+    """Who hears of a session; called in order, from any thread, and must not wait."""
+
+    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None: ...
+    def own_audio(self, own: OwnSession, start: int, samples: Floats) -> None: ...
+    def own_cut(self, own: OwnSession, sample: int) -> None: ...
+    def own_end(self, own: OwnSession, error: Exception | None) -> None: ...
+
+
+class OwnSession:
+    """One session of one client; its methods may be called from any thread.
+
+    Args:
+        scheduler: runs it.
+        session: new; it belongs to the scheduler from here on.
+        listener: gets frames and audio, on the client's clock.
+        fast: make frames as soon as there is audio, at most a minute ahead of time; otherwise
+            nothing is animated before its time.
+        alive: silence is animated for as long as it lasts.
+        clock: the pace of time.
+
+    Attributes:
+        frames: how many were delivered.
+        lookahead, hop: samples, see `Session`.
+        capacity: samples that may be pushed ahead of the clock.
+
+    Raises:
+        stream.scheduler.CapacityError: there is no room for it.
+    """
+
+    def __init__(
+        self,
+        scheduler: OpenScheduler,
+        session: Session,
+        listener: Listener,
+        *,
+        fast: bool = True,
+        alive: bool = True,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock, self._listener = clock or MonotonicClock(), listener
+        self.session = session
+        self.lookahead = session.lookahead * FRAME_SAMPLES
+        self.hop = session.hop * FRAME_SAMPLES
+        self.capacity = AHEAD_SECONDS * SAMPLE_RATE
+        self._timeline = PushTimeline(
+            ahead=self.capacity if fast else 0,
+            capacity=self.capacity,
+            cushion=CUSHION,
+            tail=None if alive else TAIL,
+        )
+        self._alive = alive
+        self._lock = threading.RLock()
+        self._shift = 0  # spoken samples - samples of the client's timeline
+        self._fed = self._done = 0  # spoken samples: given to the session, and come back as frames
+        self._sent: deque[Frame] = deque(maxlen=AHEAD_SECONDS * FPS + 250)
+        self._held: Floats | None = None  # the pose to ease away from
+        self._eased = 0
+        self._closed = False
+        self.frames = 0
+        self._zero = self._clock.now()
+        self._ticket = scheduler.open(session, self._deliver, on_end=self._end, realtime=not fast)
+
+    @property
+    def now(self) -> int:
+        """The clock's sample."""
+        return int((self._clock.now() - self._zero) * SAMPLE_RATE)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been open."""
+        return self._clock.now() - self._zero
+
+    def fits(self, count: int) -> bool:
+        """Whether so many more samples may be pushed now."""
+        with self._lock:
+            return self._timeline.fits(count, self.now)
+
+    def push(self, samples: Floats) -> bool:
+        """Speech to animate: (n,) at 16 kHz; False, and nothing taken, if it does not fit."""
+        with self._lock:
+            now = self.now
+            if not self._alive:
+                self._shift -= self._timeline.skip(now)
+            pushed = self._timeline.push(samples, now)
+        self.pump()
+        return pushed
+
+    def flush(self) -> None:
+        """The utterance is over: silence follows at once, which brings its last frames."""
+        with self._lock:
+            self._timeline.pad(self.lookahead + self.hop)
+        self.pump()
+
+    def interrupt(self, at: int | None = None) -> None:
+        """Cut the speech at the sample `at` of the client's timeline, by default the clock's.
+
+        Frames and audio from there on are taken back, what follows is eased to from the pose in
+        which it was cut.  `at` lies behind the clock by the client's delay, a second at most.
+        """
+        with self._lock:
+            self._timeline.cut()
+            self._ticket.interrupt()
+            made = self._done - self._shift
+            earliest = self._sent[0].sample + FRAME_SAMPLES if self._sent else made
+            now = self.now
+            wanted = now if at is None else max(at, now - MOST_BACK)
+            cut = min(max(-(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES, earliest), made)
+            if cut >= made:  # nothing was made ahead of time
+                self._listener.own_cut(self, self._timeline.end)
+                return
+            while self._sent and self._sent[-1].sample >= cut:
+                self._sent.pop()
+            self._held = self._sent[-1].motion if self._sent else None
+            self._eased = 0
+            self._shift += made - cut
+            self._timeline.rewind(made - cut)
+            self._listener.own_cut(self, cut)
+            silence = np.zeros(self._timeline.end - cut, np.float32)
+            self._listener.own_audio(self, cut, silence)
+        self.pump()
+
+    def set_style(self, name: str) -> None:
+        """Raises ValueError for a style that is not there."""
+        self._ticket.set_style(name)
+
+    def set_guidance(self, audio: float | None, style: float | None) -> None:
+        """Raises ValueError for a number that cannot be."""
+        self._ticket.set_guidance(audio, style)
+
+    def close(self) -> None:
+        """End it; nothing more is told."""
+        self._closed = True
+        self._ticket.close()
+
+    def pump(self) -> None:
+        """Let time pass: give the model what is due.  Called often; costs next to nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            now = self.now
+            if now - self._timeline.end > MOST_BEHIND and self._alive:
+                self._shift -= self._timeline.skip(now)
+            most = self.lookahead + self.hop + SLACK - (self._fed - self._done)
+            start = self._timeline.end
+            laid = self._timeline.take(now, most)
+            if not len(laid):
+                return
+            self._fed += len(laid)
+            self._listener.own_audio(self, start, laid)
+            with contextlib.suppress(ValueError):  # it has ended meanwhile, and says so itself
+                self._ticket.feed(laid)
+
+    def _deliver(self, frames: list[Frame]) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            moved = [self._on_clock(frame) for frame in frames]
+            self._done = frames[-1].sample + FRAME_SAMPLES
+            self._sent.extend(moved)
+            self._listener.own_frames(self, moved)
+        self.pump()
+
+    def _on_clock(self, frame: Frame) -> Frame:
+        """A frame of the session as its client sees it."""
+        motion = frame.motion
+        if self._held is not None:
+            self._eased += 1
+            share = self._eased / (EASE_FRAMES + 1)
+            share = share * share * (3 - 2 * share)
+            motion = (self._held + np.float32(share) * (motion - self._held)).astype(np.float32)
+            if self._eased == EASE_FRAMES:
+                self._held = None
+        number, self.frames = self.frames, self.frames + 1
+        return Frame(number, frame.sample - self._shift, motion)
+
+    def _end(self, error: Exception | None) -> None:
+        if not self._closed:
+            self._listener.own_end(self, error)
+
+
+class OwnSessions:
+    """Opens sessions for clients.
+
+    Args:
+        start: makes the scheduler that runs them all; called when the first session is opened.
+        backend: the scheduler's.
+        options: live settings; clients may choose their own strengths.
+        style, shape: what clients get that name none.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[], OpenScheduler],
+        backend: Backend,
+        options: SessionOptions | None = None,
+        *,
+        style: str | None = None,
+        shape: Floats | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._start, self._backend, self._options = start, backend, options or SessionOptions()
+        self._style, self._shape, self._clock = style, shape, clock
+        self._scheduler: OpenScheduler | None = None
+
+    def close(self) -> None:
+        """End what runs them."""
+        if self._scheduler is not None:
+            self._scheduler.close()
+
+    def open(self, wish: wire.Open, listener: Listener) -> OwnSession:
+        """A session as a client wishes it.
+
+        Raises:
+            stream.scheduler.CapacityError: there is no room for it.
+            ValueError: it cannot be; one sentence.
+        """
+        backend = self._backend
+        if wish.pace not in PACES:
+            raise ValueError(f"a pace is one of {', '.join(PACES)}")
+        if wish.head not in ("", backend.head_id):
+            raise ValueError(f"this server animates the head {backend.head_id!r} only")
+        options = self._options
+        if wish.audio_guidance is not None:
+            options = replace(options, audio_guidance=wish.audio_guidance)
+        if wish.style_guidance is not None:
+            options = replace(options, style_guidance=wish.style_guidance)
+        session = Session(
+            backend,
+            options=options,
+            shape=_shape(wish.shape) if wish.shape else self._shape,
+            style=wish.style or self._style,
+            seed=wish.seed % 2**32,
+        )
+        if self._scheduler is None:
+            self._scheduler = self._start()
+        return OwnSession(
+            self._scheduler,
+            session,
+            listener,
+            fast=wish.pace == "fast",
+            alive=wish.alive,
+            clock=self._clock,
+        )
+
+
+def _shape(numbers: Sequence[float]) -> Floats:
+    """Raises ValueError for an identity that is none: 1 is one standard deviation."""
+    if not all(abs(number) <= MOST_SHAPE for number in numbers):
+        raise ValueError(f"a shape's numbers are at most {MOST_SHAPE:g}")
+    return np.array(numbers, np.float32)
