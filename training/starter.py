@@ -1,14 +1,14 @@
 """Train the starter on the tracks of `training.tracks`: `python -m training.starter`.
 
-Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6); then
-`training.package` makes the bundle.  Each part resumes where it was.
+Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6), its distillation;
+then `training.package` makes the bundle.  Each part resumes where it was.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.dataset import Tracks
 from training.denoiser import Training, WindowLosses
+from training.distil import DistilLosses, Student
 from training.loop import RunSettings, averaged, train
 from training.losses import FaceGeometry
 from training.speech import SpeechPretraining, batch_losses
@@ -46,6 +47,14 @@ STARTER = ModelSpec(
 )
 
 
+DISTILLED = replace(
+    STARTER,
+    denoiser=replace(STARTER.denoiser, guidance_input=True),
+    live=replace(STARTER.live, steps=1),
+)
+"""What ships: the starter after `training.distil`."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """Budget of each part in minutes of wall time, and threads of the machine."""
@@ -57,11 +66,12 @@ class Settings:
     speech_minutes: float = 22.0
     style_minutes: float = 3.0
     denoiser_minutes: float = 60.0
+    distil_minutes: float = 20.0
     threads: int = 1
     seed: int = 0
     bf16: bool = True
     part: str = "all"
-    """speech, style, denoiser or all."""
+    """speech, style, denoiser, distil or all."""
 
 
 def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
@@ -113,6 +123,21 @@ def train_denoiser(
     return training
 
 
+def distil(settings: Settings, tracks: Tracks, teacher: Training, style: StyleEncoder) -> Student:
+    """One network call that does what several did."""
+    torch.manual_seed(settings.seed)
+    student = Student(teacher.model)
+    vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
+    geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std)
+    losses = DistilLosses(student, teacher, tracks, geometry, vectors)
+    run = RunSettings(
+        settings.folder / "distilled", steps=100_000, minutes=settings.distil_minutes,
+        learning_rate=2e-4, warm_up=100, ema=0.998, bf16=settings.bf16, seed=settings.seed,
+    )
+    train(student, losses, run)
+    return student
+
+
 def earlier(folder: Path) -> Training:
     """The networks that an earlier run has reached."""
     training = Training(STARTER, SpeechPretraining(STARTER))
@@ -126,17 +151,19 @@ def main(settings: Settings) -> None:
     torch.set_num_threads(settings.threads)
     tracks = Tracks(settings.tracks)
     os.makedirs(settings.folder, exist_ok=True)
+    speech, style = SpeechPretraining(STARTER), StyleEncoder(STARTER)
     if settings.part in ("all", "speech"):
         speech = train_speech(settings, tracks)
+    elif settings.part != "style":
+        averaged(settings.folder / "speech", speech)
     if settings.part in ("all", "style"):
         style = train_style(settings, tracks)
-    if settings.part == "denoiser":
-        speech = SpeechPretraining(STARTER)
-        averaged(settings.folder / "speech", speech)
-        style = StyleEncoder(STARTER)
+    elif settings.part != "speech":
         averaged(settings.folder / "style", style)
     if settings.part in ("all", "denoiser"):
         train_denoiser(settings, tracks, speech, style)
+    if settings.part in ("all", "distil"):
+        distil(settings, tracks, earlier(settings.folder), style)
 
 
 if __name__ == "__main__":
