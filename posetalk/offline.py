@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.motion_file import Motion, split
 from posetalk.outputs import DEFAULT_SIZE, Output, check_names, open_outputs
+from stream.backend_names import BackendName
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def animate(
     hop: int | None = None,
     lookahead: int | None = None,
     seed: int = 0,
-    backend: Literal["auto", "torch", "fake"] = "auto",
+    backend: BackendName = "auto",
     size: int = DEFAULT_SIZE,
 ) -> Motion:
     """Animate recorded speech, and write a video or a motion file if asked to.
@@ -151,7 +152,8 @@ def animate(
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
         seed: the same seed, sound and settings give the same motion.
-        backend: `auto`, `torch`, or `fake` (no model: the jaw follows the loudness).
+        backend: `auto` (the best that is installed), `onnxruntime`, `torch`, or `fake`
+            (no model: the jaw follows the loudness).
         size: of the video, in pixels.
 
     Raises:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.styling import equip
+from stream.backend_names import BackendName
 from stream.backends import load_backend
 from stream.session import Session as StreamSession
 from stream.session import SessionOptions
@@ -41,7 +40,8 @@ class Session(StreamSession):
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
         seed: the same seed, sound and settings give the same motion.
-        backend: `auto`, `torch`, or `fake` (no model: the jaw follows the loudness).
+        backend: `auto` (the best that is installed), `onnxruntime`, `torch`, or `fake`
+            (no model: the jaw follows the loudness).
 
     Raises:
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
@@ -57,7 +57,7 @@ class Session(StreamSession):
         hop: int | None = None,
         lookahead: int | None = None,
         seed: int = 0,
-        backend: Literal["auto", "torch", "fake"] = "auto",
+        backend: BackendName = "auto",
     ) -> None:
         options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
         model = equip(load_backend(backend, bundle), bundle, style)

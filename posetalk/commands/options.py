@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
+
+from stream.backend_names import BackendName
 
 if TYPE_CHECKING:
     from stream.session import Session, SessionOptions
@@ -47,8 +49,9 @@ class Model:
     """Frames of sound heard after a frame before it is shown."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """The same seed, sound and settings give the same motion."""
-    backend: Literal["auto", "torch", "fake"] = "auto"
-    """What runs the model. `fake` has no model: the jaw follows the loudness."""
+    backend: BackendName = "auto"
+    """What runs the model: `auto` is the best that is installed. `fake` has no model: the jaw
+    follows the loudness."""
 
     def session(self) -> Session:
         """A session with these options; loads the weights, which takes a moment."""

@@ -14,10 +14,8 @@ from diffposetalk.guidance import guided_denoiser
 from diffposetalk.hubert import hubert_features
 from diffposetalk.mel import MelEncoder, MelState, initial_state
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
+from stream.backends.normalise import normal_window
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
-
-LEAST_DEVIATION = 0.02
-"""Of samples, -34 dB of full scale: soft speech into a microphone."""
 
 THREADS = 1
 """A hop of the starter is too small for two threads, and spinning ones starve the program."""
@@ -110,11 +108,7 @@ class TorchBackend:
         if isinstance(self.model.audio_encoder, MelEncoder):
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        # Live there is no whole clip: the window stands in for it (official normalisation), with a
-        # floor on its deviation, so that a silent room is not pumped up to full scale.
-        normal = [
-            (pcm - pcm.mean()) / max(float(pcm.std(ddof=1)), LEAST_DEVIATION) for pcm in pcms
-        ]
+        normal = [normal_window(pcm) for pcm in pcms]
         features = hubert_features(self.model.audio_encoder, self._tensor(normal))
         return list(self._rows(self.model.audio_feature_map(features)))
 

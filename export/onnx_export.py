@@ -1,0 +1,151 @@
+"""A bundle as ONNX files: beside its weights, or on their own with weights of another precision."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import importlib.metadata
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import onnx
+
+from diffposetalk.bundle import MODEL, Bundle
+from diffposetalk.graphs import SPEECH, GraphFile, Manifest, network_hash
+from diffposetalk.tensor_file import TensorFile
+from export.graph import BFLOAT16, FLOAT, FLOAT16, OPSET, save
+from export.hubert_graph import hubert_graph
+from export.mel_graph import mel_graph
+from export.sampler_graph import sampler_graph
+
+PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16}
+MOST_STEPS = 20
+
+
+class ExportError(ValueError):
+    """What cannot be exported; the message is one line."""
+
+
+def build_graphs(
+    bundle: Bundle, steps: Sequence[int], *, precision: str = "fp32", refer: bool = True
+) -> dict[str, onnx.ModelProto]:
+    """The graphs of a bundle by name: `speech`, and `sampler_K` for each number of steps.
+
+    Args:
+        precision: of weights and activations; what goes in and out is float32.
+        refer: refer to the bundle's `model.safetensors` instead of holding the weights.
+
+    Raises:
+        ExportError: a precision, number of steps or network that cannot be exported.
+    """
+    if precision not in PRECISIONS:
+        raise ExportError(
+            f"an ONNX graph in {precision}: choose one of {', '.join(PRECISIONS)}"
+        )
+    wrong = [k for k in steps if not 1 <= k <= MOST_STEPS]
+    if wrong:
+        raise ExportError(f"{wrong[0]} steps: choose 1 to {MOST_STEPS}")
+    spec, kind = bundle.spec, PRECISIONS[precision]
+    try:
+        weights = TensorFile(bundle.folder / MODEL)
+        speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
+        graphs = {SPEECH: speech(spec, weights, precision=kind, refer=refer)}
+        for k in steps:
+            graphs[f"sampler_{k}"] = sampler_graph(spec, weights, k, precision=kind, refer=refer)
+    except ValueError as error:
+        raise ExportError(str(error)) from None
+    return graphs
+
+
+def write_graphs(
+    folder: Path, graphs: Mapping[str, onnx.ModelProto], bundle: Bundle, *, precision: str,
+    weights: str,
+) -> Manifest:
+    """Write graphs and their manifest; the folder is complete, or is as it was.
+
+    Args:
+        weights: the file the graphs refer to.
+
+    Raises:
+        ExportError: something else is in the way, or the disk is full.
+    """
+    spec = bundle.spec
+    with _in_place_of(folder) as made:
+        files = {}
+        for name, model in graphs.items():
+            path = made / f"{name}.onnx"
+            if weights != MODEL:
+                onnx.external_data_helper.convert_model_to_external_data(
+                    model, location=f"{name}.weights", size_threshold=256
+                )
+                onnx.save(model, str(path))
+            else:
+                save(model, path)
+            files[name] = _describe(path, model)
+        manifest = Manifest(
+            bundle=bundle.hash,
+            network=network_hash(bundle),
+            target="onnx",
+            precision=precision,
+            opset=OPSET,
+            ranges={"batch": [1, None], "frames": [1, spec.T_w], "branches": [1, 3]},
+            weights=weights,
+            tools={name: importlib.metadata.version(name) for name in ("posetalk", "onnx")},
+            graphs=files,
+        )
+        manifest.write(made)
+    return manifest
+
+
+def _describe(path: Path, model: onnx.ModelProto) -> GraphFile:
+    """A written graph, for the manifest."""
+    tail = path.stem.rpartition("_")[2]
+
+    def dims(values: Sequence[onnx.ValueInfoProto]) -> dict[str, list[int | str]]:
+        return {
+            value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in values
+        }
+
+    return GraphFile(
+        file=path.name,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        steps=int(tail) if tail.isdigit() else None,
+        inputs=dims(model.graph.input),
+        outputs=dims(model.graph.output),
+    )
+
+
+@contextlib.contextmanager
+def _in_place_of(folder: Path) -> Iterator[Path]:
+    """A new folder to fill, that takes the place of `folder` when all went well.
+
+    Raises:
+        ExportError: `folder` holds something else, or cannot be written.
+    """
+    from diffposetalk.graphs import MANIFEST
+
+    taken = any(folder.iterdir()) if folder.is_dir() else folder.exists()
+    if taken and not (folder / MANIFEST).is_file():
+        raise ExportError(f"{folder} holds something else: choose an empty or new folder")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        raise ExportError(f"{folder} cannot be written: {error.strerror}") from None
+    try:
+        made.chmod(0o755)
+        yield made
+        old = made.with_name(made.name + "-old")
+        if folder.exists():
+            folder.rename(old)
+        made.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        full = "; make room and try again" if error.errno == errno.ENOSPC else ""
+        raise ExportError(f"{folder} cannot be written: {error.strerror}{full}") from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

@@ -1,0 +1,12 @@
+"""The names of the backends, for options; needs nothing."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+BackendName = Literal[
+    "auto", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "torch", "fake"
+]
+"""`auto` is the best that is installed; `onnxruntime` alone runs on the CPU."""
+
+BACKENDS: tuple[str, ...] = get_args(BackendName)

@@ -1,0 +1,218 @@
+"""The onnxruntime backend: a bundle's exported graphs; no torch anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffposetalk.bundle import Bundle, load_bundle
+from diffposetalk.graphs import FOLDER, SPEECH, check_graphs, read_manifest
+from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
+from stream.backends.normalise import normal_window
+from stream.backends.onnx_session import GraphSession, RuntimeProblem
+from stream.backends.protocol import FloatArray, SamplerCall, Statistics
+
+THREADS = 1
+"""A hop of the starter is too small for two threads."""
+
+Branches = tuple[tuple[tuple[int, int], tuple[int, int, int]], ...]
+BRANCHES: Mapping[tuple[bool, bool], Branches] = {
+    (False, False): (((1, 1), (1, 0, 0)),),
+    (True, False): (((0, 1), (1, -1, 0)), ((1, 1), (0, 1, 0))),
+    (False, True): (((1, 0), (1, 0, -1)), ((1, 1), (0, 0, 1))),
+    (True, True): (
+        ((0, 0), (1, -1, 0)), ((1, 0), (0, 1, -1)), ((1, 1), (0, 0, 1)),
+    ),
+}  # fmt: skip
+"""Guidance by which scales are not 1: for each branch whether it gives audio and style, and its
+weight as coefficients of 1, the audio scale and the style scale (Sun et al. 2024, equation 10)."""
+
+
+class MelState(NamedTuple):
+    """The speech encoder's streaming state of one stream, see `diffposetalk.mel.MelState`."""
+
+    columns: FloatArray
+    tail: FloatArray
+    level: FloatArray
+
+
+class OnnxBackend:
+    """A bundle's ONNX graphs behind the `Backend` protocol.
+
+    Args:
+        bundle: statistics, named styles and weights.
+        graphs: folder of the graphs; None: the bundle's own.
+        device: `cpu`, `cuda` or `tensorrt`: onnxruntime's execution provider.
+        threads: of the CPU kernels.
+
+    Raises:
+        diffposetalk.graphs.GraphsError: no graphs, or those of another network.
+        RuntimeProblem: onnxruntime cannot run them as asked.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        graphs: Path | None = None,
+        *,
+        device: str = "cpu",
+        threads: int | None = None,
+    ) -> None:
+        self.spec = bundle.spec
+        self.styles: Mapping[str, FloatArray] = bundle.styles
+        self.statistics: Statistics = bundle.statistics
+        self.head_id, self.bundle_hash = bundle.head_id, bundle.hash
+        self._folder = bundle.folder / FOLDER if graphs is None else graphs
+        self.manifest = read_manifest(self._folder)
+        check_graphs(self.manifest, self._folder, bundle)
+        own = (self._folder / self.manifest.weights).is_file()
+        self._weights = self._folder if own else bundle.folder
+        self._device, self._threads = device, threads or THREADS
+        self._samplers: dict[int, GraphSession] = {}
+        self._speech = self._open(SPEECH)
+        self._sampler(self.spec.live.steps)
+        self.provider = self._speech.provider
+
+    @classmethod
+    def load(
+        cls, bundle: str = "starter", device: str = "cpu", threads: int | None = None
+    ) -> OnnxBackend:
+        """Load a bundle by name or folder.
+
+        Raises:
+            diffposetalk.bundle.BundleError: it cannot be read, or its head is not here.
+            diffposetalk.graphs.GraphsError, RuntimeProblem: as the class.
+        """
+        loaded = load_bundle(bundle)
+        loaded.require_head()
+        return cls(loaded, device=device, threads=threads)
+
+    @property
+    def incremental(self) -> bool:
+        """`mel` features are causal and final; `hubert` ones belong to their window."""
+        return self.spec.speech.kind == "mel"
+
+    # --- speech --------------------------------------------------------------------------------
+    def speech_state(self) -> MelState | None:
+        """Silence before the first sample."""
+        if not self.incremental:
+            return None
+        speech = self.spec.speech
+        return MelState(
+            np.full((COLUMNS * (speech.history_frames - 1), speech.n_mels), LOWEST, np.float32),
+            np.zeros(TAIL, np.float32),
+            np.array([PRIOR_LEVEL_DB, 0.0, FLOOR_DB], np.float32),
+        )
+
+    def encode(
+        self, pcm: FloatArray, state: MelState | None
+    ) -> tuple[FloatArray, MelState | None]:
+        """(n * 640,) samples -> (n, F) rows, and the encoder's state after them."""
+        return self.encode_many([pcm], [state])[0]
+
+    def encode_many(
+        self, pcms: Sequence[FloatArray], states: Sequence[MelState | None]
+    ) -> list[tuple[FloatArray, MelState | None]]:
+        """Streams of one length, each from its own state."""
+        known = [state for state in states if state is not None]
+        columns, tail, level = (_batch(part) for part in zip(*known, strict=True))
+        rows, *after = self._speech.run(
+            {"pcm": _batch(pcms), "columns": columns, "tail": tail, "level": level}
+        )
+        if len(known) == 1:
+            return [(rows[0], MelState(*(part[0] for part in after)))]
+        # Copies, as a view would keep the whole batch alive for as long as one session idles.
+        return [
+            (row.copy(), MelState(*(part[i].copy() for part in after)))
+            for i, row in enumerate(rows)
+        ]
+
+    def encode_window(self, pcm: FloatArray) -> FloatArray:
+        """(n * 640,) samples -> (n, F) rows, from one pass over them all."""
+        return self.encode_window_many([pcm])[0]
+
+    def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
+        """Windows of one length."""
+        if self.incremental:
+            states = [self.speech_state() for _ in pcms]
+            return [rows for rows, _ in self.encode_many(pcms, states)]
+        return list(self._speech.run({"pcm": _batch([normal_window(pcm) for pcm in pcms])})[0])
+
+    # --- motion --------------------------------------------------------------------------------
+    def sample(self, call: SamplerCall) -> FloatArray:
+        """Few-step sampling of one window: (n, D) normalised motion."""
+        return self.sample_many([call])[0]
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        """Few-step sampling of windows of one `batch_key`, in one pass.
+
+        Raises:
+            RuntimeProblem: a threshold that is not in the graphs.
+        """
+        one = calls[0]
+        if (one.threshold_quantile or None) != (self.spec.live.threshold_quantile or None):
+            raise RuntimeProblem(
+                f"the graphs threshold at {self.spec.live.threshold_quantile}, not at "
+                f"{one.threshold_quantile}: export again, or use the torch backend"
+            )
+        n, m = len(one.features), len(one.known)
+        known = np.zeros((len(calls), n, self.spec.d_motion), np.float32)
+        if m:
+            for row, call in zip(known, calls, strict=True):
+                row[:m] = call.known
+        gives, weights = zip(
+            *BRANCHES[one.audio_guidance != 1.0, one.style_guidance != 1.0], strict=True
+        )
+        feed: dict[str, NDArray[Any]] = {
+            "noise": _batch([call.noise for call in calls]),
+            "noise_scale": _batch([call.noise_scale for call in calls]),
+            "features": _batch([call.features for call in calls]),
+            "context_features": _batch([call.context_features for call in calls]),
+            "context_motion": _batch([call.context_motion for call in calls]),
+            "known_motion": known,
+            "shape": _batch([call.shape for call in calls]),
+            "style": _batch([call.style for call in calls]),
+            "audio_guidance": np.array([call.audio_guidance for call in calls], np.float32),
+            "style_guidance": np.array([call.style_guidance for call in calls], np.float32),
+            "missing": np.array([call.missing for call in calls], np.int64),
+            "valid": np.array([call.valid for call in calls], np.int64),
+            "known": np.full(len(calls), m, np.int64),
+            "branch_gives": np.array(gives, np.float32),
+            "branch_weights": np.array(weights, np.float32),
+        }
+        return list(self._sampler(one.steps).run(feed)[0])
+
+    def _sampler(self, steps: int) -> GraphSession:
+        """The graph of `steps` steps, opened when it is first wanted."""
+        if steps not in self._samplers:
+            self._samplers[steps] = self._open(f"sampler_{steps}")
+        return self._samplers[steps]
+
+    def _open(self, name: str) -> GraphSession:
+        if name not in self.manifest.graphs:
+            there = ", ".join(self.manifest.graphs)
+            raise RuntimeProblem(
+                f"{self._folder} has no graph {name} (it has {there}): choose other --steps, "
+                "export it with `posetalk export`, or use `--backend torch`"
+            )
+        path = self._folder / self.manifest.graphs[name].file
+        return GraphSession(path, self._weights, device=self._device, threads=self._threads)
+
+
+def installed() -> bool:
+    """Whether onnxruntime is here."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+def _batch(arrays: Sequence[FloatArray]) -> FloatArray:
+    """Equal arrays as one batch; a single one is not copied."""
+    if len(arrays) == 1:
+        return np.ascontiguousarray(arrays[0], np.float32)[None]
+    return np.stack(arrays).astype(np.float32, copy=False)

@@ -1,0 +1,127 @@
+"""One ONNX graph in onnxruntime: threads chosen, provider checked, one line for what goes wrong."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+
+
+class RuntimeProblem(RuntimeError):
+    """onnxruntime cannot open or run a graph; the message is one line."""
+
+
+class GraphSession:
+    """A graph that can be run.
+
+    Args:
+        path: of the graph.
+        weights: folder of the file that holds its weights.
+        device: `cpu`, `cuda` or `tensorrt`.
+        threads: of the CPU kernels.
+
+    Raises:
+        RuntimeProblem: no such provider here, or not a graph.
+    """
+
+    def __init__(self, path: Path, weights: Path, *, device: str, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 4  # what goes wrong is raised, once
+        # Threads that spin between calls take the cores from microphone, server and picture.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(weights)
+        )
+        provider = PROVIDERS[device]
+        try:
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=_providers(device)
+            )
+        except Exception as error:  # its own types have no common base
+            raise RuntimeProblem(f"onnxruntime cannot open {path}: {_line(error)}") from None
+        used = self._session.get_providers()
+        if provider not in used:
+            raise RuntimeProblem(
+                f"onnxruntime has no {provider} here (it would run on {used[0]}): "
+                "choose `--backend onnxruntime`, or install onnxruntime-gpu and its libraries"
+            )
+        self.provider = used[0]
+        self._on_device = device != "cpu"
+        self.inputs = [value.name for value in self._session.get_inputs()]
+        self.outputs = [value.name for value in self._session.get_outputs()]
+        self._buffers: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """The outputs for contiguous inputs, in their order; inputs it does not take are left out.
+
+        Raises:
+            RuntimeProblem: the inputs do not fit.
+        """
+        try:
+            if self._on_device:
+                return self._run_bound(feed)
+            wanted = {name: feed[name] for name in self.inputs}
+            out: list[NDArray[np.float32]] = self._session.run(self.outputs, wanted)
+            return out
+        except Exception as error:
+            raise RuntimeProblem(f"onnxruntime: {_line(error)}") from None
+
+    def _run_bound(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """Inputs copied into buffers that stay on the device, outputs copied back once."""
+        key = tuple(feed[name].shape for name in self.inputs)
+        if key not in self._buffers:
+            self._buffers[key] = {
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(feed[name], "cuda", 0)
+                for name in self.inputs
+            }
+        else:
+            for name, buffer in self._buffers[key].items():
+                buffer.update_inplace(feed[name])
+        binding = self._session.io_binding()
+        for name, buffer in self._buffers[key].items():
+            binding.bind_ortvalue_input(name, buffer)
+        for name in self.outputs:
+            binding.bind_output(name, "cuda")
+        self._session.run_with_iobinding(binding)
+        out: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
+        return out
+
+
+def available(device: str) -> bool:
+    """Whether this onnxruntime was built with a provider (it may still lack its libraries)."""
+    return PROVIDERS[device] in onnxruntime.get_available_providers()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _providers(device: str) -> Sequence[Any]:
+    """What to ask onnxruntime for: the one provider, and the CPU for what it lacks."""
+    cpu = PROVIDERS["cpu"]
+    if device == "cpu":
+        return [cpu]
+    if device == "cuda":
+        return [PROVIDERS["cuda"], cpu]
+    return [PROVIDERS["tensorrt"], PROVIDERS["cuda"], cpu]
+
+
+def _line(error: BaseException) -> str:
+    """An error of onnxruntime's on one line, without the address it came from."""
+    return " ".join(str(error).split())[:300]

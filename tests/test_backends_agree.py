@@ -1,0 +1,89 @@
+"""One test body over every backend that is here: identical inputs, one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from bundles_for_export import SPECS, save_random
+
+from diffposetalk.bundle import Bundle
+from export.parity import SCALES, TOLERANCE, answer, closed_loop, describe, random_case
+from export.ship import ship
+from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.protocol import Backend
+from stream.backends.torch_backend import TorchBackend
+
+OTHERS: dict[str, Callable[[Bundle], Backend]] = {"onnxruntime": OnnxBackend}
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def bundle(request, tmp_path_factory) -> Bundle:
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    made = save_random(folder, SPECS[request.param], half=request.param == "plain")
+    ship(folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def reference(bundle) -> Backend:
+    return TorchBackend(bundle)
+
+
+@pytest.fixture(scope="module", params=OTHERS)
+def other(request, bundle) -> Backend:
+    return OTHERS[request.param](bundle)
+
+
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_a_hop_is_the_same_at_every_batch_size(reference, other, rule, steps) -> None:
+    for batch in range(1, 9):
+        scales = SCALES[batch % len(SCALES)]
+        case = random_case(reference.spec, rule, batch, steps, scales=scales, seed=batch)
+        ours, theirs = answer(other, case), answer(reference, case)
+        assert np.abs(theirs).max() > 0.1
+        # A network that says the noise is divided by alpha, 0.006 at the first step: so are errors.
+        noisy = reference.spec.diffusion.target == "noise"
+        np.testing.assert_allclose(ours, theirs, atol=TOLERANCE["fp32"] * (10 if noisy else 1))
+
+
+def test_speech_is_the_same_whatever_the_hops(reference, other) -> None:
+    """Over hops of several sizes, each with the reference's own state."""
+    from diffposetalk.mel import MelState as TorchState
+    from stream.backends.onnx_backend import MelState
+
+    rng = np.random.default_rng(2)
+    state: TorchState = reference.speech_state()
+    for part, ours in zip(state, other.speech_state(), strict=True):
+        np.testing.assert_array_equal(part[0].numpy(), ours)
+    for frames in (4, 2, 1, 9, 2, 30):
+        loud = rng.choice([0.0, 0.002, 0.3])  # silence, a quiet room, speech
+        pcm = (loud * rng.standard_normal(640 * frames)).astype(np.float32)
+        before = MelState(*(part[0].numpy() for part in state))
+        rows, after = other.encode(pcm, before)
+        expected, state = reference.encode(pcm, state)
+        np.testing.assert_allclose(rows, expected, atol=1e-4)
+        for ours, theirs in zip(after, state, strict=True):
+            np.testing.assert_allclose(ours, theirs[0].numpy(), atol=1e-4)
+
+
+def test_a_batch_of_streams_is_each_stream(other) -> None:
+    rng = np.random.default_rng(3)
+    pcms = [(0.1 * rng.standard_normal(1280)).astype(np.float32) for _ in range(5)]
+    states = [other.encode(pcm[::-1].copy(), other.speech_state())[1] for pcm in pcms]
+    together = other.encode_many(pcms, states)
+    for (rows, after), pcm, state in zip(together, pcms, states, strict=True):
+        alone, alone_after = other.encode(pcm, state)
+        np.testing.assert_allclose(rows, alone, atol=1e-5)
+        for ours, theirs in zip(after, alone_after, strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+def test_closed_loops_move_alike(reference, other, rule) -> None:
+    ours, theirs = (describe(closed_loop(b, 100, rule)) for b in (other, reference))
+    np.testing.assert_allclose(ours.mean, theirs.mean, atol=0.05)
+    np.testing.assert_allclose(ours.std, theirs.std, rtol=0.05, atol=0.01)
+    np.testing.assert_allclose(ours.speed, theirs.speed, rtol=0.05, atol=0.01)
