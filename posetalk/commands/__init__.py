@@ -12,6 +12,7 @@ from typing import Annotated
 import tyro
 
 from posetalk.commands.animate import Animate
+from posetalk.commands.dataset import Dataset
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
 from posetalk.commands.evaluate import Evaluate
@@ -21,7 +22,7 @@ from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
 from posetalk.commands.view import View
 
-Command = Live | Serve | View | Animate | Devices | Doctor | Style | Import | Evaluate
+Command = Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
 
@@ -35,6 +36,7 @@ _COMMANDS = (
     | Annotated[Devices, tyro.conf.subcommand("devices")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Style, tyro.conf.subcommand("style")]
+    | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
 )
