@@ -123,6 +123,7 @@ func _lost():
 	if _open:
 		emit_signal("disconnected")
 	_open = false
+	hello = {}
 	_first = null
 	_waiting.clear()
 	_rate = 16000
