@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from head.channels import CHANNELS, mirrored
+from head.gaze import gaze
 from head.model import Head
 from head.modelling import identity, lids, lips, look
 from head.modelling.anatomy import Anatomy, survey
 from head.modelling.assemble import Surface, build
-from head.modelling.expressions_face import face, gaze
+from head.modelling.expressions_face import face
 from head.modelling.expressions_mouth import mouth
 from head.modelling.field import Points
 from head.modelling.weights import regressor, skin_weights

@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from head.channels import JAW_OPEN_RADIANS
+
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
 
@@ -71,6 +73,8 @@ class Head:
     parents: tuple[int, ...] = PARENTS
     turning_joint: str = "root"
     """The joint that a global rotation turns: FLAME's root, or a neck that leaves shoulders be."""
+    jaw_open_radians: float = JAW_OPEN_RADIANS
+    """The jaw's angle about +x that ARKit's jawOpen = 1 means on this head."""
     rest_joints: Floats | None = None
     """(J, 3); computed from the regressor, kept by `subset`."""
     joint_shape_basis: Floats | None = None
@@ -180,5 +184,7 @@ def check(head: Head) -> None:
     for name, index in head.landmarks.items():
         if not 0 <= index < vertices:
             raise HeadError(f"head {head.id!r}: landmark {name!r} is not a vertex")
+    if not 0.05 <= head.jaw_open_radians <= 1.5:
+        raise HeadError(f"head {head.id!r}: a jaw that opens by {head.jaw_open_radians} radians")
     if np.abs(head.skin_weights.sum(axis=1) - 1).max(initial=0) > 1e-3:
         raise HeadError(f"head {head.id!r}: skinning weights do not sum to one")

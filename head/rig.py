@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import os
 import zipfile
 import zlib
 from importlib import resources
@@ -18,6 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from head.channels import JAW_OPEN_RADIANS
+from head.library import find_head, own_heads
 from head.model import JOINTS, PARENTS, Floats, Head, HeadError, Indices, Material, check
 
 __all__ = [
@@ -43,12 +46,16 @@ _OPTIONAL = ("pose_basis", "vertex_tint")
 _BASES = ("shape_basis", "expression_basis")
 
 
-def save_head(head: Head, path: str | Path) -> None:
-    """Write `head` to `path`. The same head gives the same bytes."""
+def save_head(head: Head, path: str | Path, *, exact: bool = False) -> None:
+    """Write `head` to `path`. The same head gives the same bytes.
+
+    `exact` keeps the deltas in single precision: for heads that others have made, whose vertices
+    are compared with other programs'.
+    """
     arrays: dict[str, NDArray[Any]] = {name: getattr(head, name) for name in _PLAIN}
     arrays |= {n: getattr(head, n) for n in _OPTIONAL if getattr(head, n) is not None}
     for name in _BASES:
-        arrays |= _pack_basis(name, getattr(head, name))
+        arrays |= _pack_basis(name, getattr(head, name), exact)
     rows, columns = np.nonzero(head.joint_regressor)
     arrays["joint_regressor.index"] = np.stack([rows, columns]).astype(np.int32)
     arrays["joint_regressor.value"] = head.joint_regressor[rows, columns]
@@ -63,34 +70,43 @@ def save_head(head: Head, path: str | Path) -> None:
         "joint_names": head.joint_names,
         "parents": head.parents,
         "turning_joint": head.turning_joint,
+        "jaw_open_radians": head.jaw_open_radians,
         "materials": [[m.name, list(m.rgb), m.roughness, m.metallic] for m in head.materials],
         "landmarks": dict(head.landmarks),
     }
     text = json.dumps(about, sort_keys=True).encode()
     arrays["about"] = np.frombuffer(text, dtype=np.uint8)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(arrays):
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]))
-            archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
-            )
+    part = Path(path).with_name(Path(path).name + ".part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in sorted(arrays):
+                buffer = io.BytesIO()
+                np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]))
+                archive.writestr(
+                    zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
+                )
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_head(path_or_id: str | Path) -> Head:
-    """The head in an npz file, or the built-in head by its id.
+    """The built-in head by its id, an imported one by its name, or the head in an npz file.
 
     Raises:
-        HeadError: no such file, or it is not a whole head; one line that says what to do.
+        HeadError: no such head or file, or it is not whole; one line that says what to do.
     """
     if str(path_or_id) in (BUILTIN_ID, "builtin"):
         return builtin_head()
-    path = Path(path_or_id)
+    own = find_head(path_or_id) if isinstance(path_or_id, str) else None
+    path = own or Path(path_or_id).expanduser()
     try:
         data = path.read_bytes()
     except FileNotFoundError:
+        known = ", ".join([BUILTIN_ID, *(own.stem for own in own_heads())])
         raise HeadError(
-            f"no head file at {path}; give the path of a head .npz or the id {BUILTIN_ID!r}"
+            f"no head {str(path_or_id)!r}: neither a file nor one of {known} "
+            "(`posetalk head import` adds FLAME and ICT-FaceKit)"
         ) from None
     except OSError as error:
         raise HeadError(f"cannot read the head file {path}: {error.strerror}") from None
@@ -164,17 +180,18 @@ def _assemble(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
         joint_names=tuple(about["joint_names"]),
         parents=tuple(about["parents"]),
         turning_joint=str(about["turning_joint"]),
+        jaw_open_radians=float(about.get("jaw_open_radians", JAW_OPEN_RADIANS)),
     )
 
 
-def _pack_basis(name: str, basis: Floats) -> dict[str, NDArray[Any]]:
+def _pack_basis(name: str, basis: Floats, exact: bool) -> dict[str, NDArray[Any]]:
     """(V, 3, C) -> the moving (vertex, channel) pairs, float16 in units of the channel's peak."""
     vertex, channel = np.nonzero(np.abs(basis).max(axis=1) > 0)
     scale = np.abs(basis).max(axis=(0, 1)).astype(np.float32)
     unit = basis[vertex, :, channel] / scale[channel][:, None]
     return {
         f"{name}.index": np.stack([vertex, channel]).astype(np.int32),
-        f"{name}.value": unit.astype(np.float16),
+        f"{name}.value": unit.astype(np.float32 if exact else np.float16),
         f"{name}.scale": scale,
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.channels import CHANNELS, INDEX
 from head.modelling import eyes, lids
 from head.modelling.anatomy import Anatomy, blob, ramp
 from head.modelling.expressions_mouth import Deltas
@@ -18,7 +17,6 @@ LIDS = {
     "eyeLookDownLeft": (0.42, -0.25),
     "eyeLookUpLeft": (-0.16, 0.0),
 }
-GAZE_RADIANS = {"LookUp": 0.42, "LookDown": 0.46, "LookIn": 0.55, "LookOut": 0.55}
 
 
 def face(a: Anatomy) -> Deltas:
@@ -74,14 +72,3 @@ def _lid_travel(a: Anatomy, upper: float, lower: float) -> Points:
         eyes.lashes(moved, float(np.clip(upper, 0, 1))).vertices - still
     )
     return out
-
-
-def gaze() -> Points:
-    """(15, 50) radians per unit: the eyeLook channels turn the eye joints."""
-    turn = np.zeros((15, len(CHANNELS)))
-    for joint, side, inward in ((3, "Left", -1.0), (4, "Right", 1.0)):
-        turn[3 * joint, INDEX[f"eyeLookDown{side}"]] = GAZE_RADIANS["LookDown"]
-        turn[3 * joint, INDEX[f"eyeLookUp{side}"]] = -GAZE_RADIANS["LookUp"]
-        turn[3 * joint + 1, INDEX[f"eyeLookIn{side}"]] = inward * GAZE_RADIANS["LookIn"]
-        turn[3 * joint + 1, INDEX[f"eyeLookOut{side}"]] = -inward * GAZE_RADIANS["LookOut"]
-    return turn

@@ -17,12 +17,13 @@ from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
 from posetalk.commands.evaluate import Evaluate
 from posetalk.commands.import_ import Import
+from posetalk.commands.head import Heads
 from posetalk.commands.live import Live
 from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
 from posetalk.commands.view import View
 
-Command = Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate
+Command = Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate | Heads
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
 
@@ -36,6 +37,7 @@ _COMMANDS = (
     | Annotated[Devices, tyro.conf.subcommand("devices")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Style, tyro.conf.subcommand("style")]
+    | Annotated[Heads, tyro.conf.subcommand("head")]
     | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]

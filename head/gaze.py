@@ -1,0 +1,24 @@
+"""How far the eyeLook channels turn the eye joints."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.channels import CHANNELS, INDEX
+
+GAZE_RADIANS: Final = {"LookUp": 0.42, "LookDown": 0.46, "LookIn": 0.55, "LookOut": 0.55}
+"""The eye's turn at full weight."""
+
+
+def gaze() -> NDArray[np.float64]:
+    """(15, 50) axis-angle of the five joints per unit of a channel."""
+    turn = np.zeros((15, len(CHANNELS)))
+    for joint, side, inward in ((3, "Left", -1.0), (4, "Right", 1.0)):
+        turn[3 * joint, INDEX[f"eyeLookDown{side}"]] = GAZE_RADIANS["LookDown"]
+        turn[3 * joint, INDEX[f"eyeLookUp{side}"]] = -GAZE_RADIANS["LookUp"]
+        turn[3 * joint + 1, INDEX[f"eyeLookIn{side}"]] = inward * GAZE_RADIANS["LookIn"]
+        turn[3 * joint + 1, INDEX[f"eyeLookOut{side}"]] = -inward * GAZE_RADIANS["LookOut"]
+    return turn

@@ -1,0 +1,144 @@
+"""`posetalk head`: heads from elsewhere, what heads there are, and what is in one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from posetalk.commands.options import Debug
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """Take over a FLAME head (2020, 2023) or ICT-FaceKit's, for `--head NAME`.
+
+    Both are yours to download; their licences go on to apply. No code of the files is run.
+    """
+
+    place: Annotated[
+        Path,
+        tyro.conf.Positional,
+        tyro.conf.arg(
+            metavar="FILE|FOLDER",
+            help="FLAME's generic_model.pkl, flame2023.pkl, ...; or ICT-FaceKit's folder "
+            "FaceXModel, or an archive of it.",
+        ),
+    ]
+    name: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: flame, flame-2023, ict-facekit, ...)"),
+    ] = None
+    """What it is called from now on. Motion carries the name of the head it was made for."""
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            aliases=["-o"],
+            metavar="FILE.npz",
+            help="Write the head there instead, for --head FILE.npz.",
+            help_behavior_hint="(default: kept under its name)",
+        ),
+    ] = None
+    shapes: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Identity shapes to keep; DiffPoseTalk uses 100."""
+    first_expression: Annotated[
+        int | None,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: 300, as in all known files)"),
+    ] = None
+    """Column of a FLAME file's `shapedirs` where its expressions begin."""
+    force: bool = False
+    """Replace a head that has this name."""
+    debug: Debug = False
+
+    def run(self) -> int:
+        from head.importing import import_head
+        from head.library import head_path
+        from head.rig import BUILTIN_ID, save_head
+        from posetalk.messages import UsageError, say
+        from posetalk.progress import working
+
+        if self.output is not None and self.output.suffix.lower() != ".npz":
+            raise UsageError(f"{self.output}: end the name in .npz")
+        if self.name is not None:
+            head_path(self.name)  # or it is no name
+        if self.name in (BUILTIN_ID, "builtin"):
+            raise UsageError(f"--name {self.name}: that is the built-in head")
+        with working(f"reading {self.place}"):
+            head = import_head(
+                self.place, self.name, shapes=self.shapes, first_expression=self.first_expression
+            )
+        path = head_path(head.id) if self.output is None else self.output
+        if path.exists() and not self.force:
+            raise UsageError(f"{path} is there already: give another --name, or --force")
+        if self.output is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with working(f"writing {path}"):
+            save_head(head, path, exact=True)
+        use = head.id if self.output is None else path
+        say(f"{path}: {head.vertex_count} vertices, {head.shape_count} identity shapes")
+        say(f"use it with --head {use}")
+        return 0
+
+
+@dataclass(frozen=True)
+class List:
+    """List the heads there are."""
+
+    debug: Debug = False
+
+    def run(self) -> int:
+        from posetalk.heads import listing
+
+        print(listing())
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Show:
+    """Say what is in a head, and draw it."""
+
+    head: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.npz")]
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            aliases=["-o"], metavar="OUT.png", help_behavior_hint="(default: no picture)"
+        ),
+    ] = None
+    """Picture of it: at rest, with its jaw open, its channels' largest motions, from the side."""
+    size: Annotated[int, tyro.conf.arg(metavar="N")] = 320
+    """Width and height in pixels of each view."""
+    debug: Debug = False
+
+    def run(self) -> int:
+        from head.rig import load_head
+        from posetalk.heads import about, picture
+
+        head = load_head(self.head)
+        print(about(head))
+        if self.output is not None:
+            picture(head, self.output, self.size)
+        return 0
+
+
+@dataclass(frozen=True)
+class Heads:
+    """Take over heads from elsewhere, list the heads there are, look into one.
+
+    Use one with `--head NAME`.
+    """
+
+    action: (
+        Annotated[Import, tyro.conf.subcommand("import")]
+        | Annotated[List, tyro.conf.subcommand("list")]
+        | Annotated[Show, tyro.conf.subcommand("show")]
+    )
+
+    @property
+    def debug(self) -> bool:
+        """Whether to log what happens."""
+        return self.action.debug
+
+    def run(self) -> int:
+        return self.action.run()

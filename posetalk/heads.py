@@ -1,0 +1,89 @@
+"""What `posetalk head` says and draws."""
+
+from __future__ import annotations
+
+from pathlib import Path
+import numpy as np
+
+from head.channels import CHANNELS
+from head.library import heads_folder, own_heads
+from head.model import Head, HeadError
+from head.rig import BUILTIN_ID, builtin_head, load_head
+from head.skinning import skin
+
+if TYPE_CHECKING:
+    pass
+
+FloatArray = NDArray[np.float32]
+
+
+def kind(head: Head) -> str:
+    """What moves it, in a few words."""
+    named = "ARKit's channels by name" if head.expression_names == CHANNELS else "its own channels"
+    return f"{len(head.expression_names)} expressions ({named})"
+
+
+def listing() -> str:
+    """One line for each head."""
+    lines = [f"{BUILTIN_ID}  {builtin_head().vertex_count} vertices, {kind(builtin_head())}"]
+    for path in own_heads():
+        try:
+            head = load_head(path)
+            lines.append(f"{path.stem}  {head.vertex_count} vertices, {kind(head)}")
+        except HeadError as error:
+            lines.append(f"{path.stem}  cannot be used: {error}")
+    if len(lines) == 1:
+        lines.append(
+            "add FLAME or ICT-FaceKit with `posetalk head import FILE|FOLDER`; "
+            f"imported heads are kept in {heads_folder()}"
+        )
+    return "\n".join(lines)
+
+
+def about(head: Head) -> str:
+    """What is in a head, several lines."""
+    span = np.ptp(head.template, axis=0) * 1000
+    joints = ", ".join(
+        f"{name} ({', '.join(f'{1000 * x:.0f}' for x in place)})"
+        for name, place in zip(head.joint_names, np.asarray(head.rest_joints), strict=True)
+    )
+    regions = ", ".join(f"{name} {len(index)}" for name, index in sorted(head.regions.items()))
+    return "\n".join(
+        [
+            f"{head.id}: {head.vertex_count} vertices, {len(head.faces)} triangles, "
+            f"{span[0]:.0f} x {span[1]:.0f} x {span[2]:.0f} mm",
+            f"expressions: {kind(head)}; identity shapes: {head.shape_count}; "
+            f"pose correctives: {'yes' if head.pose_basis is not None else 'no'}",
+            f"joints (mm): {joints}",
+            f"turns at the {head.turning_joint}; jaw fully open at "
+            f"{np.degrees(head.jaw_open_radians):.0f} degrees",
+            f"regions (vertices): {regions}",
+            f"landmarks: {', '.join(sorted(head.landmarks))}",
+        ]
+    )
+
+
+def picture(head: Head, path: Path, size: int) -> None:
+    """Write a sheet: rest, jaw open, side views, and the six channels that move most."""
+    from PIL import Image
+
+    from viewer.renderer import Renderer
+
+    rest = np.zeros(len(head.expression_names), np.float32)
+    jaw = np.array([head.jaw_open_radians, 0, 0], np.float32)
+    reach = np.linalg.norm(head.expression_basis, axis=1).max(axis=0)
+    amount = 1.0 if head.expression_names == CHANNELS else 2.0
+    most = np.argsort(-reach)[:6]
+    with Renderer(head, size, size) as renderer:
+        views = [
+            renderer.render(head.template),
+            renderer.render(skin(head, rest, jaw_pose=jaw)),
+            renderer.render(head.template, yaw=-40),
+            renderer.render(head.template, yaw=-85),
+        ]
+        for channel in most:
+            weights = rest.copy()
+            weights[channel] = amount
+            views.append(renderer.render(skin(head, weights)))
+    rows = [np.concatenate(views[k : k + 5], axis=1) for k in range(0, 10, 5)]
+    Image.fromarray(np.concatenate(rows)).save(path)

@@ -1,0 +1,318 @@
+"""FLAME pickles: read as data, checked against the model's own formula, refused when wrong."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flame_files import Chumpy, Model, Raw, Sparse, code, flame_model, pickled, plain, reference
+
+from head import Head, HeadError, builtin_head, load_head, save_head
+from head.importing import import_head
+from head.importing.flame import import_flame
+from head.importing.unpickle import read_pickle, to_array
+from head.skinning import skin
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return flame_model(builtin_head())
+
+
+@pytest.fixture(scope="module")
+def file(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("flame") / "generic_model.pkl"
+    path.write_bytes(pickled(model))
+    return path
+
+
+@pytest.fixture(scope="module")
+def flame(file: Path) -> Head:
+    return import_head(file)
+
+
+def _matrix(r: np.ndarray) -> np.ndarray:
+    """Rodrigues by the exponential series of the cross-product matrix."""
+    k = np.array([[0, -r[2], r[1]], [r[2], 0, -r[0]], [-r[1], r[0], 0]])
+    out, term = np.eye(3), np.eye(3)
+    for n in range(1, 30):
+        term = term @ k / n
+        out = out + term
+    return out
+
+
+def _flame_formula(
+    m: dict[str, np.ndarray], shape: np.ndarray, expression: np.ndarray, pose: np.ndarray
+) -> np.ndarray:
+    """Vertices as the paper writes them (Li et al. 2017, eq. 1 to 5), one vertex list at a time.
+
+    `pose` (5, 3) in the file's own order of joints.
+    """
+    coefficients = np.zeros(400)
+    coefficients[: len(shape)] = shape
+    coefficients[300 : 300 + len(expression)] = expression
+    turns = [_matrix(r) for r in pose]
+    identity_shaped = m["v_template"] + m["shapedirs"][:, :, :300] @ coefficients[:300]
+    joints = m["J_regressor"] @ identity_shaped
+    feature = np.concatenate([(t - np.eye(3)).reshape(-1) for t in turns[1:]])
+    shaped = m["v_template"] + m["shapedirs"] @ coefficients + m["posedirs"] @ feature
+    world = []
+    for k, turn in enumerate(turns):
+        local = np.eye(4)
+        local[:3, :3] = turn
+        parent = int(m["kintree_table"][0, k]) if k else -1
+        local[:3, 3] = joints[k] - (joints[parent] if k else 0)
+        world.append(local if not k else world[parent] @ local)
+    out = np.zeros_like(shaped)
+    for k, frame in enumerate(world):
+        moved = (shaped - joints[k]) @ frame[:3, :3].T + frame[:3, 3]
+        out += m["weights"][:, k : k + 1] * moved
+    return out
+
+
+def test_vertices_are_those_of_flames_own_formula(model: Model, flame: Head) -> None:
+    rng = np.random.default_rng(2)
+    shape, expression = rng.normal(size=100), rng.normal(size=50)
+    pose = rng.normal(0, 0.3, (5, 3))
+    wanted = _flame_formula(plain(model), shape, expression, pose)
+    ours = skin(
+        flame,
+        expression.astype(np.float32),
+        shape=shape.astype(np.float32),
+        global_rotation=pose[0].astype(np.float32),
+        neck_pose=pose[1].astype(np.float32),
+        jaw_pose=pose[2].astype(np.float32),
+        eye_pose=pose[3:].reshape(-1).astype(np.float32),
+    )
+    assert np.abs(ours - wanted).max() < 2e-6  # metres
+    assert np.abs(wanted - plain(model)["v_template"]).max() > 0.02  # it did move
+
+
+def test_the_file_on_disk_keeps_single_precision(flame: Head, tmp_path: Path) -> None:
+    save_head(flame, tmp_path / "flame.npz", exact=True)
+    again = load_head(tmp_path / "flame.npz")
+    np.testing.assert_allclose(again.expression_basis, flame.expression_basis, rtol=3e-7)
+    np.testing.assert_allclose(again.shape_basis, flame.shape_basis, rtol=3e-7)
+    assert np.array_equal(again.pose_basis, flame.pose_basis)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["flame.npz"]
+
+
+def test_landmarks_and_regions_are_found_by_the_shape_alone(flame: Head) -> None:
+    head = builtin_head()
+    near = {"menton": 6.0}  # where a chin ends is a matter of taste
+    for name, vertex in head.landmarks.items():
+        gap = np.linalg.norm(head.template[vertex] - flame.template[flame.landmarks[name]])
+        assert gap * 1000 < near.get(name, 4.0), name
+    kept = np.concatenate([head.regions[name] for name in ("skin", "eye_left", "eye_right")])
+    place = {int(v): i for i, v in enumerate(kept)}
+    for name, share in {"lips": 0.8, "mouth": 0.85, "eyelids": 0.8, "upper_face": 0.9}.items():
+        truth = {place[int(v)] for v in head.regions[name] if int(v) in place}
+        assert len(truth & set(flame.regions[name].tolist())) > share * len(truth), name
+
+
+def test_eyes_are_told_apart_by_their_side(model: Model, flame: Head) -> None:
+    """A file whose joint 3 is the right eye gives the same head."""
+    order = [0, 1, 2, 4, 3]
+    other = dict(model)
+    arrays = plain(model)
+    other["weights"] = arrays["weights"][:, order]
+    other["J_regressor"] = Sparse(arrays["J_regressor"][order])
+    posedirs = arrays["posedirs"].reshape(-1, 3, 4, 9)[:, :, [0, 1, 3, 2]]
+    other["posedirs"] = posedirs.reshape(-1, 3, 36)
+    turned = import_flame(pickled(other), "turned.pkl", "flame")
+    rest = np.asarray(turned.rest_joints)
+    np.testing.assert_allclose(rest, flame.rest_joints, atol=1e-6)
+    assert rest[3, 0] > 0 > rest[4, 0]
+    look = {"eye_pose": np.array([0.2, 0.1, 0, -0.1, 0.3, 0], np.float32)}
+    zero = np.zeros(50, np.float32)
+    np.testing.assert_allclose(skin(turned, zero, **look), skin(flame, zero, **look), atol=1e-6)
+
+
+def test_a_file_without_a_jaw(model: Model) -> None:
+    """`flame2023_no_jaw`: nothing follows the jaw joint, and the lips are found all the same."""
+    weights = plain(model)["weights"].copy()
+    weights[:, 1] += weights[:, 2]
+    weights[:, 2] = 0
+    head = import_flame(pickled(dict(model, weights=weights)), "no_jaw.pkl", "flame-2023-no-jaw")
+    seal = head.template[head.landmarks["lip_upper_mid"]] * 1000
+    truth = builtin_head()
+    wanted = truth.template[truth.landmarks["lip_upper_mid"]] * 1000
+    assert np.linalg.norm(seal - wanted) < 4
+
+
+def test_other_writers_of_the_same_arrays(model: Model, flame: Head) -> None:
+    """Plain numpy, Fortran order, big endian, single precision, all protocols of Python 3."""
+    arrays = plain(model)
+    arrays["v_template"] = np.asfortranarray(arrays["v_template"])
+    arrays["weights"] = arrays["weights"].astype(">f8")
+    arrays["f"] = arrays["f"].astype(np.int64)
+    arrays["shapedirs"] = arrays["shapedirs"][:, :, 290:360].astype(np.float32)
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        data = pickle.dumps(arrays, protocol=protocol)
+        head = import_flame(data, "other.pkl", "other", shapes=5, first_expression=10)
+        np.testing.assert_allclose(head.template, flame.template, atol=1e-7)
+        np.testing.assert_allclose(head.expression_basis, flame.expression_basis, atol=1e-8)
+        assert head.shape_count == 5
+
+
+def test_selections_of_chumpy_arrays() -> None:
+    base = np.arange(12.0)
+    state = {"a": Chumpy(base), "idxs": np.array([3, 1, 2, 0]), "preferred_shape": (2, 2)}
+    made = reference("copy_reg", "_reconstructor") + reference("chumpy.reordering", "Select")
+    select = Raw(made + reference("__builtin__", "object") + b"N\x87R" + code(state) + b"b")
+    found = read_pickle(pickled({"v": select}), "x")
+    assert to_array(found["v"], "v").tolist() == [[3, 1], [2, 0]]
+
+
+def test_names_that_files_have_on_their_site(file: Path, tmp_path: Path) -> None:
+    from head.importing import default_name
+
+    names = ("generic_model.pkl", "flame2023.pkl", "flame2023_no_jaw.pkl", "female_model.pkl")
+    assert [default_name(Path(name)) for name in names] == [
+        "flame", "flame-2023", "flame-2023-no-jaw", "flame-female",
+    ]  # fmt: skip
+
+
+RAN: list[str] = []
+
+
+class _Code:
+    """What a hostile pickle would run."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (RAN.append, ("it ran",))
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        b"cos\nsystem\n(S'touch /tmp/owned'\ntR.",
+        b"\x80\x02cbuiltins\neval\nU\x0cRAN.append(1)\x85R.",
+        b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.",
+        b"\x80\x02cnumpy\nload\nU\x01x\x85R.",
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct.__globals__\n.",
+        b"\x80\x02cscipy.sparse.linalg\nspsolve\n.",
+        b"\x80\x02i__builtin__\nexec\n.",
+        b"Pid\n.",
+        b"\x80\x02\x82\x01.",
+        b"\x80\x02c_codecs\nencode\nU\x01xU\x05rot13\x86R.",
+        b"\x80\x02c_codecs\nencode\nN}U\x0c__defaults__U\x01x\x85s\x86b.",
+        b"\x80\x02ccollections\nOrderedDict\n)R(U\x01xU\x01ydU\x01z\x85R.",
+        pickle.dumps({"v_template": _Code()}, protocol=2),
+    ],
+    ids=lambda data: repr(data[:24]),
+)
+def test_pickles_that_run_code_are_refused_unrun(hostile: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.pkl"
+    path.write_bytes(hostile)
+    with pytest.raises(HeadError) as caught:
+        import_head(path)
+    assert "\n" not in str(caught.value) and "bad.pkl" in str(caught.value)
+    assert not RAN and not Path("/tmp/owned").exists()
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        b"\x80\x02N" + b"r\xff\xff\xff\x7f.",  # memo entry two thousand million
+        b"\x80\x05\x96" + (1 << 40).to_bytes(8, "little") + b"x.",
+        b"\x80\x04\x8e" + (1 << 62).to_bytes(8, "little") + b"x.",
+        b"\x80\x02T\xff\xff\xff\x7fxx.",
+        b"\x80\x02" + b"(" * 5000 + b"t" * 5000 + b".",
+        b"\x80\x02L" + b"9" * 100_000 + b"L\n.",
+        b"\x80\x02" + b"U\x01xU\x01y" + b"\x86" * 3,
+    ],
+    ids=["memo", "bytearray", "bytes", "string", "nested", "number", "no end"],
+)
+def test_claims_of_much_memory_cost_nothing(claim: bytes) -> None:
+    import tracemalloc
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(HeadError):
+            import_flame(claim, "claim.pkl", "x")
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()
+
+
+def test_truncated_and_damaged_files_get_one_line(file: Path) -> None:
+    data = file.read_bytes()
+    rng = np.random.default_rng(4)
+    ends = [0, 1, 2, 50, 1000, len(data) // 2, len(data) - 1, *rng.integers(0, 4000, 20)]
+    for end in ends:
+        with pytest.raises(HeadError) as caught:
+            import_flame(data[:end], "cut.pkl", "x")
+        assert "\n" not in str(caught.value) and "cut.pkl" in str(caught.value)
+    small = pickled({"v_template": np.eye(3), "f": np.eye(3), "weights": Chumpy(np.eye(2))})
+    for _ in range(300):
+        spoilt = bytearray(small)
+        for place in rng.integers(0, len(small), 3):
+            spoilt[place] = rng.integers(256)
+        with pytest.raises(HeadError) as caught:
+            import_flame(bytes(spoilt), "spoilt.pkl", "x")
+        assert "\n" not in str(caught.value)
+
+
+def _small(model: Model) -> Model:
+    """The model with its shapes left out, quick to write."""
+    return dict(model, shapedirs=np.zeros((len(plain(model)["v_template"]), 3, 400), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda m: {"weights": None}, "weights is no array of numbers"),
+        (lambda m: {"weights": plain(m)["weights"][:, :4]}, "weights has shape"),
+        (lambda m: {"weights": plain(m)["weights"] * 2}, "sum to one"),
+        (lambda m: {"f": plain(m)["f"] + 5000}, "vertices that are not there"),
+        (lambda m: {"f": plain(m)["f"][:, :2]}, "not triangles"),
+        (lambda m: {"shapedirs": np.zeros((3239, 3, 150))}, "--first-expression"),
+        (lambda m: {"shapedirs": np.zeros((10, 3, 400))}, "shapedirs has shape"),
+        (lambda m: {"posedirs": np.zeros((3239, 3, 207))}, "posedirs has shape"),
+        (lambda m: {"v_template": plain(m)["v_template"] * 100}, "unit is the metre"),
+        (lambda m: {"v_template": plain(m)["v_template"] * np.nan}, "not finite"),
+        (lambda m: {"kintree_table": np.zeros((2, 5), np.int64)}, "hang together"),
+        (lambda m: {"f": "triangles"}, "f is no array of numbers"),
+        (lambda m: {"v_template": np.zeros((3239, 3)) + [[0, 0.1, 0]] * 3239}, "m high"),
+    ],
+)
+def test_models_that_do_not_fit_get_one_line(
+    model: Model, change: Callable[[Model], Model], says: str
+) -> None:
+    with pytest.raises(HeadError, match=says) as caught:
+        import_flame(pickled(_small(model) | change(model)), "odd.pkl", "odd")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_parts_are_named(model: Model) -> None:
+    part = {key: value for key, value in _small(model).items() if key != "posedirs"}
+    with pytest.raises(HeadError, match=r"lacks posedirs"):
+        import_flame(pickled(part), "part.pkl", "part")
+    with pytest.raises(HeadError, match="no FLAME model"):
+        import_flame(pickle.dumps([1, 2]), "list.pkl", "list")
+
+
+def test_a_face_that_is_none(model: Model) -> None:
+    """Right shapes, but noise: no nose, no lips; said in one line."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-0.1, 0.1, plain(model)["v_template"].shape)
+    with pytest.raises(HeadError, match=r"noise.pkl: "):
+        import_flame(pickled(_small(model) | {"v_template": noise}), "noise.pkl", "noise")
+
+
+def test_files_of_other_kinds(tmp_path: Path) -> None:
+    (tmp_path / "head.obj").write_text("v 0 0 0\n")
+    with pytest.raises(HeadError, match=r"FLAME's \.pkl"):
+        import_head(tmp_path / "head.obj")
+    with pytest.raises(HeadError, match="cannot read"):
+        import_head(tmp_path / "nothing.pkl")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(HeadError, match="FaceXModel"):
+        import_head(tmp_path / "empty")
+    assert os.listdir(tmp_path / "empty") == []
