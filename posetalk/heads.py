@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+
 import numpy as np
 
 from head.channels import CHANNELS
@@ -10,11 +11,6 @@ from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
 from head.rig import BUILTIN_ID, builtin_head, load_head
 from head.skinning import skin
-
-if TYPE_CHECKING:
-    pass
-
-FloatArray = NDArray[np.float32]
 
 
 def kind(head: Head) -> str:

@@ -16,14 +16,16 @@ from posetalk.commands.dataset import Dataset
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
 from posetalk.commands.evaluate import Evaluate
-from posetalk.commands.import_ import Import
 from posetalk.commands.head import Heads
+from posetalk.commands.import_ import Import
 from posetalk.commands.live import Live
 from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
 from posetalk.commands.view import View
 
-Command = Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate | Heads
+Command = (
+    Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate | Heads
+)
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
 

@@ -29,7 +29,9 @@ class Import:
     ]
     name: Annotated[
         str | None,
-        tyro.conf.arg(metavar="NAME", help_behavior_hint="(default: flame, flame-2023, ict-facekit, ...)"),
+        tyro.conf.arg(
+            metavar="NAME", help_behavior_hint="(default: flame, flame-2023, ict-facekit, ...)"
+        ),
     ] = None
     """What it is called from now on. Motion carries the name of the head it was made for."""
     output: Annotated[
