@@ -48,7 +48,10 @@ SYSTEM_PACKAGES = (
     "libportaudio2", "libasound2-plugins", "libegl1", "libegl-mesa0", "libgl1", "libglx-mesa0",
     "libgl1-mesa-dri",
 )  # fmt: skip
-SYSTEM_PACKAGES_FOR_TESTS = ("chromium", "pulseaudio", "pulseaudio-utils", "xvfb", "xauth")
+SYSTEM_PACKAGES_FOR_TESTS = (
+    "chromium", "pulseaudio", "pulseaudio-utils", "xvfb", "xauth", "godot3-server", "mono-mcs",
+    "mono-runtime",
+)  # fmt: skip
 
 
 class SetupError(RuntimeError):
