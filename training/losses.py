@@ -1,13 +1,14 @@
 """The paper's losses: equations 2 to 6 on motion and vertices, and NT-Xent for style.
 
-Vertices are those of a subset of the head with the head rotation set to zero (equation 3's M_0), in
-millimetres, so that the weights are of the order of one.
+Vertices are those of the head, or a subset of it, with the head rotation set to zero (equation 3's
+M_0), in millimetres, so that the weights are of the order of one: the paper's 2e6, 1e7 and 1e5 per
+square metre are 2, 10 and 0.1 here.  Every term is a mean over the elements of valid frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from head.rig import Head
 from head.skinning import skin
 
 ROTATION = slice(50, 53)
+"""Head rotation in motion of 54 channels; motion of 51 has none."""
 
 
 @dataclass(frozen=True)
@@ -33,24 +35,49 @@ class Weights:
     angle: float = 0.05
     head_velocity: float = 1.0
     head_smooth: float = 0.1
+    transition: float = 0.0
+
+    def without_geometry(self) -> Weights:
+        """Equation 2 alone: no geometric loss of the face or of the head."""
+        return replace(Weights(*[0.0] * 9), simple=self.simple)
+
+
+PAPER = Weights(
+    vert=2.0, vel=10.0, smooth=0.1, gap=0.0,
+    angle=0.05, head_velocity=5.0, head_smooth=0.5, transition=0.5,
+)  # fmt: skip
+"""Section 4.2; the paper leaves the head's to its appendix, these are the released code's."""
 
 
 class FaceGeometry(nn.Module):
-    """Normalised motion to vertices of part of a head, in millimetres, without head rotation."""
+    """Normalised motion to vertices of part of a head, in millimetres, without head rotation.
+
+    Args:
+        mean, std: (D,) normalisation of motion.
+        others: vertices beside the lips; None takes the whole head, as the paper does.
+    """
 
     def __init__(
-        self, head: Head, mean: NDArray[np.float32], std: NDArray[np.float32], others: int = 60
+        self,
+        head: Head,
+        mean: NDArray[np.float32],
+        std: NDArray[np.float32],
+        others: int | None = 60,
     ) -> None:
         super().__init__()
-        rng = np.random.default_rng(0)
-        lips = np.unique(np.asarray(head.regions["lips"]))
-        upper = np.asarray(head.regions["lip_gap_upper"])
-        lower = np.asarray(head.regions["lip_gap_lower"])
-        rest = np.setdiff1d(np.arange(len(head.template)), lips)
-        chosen = np.unique(
-            np.concatenate([lips, upper, lower, rng.choice(rest, others, replace=False)])
-        )
-        self.part = head.subset(chosen)
+        every = np.arange(len(head.template))
+        pair = [head.regions.get(f"lip_gap_{side}", every[:0]) for side in ("upper", "lower")]
+        upper, lower = (np.asarray(indices) for indices in pair)
+        if others is None:
+            chosen = every
+        else:
+            rng = np.random.default_rng(0)
+            lips = np.unique(np.asarray(head.regions["lips"]))
+            rest = np.setdiff1d(every, lips)
+            chosen = np.unique(
+                np.concatenate([lips, upper, lower, rng.choice(rest, others, replace=False)])
+            )
+        self.part = head if others is None else head.subset(chosen)
         self.upper = torch.from_numpy(np.searchsorted(chosen, upper))
         self.lower = torch.from_numpy(np.searchsorted(chosen, lower))
         self.mean: Tensor
@@ -58,11 +85,18 @@ class FaceGeometry(nn.Module):
         self.register_buffer("mean", torch.from_numpy(mean))
         self.register_buffer("std", torch.from_numpy(std))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, n, D) normalised -> (B, n, V, 3) millimetres."""
+    @property
+    def has_lips(self) -> bool:
+        """Whether the head says where its lips meet."""
+        return len(self.upper) > 0
+
+    def forward(self, x: Tensor, shape: Tensor | None = None) -> Tensor:
+        """(B, n, D) normalised -> (B, n, V, 3) millimetres; shape (B, S) is raw identity."""
         raw = x.float() * self.std + self.mean
-        jaw = F.pad(raw[..., 53:54], (0, 2))
-        vertices: Tensor = skin(self.part, raw[..., :50], jaw_pose=jaw)
+        jaw = F.pad(raw[..., -1:], (0, 2))
+        if shape is not None:
+            shape = shape[:, None, : self.part.shape_count].float()
+        vertices: Tensor = skin(self.part, raw[..., :50], jaw_pose=jaw, shape=shape)
         return vertices * 1000.0
 
     def gap(self, vertices: Tensor) -> Tensor:
@@ -72,25 +106,63 @@ class FaceGeometry(nn.Module):
 
 
 def motion_losses(
-    predicted: Tensor, target: Tensor, geometry: FaceGeometry, weights: Weights
+    predicted: Tensor,
+    target: Tensor,
+    geometry: FaceGeometry,
+    weights: Weights,
+    *,
+    valid: Tensor | None = None,
+    shape: Tensor | None = None,
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """Equation 6 over (B, n, D) normalised motion: the weighted sum, and every term by itself."""
-    a = geometry(predicted)
-    with torch.no_grad():
-        b = geometry(target)
-    rotation, true_rotation = predicted[..., ROTATION], target[..., ROTATION]
-    terms = {
-        "simple": F.mse_loss(predicted, target),
-        "vert": F.mse_loss(a, b),
-        "vel": F.mse_loss(a.diff(dim=1), b.diff(dim=1)),
-        "smooth": a.diff(n=2, dim=1).square().mean(),
-        "gap": F.mse_loss(geometry.gap(a), geometry.gap(b)),
-        "angle": F.mse_loss(rotation, true_rotation),
-        "head_velocity": F.mse_loss(rotation.diff(dim=1), true_rotation.diff(dim=1)),
-        "head_smooth": rotation.diff(n=2, dim=1).square().mean(),
-    }
+    """Equation 6 over (B, n, D) normalised motion: the weighted sum, and every term by itself.
+
+    Args:
+        valid: (B, n) bool, the frames that count; a difference counts if its last frame does.
+        shape: (B, S) raw identity of the faces, for the vertices.
+    """
+    terms = {"simple": _mean_square(predicted - target, valid)}
+    if weights.vert or weights.vel or weights.smooth or weights.gap:
+        a = geometry(predicted, shape)
+        with torch.no_grad():
+            b = geometry(target, shape)
+        terms["vert"] = _mean_square(a - b, valid)
+        terms["vel"] = _mean_square(a.diff(dim=1) - b.diff(dim=1), valid)
+        terms["smooth"] = _mean_square(a.diff(n=2, dim=1), valid)
+        if weights.gap and geometry.has_lips:
+            terms["gap"] = _mean_square(geometry.gap(a) - geometry.gap(b), valid)
+    if predicted.shape[-1] > ROTATION.stop:
+        rotation, true = predicted[..., ROTATION], target[..., ROTATION]
+        terms["angle"] = _mean_square(rotation - true, valid)
+        terms["head_velocity"] = _mean_square(rotation.diff(dim=1) - true.diff(dim=1), valid)
+        terms["head_smooth"] = _mean_square(rotation.diff(n=2, dim=1), valid)
     total = torch.stack([getattr(weights, name) * term for name, term in terms.items()]).sum()
     return total, terms
+
+
+def transition_loss(before: Tensor, after: Tensor, valid: Tensor | None = None) -> Tensor:
+    """How unevenly the head goes on at the seam of two windows, in the released code's form.
+
+    Args:
+        before: (B, 3, 3) the last three true rotations; after: (B, 3, 3) the first three predicted.
+        valid: (B, 3) bool, which of the latter count.
+
+    Velocity may not change between the step into the first predicted frame and the two after it,
+    nor acceleration along the way: mean squares of both changes.
+    """
+    velocity = torch.cat([before, after], dim=1).diff(dim=1)  # (B, 5, 3)
+    acceleration = velocity.diff(dim=1)  # (B, 4, 3)
+    change = velocity[:, 2:4] - velocity[:, 1:3]
+    jerk = acceleration[:, 1:] - acceleration[:, :-1]
+    return _mean_square(change, None if valid is None else valid[:, :2]) + _mean_square(jerk, valid)
+
+
+def _mean_square(error: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean of squares over frames: (B, m, ...); of `valid` (B, n >= m) the last m columns count."""
+    if valid is None:
+        return error.square().mean()
+    mask = valid[:, valid.shape[1] - error.shape[1] :].to(error.dtype)
+    each = error.square().flatten(2).mean(2) if error.ndim > 2 else error.square()
+    return (each * mask).sum() / mask.sum().clamp(min=1.0)
 
 
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
@@ -99,5 +171,5 @@ def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     similarity = both @ both.T / temperature
     similarity.fill_diagonal_(float("-inf"))
     n = len(a)
-    partner = torch.cat([torch.arange(n, 2 * n), torch.arange(n)])
+    partner = torch.cat([torch.arange(n, 2 * n), torch.arange(n)]).to(a.device)
     return F.cross_entropy(similarity, partner)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,9 @@ def measure(clips: Iterable[Clip]) -> dict[str, FloatArray]:
                 sums[f"{name}_{kind}"].append(found)
     if not sums["exp_mean"]:
         raise SetError(f"no video is {CROP} frames long: nothing to take statistics of")
-    reduce = {"mean": np.mean, "std": np.mean, "max": np.max, "min": np.min}
+    reduce: dict[str, Callable[..., Any]] = {
+        "mean": np.mean, "std": np.mean, "max": np.max, "min": np.min
+    }
     return {
         key: np.asarray(reduce[key[-4:].strip("_")](rows, axis=0), np.float32)
         for key, rows in sums.items()
