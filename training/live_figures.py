@@ -45,10 +45,6 @@ FIGURES = {
     "blinks": "blinks a minute",
 }
 """Figures of the curves, in the order of the tables."""
-BETTER = {
-    "lve": -1, "fdd": -1, "mod": -1, "closures": 1, "vowels_closed": -1, "jaw_r": 1,
-}  # fmt: skip
-"""Which way is better; the others are best at 1, blinks at the label's rate."""
 
 
 def blinks(motion: Array) -> int:

@@ -163,8 +163,10 @@ def summary(measured: Measured) -> dict[str, float]:
         "silent_open": 100.0 * m.silent_open / max(m.silent, 1),
         "lve_mm": float(m.lip_error.mean()),
         "head_life": float(m.head_speed.mean() / max(m.label_head_speed.mean(), 1e-9)),
-        # With a hop of one frame every jump is at a seam.
-        "seam": float(m.seam_jump.mean() / m.other_jump.mean()) if m.other_jump.any() else 1.0,
+        # With a hop of one frame every jump is at a seam, with one window a clip none is.
+        "seam": float(m.seam_jump.mean() / m.other_jump.mean())
+        if m.other_jump.any() and len(m.seam_jump)
+        else 1.0,
     }
 
 

@@ -33,6 +33,9 @@ ORDER = (
 )  # fmt: skip
 """Networks of a folder that `training.table` filled, as the table lists them."""
 
+NO_NETWORK, SMALL_BUDGET = "no network", "one small budget"
+"""Headings of rows."""
+
 COLUMNS: dict[str, tuple[str, int, int]] = {
     "lve": ("LVE (mm)", -1, 2),
     "fdd": ("FDD (1e-5 m)", -1, 2),
@@ -110,7 +113,7 @@ def of_bundle(backend: Backend, name: str, told: str, group: str) -> Candidate:
 
 def of_baselines(baselines: Baselines) -> list[Candidate]:
     """The two predictors that were fitted without a network."""
-    group = "without a network, fitted to the same tracks"
+    group = NO_NETWORK
     key = str([float(baselines.mean.sum()), float(baselines.weights.sum())])
 
     def still(clips: Sequence[Clip], runs: int) -> Array:
@@ -136,7 +139,7 @@ def of_chance() -> Candidate:
         each = [clip.label for clip in (*clips[1:], clips[0])]
         return np.repeat(np.stack(each)[:, None], runs, axis=1)
 
-    return Candidate("chance", "label of another clip", "chance", "", "", motion)
+    return Candidate("chance", "label of another clip", NO_NETWORK, "", "", motion)
 
 
 def candidates(bundles: Sequence[str], folder: Path | None) -> list[Candidate]:
@@ -149,7 +152,7 @@ def candidates(bundles: Sequence[str], folder: Path | None) -> list[Candidate]:
     from stream.backends import load_backend
 
     out = [
-        of_bundle(load_backend("torch", name), name, name, "bundles, at their live defaults")
+        of_bundle(load_backend("torch", name), name, name, "bundles")
         for name in bundles
     ]
     if folder is not None:
@@ -159,17 +162,16 @@ def candidates(bundles: Sequence[str], folder: Path | None) -> list[Candidate]:
         for name in there:
             backend = load_backend("torch", str(folder / BUNDLES / name))
             told = _told(folder / BUNDLES / name)
-            out.append(of_bundle(backend, name, told, "networks of one small budget"))
+            out.append(of_bundle(backend, name, told, SMALL_BUDGET))
         out += of_baselines(load_baselines(folder / BASELINES))
     if not out:
         raise TableError("no bundle to measure")
     fake = load_backend("fake")
     return [
         *out,
-        of_bundle(fake, "fake", "loudness follower, as shipped (`--backend fake`)",
-                  "without a network, fitted to the same tracks" if folder else "baselines"),
+        of_bundle(fake, "fake", "loudness follower, shipped", NO_NETWORK),
         of_chance(),
-    ]  # fmt: skip
+    ]
 
 
 def _told(bundle: Path) -> str:

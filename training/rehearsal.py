@@ -40,10 +40,13 @@ class Rehearsal(ValueError):
 class RememberingBackend:
     """A backend that encodes the same speech once; everything else is the wrapped one's."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, head_noise_frames: int | None = None) -> None:
         self.backend = backend
         self.name = backend.name
         self.spec: ModelSpec = backend.spec
+        if head_noise_frames is not None:
+            live = replace(self.spec.live, head_noise_frames=head_noise_frames)
+            self.spec = replace(self.spec, live=live)
         self.statistics = backend.statistics
         self.styles: Mapping[str, FloatArray] = backend.styles
         self.head_id, self.bundle_hash = backend.head_id, backend.bundle_hash
@@ -99,6 +102,7 @@ def rehearse(
     options: SessionOptions | None = None,
     *,
     context: int | None = None,
+    head_noise_frames: int | None = None,
 ) -> FloatArray:
     """The motion of every take: (takes, n, D) raw.
 
@@ -107,6 +111,7 @@ def rehearse(
         options: of all sessions; the bundle's live defaults if None.
         context: real frames of context that the model is given, at most T_p; the slots before them
             hold the learned start features, as they do at the start of a stream.
+        head_noise_frames: in the place of the bundle's (`LiveDefaults`).
 
     Raises:
         Rehearsal: takes of several lengths or shorter than a frame, or motion that is not finite.
@@ -119,7 +124,7 @@ def rehearse(
         raise Rehearsal("a take shorter than a frame has no motion")
     if context is not None and not 0 <= context <= spec.T_p:
         raise Rehearsal(f"context of {context} frames: this model takes 0 to {spec.T_p}")
-    remembering = RememberingBackend(backend)
+    remembering = RememberingBackend(backend, head_noise_frames)
     sessions = [_session(remembering, take, options) for take in takes]
     motion: list[list[FloatArray]] = [[] for _ in takes]
     while any(session.pending for session in sessions):

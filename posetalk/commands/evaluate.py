@@ -105,6 +105,7 @@ class Evaluate:
 
 def _show(result: dict[str, Any]) -> None:
     """Print the tables."""
+    from rich import box
     from rich.console import Console
     from rich.table import Table
 
@@ -116,8 +117,8 @@ def _show(result: dict[str, Any]) -> None:
         ("The paper's table 1, on this data", paper_table.COLUMNS),
         ("The same in the conventions of other scripts", paper_table.OTHER_CONVENTIONS),
     ):
-        shown = Table(title=title, title_justify="left")
-        shown.add_column("")
+        shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        shown.add_column("", no_wrap=True)
         for heading, way, _ in columns.values():
             shown.add_column(heading + arrows[way], justify="right")
         group = None
