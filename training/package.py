@@ -1,6 +1,8 @@
 """Put what training has reached into a bundle: `python -m training.package`.
 
-Works while the denoiser still trains (its last checkpoint), so that a cut-off run is not lost.
+Works while a part still trains (its last checkpoint), so that a cut-off run is not lost: the
+distilled network when there is one, the denoiser as it is otherwise.  `python -m export.ship` then
+writes the graphs for it.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.dataset import Tracks
 from training.denoiser import Training
+from training.distil import Student
 from training.evaluate import circumstances
 from training.loop import averaged
-from training.speech import SpeechPretraining
-from training.starter import STARTER
+from training.starter import DISTILLED, STARTER, earlier
 from training.style import style_vectors
 
 CARD = Path(__file__).with_name("starter_card.md")
@@ -40,8 +42,12 @@ class Settings:
 def main(settings: Settings) -> None:
     """Write the bundle and say how large it is."""
     tracks = Tracks(settings.tracks)
-    training = Training(STARTER, SpeechPretraining(STARTER))
-    averaged(settings.folder / "denoiser", training)
+    training: Training | Student = earlier(settings.folder)
+    spec, parts = STARTER, ["speech", "style", "denoiser"]
+    if (settings.folder / "distilled").exists():
+        training, spec = Student(training.model), DISTILLED
+        averaged(settings.folder / "distilled", training)
+        parts.append("distilled")
     style = StyleEncoder(STARTER)
     averaged(settings.folder / "style", style)
     vectors = style_vectors(style, tracks, 200, np.random.default_rng(1)).mean(1).numpy()
@@ -50,16 +56,16 @@ def main(settings: Settings) -> None:
     assert tracks.mean.shape == (d,)
     reached = {
         part: _reached(settings.folder / part / "checkpoint.pt")
-        for part in ("speech", "style", "denoiser")
+        for part in parts
     }
     bundle = save_bundle(
-        settings.out, training.model, STARTER,
+        settings.out, training.model, spec,
         Statistics(tracks.mean, tracks.std, np.zeros(n_shape, np.float32),
                    np.ones(n_shape, np.float32)),
         named, builtin_head().id, CARD.read_text("utf-8"),
         {
             "made_by": "python -m training.tracks; python -m training.starter; "
-            "python -m training.package",
+            "python -m training.package; python -m export.ship",
             "where": circumstances(),
             "torch": torch.__version__.partition("+")[0],
             "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],

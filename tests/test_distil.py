@@ -1,0 +1,126 @@
+"""Distillation: what the student begins as, and what it is asked and answered."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffposetalk.guidance import guided_denoiser
+from diffposetalk.samplers import dpm_solver_pp_2m
+from diffposetalk.schedule import sampling_times
+from head.rig import builtin_head
+from training.dataset import Tracks
+from training.denoiser import Training, Windows
+from training.distil import (
+    AUDIO_SCALES,
+    STYLE_SCALES,
+    TEACHER_CALLS,
+    DistilLosses,
+    Student,
+    draw_scales,
+    start_noise,
+)
+from training.losses import FaceGeometry
+from training.speech import LIPS, SpeechPretraining
+from training.starter import STARTER
+
+SPEC = replace(
+    STARTER, T_w=12, T_p=4,
+    speech=replace(STARTER.speech, d_out=16, d_hidden=8),
+    denoiser=replace(STARTER.denoiser, d_model=16, n_heads=2, n_layers=2),
+    style=replace(STARTER.style, d_style=8),
+)  # fmt: skip
+
+
+@pytest.fixture
+def losses(tmp_path: Path) -> DistilLosses:
+    rng = np.random.default_rng(0)
+    n = 600
+    np.save(tmp_path / "columns.npy", rng.normal(size=(1, 4 * n, 80)).astype(np.float16))
+    np.save(tmp_path / "motion.npy", rng.normal(size=(n, 54)).astype(np.float32))
+    np.save(tmp_path / "phone.npy", rng.integers(0, 40, n).astype(np.uint8))
+    (tmp_path / "tracks.json").write_text(json.dumps({
+        "spans": [{"start": 0, "end": n, "style": 0, "set": "a"}],
+        "styles": [{}], "named": ["x"], "settings": {},
+    }))
+    torch.manual_seed(0)
+    tracks = Tracks(tmp_path)
+    teacher = Training(SPEC, SpeechPretraining(SPEC))
+    geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std, others=8)
+    return DistilLosses(
+        Student(teacher.model), teacher, tracks, geometry, torch.randn(1, 3, 8)
+    )
+
+
+@pytest.fixture
+def windows() -> Windows:
+    g = torch.Generator().manual_seed(2)
+    batch, n, T_p = 4, 3, SPEC.T_p
+    return Windows(
+        torch.randn(batch, n, 16, generator=g), torch.randn(batch, T_p, 16, generator=g),
+        torch.randn(batch, T_p, 54, generator=g), torch.randn(batch, 1, 54, generator=g),
+        torch.randn(batch, n, 54, generator=g), torch.ones(batch, n, dtype=torch.bool),
+        torch.randn(batch, 8, generator=g),
+    )
+
+
+@torch.no_grad()
+def test_lips_are_asked_for_the_label_and_the_rest_for_the_teachers_own_path(
+    losses: DistilLosses, windows: Windows
+) -> None:
+    x_t, t, target = losses.lesson(windows, None, np.random.default_rng(0))
+    assert t[:2].tolist() == [sampling_times(losses.schedule, 1)[0]] * 2
+    lips = losses.lips
+    assert lips.sum() == len(LIPS)
+    torch.testing.assert_close(target[..., lips], windows.x0[..., lips])
+    torch.testing.assert_close(target[2:], windows.x0[2:])
+    features = torch.cat([windows.context_features, windows.features], 1)[:2]
+    denoise = guided_denoiser(
+        losses.teacher, losses.teacher.denoising_net.audio_terms(features),
+        torch.zeros(2, SPEC.n_shape), windows.style[:2], windows.context_motion[:2],
+    )
+    end = dpm_solver_pp_2m(denoise, x_t[:2], TEACHER_CALLS, losses.schedule)
+    torch.testing.assert_close(target[:2][..., ~lips], end[..., ~lips], rtol=0, atol=1e-4)
+
+
+@torch.no_grad()
+def test_scales_move_the_answer_as_guidance_moves_the_teacher(
+    losses: DistilLosses, windows: Windows
+) -> None:
+    for norm in (p for p in losses.teacher.denoising_net.parameters() if p.dim() > 1):
+        torch.nn.init.normal_(norm, std=0.3)  # a teacher that minds its conditions
+    scales = torch.tensor([[1.6, 2.5]] * 4)
+    x_t, t, target = losses.lesson(windows, scales, np.random.default_rng(0))
+    later = int(t[-1])
+    guided = losses.teach(windows, scales, slice(2, 4))(x_t[2:], later)
+    plain = losses.teach(windows, None, slice(2, 4))(x_t[2:], later)
+    assert (guided - plain).abs().max() > 0.01
+    torch.testing.assert_close(
+        target[2:], windows.x0[2:] + guided - plain, rtol=0, atol=1e-4
+    )
+
+
+def test_the_student_begins_as_its_teacher_and_learns(losses: DistilLosses) -> None:
+    loss, terms = losses(np.random.default_rng(0), 0)
+    assert torch.isfinite(loss) and {"lips_at_once", "rest_at_once"} <= set(terms)
+    loss.backward()
+    student = losses.student
+    grown = {name for name, p in student.named_parameters() if p.grad is not None}
+    assert not any(name.startswith(("audio_encoder", "audio_feature_map")) for name in grown)
+    assert "denoising_net.feature_proj.weight" in grown
+
+
+def test_noise_and_scales_are_what_live_sessions_use() -> None:
+    rng = np.random.default_rng(0)
+    noise = start_noise((400, 40, 54), rng).numpy()
+    assert noise.std() == pytest.approx(1.0, abs=0.02)
+    steps = np.abs(np.diff(noise[..., 50:53], axis=1)).mean((1, 2))
+    assert 0.3 < (steps < 0.5).mean() < 0.7  # half of the rows sway
+    scales = draw_scales(500, rng).numpy()
+    for column, (low, high) in zip(scales.T, (AUDIO_SCALES, STYLE_SCALES), strict=True):
+        assert low <= column.min() < low + 0.1 and high - 0.1 < column.max() <= high
