@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "posetalk", "numpy", "torch", "onnxruntime", "websockets", "sounddevice", "pyrender", "av",
 )  # fmt: skip
-FORMAT = 1
+FORMAT = 2
 _WRITTEN = (":!benchmarks/results", ":!docs/performance.md")
 
 

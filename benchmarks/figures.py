@@ -24,9 +24,10 @@ STAGES = {
     "algorithm": "hop and lookahead: until the last sample that the call needs was captured",
     "capture": "until the block with that sample was here",
     "queue": "until the model call began",
+    "window": "the call: window, context and noise put together",
     "speech": "the call: speech encoder",
     "sampler": "the call: diffusion",
-    "post": "the call: windows, noise, denormalisation, and noting",
+    "post": "the call: frames out of the sampler's answer",
     "send": "until the server's thread had the frame as bytes",
     "receive": "socket, and the client's process until it had parsed the frame",
 }
@@ -63,15 +64,15 @@ def is_steady(began: Floats) -> NDArray[np.bool_]:
 def stages(moments: Mapping[str, Floats], received: Floats) -> Floats:
     """Moments of `timing.COLUMNS` and arrivals at the client, (n,) seconds -> (n, len(STAGES))."""
     m = moments
-    call = m["computed"] - m["began"]
     return np.stack(
         [
             m["complete"] - m["captured"],
             m["arrived"] - m["complete"],
             m["began"] - m["arrived"],
+            m["sampled"] - m["began"] - m["speech"] - m["sampler"],
             m["speech"],
             m["sampler"],
-            call - m["speech"] - m["sampler"],
+            m["computed"] - m["sampled"],
             m["taken"] - m["computed"],
             received - m["taken"],
         ],
@@ -96,17 +97,19 @@ def distribution(seconds: Floats) -> dict[str, float]:
     return {name: round(value, 3) for name, value in asdict(spread(seconds)).items()}
 
 
-def playout(latencies: Floats) -> dict[str, float]:
+def playout(latencies: Floats) -> dict[str, Any]:
     """The smallest constant play-out delay, in milliseconds, that 99 % of the frames meet.
 
     `after_capture`: from capture to display.  `hold`: how long the fastest frame is held back.
+    `held`: the distribution of that over all frames; the late ones are shown at once.
     """
     if not len(latencies):
-        return {"after_capture": 0.0, "hold": 0.0}
+        return {"after_capture": 0.0, "hold": 0.0, "held": distribution(latencies)}
     offset = smallest_offset(list(latencies))
     return {
         "after_capture": round(offset * 1e3, 3),
         "hold": round((offset - float(latencies.min())) * 1e3, 3),
+        "held": distribution(np.maximum(offset - latencies, 0.0)),
     }
 
 

@@ -8,34 +8,28 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
+from benchmarks import crowd, quality
 from benchmarks.circumstances import circumstances, describe, load_average
-from benchmarks.figures import summarise
-from benchmarks.processes import (
-    BenchmarkError,
-    Helper,
-    cpu_seconds,
-    resident_mb,
-    wait_until_idle,
-)
+from benchmarks.compare import compare
+from benchmarks.floor import floor_of, measure_speed
+from benchmarks.grid_file import read_grid
+from benchmarks.live_run import measure_live, waiting
+from benchmarks.processes import BenchmarkError
 from benchmarks.report import report
 from benchmarks.setting import Setting, grid
 from benchmarks.virtual_microphone import VirtualMicrophone, missing, virtual_microphone
-from stream.frames import FPS, SAMPLE_RATE
 
-QUICK_SECONDS, FULL_SECONDS = 20.0, 60.0
-START_SECONDS = 180.0  # a cold disk, a large bundle
-VIEWER_FINISH_SECONDS = 60.0
+QUICK_SECONDS, FULL_SECONDS = 10.0, 60.0
+CROWD = 12
+"""Sessions of the run with many."""
 _BY_BUNDLE = "(default: the bundle's)"
-SPEECH_MARGIN_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -45,11 +39,13 @@ class BenchLatency:
     Runs what `posetalk live` runs, hears a virtual microphone where PulseAudio is installed (else
     the demo speech at the pace of time), and prints p50, p90, p99 and max of every stage. Latency
     counts from the capture of the middle of a frame's 40 ms to the frame's arrival at a websocket
-    client in another process. Leave the machine alone meanwhile.
+    client in another process; many sessions are measured on the server's scheduler, up to the
+    delivery of the frame. Without lists: the live defaults without and with the viewer, and twelve
+    sessions at once. Leave the machine alone meanwhile.
     """
 
     quick: bool = False
-    """20 s per run instead of 60: under a minute for both runs, starting apart."""
+    """10 s per run instead of 60: under a minute in all, starting included."""
     seconds: Annotated[
         float | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 60)")
     ] = None
@@ -58,10 +54,20 @@ class BenchLatency:
     """`mic`: a virtual microphone; `file`: the demo speech; `auto`: `mic` if it can be had."""
     viewer: Literal["both", "on", "off"] = "both"
     """Whether the off-screen viewer draws and records beside it, in a process of its own."""
+    backend: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: auto)")
+    ] = ()
+    """What runs the model; several values make a grid, as with the next five. `fake` has no model:
+    what remains is the cost of everything else."""
+    precision: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="P ...", help_behavior_hint="(default: the backend's)"),
+    ] = ()
+    """Of the model's arithmetic: fp32, bf16, fp16, int8."""
     steps: Annotated[
         tuple[int, ...], tyro.conf.arg(metavar="K ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
-    """Network calls per hop; several values make a grid, as with the next two."""
+    """Network calls per hop."""
     hop: Annotated[
         tuple[int, ...], tyro.conf.arg(metavar="H ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
@@ -70,46 +76,99 @@ class BenchLatency:
         tuple[int, ...], tyro.conf.arg(metavar="R ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
     """Frames of sound heard after a frame before it is shown."""
+    sessions: Annotated[
+        tuple[int, ...], tyro.conf.arg(metavar="N ...", help_behavior_hint="(default: 1)")
+    ] = ()
+    """Sessions at once; more than one run on the server's scheduler."""
+    grid: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="(default: none)")
+    ] = None
+    """Measure the points of this file instead; see benchmarks/grid.toml."""
+    quality: Literal["no", "too", "only"] = "no"
+    """Also measure how far the lips are from the label's at every point (mean of ten seeds), or
+    that alone, which a busy machine does not disturb. POSETALK_DATA names the held-out clips."""
     bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
     """Weights."""
-    backend: Literal["auto", "torch", "fake"] = "auto"
-    """What runs the model. `fake` has no model: what remains is the cost of everything else."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Of the noise."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
     """Write the figures there, for `python -m benchmarks.page`."""
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        tyro.conf.arg(metavar="A.json B.json", help_behavior_hint="(default: none)"),
+    ] = None
+    """Measure nothing; say how B differs from A, point by point."""
 
     def run(self, note: Callable[[str], None] = print) -> dict[str, Any]:
         """Measure every point of the grid; returns what `--json` writes."""
+        if self.compare is not None:
+            note(compare(*self.compare))
+            return {}
         seconds = self.seconds or (QUICK_SECONDS if self.quick else FULL_SECONDS)
         if seconds < 2:
             raise BenchmarkError(f"--seconds {seconds:g}: the first is warm-up, take 2 or more")
         if self.json is not None and not self.json.resolve().parent.is_dir():
             raise BenchmarkError(f"--json {self.json}: there is no such folder")
+        if self.quality != "no" and (reason := quality.missing()):
+            raise BenchmarkError(f"--quality {self.quality}: {reason}")
+        points = self.points(Setting(bundle=self.bundle, seed=self.seed, seconds=seconds))
+        if self.quality == "only":
+            return self._only_quality(points, note)
         results = circumstances("latency")
+        results["speed"] = measure_speed()
         results["runs"] = []
         note("\n".join(describe(results)))
         with contextlib.ExitStack() as stack:
-            microphone = self._microphone(stack, note)
-            base = Setting(
-                backend=self.backend,
-                bundle=self.bundle,
-                seed=self.seed,
-                source="file" if microphone is None else "mic",
-                seconds=seconds,
-            )
-            viewers = {"both": (False, True), "on": (True,), "off": (False,)}[self.viewer]
-            points = grid(
-                base, steps=self.steps, hop=self.hop, lookahead=self.lookahead, viewer=viewers
-            )
-            for number, setting in enumerate(points, 1):
+            microphone = None
+            if any(point.sessions == 1 for point in points):
+                microphone = self._microphone(stack, note)
+            for number, point in enumerate(points, 1):
+                heard = microphone if point.sessions == 1 else None
+                setting = replace(point, source="file" if heard is None else "mic")
                 label = f"run {number} of {len(points)}: {setting.label()}"
-                run = measure(setting, microphone, label)
+                run = measure(setting, heard, label)
+                if run["live"]["backend"] != "fake":
+                    run["floor_ms"] = floor_of(self.bundle, run["live"], results["speed"])
+                if self.quality == "too":
+                    with waiting(f"{label}: quality"):
+                        run["quality"] = quality.measure(setting)
                 results["runs"].append(run)
                 note("\n" + report(run))
                 self._write(results)
+        return results
+
+    def points(self, base: Setting) -> list[Setting]:
+        """What is to be measured."""
+        if self.grid is not None:
+            return read_grid(self.grid, base)
+        lists = {
+            name: getattr(self, name)
+            for name in ("backend", "precision", "steps", "hop", "lookahead", "sessions")
+        }
+        viewers = {"both": (False, True), "on": (True,), "off": (False,)}[self.viewer]
+        points = grid(base, **lists, viewer=viewers)
+        if not any(lists[name] for name in ("steps", "hop", "lookahead", "sessions")):
+            points += grid(replace(base, sessions=CROWD), **lists)
+        return points
+
+    def _only_quality(self, points: Sequence[Setting], note: Callable[[str], None]) -> Any:
+        """The quality of every point that differs in more than speed, and of the 500 steps."""
+        results = circumstances("quality")
+        results["points"] = []
+        single = [point for point in points if point.sessions == 1]
+        alike = [replace(point, viewer=False, seconds=0.0) for point in single]
+        for number, setting in enumerate(dict.fromkeys(alike), 1):
+            with waiting(f"quality {number}: {setting.label()}"):
+                results["points"].append(quality.measure(setting))
+            note(f"{setting.label()}: LVE {results['points'][-1]['lve_mm']:.3f} mm")
+            self._write(results)
+        base = Setting(bundle=self.bundle, backend="torch", seed=self.seed)
+        with waiting("quality: the 500 steps, in windows of one size"):
+            results["reference"] = quality.measure_reference(base, (1, 2, 4, 8))
+        note(f"in windows of one size, LVE by steps: {results['reference']['reference']}")
+        self._write(results)
         return results
 
     def _microphone(
@@ -132,95 +191,12 @@ class BenchLatency:
 def measure(setting: Setting, microphone: VirtualMicrophone | None, label: str) -> dict[str, Any]:
     """One run in fresh processes; raises BenchmarkError when it cannot be measured."""
     load = load_average()
-    with contextlib.ExitStack() as stack:
-        environment = None
-        if microphone is not None:
-            stack.enter_context(microphone.speaking(speech(setting.seconds)))
-            environment = microphone.environment
-        subject = stack.enter_context(Helper("benchmarks.subject", asdict(setting), environment))
-        with waiting(f"{label}: starting"):
-            ready = subject.receive(START_SECONDS)
-            listener = stack.enter_context(Helper("benchmarks.listener", {"url": ready["url"]}))
-            listener.receive(START_SECONDS)
-            viewer = stack.enter_context(viewing(ready["url"])) if setting.viewer else None
-            subject.tell(f"clients {1 + setting.viewer}")
-            subject.receive(START_SECONDS)
-            if viewer is not None:
-                wait_until_idle(viewer.pid)
-        began = time.monotonic()
-        viewer_cpu = None if viewer is None else cpu_seconds(viewer.pid)
-        subject.tell("go")
+    if setting.sessions > 1:
         with waiting(f"{label}: {setting.seconds:.0f} s"):
-            ended = subject.receive(setting.seconds + START_SECONDS)
-        heard = listener.receive(30.0)
-        run = summarise({**ready, **ended}, heard, FPS)
-        run |= {"viewer": None, "load_average": load, "asked": asdict(setting)}
-        if viewer is not None:
-            run["viewer"] = viewer.finish(viewer_cpu, time.monotonic() - began)
-    return run
-
-
-def speech(seconds: float) -> Any:
-    """The demo speech over and over, (n,) samples, longer than a run with its start takes."""
-    import numpy as np
-
-    from posetalk import demo_speech
-    from stream.sources.file import FileSource
-
-    blocks = [block.samples for block in FileSource(demo_speech(), pace="fast")]
-    once = np.concatenate(blocks)
-    return np.resize(once, int((seconds + START_SECONDS + SPEECH_MARGIN_SECONDS) * SAMPLE_RATE))
-
-
-class Viewer:
-    """The product's own off-screen viewer, `posetalk view --view offscreen`, drawing a video."""
-
-    def __init__(self, url: str, folder: Path) -> None:
-        from posetalk.children import start
-
-        record = str(folder / "viewer.mp4")
-        self.child = start([url, "--once", "--view", "offscreen", "--record", record])
-        self.pid = self.child.process.pid
-        self._path = folder / "viewer.mp4"
-
-    def finish(self, cpu_before: float | None, seconds: float) -> dict[str, Any]:
-        """What it has drawn and used; raises BenchmarkError when it failed."""
-        memory, cpu = resident_mb(self.pid), cpu_seconds(self.pid)
-        self.child.finish(VIEWER_FINISH_SECONDS)
-        if self.child.failed or not self._path.exists():
-            raise BenchmarkError(f"the viewer: {self.child.last_words}")
-        share = None if cpu is None or cpu_before is None else (cpu - cpu_before) / seconds
-        return {
-            "said": self.child.last_words.replace(str(self._path), self._path.name),
-            "memory_mb": memory,
-            "cores": None if share is None else round(share, 4),
-        }
-
-
-@contextlib.contextmanager
-def viewing(url: str) -> Iterator[Viewer]:
-    """A viewer while the block runs."""
-    with tempfile.TemporaryDirectory(prefix="posetalk-bench-") as folder:
-        viewer = Viewer(url, Path(folder))
-        try:
-            yield viewer
-        finally:
-            if not viewer.child.gone:
-                viewer.child.end()
-
-
-@contextlib.contextmanager
-def waiting(label: str) -> Iterator[None]:
-    """Say what goes on; one line written once, as a moving bar would disturb what is measured."""
-    if not sys.stderr.isatty():
-        print(label, file=sys.stderr, flush=True)
-        yield
-        return
-    print(f"\r\x1b[K{label} ...", end="", file=sys.stderr, flush=True)
-    try:
-        yield
-    finally:
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            run = crowd.measure(setting)
+    else:
+        run = measure_live(setting, microphone, label)
+    return run | {"asked": asdict(setting), "load_average": load}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,7 +9,7 @@ import gc
 import json
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.processes import answer, resident_mb
 from benchmarks.setting import Setting
@@ -17,25 +17,31 @@ from benchmarks.timing import COLUMNS, Notebook, TimedBackend, TimedEncoder
 from stream.frames import FPS
 
 if TYPE_CHECKING:
+    from stream.backends.protocol import Backend
     from stream.server import Server
-    from stream.session import Session
+    from stream.session import Session, SessionOptions
     from stream.sources.protocol import AudioSource
 
 CLIENT_SECONDS = 30.0
 
 
-def run(setting: Setting) -> None:
-    """Answer when ready (url, live settings, warm-up), when the clients are there, and at the end.
+class OpenedModel(NamedTuple):
+    """A session as a command opens it, and the options that it was given."""
 
-    Reads from standard input: `clients N` (wait until N are connected) and `go`.
-    """
-    from posetalk.commands.options import Address, Model, Streaming
-    from posetalk.streaming import open_server
-    from stream.clock import MonotonicClock
-    from stream.live import LiveLoop, warm_up
+    session: Session
+    options: SessionOptions
 
-    now = MonotonicClock().now
-    began = now()
+    @property
+    def backend(self) -> Backend:
+        """What runs the model."""
+        return self.session.backend
+
+
+def open_model(setting: Setting) -> OpenedModel:
+    """The backend and the session options that the commands would have."""
+    from posetalk.commands.options import Model
+    from stream.session import SessionOptions
+
     model = Model(
         bundle=setting.bundle,
         backend=setting.backend,  # type: ignore[arg-type]
@@ -45,6 +51,23 @@ def run(setting: Setting) -> None:
         seed=setting.seed,
     )
     session = model.session()
+    options = SessionOptions(hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps)
+    return OpenedModel(session, options)
+
+
+def run(setting: Setting) -> None:
+    """Answer when ready (url, live settings, warm-up), when the clients are there, and at the end.
+
+    Reads from standard input: `clients N` (wait until N are connected) and `go`.
+    """
+    from posetalk.commands.options import Address, Streaming
+    from posetalk.streaming import open_server
+    from stream.clock import MonotonicClock
+    from stream.live import LiveLoop, warm_up
+
+    now = MonotonicClock().now
+    began = now()
+    session = open_model(setting).session
     loaded = now()
     warm_up(session)
     warm = now()
@@ -98,6 +121,7 @@ def live_settings(session: Session) -> dict[str, Any]:
         "face_noise": session.face_noise,
         "style": session.style_name,
         "backend": backend.name,
+        "precision": getattr(backend, "precision", "fp32"),
         "device": str(getattr(backend, "device", "cpu")),
         "bundle_hash": backend.bundle_hash,
     }

@@ -21,10 +21,11 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from benchmarks.circumstances import circumstances, describe
-from benchmarks.latency import waiting
+from benchmarks.live_run import waiting
 from benchmarks.processes import BenchmarkError, Helper
 from benchmarks.report import describe_live
 from benchmarks.setting import Setting
+from stream.backend_names import BackendName
 
 Part = Literal["animate", "render", "memory", "start"]
 PARTS: tuple[Part, ...] = ("animate", "render", "memory", "start")
@@ -52,7 +53,7 @@ class Throughput:
     """Pictures of `render`."""
     bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
     """Weights."""
-    backend: Literal["auto", "torch", "fake"] = "auto"
+    backend: BackendName = "auto"
     """What runs the model."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")

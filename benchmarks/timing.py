@@ -5,7 +5,7 @@ Each costs one reading of the clock and one write into an array that was made be
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,12 @@ from stream.sink import FrameTiming
 
 Now = Callable[[], float]
 
-COLUMNS = ("captured", "complete", "arrived", "began", "computed", "speech", "sampler", "taken")
+COLUMNS = (
+    "captured", "complete", "arrived", "began", "computed", "speech", "sampler", "sampled", "taken",
+)  # fmt: skip
 """What is noted of a frame: moments of `FrameTiming`; seconds in the speech encoder and in the
-sampler; the moment at which the server's thread had it as bytes for the first client."""
+sampler; the moment at which the sampler was done; the moment at which the server's thread had it as
+bytes for the first client."""
 
 
 class TimedBackend:
@@ -28,39 +31,59 @@ class TimedBackend:
 
     Attributes:
         speech, sampler: seconds since the last `take`.
+        sampled: when the sampler was last done.
+        batches: how many windows each call of the sampler had.
     """
 
     def __init__(self, inner: Backend, now: Now) -> None:
         self._inner, self._now = inner, now
-        self.speech = self.sampler = 0.0
+        self.speech = self.sampler = self.sampled = 0.0
+        self.batches: list[int] = []
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     def encode(self, pcm: FloatArray, state: SpeechState) -> tuple[FloatArray, SpeechState]:
         """See `Backend`."""
-        began = self._now()
-        result = self._inner.encode(pcm, state)
-        self.speech += self._now() - began
-        return result
+        return self._heard(self._inner.encode, pcm, state)
+
+    def encode_many(
+        self, pcms: Sequence[FloatArray], states: Sequence[SpeechState]
+    ) -> list[tuple[FloatArray, SpeechState]]:
+        """See `Backend`."""
+        return self._heard(self._inner.encode_many, pcms, states)
 
     def encode_window(self, pcm: FloatArray) -> FloatArray:
         """See `Backend`."""
-        began = self._now()
-        result = self._inner.encode_window(pcm)
-        self.speech += self._now() - began
-        return result
+        return self._heard(self._inner.encode_window, pcm)
+
+    def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
+        """See `Backend`."""
+        return self._heard(self._inner.encode_window_many, pcms)
 
     def sample(self, call: SamplerCall) -> FloatArray:
         """See `Backend`."""
+        return self.sample_many([call])[0]
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        """See `Backend`."""
         began = self._now()
-        result = self._inner.sample(call)
-        self.sampler += self._now() - began
+        result = self._inner.sample_many(calls)
+        self.sampled = self._now()
+        self.sampler += self.sampled - began
+        self.batches.append(len(calls))
         return result
 
-    def take(self) -> tuple[float, float]:
-        """Seconds in the speech encoder and in the sampler since the last call of this."""
-        spent = self.speech, self.sampler
+    def _heard(self, encode: Callable[..., Any], *values: Any) -> Any:
+        began = self._now()
+        result = encode(*values)
+        self.speech += self._now() - began
+        return result
+
+    def take(self) -> tuple[float, float, float]:
+        """Seconds in the speech encoder and in the sampler since the last call of this, and
+        `sampled`."""
+        spent = self.speech, self.sampler, self.sampled
         self.speech = self.sampler = 0.0
         return spent
 
@@ -72,14 +95,14 @@ class Notebook:
         self.rows: NDArray[np.float64] = np.full((frames, len(COLUMNS)), np.nan)
         self._backend = backend
         self._call = np.nan
-        self._spent = (0.0, 0.0)
+        self._spent = (0.0, 0.0, 0.0)
 
     def send(self, frame: Frame, timing: FrameTiming) -> None:
         """Note the frame; frames of one call share its times."""
         if timing.began != self._call:
             self._call, self._spent = timing.began, self._backend.take()
         if frame.sequence < len(self.rows):
-            self.rows[frame.sequence, :7] = (
+            self.rows[frame.sequence, :8] = (
                 timing.captured,
                 timing.complete,
                 timing.arrived,

@@ -92,9 +92,9 @@ def memory(setting: Setting, minutes: int) -> dict[str, Any]:
 
 def open_session(setting: Setting) -> Any:
     """The session that the commands open."""
-    from posetalk.commands.options import Model
+    from benchmarks.subject import open_model
 
-    return Model(bundle=setting.bundle, backend=setting.backend).session()  # type: ignore[arg-type]
+    return open_model(setting).session
 
 
 def work(wish: Mapping[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,10 @@ class Scheduler:
     hold.  A session that fails, or whose `deliver` raises, ends alone.  Sessions without audio
     cost nothing but their memory.
 
+    Attributes:
+        rounds: batches of calls so far; round_began: when the latest one began, on `clock`;
+            busy_seconds: spent in all of them.
+
     Args:
         backend: of all the sessions.
         capacity: sessions that may be open; None measures what this machine carries in real time
@@ -52,6 +56,8 @@ class Scheduler:
         self.capacity = measure_capacity(backend) if capacity is None else capacity
         self.lock = threading.Condition()
         self.now = (clock or MonotonicClock()).now
+        self.rounds = 0
+        self.round_began = self.busy_seconds = 0.0
         self._open: set[Ticket] = set()
         self._ready: set[Ticket] = set()
         self._closing = self._stopped = False
@@ -167,6 +173,7 @@ class Scheduler:
 
     def _serve(self, turns: list[tuple[Ticket, int]]) -> None:
         """One call of each ticket that has hops to do; those without have come to their end."""
+        self.round_began = self.now()
         busy = [(ticket, hops) for ticket, hops in turns if hops]
         answers = run_batch(self.backend, [(ticket.session, hops) for ticket, hops in busy])
         for (ticket, hops), answer in zip(busy, answers, strict=True):
@@ -182,3 +189,5 @@ class Scheduler:
         for ticket, hops in turns:
             if not hops:
                 ticket.end(None)
+        self.rounds += 1
+        self.busy_seconds += self.now() - self.round_began
