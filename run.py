@@ -69,7 +69,7 @@ def say(text: str) -> None:
 def wanted_extras(command: str, gpu: bool) -> set[str]:
     """Extras of pyproject.toml that `command` needs."""
     extras = {"gpu" if gpu else "cpu", "viewer"}
-    return extras | {"dev", "train"} if command == "test" else extras
+    return extras | {"dev", "export", "torch", "train"} if command == "test" else extras
 
 
 def wanted_packages(command: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from diffposetalk.bundle import CONFIG, MODEL, Bundle
 
 FOLDER, MANIFEST = "onnx", "manifest.json"
 FORMAT, VERSION = "posetalk-graphs", 1
-SPEECH = "speech"
+SPEECH, LOOP = "speech", "sampler"
 
 
 class GraphsError(ValueError):

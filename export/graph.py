@@ -7,7 +7,7 @@ its own `model.safetensors`, which is an ONNX external data file like any other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,8 @@ class Graph:
         self._outputs: list[onnx.ValueInfoProto] = []
         self._initializers: dict[str, onnx.TensorProto] = {}
         self._seen: dict[Any, list[str]] = {}
+        self._fixed: set[str] = set()  # values that follow from weights and constants alone
+        self._body: list[onnx.NodeProto] | None = None  # nodes of the loop being written
         self._count = 0
 
     # --- what goes in and out ------------------------------------------------------------------
@@ -143,7 +145,11 @@ class Graph:
             for _ in range(count):
                 made.append(f"v{self._count:x}")
                 self._count += 1
-            self._nodes.append(helper.make_node(kind_of_node, names, made, **attributes))
+            fixed = bool(names) and all(n in self._fixed or n in self._initializers for n in names)
+            if fixed:
+                self._fixed.update(made)
+            nodes = self._nodes if self._body is None or fixed else self._body
+            nodes.append(helper.make_node(kind_of_node, names, made, **attributes))
             self._seen[key] = made
         return [Value(self, name, kind) for name in self._seen[key]]
 
@@ -194,6 +200,45 @@ class Graph:
     def reduce(self, how: str, value: Value, *axes: int, keep: bool = False) -> Value:
         """`ReduceSum`, `ReduceMin`, ... over axes."""
         return self.op(how, value, self.constant(axes, np.int64), keepdims=int(keep))
+
+    def loop(
+        self, count: Value, start: Sequence[Value],
+        step: Callable[[Value, Sequence[Value]], Sequence[Value]],
+    ) -> list[Value]:
+        """Run `step(i, values) -> values` for i in 0..count - 1, from `start`.
+
+        Args:
+            count: int64 scalar.
+            step: writes one round; what it makes is out of reach afterwards.
+        """
+        names = ["round", "going", *(f"carried{i}" for i in range(len(start)))]
+        self._body = []
+        seen = dict(self._seen)
+        carried = [Value(self, n, v.kind) for n, v in zip(names[2:], start, strict=True)]
+        after = step(Value(self, "round", INT64), carried)
+        ends = ["goes_on", *(f"next{i}" for i in range(len(start)))]
+        self._body.append(helper.make_node("Identity", ["going"], ["goes_on"]))
+        for end, value in zip(ends[1:], after, strict=True):
+            self._body.append(helper.make_node("Identity", [value.name], [end]))
+        kinds = [INT64, BOOL, *(value.kind for value in start)]
+        body = helper.make_graph(
+            self._body, "step",
+            [helper.make_tensor_value_info(n, k, [] if n in names[:2] else None)
+             for n, k in zip(names, kinds, strict=True)],
+            [helper.make_tensor_value_info(n, k, [] if n == "goes_on" else None)
+             for n, k in zip(ends, kinds[1:], strict=True)],
+        )
+        self._body = None
+        # What the round made is not visible outside, except what went to the graph itself.
+        self._seen = seen | {
+            key: made for key, made in self._seen.items()
+            if made[0] in self._fixed or made[0] in self._initializers
+        }
+        out = [f"v{self._count + i:x}" for i in range(len(start))]
+        self._count += len(start)
+        inputs = [count.name, self.constant(True, np.bool_).name, *(v.name for v in start)]
+        self._nodes.append(helper.make_node("Loop", inputs, out, body=body))
+        return [Value(self, name, v.kind) for name, v in zip(out, start, strict=True)]
 
     # --- layers of networks --------------------------------------------------------------------
     def linear(self, x: Value, name: str, bias: str | None = None) -> Value:

@@ -30,9 +30,10 @@ class ExportError(ValueError):
 
 
 def build_graphs(
-    bundle: Bundle, steps: Sequence[int], *, precision: str = "fp32", refer: bool = True
+    bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32", refer: bool = True
 ) -> dict[str, onnx.ModelProto]:
-    """The graphs of a bundle by name: `speech`, and `sampler_K` for each number of steps.
+    """The graphs of a bundle by name: `speech`, and for each number of steps `sampler_K` (None:
+    `sampler`, in a loop).
 
     Args:
         precision: of weights and activations; what goes in and out is float32.
@@ -45,7 +46,7 @@ def build_graphs(
         raise ExportError(
             f"an ONNX graph in {precision}: choose one of {', '.join(PRECISIONS)}"
         )
-    wrong = [k for k in steps if not 1 <= k <= MOST_STEPS]
+    wrong = [k for k in steps if k is not None and not 1 <= k <= MOST_STEPS]
     if wrong:
         raise ExportError(f"{wrong[0]} steps: choose 1 to {MOST_STEPS}")
     spec, kind = bundle.spec, PRECISIONS[precision]
@@ -54,7 +55,8 @@ def build_graphs(
         speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
         graphs = {SPEECH: speech(spec, weights, precision=kind, refer=refer)}
         for k in steps:
-            graphs[f"sampler_{k}"] = sampler_graph(spec, weights, k, precision=kind, refer=refer)
+            name = "sampler" if k is None else f"sampler_{k}"
+            graphs[name] = sampler_graph(spec, weights, k, precision=kind, refer=refer)
     except ValueError as error:
         raise ExportError(str(error)) from None
     return graphs

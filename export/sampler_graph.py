@@ -10,15 +10,16 @@ channels, L layers.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import onnx
 
-from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
+from diffposetalk.schedule import noise_schedule
+from diffposetalk.solver import solver_table
 from diffposetalk.spec import ModelSpec
 from diffposetalk.tensor_file import TensorFile
 from export.graph import FLOAT, INT64, Graph, Value
@@ -30,9 +31,10 @@ NET = "denoising_net"
 
 
 def sampler_graph(
-    spec: ModelSpec, weights: TensorFile, steps: int, *, precision: int = FLOAT, refer: bool = True
+    spec: ModelSpec, weights: TensorFile, steps: int | None, *, precision: int = FLOAT,
+    refer: bool = True,
 ) -> onnx.ModelProto:
-    """The graph that samples in `steps` network calls.
+    """The graph that samples in `steps` network calls, unrolled; None: in a loop, any number.
 
     Inputs (float32 unless said otherwise; F: see `speech_graph`):
         noise (B, n, D), noise_scale (B, D), features (B, n, F), context_features (B, T_p, F),
@@ -42,6 +44,7 @@ def sampler_graph(
         features, frames that are not padding, leading frames that are committed;
         branch_gives (G, 2), branch_weights (G, 3), unless the network takes the scales itself:
         whether a branch gives audio and style, and its weight as coefficients of 1, w_a and w_s.
+    With a loop, also times (K,) int64 and solver (K, 5), from `diffposetalk.solver`.
     Output: motion (B, n, D).
 
     Raises:
@@ -72,9 +75,8 @@ class _Sampler:
         self.d = spec.denoiser.d_model
         self.d_head = self.d // self.net.n_heads
         self.branched = not self.net.guidance_input
-        self.schedule: NoiseSchedule = noise_schedule(spec.diffusion)
 
-    def write(self, steps: int) -> onnx.ModelProto:
+    def write(self, steps: int | None) -> onnx.ModelProto:
         g, spec, D = self.g, self.spec, self.spec.d_motion
         width = row_width(spec)
         batch, frames = "batch", "frames"
@@ -113,49 +115,66 @@ class _Sampler:
         self._tokens_once(context, is_frame, shape, style, audio_scale, style_scale)
         is_known = g.unsqueeze(frame < g.unsqueeze(known_frames, 1), 2)  # (B, n, 1)
 
-        motion = self._solve(steps, noise, noise_scale, known_motion, is_known)
+        solve = self._loop if steps is None else functools.partial(self._unrolled, steps)
+        motion = solve(noise, noise_scale, known_motion, is_known)
         g.output("motion", motion, [batch, frames, D])
-        return g.model(f"sampler_{steps}")
+        return g.model("sampler" if steps is None else f"sampler_{steps}")
 
     # --- DPM-Solver++ (2M) ---------------------------------------------------------------------
-    def _solve(
+    def _unrolled(
         self, steps: int, noise: Value, scale: Value, known_motion: Value, is_known: Value
     ) -> Value:
-        """`samplers.dpm_solver_pp_2m`, unrolled; the solver's own arithmetic is float32."""
-        g, table = self.g, self.schedule
-        alpha, sigma, lambda_ = table.alpha, table.sigma, table.lambda_
-        times = sampling_times(table, steps)
-
-        def denoise(x: Value, t: int) -> Value:
-            return g.where(is_known, known_motion, self._guided(x, t))
-
-        noised = known_motion * float(alpha[times[0]]) + noise * float(sigma[times[0]])
-        x = g.where(is_known, noised, noise * scale)
-        x0 = previous = denoise(x, times[0])
-        h_previous = 0.0
-        for s, t in pairwise(times):
-            h = float(lambda_[t] - lambda_[s])
-            direction = x0
-            if h_previous:
-                half = 0.5 * h / h_previous
-                direction = x0 * (1.0 + half) - previous * half
-            x = x * float(sigma[t] / sigma[s]) - direction * (float(alpha[t]) * math.expm1(-h))
-            previous, h_previous = x0, h
-            x0 = denoise(x, t)
+        """All steps one after the other; the solver's own arithmetic is float32."""
+        g = self.g
+        solver = solver_table(noise_schedule(self.spec.diffusion), steps)
+        *_, alpha, sigma = solver.table[0].tolist()
+        x = g.where(is_known, known_motion * alpha + noise * sigma, noise * scale)
+        x0 = x
+        for i, (a, b, c, alpha, sigma) in enumerate(solver.table.tolist()):
+            t = int(solver.times[i])
+            row = g.slice(g.weight(f"{NET}.TE.pe"), t, t + 1, 1)
+            guided = self._guided(x, row, g.constant(alpha), g.constant(sigma))
+            previous, x0 = x0, g.where(is_known, known_motion, guided)
+            if i < steps - 1:
+                x = x * a + x0 * b
+                x = x + previous * c if c else x
         return x0
 
-    def _guided(self, x_t: Value, t: int) -> Value:
-        """One call of D under guidance: (B, n, D) float32 -> x0, likewise."""
+    def _loop(self, noise: Value, scale: Value, known_motion: Value, is_known: Value) -> Value:
+        """The same with the solver's numbers as inputs."""
         g = self.g
-        x0 = g.cast(self._network(g.cast(x_t, g.precision), t), FLOAT)  # (G B, n, D)
+        times, table = g.input("times", ["steps"], INT64), g.input("solver", ["steps", 5])
+        step_map = g.weight(f"{NET}.TE.pe")
+
+        def numbers(row: Value) -> list[Value]:
+            return g.ops("Split", row, count=5, axis=0, num_outputs=5)
+
+        first = g.op("Gather", table, g.constant(0, np.int64), axis=0)
+        *_, alpha, sigma = numbers(first)
+        x = g.where(is_known, known_motion * alpha + noise * sigma, noise * scale)
+
+        def step(i: Value, carried: Sequence[Value]) -> Sequence[Value]:
+            x, previous = carried
+            t = g.unsqueeze(g.op("Gather", times, i, axis=0), 0)
+            a, b, c, alpha, sigma = numbers(g.op("Gather", table, i, axis=0))
+            guided = self._guided(x, g.op("Gather", step_map, t, axis=1), alpha, sigma)
+            x0 = g.where(is_known, known_motion, guided)
+            return x * a + x0 * b + previous * c, x0
+
+        steps = g.op("Squeeze", g.size(times, 0), g.constant([0], np.int64))
+        return g.loop(steps, (x, x * 0.0), step)[1]
+
+    def _guided(self, x_t: Value, time: Value, alpha: Value, sigma: Value) -> Value:
+        """One call of D under guidance at the time of row `time` (1, 1, d): (B, n, D) -> x0."""
+        g = self.g
+        x0 = g.cast(self._network(g.cast(x_t, g.precision), time), FLOAT)  # (G B, n, D)
         if self.gives is not None:
             rows = [g.size(self.gives, 0), g.constant([-1], np.int64), self.n,
                     g.constant([self.spec.d_motion], np.int64)]
             x0 = g.op("Reshape", x0, g.concat(*rows, axis=0))
         if self.spec.diffusion.target == "noise":
             # (B, n, D) beside (G, B, n, D): one x_t for every branch.
-            x0 = x_t - x0 * float(self.schedule.sigma[t])
-            x0 = x0 / float(self.schedule.alpha[t])
+            x0 = (x_t - x0 * sigma) / alpha
         if self.spec.live.threshold_quantile:
             x0 = self._threshold(x0, self.spec.live.threshold_quantile)
         return x0 if self.mix is None else g.reduce("ReduceSum", x0 * self.mix, 0)
@@ -281,12 +300,11 @@ class _Sampler:
         return self._flat(g.op("Expand", g.unsqueeze(x, 0), every))
 
     # --- one step ------------------------------------------------------------------------------
-    def _network(self, x_t: Value, t: int) -> Value:
-        """D: x_t (B, n, D) -> (G B, n, D)."""
+    def _network(self, x_t: Value, time: Value) -> Value:
+        """D: x_t (B, n, D) and its time's row (1, 1, d) -> (G B, n, D)."""
         g = self.g
-        row = g.slice(g.weight(f"{NET}.TE.pe"), t, t + 1, 1)  # (1, 1, d)
         time = g.linear(
-            g.gelu(g.linear(row, f"{NET}.diff_step_map.0")), f"{NET}.diff_step_map.2"
+            g.gelu(g.linear(time, f"{NET}.diff_step_map.0")), f"{NET}.diff_step_map.2"
         )
         frames = x_t @ self.project + self.frame_part
         if self.gives is not None:

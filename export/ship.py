@@ -16,7 +16,8 @@ from diffposetalk.bundle import MODEL, load_bundle
 from diffposetalk.graphs import FOLDER, Manifest
 from export.onnx_export import build_graphs, write_graphs
 
-STEPS = (1, 2, 3, 4)
+STEPS = (1, 2, 3, 4, None)
+"""None: one more graph, a loop for any other number."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Settings:
 
 
 def ship(folder: str | Path) -> Manifest:
-    """Write BUNDLE/onnx for 1 to 4 steps.
+    """Write BUNDLE/onnx.
 
     Raises:
         diffposetalk.bundle.BundleError: it cannot be read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import platform
 import shutil
@@ -17,6 +18,7 @@ from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT
 
 SYSTEM_GL = "sudo apt-get install -y libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 INSTALL = "python3 run.py setup"
+NETWORKS = "pip install 'posetalk[torch]'"
 
 _PROBE_GL = """
 from head.rig import builtin_head
@@ -61,10 +63,11 @@ def live_can_run(findings: Iterable[Finding]) -> bool:
 def examine() -> Iterator[Finding]:
     """Look at everything, one finding after the other."""
     yield _python()
-    for name in ("numpy", "torch", "safetensors", "websockets", "soundfile", "av"):
+    for name in ("numpy", "safetensors", "websockets", "soundfile", "av"):
         yield _package(name, "missing", INSTALL)
-    yield _package("transformers", "without", INSTALL, "released weights need it")
     yield _runtime()
+    for name in ("torch", "transformers"):
+        yield _package(name, "without", NETWORKS, "training and released checkpoints need it")
     yield _head()
     yield _bundle()
     yield _microphone()
@@ -93,7 +96,9 @@ def _runtime() -> Finding:
             return Finding("onnxruntime", "ok", f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:
             continue
-    return Finding("onnxruntime", "without", "not installed (torch runs the model)", INSTALL)
+    if importlib.util.find_spec("torch") is not None:
+        return Finding("onnxruntime", "without", "not installed (torch runs the model)", INSTALL)
+    return Finding("onnxruntime", "missing", "not installed, nor torch", INSTALL)
 
 
 def _head() -> Finding:
@@ -111,7 +116,12 @@ def _bundle() -> Finding:
     try:
         from stream.backends import load_backend
 
-        backend = load_backend("auto", "starter")
+        instead = ""
+        try:
+            backend = load_backend("onnxruntime", "starter")
+        except (ImportError, ValueError, RuntimeError) as error:
+            instead = f", as onnxruntime cannot: {_one_line(error)}"
+            backend = load_backend("torch", "starter")
     except ImportError as error:
         return Finding("bundle", "missing", _one_line(error), INSTALL)
     except (ValueError, OSError, RuntimeError) as error:
@@ -119,7 +129,7 @@ def _bundle() -> Finding:
     live, styles = backend.spec.live, list(backend.styles)
     settings = f"hop {live.hop}, lookahead {live.lookahead}, steps {live.steps}"
     detail = f"starter {backend.bundle_hash[:12]} on {backend.name}; {settings}; styles "
-    return Finding("bundle", "ok", detail + ", ".join(styles))
+    return Finding("bundle", "ok", detail + ", ".join(styles) + instead)
 
 
 def _microphone() -> Finding:

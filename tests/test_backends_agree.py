@@ -37,7 +37,7 @@ def other(request, bundle) -> Backend:
 
 
 @pytest.mark.parametrize("rule", ["adjacent", "sliding"])
-@pytest.mark.parametrize("steps", [1, 2, 4])
+@pytest.mark.parametrize("steps", [1, 2, 4, 7])
 def test_a_hop_is_the_same_at_every_batch_size(reference, other, rule, steps) -> None:
     for batch in range(1, 9):
         scales = SCALES[batch % len(SCALES)]

@@ -70,7 +70,9 @@ def pip(run: Any, monkeypatch: pytest.MonkeyPatch) -> Pip:
 def test_extras_and_packages_fit_the_command(run: Any) -> None:
     assert run.wanted_extras("live", gpu=False) == {"cpu", "viewer"}
     assert run.wanted_extras("live", gpu=True) == {"gpu", "viewer"}
-    assert run.wanted_extras("test", gpu=False) == {"cpu", "viewer", "dev", "train"}
+    assert run.wanted_extras("test", gpu=False) == {
+        "cpu", "viewer", "dev", "export", "torch", "train",
+    }  # fmt: skip
     assert "libportaudio2" in run.wanted_packages("live")
     assert "pulseaudio" not in run.wanted_packages("live")
     assert {"pulseaudio", "xvfb"} <= set(run.wanted_packages("test"))
@@ -83,7 +85,9 @@ def test_the_extras_exist(run: Any) -> None:
     names = set(declared["optional-dependencies"])
     wanted = run.wanted_extras("test", gpu=True) | run.wanted_extras("live", gpu=False)
     assert wanted <= names
-    assert {"cpu", "gpu", "viewer", "trt", "trt-rtx", "train", "dev"} == names
+    assert {
+        "cpu", "gpu", "viewer", "torch", "export", "trt", "trt-rtx", "train", "dev",
+    } == names  # fmt: skip
     assert declared["scripts"].keys() == {"posetalk", "bench-latency"}
 
 

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.graphs import FOLDER, SPEECH, check_graphs, read_manifest
+from diffposetalk.graphs import FOLDER, LOOP, SPEECH, check_graphs, read_manifest
 from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
+from diffposetalk.schedule import noise_schedule
+from diffposetalk.solver import solver_table
 from stream.backends.normalise import normal_window
 from stream.backends.onnx_session import GraphSession, RuntimeProblem
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
@@ -75,7 +77,8 @@ class OnnxBackend:
         own = (self._folder / self.manifest.weights).is_file()
         self._weights = self._folder if own else bundle.folder
         self._device, self._threads = device, threads or THREADS
-        self._samplers: dict[int, GraphSession] = {}
+        self._samplers: dict[str, GraphSession] = {}
+        self._schedule = noise_schedule(bundle.spec.diffusion)
         self._speech = self._open(SPEECH)
         self._sampler(self.spec.live.steps)
         self.provider = self._speech.provider
@@ -187,13 +190,20 @@ class OnnxBackend:
             "branch_gives": np.array(gives, np.float32),
             "branch_weights": np.array(weights, np.float32),
         }
-        return list(self._sampler(one.steps).run(feed)[0])
+        sampler = self._sampler(one.steps)
+        if "times" in sampler.inputs:
+            feed["times"], table = solver_table(self._schedule, one.steps)
+            feed["solver"] = table.astype(np.float32)
+        return list(sampler.run(feed)[0])
 
     def _sampler(self, steps: int) -> GraphSession:
-        """The graph of `steps` steps, opened when it is first wanted."""
-        if steps not in self._samplers:
-            self._samplers[steps] = self._open(f"sampler_{steps}")
-        return self._samplers[steps]
+        """The graph of `steps` steps, else the one that loops; opened when it is first wanted."""
+        name = f"sampler_{steps}"
+        if name not in self.manifest.graphs and LOOP in self.manifest.graphs:
+            name = LOOP
+        if name not in self._samplers:
+            self._samplers[name] = self._open(name)
+        return self._samplers[name]
 
     def _open(self, name: str) -> GraphSession:
         if name not in self.manifest.graphs:
