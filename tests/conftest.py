@@ -19,7 +19,7 @@ os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 
 MAY_BE_MISSING = (
     "POSETALK_DATA", "data folder", "GPU", "CUDA", "openssl", "microphone of its own",
-    "npm", "on Windows", "is for Linux",
+    "npm", "C++ compiler", "on Windows", "is for Linux",
 )  # fmt: skip
 """In the reasons of skips that stay skips: what no installation brings, or another system's."""
 

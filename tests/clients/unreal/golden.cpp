@@ -1,0 +1,79 @@
+// The pure part of the Unreal client: `golden wire FILE...` prints each message on a line, as the test reads it;
+// `golden parts` checks the rest.
+#include "PosetalkWire.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+static void Expect(bool condition, const char* what)
+{
+	if (!condition)
+	{
+		std::fprintf(stderr, "%s\n", what);
+		std::exit(1);
+	}
+}
+
+static bool Near(double a, double b) { return std::fabs(a - b) < 1e-4; }
+
+static void Print(const char* path)
+{
+	std::ifstream file(path, std::ios::binary);
+	const std::vector<char> bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+	const auto message = posetalk::Decode(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
+	if (message.error != nullptr)
+	{
+		std::printf("{\"error\":\"%s\"}\n", message.error);
+		return;
+	}
+	std::printf("{\"type\":%d,\"sequence\":%u,\"sample\":%lld,\"values\":[", message.type, message.sequence,
+		static_cast<long long>(message.sample));
+	const char* comma = "";
+	for (const float value : message.values) { std::printf("%s%.9g", comma, value); comma = ","; }
+	for (const std::uint32_t corner : message.corners) { std::printf("%s%u", comma, corner); comma = ","; }
+	std::printf("]}\n");
+}
+
+static void Parts()
+{
+	using namespace posetalk;
+	const float samples[] = {0.5f, -2.0f};
+	const auto sound = EncodeSound(samples, 2, 7);
+	const Message back = Decode(sound.data(), sound.size());
+	Expect(back.type == Sound && back.sequence == 7 && Near(back.values[0], 0.5) && back.values[1] == -1, "sound");
+
+	Expect(PlainName("eyeBlink_L") == "eyeblinkleft" && PlainName("JawOpen") == "jawopen", "names");
+	Expect(PlainName("mouth_smile_right") == "mouthsmileright" && PlainName("_R") == "r", "more names");
+
+	Rotation turn = UnrealRotation(0.2, 0, 0); // nods down; FRotator's pitch is up
+	Expect(Near(turn.pitch, -0.2 * 57.2957795) && Near(turn.yaw, 0) && Near(turn.roll, 0), "nod");
+	turn = UnrealRotation(0, 0.2, 0); // to its left; FRotator's yaw is to the right
+	Expect(Near(turn.yaw, -0.2 * 57.2957795) && Near(turn.pitch, 0) && Near(turn.roll, 0), "turn");
+	turn = UnrealRotation(0, 0, 0.2); // the crown to its right; so is FRotator's roll
+	Expect(Near(turn.roll, 0.2 * 57.2957795) && Near(turn.yaw, 0) && Near(turn.pitch, 0), "tilt");
+
+	PlayOut play;
+	play.delay = 0.1;
+	std::vector<float> values;
+	Expect(!play.Show(0, values), "nothing yet");
+	for (int hop = 0; hop < 5; ++hop)
+		for (int k = 0; k < 2; ++k)
+			play.Add(640 * (2 * hop + k), {float(2 * hop + k), -1}, 10 + 0.08 * hop);
+	Expect(play.Show(10.12, values) && std::fabs(values[0] - 1.5) < 0.02 && values[1] == -1, "between two frames");
+	play.Cut(640 * 4);
+	Expect(play.Show(11, values) && values[0] == 3, "the last frame stays after a cut");
+	play.Clear();
+	Expect(!play.Show(20, values), "nothing after Clear");
+	std::printf("ok\n");
+}
+
+int main(int count, char** arguments)
+{
+	if (count > 1 && std::string(arguments[1]) == "parts")
+		Parts();
+	for (int i = 2; i < count; ++i)
+		Print(arguments[i]);
+	return 0;
+}
