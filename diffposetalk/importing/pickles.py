@@ -9,7 +9,9 @@ only, so that no nested key can make hashing endless.
 from __future__ import annotations
 
 import argparse
-import pickletools
+import io
+import pickle
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
@@ -70,50 +72,65 @@ def read_pickle(data: bytes, source: str) -> Any:
     """
     if len(data) > LARGEST_PICKLE:
         raise CheckpointError(f"{source}: a description of {len(data) >> 20} MB is none of ours")
-    machine = _Machine()
+    machine = _Machine(data)
     try:
-        for opcode, argument, _ in pickletools.genops(data):
-            if machine.step(opcode.name, argument):
-                return machine.result
+        while (code := machine.take(1)) != pickle.STOP:
+            if code not in _INSTRUCTIONS:
+                raise CheckpointError(
+                    f"its description uses the instruction {code!r}, which no checkpoint needs"
+                )
+            _INSTRUCTIONS[code](machine)
+        (value,) = machine.stack
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error}") from None
     except (ValueError, TypeError, IndexError, KeyError, OverflowError, AttributeError):
-        pass  # each broken pickle breaks in its own way
-    raise CheckpointError(f"{source} is cut short or damaged: copy or download it again")
+        # Each broken pickle breaks in its own way.
+        raise CheckpointError(
+            f"{source} is cut short or damaged: copy or download it again"
+        ) from None
+    return value
 
 
 class _Machine:
     """The stack machine: values, and a memo of those that are used again."""
 
-    def __init__(self) -> None:
+    def __init__(self, data: bytes) -> None:
+        self._data = io.BytesIO(data)
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.result: Any = None
 
-    def step(self, name: str, argument: Any) -> bool:
-        """Do one instruction; True once the value is complete."""
-        if name in _LITERALS:
-            self.stack.append(_LITERALS[name]())
-        elif name in _PLAIN:
-            self.stack.append(argument)
-        elif name in ("BINPUT", "LONG_BINPUT"):
-            self.memo[argument] = self.stack[-1]
-        elif name == "MEMOIZE":
-            self.memo[len(self.memo)] = self.stack[-1]
-        elif name in ("BINGET", "LONG_BINGET"):
-            self.stack.append(self.memo[argument])
-        elif name == "GLOBAL":
-            self.stack.append(_Global(str(argument).replace(" ", ".")))
-        elif name in ("PROTO", "FRAME"):
-            pass
-        elif name == "STOP":
-            (self.result,) = self.stack
-            return True
-        elif name in _MOVES:
-            _MOVES[name](self)
-        else:
-            raise CheckpointError(f"its description uses {name}, which no checkpoint needs")
-        return False
+    def take(self, count: int) -> bytes:
+        """The next bytes of the pickle."""
+        data = self._data.read(min(count, LARGEST_PICKLE))
+        if len(data) != count:
+            raise ValueError
+        return data
+
+    def number(self, form: str) -> Any:
+        """A number in `struct`'s form."""
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def push_number(self, form: str) -> None:
+        self.stack.append(self.number(form))
+
+    def push_long(self) -> None:
+        self.stack.append(int.from_bytes(self.take(self.number("B")), "little", signed=True))
+
+    def push_text(self, form: str) -> None:
+        self.stack.append(self.take(self.number(form)).decode("utf-8", "surrogatepass"))
+
+    def push_name(self) -> None:
+        module, name = (self._data.readline().removesuffix(b"\n").decode() for _ in range(2))
+        self.stack.append(_Global(f"{module}.{name}"))
+
+    def push_named(self) -> None:
+        name, module = self.pop(), self.pop()
+        if not (isinstance(name, str) and isinstance(module, str)):
+            raise ValueError
+        self.stack.append(_Global(f"{module}.{name}"))
+
+    def remember(self, place: int) -> None:
+        self.memo[place] = self.stack[-1]
 
     def pop(self) -> Any:
         value = self.stack.pop()
@@ -137,7 +154,7 @@ class _Machine:
         target = self.stack[-1]
         if type(target) is not list:
             raise ValueError
-        target.extend(values)
+        target.extend(map(_plain, values))
 
     def set_items(self, values: list[Any]) -> None:
         target = self.stack[-1]
@@ -146,13 +163,7 @@ class _Machine:
         for key, value in zip(values[::2], values[1::2], strict=True):
             if not isinstance(key, str | int):
                 raise ValueError
-            target[key] = value
-
-    def stack_global(self) -> None:
-        name, module = self.pop(), self.pop()
-        if not (isinstance(name, str) and isinstance(module, str)):
-            raise ValueError
-        self.stack.append(_Global(f"{module}.{name}"))
+            target[key] = _plain(value)
 
     def call(self) -> None:
         """What the pickle would call, from our own short list."""
@@ -160,9 +171,7 @@ class _Machine:
         if not isinstance(what, _Global) or not isinstance(arguments, tuple):
             raise ValueError
         if what.name not in _MAKERS:
-            raise CheckpointError(
-                f"it asks for {what.name[:80]!r}, which no checkpoint needs: nothing of it was run"
-            )
+            raise _refusal(what)
         self.stack.append(_MAKERS[what.name](*arguments))
 
     def build(self) -> None:
@@ -184,6 +193,19 @@ class _Machine:
         if not isinstance(key, str) or not _is_size(count):
             raise ValueError
         self.stack.append(Storage(key, suffix.removesuffix("Storage"), count))
+
+
+def _plain(value: Any) -> Any:
+    """A value that may be kept: not the name of some code."""
+    if isinstance(value, _Global):
+        raise _refusal(value)
+    return value
+
+
+def _refusal(what: _Global) -> CheckpointError:
+    return CheckpointError(
+        f"it asks for {what.name[:80]!r}, which no checkpoint needs: nothing of it was run"
+    )
 
 
 def _tensor(
@@ -231,31 +253,46 @@ for _module in ("pathlib", "pathlib._local"):  # its name in Python 3.13
     for _kind in ("WindowsPath", "PureWindowsPath"):
         _MAKERS[f"{_module}.{_kind}"] = _windows
 
-_LITERALS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-    "MARK": _Mark,
+def _constant(make: Callable[[], Any]) -> Callable[[_Machine], None]:
+    return lambda machine: machine.stack.append(make())
+
+
+_INSTRUCTIONS: dict[bytes, Callable[[_Machine], object]] = {
+    pickle.PROTO: lambda machine: machine.take(1),
+    pickle.FRAME: lambda machine: machine.take(8),
+    pickle.MARK: _constant(_Mark),
+    pickle.NONE: _constant(lambda: None),
+    pickle.NEWTRUE: _constant(lambda: True),
+    pickle.NEWFALSE: _constant(lambda: False),
+    pickle.EMPTY_DICT: _constant(dict),
+    pickle.EMPTY_LIST: _constant(list),
+    pickle.EMPTY_TUPLE: _constant(tuple),
+    pickle.BININT: lambda machine: machine.push_number("<i"),
+    pickle.BININT1: lambda machine: machine.push_number("B"),
+    pickle.BININT2: lambda machine: machine.push_number("<H"),
+    pickle.BINFLOAT: lambda machine: machine.push_number(">d"),
+    pickle.LONG1: _Machine.push_long,
+    pickle.SHORT_BINUNICODE: lambda machine: machine.push_text("B"),
+    pickle.BINUNICODE: lambda machine: machine.push_text("<I"),
+    pickle.BINUNICODE8: lambda machine: machine.push_text("<Q"),
+    pickle.GLOBAL: _Machine.push_name,
+    pickle.STACK_GLOBAL: _Machine.push_named,
+    pickle.BINPUT: lambda machine: machine.remember(machine.number("B")),
+    pickle.LONG_BINPUT: lambda machine: machine.remember(machine.number("<I")),
+    pickle.MEMOIZE: lambda machine: machine.remember(len(machine.memo)),
+    pickle.BINGET: lambda machine: machine.stack.append(machine.memo[machine.number("B")]),
+    pickle.LONG_BINGET: lambda machine: machine.stack.append(machine.memo[machine.number("<I")]),
+    pickle.TUPLE: _Machine.tuple_to_mark,
+    pickle.TUPLE1: lambda machine: machine.tuple_of(1),
+    pickle.TUPLE2: lambda machine: machine.tuple_of(2),
+    pickle.TUPLE3: lambda machine: machine.tuple_of(3),
+    pickle.APPEND: lambda machine: machine.append([machine.pop()]),
+    pickle.APPENDS: lambda machine: machine.append(machine.pop_to_mark()),
+    pickle.SETITEM: lambda machine: machine.set_items([machine.pop(), machine.pop()][::-1]),
+    pickle.SETITEMS: lambda machine: machine.set_items(machine.pop_to_mark()),
+    pickle.REDUCE: _Machine.call,
+    pickle.NEWOBJ: _Machine.call,
+    pickle.BUILD: _Machine.build,
+    pickle.BINPERSID: _Machine.storage,
 }
-_PLAIN = {
-    "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT",
-    "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
-}  # fmt: skip
-_MOVES: dict[str, Callable[[_Machine], None]] = {
-    "TUPLE": _Machine.tuple_to_mark,
-    "TUPLE1": lambda machine: machine.tuple_of(1),
-    "TUPLE2": lambda machine: machine.tuple_of(2),
-    "TUPLE3": lambda machine: machine.tuple_of(3),
-    "APPEND": lambda machine: machine.append([machine.pop()]),
-    "APPENDS": lambda machine: machine.append(machine.pop_to_mark()),
-    "SETITEM": lambda machine: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    "SETITEMS": lambda machine: machine.set_items(machine.pop_to_mark()),
-    "STACK_GLOBAL": _Machine.stack_global,
-    "REDUCE": _Machine.call,
-    "NEWOBJ": _Machine.call,
-    "BUILD": _Machine.build,
-    "BINPERSID": _Machine.storage,
-}
+"""By their one-byte codes."""

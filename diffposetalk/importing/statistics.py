@@ -45,7 +45,7 @@ def read_statistics(path: str | Path, spec: ModelSpec) -> tuple[Statistics, Floa
     if path.stat().st_size > LARGEST_FILE:
         raise CheckpointError(f"{path} is too large for a file of statistics")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             if isinstance(arrays, np.ndarray):
                 raise ValueError("an .npy")
             too_large = sum(info.file_size for info in arrays.zip.infolist()) > LARGEST_FILE
