@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import http
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,10 +60,7 @@ def is_websocket(upgrade: str | None) -> bool:
 
 def page_path(path: str) -> str:
     """The name of the page that a request's target asks for: `/` is `/index.html`."""
-    try:
-        name = urllib.parse.urlsplit(path).path
-    except ValueError:
-        return ""
+    name = path.partition("?")[0]
     return "/index.html" if name in ("", "/") else name
 
 

@@ -94,9 +94,12 @@ class Tab:
         return data
 
 
+Tabs = Callable[[], contextlib.AbstractContextManager[Tab]]
+
+
 @contextlib.contextmanager
-def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
-    """A running Chromium with its profile in `folder`; gives a function that opens tabs."""
+def browser(folder: Path, *options: str) -> Iterator[Tabs]:
+    """A running Chromium with its profile in `folder`; gives what opens tabs."""
     program = browser_program()
     assert program is not None, "the caller looks whether there is one"
     profile = folder / "profile"
@@ -109,7 +112,6 @@ def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    sockets = contextlib.ExitStack()
     try:
         told = profile / "DevToolsActivePort"
         end = time.monotonic() + 60
@@ -118,14 +120,16 @@ def browser(folder: Path, *options: str) -> Iterator[Callable[[], Tab]]:
             time.sleep(0.05)
         port = told.read_text().split()[0]
 
-        def tab() -> Tab:
+        @contextlib.contextmanager
+        def tab() -> Iterator[Tab]:
             opened = _json(f"http://127.0.0.1:{port}/json/new?about:blank")
             address = opened["webSocketDebuggerUrl"]
-            return Tab(sockets.enter_context(connect(address, max_size=None, compression=None)))
+            with connect(address, max_size=None, compression=None, ping_interval=None) as socket:
+                yield Tab(socket)
+                socket.send(json.dumps({"id": 0, "method": "Page.close"}))
 
         yield tab
     finally:
-        sockets.close()
         process.terminate()
         try:
             process.wait(10)

@@ -9,6 +9,8 @@ import { look } from "./orbit.js";
 
 const HOLD_SECONDS = 0.6; // a face without frames holds still that long, then comes to rest
 const REST_SECONDS = 0.7;
+const SLOW_SECONDS = 0.045; // between two pictures: the screen could show more
+const COARSEST = 0.5;
 
 const $ = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token");
@@ -23,9 +25,12 @@ class Face {
     this.shown = 0; // pictures drawn
     this.last = null;
     this.values = new Float32Array(rig.channels + 6);
+    this.pace = 0.016; // seconds between pictures, of late
+    this.before = null;
   }
 
-  tick() {
+  tick(now) {
+    this.mind(now / 1000);
     const at = this.playout.at(performance.now() / 1000);
     if (at && at.age < HOLD_SECONDS + REST_SECONDS + 0.2) this.show(at);
     if (this.renderer.resize() || this.stale) {
@@ -33,7 +38,19 @@ class Face {
       this.stale = false;
       this.shown += 1;
     }
-    requestAnimationFrame(() => this.tick());
+    requestAnimationFrame((next) => this.tick(next));
+  }
+
+  // A device that draws too slowly draws fewer pixels.
+  mind(now) {
+    const took = this.before === null ? 0 : now - this.before;
+    this.before = now;
+    if (!took || took > 0.5) return; // the page was out of sight
+    this.pace += 0.05 * (took - this.pace);
+    if (this.pace > SLOW_SECONDS && this.renderer.fineness > COARSEST) {
+      this.renderer.fineness = Math.max(COARSEST, 0.8 * this.renderer.fineness);
+      this.pace = 0.016;
+    }
   }
 
   show({ values, sample, age }) {
@@ -81,7 +98,7 @@ async function start() {
   const face = new Face(rig, new Renderer(canvas, rig.head, shaders));
   look(canvas, face);
   canvas.addEventListener("webglcontextlost", () => location.reload());
-  requestAnimationFrame(() => face.tick());
+  requestAnimationFrame((now) => face.tick(now));
 
   const scheme = location.protocol === "https:" ? "wss" : "ws";
   const link = new Link(`${scheme}://${location.host}/${query}`);

@@ -13,6 +13,7 @@ export class Renderer {
     this.yaw = 0;
     this.pitch = 0;
     this.zoom = 1;
+    this.fineness = 1; // pixels drawn per pixel of the screen, each way; less where that is slow
     this.program = program(gl, look.vertex, look.fragment);
     this.backdrop = program(gl, look.backdrop_vertex, look.backdrop_fragment);
     this.empty = gl.createVertexArray();
@@ -55,7 +56,7 @@ export class Renderer {
 
   // Fit the picture to its place on the page; true where that changed it.
   resize() {
-    const dense = Math.min(window.devicePixelRatio || 1, 2);
+    const dense = this.fineness * Math.min(window.devicePixelRatio || 1, 2);
     const width = Math.max(1, Math.round(this.canvas.clientWidth * dense));
     const height = Math.max(1, Math.round(this.canvas.clientHeight * dense));
     if (this.canvas.width === width && this.canvas.height === height) return false;
