@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
+
+from training import checkpoint
+from training.ahead import Ahead
+from training.engine import Engine, OneProcess
+from training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
 
@@ -36,17 +41,30 @@ class RunSettings:
     """Names of parts that were trained before: they learn at `slow_factor` of the rate."""
     slow_factor: float = 0.15
     warm_up: int = 200
+    decay: bool = True
+    """The rate falls as a cosine over the run; else it stays."""
+    weight_decay: float = 0.01
     ema: float = 0.999
+    """Of the averaged weights; 0 keeps the last ones."""
     clip: float = 1.0
+    """Largest norm of the gradient; 0 for any."""
+    accumulate: int = 1
+    """Batches per step."""
     seed: int = 0
     save_minutes: float = 3.0
+    validate_every: int = 0
+    """Steps between validations; 0 for none."""
     bf16: bool = False
 
 
 def train(
     model: nn.Module,
-    step_losses: Callable[[np.random.Generator, int], Losses],
+    step_losses: Callable[..., Losses],
     settings: RunSettings,
+    *,
+    draw: Callable[[np.random.Generator], Any] | None = None,
+    validate: Callable[[SummaryWriter, int], None] | None = None,
+    engine: Engine | None = None,
 ) -> nn.Module:
     """Train `model` in place and leave its averaged weights in it.
 
@@ -54,98 +72,230 @@ def train(
     warms up, then falls as a cosine over the run (the larger of the two shares of steps and
     minutes).  Continues from `folder`/checkpoint.pt when there is one: nothing is lost but what
     came after the last save; the generator is keyed by the step, so a resumed run sees the data
-    that an unbroken one would.
+    that an unbroken one would.  SIGTERM and Ctrl-C end it after the step, with a save.
+
+    Args:
+        draw: makes a batch from a generator, in other threads while the model computes; then
+            `step_losses(rng, step, batch)` gets it. It may use nothing that changes.
+        validate: called with the log and the step, `model` holding its averaged weights.
+        engine: the processes that share the run; this one alone, on the CPU, if None.
+
+    Raises:
+        training.checkpoint.CheckpointError: the checkpoint is damaged or another model's, or the
+            last one cannot be written.
     """
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    groups: list[list[nn.Parameter]] = [[], []]
-    for name, parameter in model.named_parameters():
-        groups[name.startswith(settings.slow) if settings.slow else 0].append(parameter)
-    parameters = [*groups[0], *groups[1]]
-    optimiser = torch.optim.AdamW(
-        [{"params": group} for group in groups if group],
-        lr=settings.learning_rate, weight_decay=0.01,
-    )
-    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    first, spent = _resume(settings.folder, model, optimiser, average)
-    writer = SummaryWriter(str(settings.folder))
-    begun = saved = time.monotonic()
-    step = first
-    running: dict[str, float] = {}
-    model.train()
-    with tqdm(total=settings.steps, initial=first, unit="step", mininterval=20) as bar:
-        while step < settings.steps:
-            minutes = spent + (time.monotonic() - begun) / 60
-            progress = max(step / settings.steps, minutes / settings.minutes)
-            if progress >= 1.0:
-                break
-            rate = settings.learning_rate * min(1.0, (step + 1) / settings.warm_up)
-            rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
-            for index, group in enumerate(optimiser.param_groups):
-                group["lr"] = rate * (settings.slow_factor if index else 1.0)
-            torch.manual_seed(settings.seed * 1_000_003 + step)
-            with torch.autocast("cpu", torch.bfloat16, enabled=settings.bf16):
-                loss, terms = step_losses(np.random.default_rng([settings.seed, step]), step)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
-            optimiser.step()
-            decay = min(settings.ema, (step + 1) / (step + 10))
-            with torch.no_grad():
-                for name, value in model.state_dict().items():
-                    if value.dtype.is_floating_point:
-                        average[name].lerp_(value, 1 - decay)
-                    else:
-                        average[name].copy_(value)
-            step += 1
-            bar.update()
-            for name, term in {"loss": loss, **terms}.items():
-                value = float(term.detach())
-                running[name] = 0.98 * running.get(name, value) + 0.02 * value
-            if step % 50 == 0:
-                for name, smooth in running.items():
-                    writer.add_scalar(name, smooth, step)
-            if step % 200 == 0:
-                shown = "  ".join(f"{k} {v:.4f}" for k, v in running.items())
-                log.info("step %d  %.1f min  lr %.1e  %s", step, minutes, rate, shown)
-            if time.monotonic() - saved > settings.save_minutes * 60:
-                _save(settings.folder, model, optimiser, average, step, minutes)
-                saved = time.monotonic()
-    _save(settings.folder, model, optimiser, average, step, spent + (time.monotonic() - begun) / 60)
-    writer.close()
-    model.load_state_dict(average)
-    return model.eval()
+    return _Run(model, step_losses, settings, draw, validate, engine or OneProcess("cpu")).run()
 
 
 def averaged(folder: Path, model: nn.Module) -> nn.Module:
-    """Load the averaged weights that a run (finished or not) has reached."""
-    state = torch.load(folder / "checkpoint.pt", weights_only=True)
-    model.load_state_dict(state["average"])
+    """Load the averaged weights that a run (finished or not) has reached.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+        training.checkpoint.CheckpointError: it is damaged, or another model's.
+    """
+    state = checkpoint.load(folder)
+    if state is None:
+        raise FileNotFoundError(f"{folder}: no {checkpoint.NAME}; train it first")
+    checkpoint.restore(model, state["average"], folder)
     return model.eval()
 
 
-def _save(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer,
-    average: Mapping[str, Tensor], step: int, minutes: float,
-) -> None:
-    """Write a checkpoint beside the old one, then put it in its place."""
-    fresh = folder / "checkpoint.tmp"
-    torch.save({
-        "model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": dict(average),
-        "step": step, "minutes": minutes,
-    }, fresh)
-    os.replace(fresh, folder / "checkpoint.pt")
+class _Run:
+    """The state of a run: optimiser, averaged weights, step, time."""
 
+    def __init__(
+        self,
+        model: nn.Module,
+        step_losses: Callable[..., Losses],
+        settings: RunSettings,
+        draw: Callable[[np.random.Generator], Any] | None,
+        validate: Callable[[SummaryWriter, int], None] | None,
+        engine: Engine,
+    ) -> None:
+        self.model, self.step_losses, self.settings = model, step_losses, settings
+        self.engine, self.validate = engine, validate
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        groups: list[list[nn.Parameter]] = [[], []]
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                slow = bool(settings.slow) and name.startswith(settings.slow)
+                groups[slow].append(parameter)
+        self.parameters = [*groups[0], *groups[1]]
+        self.optimiser = torch.optim.AdamW(
+            [{"params": group} for group in groups if group],
+            lr=settings.learning_rate, weight_decay=settings.weight_decay,
+        )  # fmt: skip
+        self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        self.step, self.spent = 0, 0.0
+        self._resume()
+        self.engine.same_start(model)
+        self.begun = time.monotonic()
+        self.ahead = None if draw is None else Ahead(self._drawer(draw), self._following)
+        self.running: dict[str, float] = {}
 
-def _resume(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor]
-) -> tuple[int, float]:
-    """Load the folder's checkpoint, if any; its step and the minutes it had taken."""
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0, 0.0
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
-    average.update(state["average"])
-    log.info("continuing %s at step %d", folder, state["step"])
-    return int(state["step"]), float(state["minutes"])
+    @property
+    def minutes(self) -> float:
+        """Wall time of all parts of the run so far."""
+        return self.spent + (time.monotonic() - self.begun) / 60
+
+    def run(self) -> nn.Module:
+        """All steps that are left."""
+        settings, main = self.settings, self.engine.rank == 0
+        writer = SummaryWriter(str(settings.folder)) if main else None
+        saved = time.monotonic()
+        stopped = False
+        self.model.train()
+        bar = tqdm(total=settings.steps, initial=self.step, unit="step", mininterval=20,
+                   disable=not main)  # fmt: skip
+        with StopRequest() as request, bar:
+            while self.step < settings.steps and not stopped:
+                progress = max(self.step / settings.steps, self.minutes / settings.minutes)
+                if progress >= 1.0:
+                    break
+                rate = self._set_rate(progress)
+                losses, stopped = self._one_step(request)
+                self.step += 1
+                bar.update()
+                if writer is not None:
+                    self._report(writer, losses, rate)
+                due = settings.validate_every and self.step % settings.validate_every == 0
+                if due and writer is not None and self.validate is not None:
+                    self._validate(writer)
+                if main and time.monotonic() - saved > settings.save_minutes * 60 and not stopped:
+                    try:
+                        self._save()
+                    except checkpoint.CheckpointError as error:
+                        log.warning("%s; going on, the checkpoint before is kept", error)
+                    saved = time.monotonic()
+        if self.ahead is not None:
+            self.ahead.close()
+        if writer is not None:
+            writer.close()
+            self._save()
+        if stopped:
+            log.info("stopped at step %d; run it again to go on", self.step)
+            request.end()
+        self.model.load_state_dict(self.average)
+        return self.model.eval()
+
+    def _set_rate(self, progress: float) -> float:
+        rate = self.settings.learning_rate * min(1.0, (self.step + 1) / self.settings.warm_up)
+        if self.settings.decay:
+            rate *= 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
+        for index, group in enumerate(self.optimiser.param_groups):
+            group["lr"] = rate * (self.settings.slow_factor if index else 1.0)
+        return rate
+
+    def _one_step(self, request: StopRequest) -> tuple[dict[str, Tensor], bool]:
+        """One update from `accumulate` batches a process; its losses, and whether to stop."""
+        settings, engine = self.settings, self.engine
+        self.optimiser.zero_grad(set_to_none=True)
+        sums: dict[str, Tensor] = {}
+        for turn in range(settings.accumulate):
+            index = engine.rank + engine.world * turn
+            rng = self._seed(index)
+            batch = () if self.ahead is None else (self.ahead.get((self.step, index)),)
+            with torch.autocast(engine.device.type, torch.bfloat16, enabled=settings.bf16):
+                loss, terms = self.step_losses(rng, self.step, *batch)
+            share = loss if settings.accumulate == 1 else loss / settings.accumulate
+            share.backward()  # type: ignore[no-untyped-call]
+            for name, term in {"loss": loss, **terms}.items():
+                sums[name] = sums.get(name, 0.0) + term.detach() / settings.accumulate
+        stop = engine.combine(self.parameters, bool(request.signal))
+        if settings.clip:
+            torch.nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+        self.optimiser.step()
+        self._average()
+        return sums, stop
+
+    def _seed(self, index: int) -> np.random.Generator:
+        """Key all chance by step and batch: a resumed run draws what an unbroken one would."""
+        seed = self.settings.seed
+        mixed = seed * 1_000_003 + self.step + index * 1_000_000_007
+        torch.manual_seed(mixed)
+        np.random.seed(mixed % 2**32)  # transformers masks speech with it
+        return np.random.default_rng(self._key(self.step, index))
+
+    def _key(self, step: int, index: int) -> list[int]:
+        return [self.settings.seed, step, index] if index else [self.settings.seed, step]
+
+    def _drawer(
+        self, draw: Callable[[np.random.Generator], Any]
+    ) -> Callable[[tuple[int, int]], Any]:
+        # A fourth number keeps these apart from the generators of the steps themselves.
+        return lambda key: draw(np.random.default_rng([self.settings.seed, *key, 1]))
+
+    def _following(self, key: tuple[int, int]) -> tuple[int, int]:
+        step, index = key
+        later = index + self.engine.world
+        if later < self.engine.world * self.settings.accumulate:
+            return step, later
+        return step + 1, self.engine.rank
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        if not self.settings.ema:
+            return
+        decay = min(self.settings.ema, (self.step + 1) / (self.step + 10))
+        old: list[Tensor] = []
+        new: list[Tensor] = []
+        for name, value in self.model.state_dict().items():
+            if value.dtype.is_floating_point:
+                old.append(self.average[name])
+                new.append(value)
+            else:
+                self.average[name].copy_(value)
+        torch._foreach_lerp_(old, new, 1 - decay)
+
+    def _report(self, writer: SummaryWriter, losses: Mapping[str, Tensor], rate: float) -> None:
+        for name, term in losses.items():
+            value = float(term)
+            self.running[name] = 0.98 * self.running.get(name, value) + 0.02 * value
+        if self.step % 50 == 0:
+            for name, smooth in self.running.items():
+                writer.add_scalar(name, smooth, self.step)
+            writer.add_scalar("rate", rate, self.step)
+        if self.step % 200 == 0:
+            shown = "  ".join(f"{k} {v:.4f}" for k, v in self.running.items())
+            log.info("step %d  %.1f min  lr %.1e  %s", self.step, self.minutes, rate, shown)
+
+    def _validate(self, writer: SummaryWriter) -> None:
+        """Validate the averaged weights, then train on with the others."""
+        assert self.validate is not None
+        latest = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self._keep_last()
+        self.model.load_state_dict(self.average)
+        self.model.eval()
+        with torch.no_grad():
+            self.validate(writer, self.step)
+        self.model.load_state_dict(latest)
+        self.model.train()
+
+    def _keep_last(self) -> None:
+        if not self.settings.ema:
+            self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+
+    def _save(self) -> None:
+        self._keep_last()
+        checkpoint.save(self.settings.folder, {
+            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "average": self.average, "step": self.step, "minutes": self.minutes,
+        })  # fmt: skip
+
+    def _resume(self) -> None:
+        """Load the folder's checkpoint, if any."""
+        folder = self.settings.folder
+        state = checkpoint.load(folder, self.engine.device)
+        if state is None:
+            return
+        checkpoint.restore(self.model, state["model"], folder)
+        try:
+            self.optimiser.load_state_dict(state["optimiser"])
+        except ValueError:
+            raise checkpoint.CheckpointError(
+                f"{folder / checkpoint.NAME}: other parts of the model learned in it"
+            ) from None
+        self.average.update(state["average"])
+        self.step, self.spent = int(state["step"]), float(state["minutes"])
+        log.info("continuing %s at step %d", folder, self.step)
