@@ -283,7 +283,8 @@ def test_a_burst_is_spread_over_time_in_order() -> None:
 def test_a_head_without_arkit_is_refused() -> None:
     from dataclasses import replace
 
-    other = replace(HEAD, id="plain", expression_names=tuple(f"e{i}" for i in range(50)))
+    names = tuple(f"e{i}" for i in range(50))
+    other = replace(HEAD, id="plain", expression_names=names, landmarks={}, regions={})
     with pytest.raises(SenderError, match="plain"):
         open_senders(other, livelink="127.0.0.1")
     assert not open_senders(other)

@@ -161,32 +161,39 @@ def _inverse_bind(clip: Clip) -> Floats:
 
 
 def _mesh(clip: Clip, buffer: _Buffer, names: tuple[str, ...], morphs: Floats) -> dict[str, Any]:
-    """One set of vertices for all materials, each with the triangles that wear it."""
+    """A primitive for each material, with the vertices that its triangles use."""
     head = clip.head
+    normals = vertex_normals(clip.rest, head.faces)  # of the whole, so that no seam shows
     joints, weights = influences(head.skin_weights)
-    attributes = {
-        "POSITION": buffer.add(clip.rest.astype("<f4"), "VEC3", target=VERTEX_DATA, limits=True),
-        "NORMAL": buffer.add(vertex_normals(clip.rest, head.faces), "VEC3", target=VERTEX_DATA),
-        "JOINTS_0": buffer.add(joints, "VEC4", target=VERTEX_DATA),
-        "WEIGHTS_0": buffer.add(weights.astype("<f4"), "VEC4", target=VERTEX_DATA),
-    }
-    if head.vertex_tint is not None:
-        tint = np.full((len(head.vertex_tint), 4), 255, np.uint8)
-        tint[:, :3] = head.vertex_tint
-        attributes["COLOR_0"] = buffer.add(tint, "VEC4", target=VERTEX_DATA, normalized=True)
-    targets = [{"POSITION": buffer.add_sparse(offsets)} for offsets in morphs]
     primitives = []
     for material in range(len(head.materials)):
-        corners = head.faces[head.face_material == material].astype("<u4").ravel()
-        if len(corners):
-            primitives.append(
-                {
-                    "attributes": attributes,
-                    "indices": buffer.add(corners, "SCALAR", target=INDEX_DATA),
-                    "material": material,
-                    "targets": targets,
-                }
-            )
+        corners = head.faces[head.face_material == material].ravel()
+        if not len(corners):
+            continue
+        used, indices = np.unique(corners, return_inverse=True)
+        attributes = {
+            "POSITION": buffer.add(clip.rest[used], "VEC3", target=VERTEX_DATA, limits=True),
+            "NORMAL": buffer.add(normals[used], "VEC3", target=VERTEX_DATA),
+            "JOINTS_0": buffer.add(joints[used], "VEC4", target=VERTEX_DATA),
+            "WEIGHTS_0": buffer.add(weights[used], "VEC4", target=VERTEX_DATA),
+        }
+        if head.vertex_tint is not None:
+            tint = np.full((len(used), 4), 255, np.uint8)
+            tint[:, :3] = head.vertex_tint[used]
+            attributes["COLOR_0"] = buffer.add(tint, "VEC4", target=VERTEX_DATA, normalized=True)
+        still = buffer.add_sparse(np.zeros((len(used), 3), np.float32))
+        targets = [
+            still if np.abs(offsets).max() <= SMALLEST else buffer.add_sparse(offsets)
+            for offsets in morphs[:, used]
+        ]
+        primitives.append(
+            {
+                "attributes": attributes,
+                "indices": buffer.add(indices.astype("<u4").ravel(), "SCALAR", target=INDEX_DATA),
+                "material": material,
+                "targets": [{"POSITION": accessor} for accessor in targets],
+            }
+        )
     return {
         "name": "face",
         "primitives": primitives,
