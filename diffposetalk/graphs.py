@@ -56,7 +56,7 @@ class Manifest:
         precision: of the arithmetic.
         opset: of the graphs.
         ranges: smallest and largest value of the free dimensions (None: no limit).
-        weights: the file that holds the weights, beside the graphs or in the bundle.
+        weights: the bundle's file that the graphs refer to; empty: theirs lie beside them.
         tools: versions of what wrote them.
         graphs: by name: `speech`, `sampler`, `sampler_1`, ...
     """

@@ -13,15 +13,19 @@ from pathlib import Path
 
 import onnx
 
-from diffposetalk.bundle import MODEL, Bundle
-from diffposetalk.graphs import SPEECH, GraphFile, Manifest, network_hash
+from diffposetalk.bundle import CONFIG, MODEL, Bundle
+from diffposetalk.graphs import FOLDER, MANIFEST, SPEECH, GraphFile, Manifest, network_hash
 from diffposetalk.tensor_file import TensorFile
 from export.graph import BFLOAT16, FLOAT, FLOAT16, OPSET, save
 from export.hubert_graph import hubert_graph
+from export.int8 import quantised
 from export.mel_graph import mel_graph
 from export.sampler_graph import sampler_graph
 
-PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16}
+PRECISIONS: Mapping[str, int] = {
+    "fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT,
+}  # fmt: skip
+"""Element types of the graphs as they are written; int8 is quantised afterwards."""
 MOST_STEPS = 20
 
 
@@ -37,19 +41,20 @@ def build_graphs(
 
     Args:
         precision: of weights and activations; what goes in and out is float32.
-        refer: refer to the bundle's `model.safetensors` instead of holding the weights.
+        refer: refer to the bundle's `model.safetensors` instead of holding the weights (not int8).
 
     Raises:
         ExportError: a precision, number of steps or network that cannot be exported.
     """
     if precision not in PRECISIONS:
         raise ExportError(
-            f"an ONNX graph in {precision}: choose one of {', '.join(PRECISIONS)}"
+            f"ONNX graphs cannot be in {precision} here: choose one of {', '.join(PRECISIONS)}"
         )
     wrong = [k for k in steps if k is not None and not 1 <= k <= MOST_STEPS]
     if wrong:
         raise ExportError(f"{wrong[0]} steps: choose 1 to {MOST_STEPS}")
     spec, kind = bundle.spec, PRECISIONS[precision]
+    refer = refer and precision != "int8"
     try:
         weights = TensorFile(bundle.folder / MODEL)
         speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
@@ -59,17 +64,19 @@ def build_graphs(
             graphs[name] = sampler_graph(spec, weights, k, precision=kind, refer=refer)
     except ValueError as error:
         raise ExportError(str(error)) from None
+    if precision == "int8":
+        return {name: quantised(model) for name, model in graphs.items()}
     return graphs
 
 
 def write_graphs(
     folder: Path, graphs: Mapping[str, onnx.ModelProto], bundle: Bundle, *, precision: str,
-    weights: str,
+    refer: bool = True,
 ) -> Manifest:
     """Write graphs and their manifest; the folder is complete, or is as it was.
 
     Args:
-        weights: the file the graphs refer to.
+        precision, refer: as they were built.
 
     Raises:
         ExportError: something else is in the way, or the disk is full.
@@ -79,7 +86,7 @@ def write_graphs(
         files = {}
         for name, model in graphs.items():
             path = made / f"{name}.onnx"
-            if weights != MODEL:
+            if not refer or precision == "int8":
                 onnx.external_data_helper.convert_model_to_external_data(
                     model, location=f"{name}.weights", size_threshold=256
                 )
@@ -87,6 +94,8 @@ def write_graphs(
             else:
                 save(model, path)
             files[name] = _describe(path, model)
+        for path in made.iterdir():
+            path.chmod(0o644)
         manifest = Manifest(
             bundle=bundle.hash,
             network=network_hash(bundle),
@@ -94,12 +103,63 @@ def write_graphs(
             precision=precision,
             opset=OPSET,
             ranges={"batch": [1, None], "frames": [1, spec.T_w], "branches": [1, 3]},
-            weights=weights,
+            weights=MODEL if refer and precision != "int8" else "",
             tools={name: importlib.metadata.version(name) for name in ("posetalk", "onnx")},
             graphs=files,
         )
         manifest.write(made)
     return manifest
+
+
+def export_onnx(
+    bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32",
+    out: Path | None = None,
+) -> tuple[Path, Manifest]:
+    """Export a bundle into its own folder, or into a copy of it.
+
+    Args:
+        out: folder of the copy, whose graphs hold their weights, so that any program can read them;
+            None: the bundle's own folder, where graphs in fp32 refer to the bundle's weights.
+
+    Returns:
+        The folder of the graphs, and what is in it.
+
+    Raises:
+        ExportError: as `build_graphs` and `write_graphs`.
+    """
+    home = bundle.folder if out is None or _same(out, bundle.folder) else out
+    refer = home == bundle.folder
+    graphs = build_graphs(bundle, steps, precision=precision, refer=refer)
+    if home != bundle.folder:
+        _copy(bundle, home)
+    manifest = write_graphs(home / FOLDER, graphs, bundle, precision=precision, refer=refer)
+    return home / FOLDER, manifest
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and one.resolve() == other.resolve()
+
+
+def _copy(bundle: Bundle, home: Path) -> None:
+    """The bundle's files, all at once or not at all; exported graphs of the old copy stay."""
+    taken = any(home.iterdir()) if home.is_dir() else home.exists()
+    if taken and not (home / CONFIG).is_file():
+        raise ExportError(f"{home} holds something else: choose an empty or new folder")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        for path in bundle.folder.iterdir():
+            if path.is_file():
+                made = home / f".{path.name}.part"
+                shutil.copyfile(path, made)
+                made.replace(home / path.name)
+    except OSError as error:
+        raise _not_written(home, error) from None
+
+
+def _not_written(folder: Path, error: OSError) -> ExportError:
+    """One line on what the disk says."""
+    full = "; make room and try again" if error.errno == errno.ENOSPC else ""
+    return ExportError(f"{folder} cannot be written: {error.strerror}{full}")
 
 
 def _describe(path: Path, model: onnx.ModelProto) -> GraphFile:
@@ -128,8 +188,6 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
     Raises:
         ExportError: `folder` holds something else, or cannot be written.
     """
-    from diffposetalk.graphs import MANIFEST
-
     taken = any(folder.iterdir()) if folder.is_dir() else folder.exists()
     if taken and not (folder / MANIFEST).is_file():
         raise ExportError(f"{folder} holds something else: choose an empty or new folder")
@@ -137,7 +195,7 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
-        raise ExportError(f"{folder} cannot be written: {error.strerror}") from None
+        raise _not_written(folder, error) from None
     try:
         made.chmod(0o755)
         yield made
@@ -147,7 +205,6 @@ def _in_place_of(folder: Path) -> Iterator[Path]:
         made.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
-        full = "; make room and try again" if error.errno == errno.ENOSPC else ""
-        raise ExportError(f"{folder} cannot be written: {error.strerror}{full}") from None
+        raise _not_written(folder, error) from None
     finally:
         shutil.rmtree(made, ignore_errors=True)

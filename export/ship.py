@@ -12,9 +12,9 @@ from typing import Annotated
 
 import tyro
 
-from diffposetalk.bundle import MODEL, load_bundle
+from diffposetalk.bundle import load_bundle
 from diffposetalk.graphs import FOLDER, Manifest
-from export.onnx_export import build_graphs, write_graphs
+from export.onnx_export import export_onnx
 
 STEPS = (1, 2, 3, 4, None)
 """None: one more graph, a loop for any other number."""
@@ -35,9 +35,7 @@ def ship(folder: str | Path) -> Manifest:
         diffposetalk.bundle.BundleError: it cannot be read.
         export.onnx_export.ExportError: it cannot be exported, or not be written.
     """
-    bundle = load_bundle(folder)
-    graphs = build_graphs(bundle, STEPS)
-    return write_graphs(bundle.folder / FOLDER, graphs, bundle, precision="fp32", weights=MODEL)
+    return export_onnx(load_bundle(folder), STEPS)[1]
 
 
 def main(settings: Settings) -> None:

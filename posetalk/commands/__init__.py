@@ -16,6 +16,7 @@ from posetalk.commands.dataset import Dataset
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
 from posetalk.commands.evaluate import Evaluate
+from posetalk.commands.export import Export
 from posetalk.commands.head import Heads
 from posetalk.commands.import_ import Import
 from posetalk.commands.live import Live
@@ -25,6 +26,7 @@ from posetalk.commands.view import View
 
 Command = (
     Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate | Heads
+    | Export
 )
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
@@ -43,6 +45,7 @@ _COMMANDS = (
     | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    | Annotated[Export, tyro.conf.subcommand("export")]
 )
 
 

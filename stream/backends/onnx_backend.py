@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.graphs import FOLDER, LOOP, SPEECH, check_graphs, read_manifest
+from diffposetalk.graphs import FOLDER, LOOP, SPEECH, GraphsError, check_graphs, read_manifest
 from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
-from stream.backends.normalise import normal_window
 from stream.backends.onnx_session import GraphSession, RuntimeProblem
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 
 THREADS = 1
 """A hop of the starter is too small for two threads."""
+
+CPU_PRECISIONS = ("fp32", "int8")
+"""Half precision fails there (bf16 is not implemented, fp16 ends the process)."""
 
 Branches = tuple[tuple[tuple[int, int], tuple[int, int, int]], ...]
 BRANCHES: Mapping[tuple[bool, bool], Branches] = {
@@ -74,8 +76,12 @@ class OnnxBackend:
         self._folder = bundle.folder / FOLDER if graphs is None else graphs
         self.manifest = read_manifest(self._folder)
         check_graphs(self.manifest, self._folder, bundle)
-        own = (self._folder / self.manifest.weights).is_file()
-        self._weights = self._folder if own else bundle.folder
+        if device == "cpu" and self.manifest.precision not in CPU_PRECISIONS:
+            raise GraphsError(
+                f"the graphs in {self._folder} are in {self.manifest.precision}, which onnxruntime "
+                "cannot run on a CPU: use `--backend onnxruntime-cuda`, or export in fp32 or int8"
+            )
+        self._weights = bundle.folder if self.manifest.weights else self._folder
         self._device, self._threads = device, threads or THREADS
         self._samplers: dict[str, GraphSession] = {}
         self._schedule = noise_schedule(bundle.spec.diffusion)
@@ -146,7 +152,7 @@ class OnnxBackend:
         if self.incremental:
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        return list(self._speech.run({"pcm": _batch([normal_window(pcm) for pcm in pcms])})[0])
+        return list(self._speech.run({"pcm": _batch(list(pcms))})[0])
 
     # --- motion --------------------------------------------------------------------------------
     def sample(self, call: SamplerCall) -> FloatArray:

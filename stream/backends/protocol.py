@@ -105,7 +105,10 @@ class Backend(Protocol):
         ...
 
     def encode_window(self, pcm: FloatArray) -> FloatArray:
-        """Features of a whole window at once: pcm (n * 640,) -> (n, F)."""
+        """Features of a whole window at once: pcm (n * 640,) -> (n, F).
+
+        Where windows are encoded whole (not `incremental`), pcm is normalised: `running_level`.
+        """
         ...
 
     def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:

@@ -14,7 +14,6 @@ from diffposetalk.guidance import guided_denoiser
 from diffposetalk.hubert import hubert_features
 from diffposetalk.mel import MelEncoder, MelState, initial_state
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
-from stream.backends.normalise import normal_window
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 
 THREADS = 1
@@ -108,8 +107,7 @@ class TorchBackend:
         if isinstance(self.model.audio_encoder, MelEncoder):
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        normal = [normal_window(pcm) for pcm in pcms]
-        features = hubert_features(self.model.audio_encoder, self._tensor(normal))
+        features = hubert_features(self.model.audio_encoder, self._tensor(pcms))
         return list(self._rows(self.model.audio_feature_map(features)))
 
     def sample(self, call: SamplerCall) -> FloatArray:

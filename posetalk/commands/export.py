@@ -1,0 +1,107 @@
+"""`posetalk export`: a bundle's networks as graphs that run without torch."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from posetalk.commands.options import Debug
+
+if TYPE_CHECKING:
+    from diffposetalk.bundle import Bundle
+    from diffposetalk.graphs import Manifest
+
+Target = Literal["onnx", "tensorrt", "tensorrt-rtx"]
+Precision = Literal["fp32", "bf16", "fp16", "int8", "fp8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Export a bundle's networks: `live` then runs them without torch, and so can your program.
+
+    Two graphs: sound to features, and noise to motion with all sampling steps inside.
+    `docs/export.md` says what goes in and out.
+    """
+
+    bundle: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="BUNDLE", help_behavior_hint="(default: starter)"),
+    ] = "starter"
+    """`starter`, or the folder of another bundle."""
+    to: Target = "onnx"
+    """Runtime: ONNX files for onnxruntime and others, or engines of TensorRT for this GPU."""
+    steps: Annotated[
+        tuple[int, ...],
+        tyro.conf.arg(
+            metavar="K ...",
+            help_behavior_hint="(default: without -o any number, with it the bundle's)",
+        ),
+    ] = ()
+    """Sampling steps, 1 to 20; a graph for each number."""
+    precision: Precision = "fp32"
+    """Of the arithmetic. int8 is for onnxruntime on a CPU, bf16 and fp16 are for GPUs."""
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            aliases=["-o"], metavar="DIR",
+            help="Folder for a copy of the bundle with the graphs in it (`posetalk live --bundle "
+            "DIR`), which then hold their own weights, as other programs want them.",
+            help_behavior_hint="(default: in BUNDLE itself)",
+        ),
+    ] = None
+    debug: Debug = False
+
+    def run(self) -> int:
+        from diffposetalk.bundle import load_bundle
+        from posetalk.messages import UsageError, say
+        from posetalk.progress import working
+
+        wrong = [k for k in self.steps if not 1 <= k <= 20]
+        if wrong:
+            raise UsageError(f"--steps {wrong[0]}: choose 1 to 20")
+        bundle = load_bundle(self.bundle)
+        own = bundle.spec.live.steps
+        steps: tuple[int | None, ...] = tuple(dict.fromkeys(self.steps or (own,)))
+        with working(f"exporting {self.bundle}"):
+            if self.to != "onnx":
+                folder, manifest = self._engines(bundle, steps)
+            else:
+                folder, manifest = self._onnx(bundle, steps)
+        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        say(f"{folder}: {', '.join(manifest.graphs)} in {manifest.precision}, {size:.1f} MB")
+        if self.to == "onnx" and self.precision in ("fp16", "bf16"):
+            say(f"onnxruntime has no {self.precision} on the CPU: run these on a GPU")
+        if self.output is not None:
+            say(f"run them with: posetalk live --bundle {self.output}")
+        return 0
+
+    def _onnx(self, bundle: Bundle, steps: tuple[int | None, ...]) -> tuple[Path, Manifest]:
+        try:
+            from export.onnx_export import export_onnx
+            from export.ship import STEPS
+        except ModuleNotFoundError as error:
+            raise RuntimeError(
+                f"exporting needs {error.name}: run `pip install 'posetalk[export]'`"
+            ) from None
+        if self.output is None and not self.steps:
+            steps = STEPS
+        return export_onnx(bundle, steps, precision=self.precision, out=self.output)
+
+    def _engines(self, bundle: Bundle, steps: tuple[int | None, ...]) -> tuple[Path, Manifest]:
+        """TensorRT engines, by the part of `export` that builds them."""
+        try:
+            builder = importlib.import_module("export.tensorrt")
+        except ModuleNotFoundError as error:
+            raise RuntimeError(
+                f"--to {self.to} cannot be built here ({error}): export `--to onnx`, which "
+                "onnxruntime runs on GPUs too (`--backend onnxruntime-cuda`)"
+            ) from None
+        made: tuple[Path, Manifest] = builder.export_engines(
+            bundle, steps, target=self.to, precision=self.precision, out=self.output
+        )
+        return made
