@@ -53,7 +53,7 @@ def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:
                 panel.legend(fontsize=7, frameon=False)
         figure.tight_layout()
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=80, metadata={"Software": None})
+        figure.savefig(path, dpi=72, metadata={"Software": None})
         pyplot.close(figure)
         out.append(path)
     return out

@@ -190,7 +190,7 @@ def measure(command: Curves) -> dict[str, Any]:
     from head.rig import builtin_head
     from stream.backends import load_backend
     from training.clips import held_out_clips
-    from training.live_figures import live_figures
+    from training.live_figures import counts, live_figures
     from training.paper_metrics import Face
 
     check(command)
@@ -210,6 +210,7 @@ def measure(command: Curves) -> dict[str, Any]:
         "T_w": backend.spec.T_w,
         "clips": [f"{clip.set}/{clip.name} ({clip.style})" for clip in clips],
         "frames": command.frames,
+        **counts(face, clips),
     }
     figures = {} if command.fresh else dict(earlier(command.json, head))
     base = base_of(live, backend.spec.T_p)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +132,14 @@ def _table_part(table: Mapping[str, Any]) -> list[str]:
         "Table 1 of Sun et al. 2024, for orientation: real faces (TFHP), FLAME, 4 s windows, 500 "
         "steps; BA and diversity in units that the paper does not define.\n"
     )
-    text.append("| " + " | ".join(("", *(title for title, _, _ in COLUMNS.values()))) + " |")
-    text.append("|---|" + "---:|" * len(COLUMNS))
-    text += ["| " + " | ".join(row) + " |" for row in PAPER]
-    return [*text, *_ablations(table)]
+    header = ("", *(title for title, _, _ in COLUMNS.values()))
+    return [*text, _rows(header, PAPER), *_ablations(table)]
+
+
+def _rows(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, numbers to the right."""
+    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _ablations(table: Mapping[str, Any]) -> list[str]:
@@ -143,13 +147,7 @@ def _ablations(table: Mapping[str, Any]) -> list[str]:
     rows = {row["name"]: row for row in table["rows"]}
     if "full" not in rows or not any(name in rows for name in ABLATIONS):
         return []
-    text = [
-        "\n### What each part is worth, here and there\n",
-        "Change against the full model of the same budget.\n",
-        "| | LVE here | LVE in the paper | FDD here | FDD in the paper | MOD here "
-        "| MOD in the paper |",
-        "|---|" + "---:|" * 6,
-    ]
+    lines: list[list[str]] = []
     for name, number in ABLATIONS.items():
         if name not in rows:
             continue
@@ -158,8 +156,13 @@ def _ablations(table: Mapping[str, Any]) -> list[str]:
             full, without = (rows[n]["figures"][figure][0] for n in ("full", name))
             there, here = (float(PAPER[i][column].split()[0]) for i in (6, number))
             cells += [f"{100 * (without / full - 1):+.0f} %", f"{100 * (here / there - 1):+.0f} %"]
-        text.append(f"| {rows[name]['told']} | " + " | ".join(cells) + " |")
-    return [*text, ""]
+        lines.append([rows[name]["told"], *cells])
+    header = ["", *(f"{n} {where}" for n in ("LVE", "FDD", "MOD") for where in ("here", "there"))]
+    return [
+        "### What each part is worth, here and in the paper\n",
+        "Change against the full model of the same budget.\n",
+        _rows(header, lines),
+    ]
 
 
 def _curves_part(result: Mapping[str, Any]) -> list[str]:
@@ -177,8 +180,8 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
         f"{live['hop']}, lookahead {live['lookahead']}, steps {live['steps']}, "
         f"{live['window_rule']} windows, guidance {live['audio_guidance']:g} (audio) and "
         f"{live['style_guidance']:g} (style), context {result['T_p']}; their points are ringed.\n",
-        about,
-        f"- {spent / 60:.0f} minutes of one core\n",
+        f"{about}\n- {spent / 60:.0f} minutes of one core\n- {result['closures']} closures and "
+        f"{result['vowels']} vowel middles in the clips\n",
         names + "\n",
     ]
     titles = {
@@ -210,17 +213,13 @@ def curve_table(
     result: Mapping[str, Any], points: Sequence[tuple[str, str]], axis: str
 ) -> str:
     """Points of a curve as a Markdown table, with the label's own figures below."""
-    lines = [
-        f"| {axis.split(',')[0]} | seeds | " + " | ".join(FIGURES) + " |",
-        "|---|---:|" + "---:|" * len(FIGURES),
-    ]
+    lines = []
     for x, key in points:
         row = result["figures"][key]
         told = f"**{x}**" if key == result["base"] else x
-        cells = " | ".join(_cell(row["values"][name]) for name in FIGURES)
-        lines.append(f"| {told} | {row['seeds']} | {cells} |")
-    cells = " | ".join(_cell([result["label"][name][0], None]) for name in FIGURES)
-    return "\n".join([*lines, f"| *label* | | {cells} |"])
+        lines.append([told, str(row["seeds"]), *(_cell(row["values"][n]) for n in FIGURES)])
+    lines.append(["*label*", "", *(_cell([result["label"][n][0], None]) for n in FIGURES)])
+    return _rows([axis.split(",")[0], "seeds", *FIGURES], lines)
 
 
 def _cell(pair: Sequence[float | None]) -> str:
@@ -238,10 +237,8 @@ def _choice(result: Mapping[str, Any]) -> list[str]:
         f"*Enough* is the smallest value whose LVE is within {NEAR:.0%} of the curve's lowest. "
         "LVE rewards the mean, so closures and signs of life stand beside it; hop and lookahead "
         "cost latency, steps cost time.\n",
-        "| axis | in use | LVE | closures | head range | lowest LVE at | LVE | enough | LVE "
-        "| closures | head range |",
-        "|---|" + "---:|" * 10,
     ]
+    lines: list[list[str]] = []
     for name in ("steps", "lookahead", "hop", "context"):
         points = [(x, key) for x, key in result["curves"][name] if key in result["figures"]]
         if not any(key == result["base"] for _, key in points):
@@ -251,12 +248,14 @@ def _choice(result: Mapping[str, Any]) -> list[str]:
         best = min(value, key=lambda x: float(value[x]["lve"][0]))
         limit = (1 + NEAR) * float(value[best]["lve"][0])
         enough = min((x for x in value if value[x]["lve"][0] <= limit), key=float)
-        cells = [
-            used, *(_mean(value[used], figure) for figure in ("lve", "closures", "head_range")),
+        beside = ("lve", "closures", "head_range")
+        lines.append([
+            name, used, *(_mean(value[used], figure) for figure in beside),
             best, _mean(value[best], "lve"),
-            enough, *(_mean(value[enough], figure) for figure in ("lve", "closures", "head_range")),
-        ]  # fmt: skip
-        text.append(f"| {name} | " + " | ".join(cells) + " |")
+            enough, *(_mean(value[enough], figure) for figure in beside),
+        ])  # fmt: skip
+    some = ("LVE", "closures", "head range")
+    text.append(_rows(["", "in use", *some, "lowest LVE at", "LVE", "enough", *some], lines))
     modes = dict(map(tuple, result["curves"]["modes"]))
     slow = result["figures"].get(modes["paper windows, 500 ancestral"])
     live = result["figures"].get(result["base"])

@@ -89,6 +89,18 @@ def seam(jump: Sequence[Array], hop: int) -> float:
     return float(np.percentile(there, 99) / usual) if usual > 1e-9 else math.nan
 
 
+def counts(face: Face, clips: Sequence[Clip]) -> dict[str, int]:
+    """Closures that the labels make and vowel middles, over all clips."""
+    parts = []
+    for clip in clips:
+        truth = face.vertices(clip.label)
+        parts.append(
+            measure_vertices(face.part, truth, truth, clip.label, clip.label, clip.phones, 1)
+        )
+    whole = total(parts)
+    return {"closures": whole.closures, "vowels": whole.vowels}
+
+
 def live_figures(
     face: Face, motion: Array, clips: Sequence[Clip], hop: int
 ) -> dict[str, tuple[float, float]]:
@@ -122,9 +134,11 @@ def live_figures(
             own["jumps"].append(jumps(ours[:, face.lips], run))
         for name in ("lve", "fdd", "mod"):
             each[name].append(float(np.mean(own[name])))
-        told = summary(total(parts))
-        for name in ("closures", "vowels_closed", "jaw_r"):
-            each[name].append(told[name])
+        whole = total(parts)
+        told = summary(whole)
+        each["closures"].append(told["closures"] if whole.closures else math.nan)
+        each["vowels_closed"].append(told["vowels_closed"] if whole.vowels else math.nan)
+        each["jaw_r"].append(told["jaw_r"])
         each["seam"].append(seam(own["jumps"], hop))
         each["head_range"].append(sum(head_range(run) for run in runs) / max(ranges, 1e-9))
         each["head_jitter"].append(sum(head_jitter(run) for run in runs) / max(jitters, 1e-9))
