@@ -21,7 +21,7 @@ from benchmarks.processes import Helper, answer, resident_mb
 from benchmarks.setting import Setting
 from benchmarks.subject import live_settings, open_model
 from benchmarks.timing import TimedBackend
-from stream.batching import trial
+from stream.batching import Batcher, trial
 from stream.clock import MonotonicClock
 from stream.frames import FPS, SAMPLE_RATE, Frame
 from stream.scheduler import Scheduler
@@ -80,8 +80,10 @@ def run(setting: Setting) -> dict[str, Any]:
     loaded = now()
     options = first.options
     backend = TimedBackend(first.backend, now)
-    trial(backend, 1, options)
-    trial(backend, min(setting.sessions, 16), options)
+    batcher = Batcher(backend)
+    trial(batcher, 1, options)
+    trial(batcher, min(setting.sessions, 16), options)
+    batcher.close()
     warm = now()
     backend.take()
     backend.batches.clear()
@@ -116,6 +118,7 @@ def run(setting: Setting) -> dict[str, Any]:
         "refused": sum(c.refused for c in counts),
         "busy_seconds": busy,
         "rounds": rounds,
+        "workers": batcher.workers,
         "batches": backend.batches,
         "speech_seconds": backend.speech,
         "sampler_seconds": backend.sampler,
@@ -199,6 +202,7 @@ def summarise(noted: Mapping[str, Any]) -> dict[str, Any]:
             "ms": round(1e3 * noted["busy_seconds"] / max(noted["rounds"], 1), 3),
         },
         "real_time_factor": round(noted["busy_seconds"] / noted["seconds"], 4),
+        "workers": noted["workers"],
         "model_share": {
             name: round(noted[f"{name}_seconds"] / noted["seconds"], 4)
             for name in ("speech", "sampler")

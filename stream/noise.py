@@ -22,18 +22,52 @@ def frame_noise(seed: int, start: int, stop: int, channels: int) -> NDArray[np.f
     return out
 
 
+class NoiseTrack:
+    """The noise of one stream, each frame's drawn once: windows overlap, hop after hop.
+
+    White, but for the `slow` channels, which change slowly: they are the white noise of the last
+    `frames` frames under a bell, of unit variance still, and belong to the absolute frame just as
+    well; with 1 frame they are white.
+
+    Args:
+        seed, channels: as for `frame_noise`.
+        slow: which channels sway.
+        frames: over how many frames.
+    """
+
+    def __init__(self, seed: int, channels: int, slow: slice, frames: int) -> None:
+        self._seed, self._channels, self._slow, self._frames = seed, channels, slow, frames
+        bell = np.hanning(frames + 2)[1:-1]
+        self._bell = (bell / np.linalg.norm(bell)).astype(np.float32)
+        self._start = 0
+        self._white = np.zeros((0, channels), np.float32)  # of frames [_start, ...)
+
+    def take(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Noise for frames [start, stop): (stop - start, channels); frames before are let go."""
+        white = self._held(start - self._frames + 1, stop)
+        out = white[self._frames - 1 :].copy()
+        windows = np.lib.stride_tricks.sliding_window_view(
+            white[:, self._slow], self._frames, axis=0
+        )
+        out[:, self._slow] = windows @ self._bell
+        return out
+
+    def _held(self, start: int, stop: int) -> NDArray[np.float32]:
+        """White noise for frames [start, stop), drawn where it is not held already."""
+        held = self._start + len(self._white)
+        if not self._start <= start <= held:
+            self._white, held = self._white[:0], start
+        else:
+            self._white = self._white[start - self._start :]
+        self._start = start
+        if held < stop:
+            fresh = frame_noise(self._seed, held, stop, self._channels)
+            self._white = np.concatenate([self._white, fresh])
+        return self._white[: stop - start]
+
+
 def swaying_noise(
     seed: int, start: int, stop: int, channels: int, slow: slice, frames: int
 ) -> NDArray[np.float32]:
-    """`frame_noise` whose `slow` channels change slowly: (stop - start, channels) float32.
-
-    They are the white noise of the last `frames` frames under a bell, of unit variance still, and
-    belong to the absolute frame just as well; with 1 frame they are white.
-    """
-    white = frame_noise(seed, start - frames + 1, stop, channels)
-    bell = np.hanning(frames + 2)[1:-1]
-    bell = (bell / np.linalg.norm(bell)).astype(np.float32)
-    out = white[frames - 1 :].copy()
-    windows = np.lib.stride_tricks.sliding_window_view(white[:, slow], frames, axis=0)
-    out[:, slow] = windows @ bell
-    return out
+    """`NoiseTrack.take` of a stream that begins here."""
+    return NoiseTrack(seed, channels, slow, frames).take(start, stop)

@@ -13,7 +13,7 @@ import threading
 import time
 
 from stream.backends.protocol import Backend
-from stream.batching import measure_capacity, run_batch
+from stream.batching import Batcher, measure_capacity
 from stream.clock import Clock, MonotonicClock
 from stream.session import Session
 from stream.ticket import Deliver, OnEnd, Ticket
@@ -44,16 +44,23 @@ class Scheduler:
         backend: of all the sessions.
         capacity: sessions that may be open; None measures what this machine carries in real time
             at the bundle's live defaults (`measure_capacity`).
+        workers: threads that share a batch; None chooses (`Batcher`).
         clock: for lateness.
     """
 
     def __init__(
-        self, backend: Backend, capacity: int | None = None, *, clock: Clock | None = None
+        self,
+        backend: Backend,
+        capacity: int | None = None,
+        *,
+        workers: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         if capacity is not None and capacity < 1:
             raise ValueError(f"a capacity of {capacity}: at least one session must fit")
         self.backend = backend
-        self.capacity = measure_capacity(backend) if capacity is None else capacity
+        self._batcher = Batcher(backend, workers)
+        self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
         self.lock = threading.Condition()
         self.now = (clock or MonotonicClock()).now
         self.rounds = 0
@@ -127,6 +134,7 @@ class Scheduler:
         with self.lock:
             self._stopped = True
             left = self._open.copy()
+        self._batcher.close()
         for ticket in left:
             ticket.close()
 
@@ -175,7 +183,7 @@ class Scheduler:
         """One call of each ticket that has hops to do; those without have come to their end."""
         self.round_began = self.now()
         busy = [(ticket, hops) for ticket, hops in turns if hops]
-        answers = run_batch(self.backend, [(ticket.session, hops) for ticket, hops in busy])
+        answers = self._batcher.run([(ticket.session, hops) for ticket, hops in busy])
         for (ticket, hops), answer in zip(busy, answers, strict=True):
             error = answer if isinstance(answer, Exception) else None
             if not isinstance(answer, Exception):

@@ -354,7 +354,8 @@ def noted_crowd(sessions: int = 3, frames: int = 100, late: int = 0) -> dict[str
     return {
         "live": noted()[0]["live"], "source": "speech", "seconds": frames / FPS,
         "rows": rows.tolist(), "late": late, "calls": 150, "merged": late, "refused": 0,
-        "busy_seconds": 1.0, "rounds": 50, "batches": [1, 2, 3] * 50, "speech_seconds": 0.25,
+        "busy_seconds": 1.0, "rounds": 50, "workers": 2,
+        "batches": [1, 2, 3] * 50, "speech_seconds": 0.25,
         "sampler_seconds": 0.5, "memory_mb": [80.0, 90.0], "cpu_share": 0.3, "load_seconds": 1.0,
         "warm_up_seconds": 0.5,
     }  # fmt: skip

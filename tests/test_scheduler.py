@@ -13,7 +13,7 @@ from tiny_model import speech, tiny_backend
 
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.batching import MOST_SESSIONS, measure_capacity, run_batch
+from stream.batching import MOST_SESSIONS, Batcher, measure_capacity, run_batch
 from stream.clock import FakeClock
 from stream.frames import Frame
 from stream.live import replay
@@ -116,6 +116,24 @@ def test_a_real_network_gives_each_session_its_own_frames(tiny, pattern, rule) -
             np.testing.assert_allclose(heard.motion(), alone(session(number), audio), atol=1e-5)
 
 
+def test_several_workers_share_what_is_ready(tiny) -> None:
+    batcher = Batcher(tiny, workers=3)
+    sessions = [Session(tiny, seed=number) for number in range(7)]
+    audio = [speech(8, seed=number) for number in range(7)]
+    for session, own in zip(sessions, audio, strict=True):
+        session.append(own)
+    made = [batcher.run([(session, 1) for session in sessions]) for _ in range(3)]
+    for number, own in enumerate(audio):
+        frames = [frame for answer in made for frame in answer[number]]
+        expected = Session(tiny, seed=number).feed(own)
+        assert [frame.sequence for frame in frames] == [0, 1, 2, 3, 4, 5]
+        np.testing.assert_allclose(
+            [frame.motion for frame in frames], [frame.motion for frame in expected], atol=1e-5
+        )
+    batcher.close()
+    assert Batcher(FakeBackend(), workers=2).workers == 2 <= 4
+
+
 def test_one_session_alone_gets_the_bits_of_its_own_steps(tiny) -> None:
     with Scheduler(tiny, capacity=1, clock=FakeClock()) as scheduler:
         [(audio, heard)] = play(scheduler, [Session(tiny)], [(0, 1000)] * 20)
@@ -124,7 +142,7 @@ def test_one_session_alone_gets_the_bits_of_its_own_steps(tiny) -> None:
 
 def test_sessions_that_are_ready_together_share_a_call() -> None:
     backend = Gate()
-    with Scheduler(backend, capacity=5, clock=FakeClock()) as scheduler:
+    with Scheduler(backend, capacity=5, workers=1, clock=FakeClock()) as scheduler:
         places = [opened(scheduler, Session(backend)) for _ in range(5)]
         places[0][0].feed(speech(4))
         assert backend.entered.acquire(timeout=PATIENCE)
@@ -140,7 +158,7 @@ def test_sessions_that_are_ready_together_share_a_call() -> None:
 
 def test_one_who_brings_much_audio_at_once_waits_its_turn() -> None:
     backend = Gate()
-    with Scheduler(backend, capacity=3, clock=FakeClock()) as scheduler:
+    with Scheduler(backend, capacity=3, workers=1, clock=FakeClock()) as scheduler:
         greedy, heard = opened(scheduler, Session(backend, seed=1), realtime=False)
         assert greedy.feed(speech(202))  # 100 hops
         assert backend.entered.acquire(timeout=PATIENCE)
@@ -156,7 +174,7 @@ def test_one_who_brings_much_audio_at_once_waits_its_turn() -> None:
 
 def test_a_full_batch_serves_who_waited_longest() -> None:
     backend, clock = Gate(), FakeClock()
-    with Scheduler(backend, capacity=40, clock=clock) as scheduler:
+    with Scheduler(backend, capacity=40, workers=1, clock=clock) as scheduler:
         places = [opened(scheduler, Session(backend)) for _ in range(40)]
         places[0][0].feed(speech(8))  # three hops
         assert backend.entered.acquire(timeout=PATIENCE)
@@ -179,7 +197,7 @@ def test_a_full_batch_serves_who_waited_longest() -> None:
 def test_who_is_late_merges_hops_and_the_run_can_be_replayed() -> None:
     backend, clock = Gate(), FakeClock()
     audio = speech(60)
-    with Scheduler(backend, capacity=2, clock=clock) as scheduler:
+    with Scheduler(backend, capacity=2, workers=1, clock=clock) as scheduler:
         late, heard = opened(scheduler, Session(backend))
         calm, got = opened(scheduler, Session(backend), realtime=False)
         for ticket in (late, calm):
@@ -230,7 +248,7 @@ def test_the_capacity_is_measured_against_real_time() -> None:
 
     def capacity(each: float, call: float) -> int:
         clock = FakeClock()
-        return measure_capacity(Costly(each, call, clock), clock=clock.now)
+        return measure_capacity(Batcher(Costly(each, call, clock), workers=1), clock=clock.now)
 
     # A hop is 80 ms, 70 % of it may be used: 56 ms.
     assert capacity(each=0.004, call=0.006) == 12

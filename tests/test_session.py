@@ -13,7 +13,7 @@ from diffposetalk.spec import WindowRule
 from stream.backends import load_backend
 from stream.backends.fake import FakeBackend, loudness
 from stream.backends.protocol import SamplerCall
-from stream.noise import frame_noise, swaying_noise
+from stream.noise import NoiseTrack, frame_noise, swaying_noise
 from stream.session import Session, SessionOptions
 from stream.timeline import Timeline
 from stream.windows import plan
@@ -275,6 +275,19 @@ def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
     white = frame_noise(7, start, start + 20, 54)
     assert np.array_equal(whole[:, :50], white[:, :50])
     assert frames > 1 or np.allclose(whole, white, atol=1e-6)
+
+
+@given(
+    moves=st.lists(st.tuples(st.integers(-40, 60), st.integers(1, 30)), max_size=12),
+    frames=st.integers(1, 30),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_track_draws_the_noise_that_a_fresh_one_would(moves, frames) -> None:
+    track, start = NoiseTrack(7, 54, slice(50, 53), frames), 0
+    for step, length in moves:
+        start = max(0, start + step)
+        expected = swaying_noise(7, start, start + length, 54, slice(50, 53), frames)
+        assert np.array_equal(track.take(start, start + length), expected)
 
 
 def test_swaying_noise_is_slow_and_has_unit_variance() -> None:
