@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from real_server import RealServer
 from websockets.sync.server import ServerConnection, serve
 
 import posetalk
@@ -133,6 +134,46 @@ def test_requests_are_obeyed_or_raise_where_they_were_made(avatar: Server) -> No
         with pytest.raises(RequestError) as error:
             client.push(SPEECH)
         assert error.value.code == "audio_not_accepted"
+
+
+def test_a_session_of_one_s_own(tmp_path: Path) -> None:
+    """Speech pushed as a whole comes back as frames at once; interrupted, it eases to silence."""
+    with (
+        RealServer(tmp_path, source="demo") as server,
+        posetalk.Client(server.url, set="arkit52", audio=True) as client,
+    ):
+        assert "open" in (client.hello.accepts or [])
+        next(client.frames())
+        opened = client.open(seed=3)
+        client.push(np.tile(SPEECH, 4))
+        client.flush()
+        frames, sounds = [], []
+        for event in client.events():
+            if isinstance(event, ClientFrame):
+                frames.append(event)
+            elif isinstance(event, ClientSound):
+                sounds.append(event)
+            if len(frames) >= 100:
+                break
+        assert [f.sequence for f in frames] == list(range(len(frames)))
+        assert [f.sample for f in frames] == [opened.sample + 640 * k for k in range(len(frames))]
+        assert max(f["jawOpen"] for f in frames) > 0.2
+        assert sounds[0].sample >= opened.sample and max(s.samples.std() for s in sounds) > 0.05
+        playing = frames[50].sample
+        client.interrupt(at=playing)
+        events = client.events()
+        cut = next(e for e in events if isinstance(e, wire.Interrupted))
+        assert abs(cut.sample - playing) <= 1280
+        again = next(e for e in events if isinstance(e, ClientFrame))
+        assert again.sample >= cut.sample - 640
+        client.close_session()
+        assert any(isinstance(e, wire.Closed) for e in client.events())
+        assert next(client.frames()).set == "arkit52"  # the server's own again
+        with pytest.raises(RequestError) as error:
+            client.open(style="opera")
+        assert error.value.code in ("open", "no_such_style")
+        with pytest.raises(RequestError, match="no session"):
+            client.flush()
 
 
 def test_what_the_server_finds_malformed_reaches_the_caller(avatar: Server) -> None:

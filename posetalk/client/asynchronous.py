@@ -16,6 +16,7 @@ from posetalk.client.dialling import dial, greeting
 from posetalk.client.events import (
     ClientEvent,
     ClientFrame,
+    ClientSound,
     ConnectionFailed,
     Reading,
     RequestError,
@@ -198,12 +199,22 @@ class AsyncClient:
                     return
                 self._put(error)
                 return
-            case wire.Opened() if self._opening is not None:
-                self._opening.set_result(event)
-                self._opening = None
+            case wire.Opened():
+                self._forget(-(2**63))  # of another time line
+                if self._opening is not None:
+                    self._opening.set_result(event)
+                    self._opening = None
+            case wire.Interrupted(sample):
+                self._forget(sample)
             case wire.End():
                 self._ended = True
         self._put(event)
+
+    def _forget(self, sample: int) -> None:
+        """Drop what waits here from this sample on: the server has taken it back."""
+        timed = (ClientFrame, ClientSound)
+        kept = [it for it in self._inbox if not (isinstance(it, timed) and it.sample >= sample)]
+        self._inbox = deque(kept)
 
     def _blame(self, error: RequestError) -> bool:
         """Hand an error to the oldest request that waits; returns whether there was one."""
@@ -252,7 +263,10 @@ class AsyncClient:
         await self._ask(wire.serialise_text(wire.Guidance(audio, style)))
 
     async def interrupt(self, at: int | None = None) -> None:
-        """Be silent now, or in one's own session from the sample `at` on."""
+        """Be silent now, or in one's own session from the sample `at` on.
+
+        What is taken back so, and nobody took yet, does not come out of `frames` any more.
+        """
         await self._ask(wire.serialise_text(wire.Interrupt(at)))
 
     async def push(
@@ -297,6 +311,8 @@ class AsyncClient:
         shape: NDArray[np.float32] | None = None,
     ) -> wire.Opened:
         """Get a session of one's own, with one's own sound; returns when it begins.
+
+        Frames and sound of before that nobody took are forgotten.
 
         Args:
             style: by name or as a mix; the server's if empty.
