@@ -23,6 +23,7 @@ from head.channels import ARTICULATION
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
 from stream.noise import swaying_noise
+from stream.running_level import RunningLevel
 from stream.timeline import Timeline
 from stream.windows import Window, plan
 
@@ -53,8 +54,9 @@ class SpeechCall:
     """What a session's next model call needs of the speech encoder.
 
     Attributes:
-        pcm: (n * 640,) samples.
-        state: of the encoder before them; None where windows are encoded whole (`incremental`).
+        pcm: (n * 640,) samples; where windows are encoded whole (not `incremental`), of zero mean
+            and unit deviation, see `running_level`.
+        state: of the encoder before them; None where windows are encoded whole.
     """
 
     pcm: FloatArray
@@ -168,9 +170,12 @@ class Session:
         spec = self.backend.spec
         self._audio = Timeline()
         self._speech = self.backend.speech_state()
-        # Rows hold frames [_past, ...): features up to what was encoded, motion up to `committed`.
+        # Rows hold frames [_past, ...): features (or, where windows are encoded whole, normalised
+        # samples) up to what was encoded, motion up to `committed`.
         self._past = -spec.T_p
         self._features: FloatArray | None = None
+        self._normal = np.zeros((spec.T_p, spec.frame_samples), np.float32)
+        self._level = RunningLevel()
         self._motion = np.zeros((spec.T_p, spec.d_motion), np.float32)
         self._encoded = 0
         self.committed = 0
@@ -254,10 +259,14 @@ class Session:
             if window.end <= self._encoded:
                 return None
             return SpeechCall(self._read(self._encoded, window.end), self._speech)
-        pcm = np.zeros((spec.T_p + window.length) * spec.frame_samples, np.float32)
-        heard = self._read(window.start - spec.T_p, window.end)
+        if window.end > self._encoded:
+            fresh = self._read(self._encoded, window.end).reshape(-1, spec.frame_samples)
+            self._normal = np.concatenate([self._normal, self._level.normalise(fresh)])
+            self._encoded = window.end
+        pcm = np.zeros((spec.T_p + window.length, spec.frame_samples), np.float32)
+        heard = self._rows(self._normal, window.start - spec.T_p, window.end)
         pcm[: len(heard)] = heard
-        return SpeechCall(pcm, None)
+        return SpeechCall(pcm.reshape(-1), None)
 
     def hear(self, features: FloatArray, state: SpeechState = None) -> None:
         """The features (n, F) of what `begin` returned, and the encoder's state after it."""
@@ -351,6 +360,6 @@ class Session:
             self._motion = self._motion[keep:].copy()
             if self._features is not None:
                 self._features = self._features[keep:].copy()
+            self._normal = self._normal[keep:].copy()
             self._past += keep
-        audio_from = self._encoded if self.backend.incremental else self._past
-        self._audio.drop_before(audio_from * spec.frame_samples)
+        self._audio.drop_before(self._encoded * spec.frame_samples)
