@@ -96,7 +96,9 @@ class FaceGeometry(nn.Module):
         jaw = F.pad(raw[..., -1:], (0, 2))
         if shape is not None:
             shape = shape[:, None, : self.part.shape_count].float()
-        vertices: Tensor = skin(self.part, raw[..., :50], jaw_pose=jaw, shape=shape)
+        # In full precision: bfloat16 moves vertices by up to half a millimetre.
+        with torch.autocast(x.device.type, enabled=False):
+            vertices: Tensor = skin(self.part, raw[..., :50], jaw_pose=jaw, shape=shape)
         return vertices * 1000.0
 
     def gap(self, vertices: Tensor) -> Tensor:
@@ -168,7 +170,8 @@ def _mean_square(error: Tensor, valid: Tensor | None) -> Tensor:
 def nt_xent(a: Tensor, b: Tensor, temperature: float = 0.1) -> Tensor:
     """Equation 9 over N pairs (a_i, b_i) of style features, (N, d) each; others are negatives."""
     both = F.normalize(torch.cat([a, b]), dim=-1)  # (2N, d)
-    similarity = both @ both.T / temperature
+    with torch.autocast(a.device.type, enabled=False):
+        similarity = both @ both.T / temperature
     similarity.fill_diagonal_(float("-inf"))
     n = len(a)
     partner = torch.cat([torch.arange(n, 2 * n), torch.arange(n)]).to(a.device)
