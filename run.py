@@ -21,6 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
+WITHOUT_WISHES = ("pyrender==0.1.45",)
+"""Installed without what they ask for; the extra `drawing` has what they need."""
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "posetalk-setup.json"
@@ -68,7 +70,7 @@ def say(text: str) -> None:
 
 def wanted_extras(command: str, gpu: bool) -> set[str]:
     """Extras of pyproject.toml that `command` needs."""
-    extras = {"gpu" if gpu else "cpu", "viewer"}
+    extras = {"gpu" if gpu else "cpu", "drawing"}
     return extras | {"dev", "export", "torch", "train"} if command == "test" else extras
 
 
@@ -200,8 +202,12 @@ def install_project(extras: set[str]) -> None:
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
     subprocess.run([*pip, "uninstall", "-q", "-y", other], capture_output=True)
     constraints = str(ROOT / "constraints.txt")
-    step = [*pip, "install", "--progress-bar", "off", "-e", target, "-c", constraints]
-    returncode = run_with_progress(step, VENV / "posetalk-setup.log")
+    # Compiling what is never used would add a third to the size; Python compiles the rest itself.
+    install = [*pip, "install", "--progress-bar", "off", "--no-compile", "-c", constraints]
+    log = VENV / "posetalk-setup.log"
+    returncode = run_with_progress([*install, "-e", target], log)
+    if returncode == 0:
+        returncode = run_with_progress([*install, "--no-deps", *WITHOUT_WISHES], log)
     # pip changes nothing before it has downloaded everything, so after its own failure there is
     # nothing to repair; the mark stays only if this process is killed in between.
     UNFINISHED.unlink(missing_ok=True)

@@ -42,6 +42,7 @@ class Pip:
     def __init__(self, venv: Path) -> None:
         self.venv, self.installs, self.venvs, self.returncode = venv, [], 0, 0
         self.killed = False
+        self.alone: list[list[str]] = []
 
     def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         if "venv" in command:
@@ -52,7 +53,10 @@ class Pip:
         if "install" in command:
             if self.killed:
                 raise KeyboardInterrupt
-            self.installs.append(command)
+            if "-e" in command:
+                self.installs.append(command)
+            else:
+                self.alone.append(command)
             return subprocess.CompletedProcess(command, self.returncode, "", "")
         return subprocess.CompletedProcess(command, 0, "", "")
 
@@ -68,10 +72,10 @@ def pip(run: Any, monkeypatch: pytest.MonkeyPatch) -> Pip:
 
 
 def test_extras_and_packages_fit_the_command(run: Any) -> None:
-    assert run.wanted_extras("live", gpu=False) == {"cpu", "viewer"}
-    assert run.wanted_extras("live", gpu=True) == {"gpu", "viewer"}
+    assert run.wanted_extras("live", gpu=False) == {"cpu", "drawing"}
+    assert run.wanted_extras("live", gpu=True) == {"gpu", "drawing"}
     assert run.wanted_extras("test", gpu=False) == {
-        "cpu", "viewer", "dev", "export", "torch", "train",
+        "cpu", "drawing", "dev", "export", "torch", "train",
     }  # fmt: skip
     assert "libportaudio2" in run.wanted_packages("live")
     assert "pulseaudio" not in run.wanted_packages("live")
@@ -86,7 +90,7 @@ def test_the_extras_exist(run: Any) -> None:
     wanted = run.wanted_extras("test", gpu=True) | run.wanted_extras("live", gpu=False)
     assert wanted <= names
     assert {
-        "cpu", "gpu", "viewer", "torch", "export", "trt", "trt-rtx", "train", "dev",
+        "cpu", "gpu", "viewer", "drawing", "torch", "export", "trt", "trt-rtx", "train", "dev",
     } == names  # fmt: skip
     assert declared["scripts"].keys() == {"posetalk", "bench-latency"}
 
@@ -95,7 +99,8 @@ def test_a_second_start_installs_nothing(run: Any, pip: Pip) -> None:
     run.set_up("live")
     assert len(pip.installs) == 1 and pip.venvs == 1
     target = pip.installs[0][pip.installs[0].index("-e") + 1]
-    assert target == f"{run.ROOT}[cpu,viewer]"
+    assert target == f"{run.ROOT}[cpu,drawing]"
+    assert "--no-deps" in pip.alone[0] and pip.alone[0][-1] == "pyrender==0.1.45"
     run.set_up("live")
     run.set_up("doctor")
     assert len(pip.installs) == 1
@@ -125,7 +130,7 @@ def test_a_set_up_that_was_killed_starts_over(run: Any, pip: Pip) -> None:
     run.set_up("live")
     assert pip.venvs == 2, "the half-made environment is thrown away"
     assert not run.UNFINISHED.exists()
-    assert json.loads(run.STAMP.read_text())["extras"] == ["cpu", "viewer"]
+    assert json.loads(run.STAMP.read_text())["extras"] == ["cpu", "drawing"]
 
 
 def test_pip_that_fails_says_so_and_is_tried_again(run: Any, pip: Pip) -> None:
@@ -156,7 +161,7 @@ def test_a_new_gpu_replaces_the_cpu_extra(
     run.set_up("live")
     monkeypatch.setattr(run, "has_gpu", lambda: True)
     run.set_up("live")
-    assert pip.installs[-1][pip.installs[-1].index("-e") + 1].endswith("[gpu,viewer]")
+    assert pip.installs[-1][pip.installs[-1].index("-e") + 1].endswith("[drawing,gpu]")
     run.set_up("live")
     assert len(pip.installs) == 2
 

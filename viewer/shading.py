@@ -11,8 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
-from scipy.sparse import csgraph
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -47,12 +45,9 @@ def solid(vertices: Floats, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
     turn outwards, that is, with a positive volume. Lashes and other sheets are none.
     """
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ones = np.ones(len(edges), np.int32)
-    shape = (len(vertices), len(vertices))
-    along = sparse.csr_matrix((ones, (edges[:, 0], edges[:, 1])), shape=shape)
-    count, part = csgraph.connected_components(along, directed=False)
-    back = np.asarray(along.T.tocsr()[edges[:, 0], edges[:, 1]]).reshape(-1)
-    opened = np.bincount(part[edges[:, 0]], weights=back == 0, minlength=count)
+    count, part = connected_parts(edges, len(vertices))
+    along, back = (edges @ np.array(order) for order in ((len(vertices), 1), (1, len(vertices))))
+    opened = np.bincount(part[edges[:, 0]], weights=~np.isin(back, along), minlength=count)
     total = np.bincount(part[edges[:, 0]], minlength=count)
     middles = np.zeros((count, 3))
     np.add.at(middles, part, vertices)
@@ -65,21 +60,38 @@ def solid(vertices: Floats, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
     return closed
 
 
+def connected_parts(
+    edges: NDArray[np.integer], count: int
+) -> tuple[int, NDArray[np.integer]]:
+    """How many parts the vertices fall into along edges (E, 2), and the part of each, (V,)."""
+    root = np.arange(count)
+    while True:
+        a, b = root[edges[:, 0]], root[edges[:, 1]]
+        if (a == b).all():
+            parts, part = np.unique(root, return_inverse=True)
+            return len(parts), part
+        # The larger of two roots joins the smaller; then every vertex looks up its root's root.
+        np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
+        while (root != root[root]).any():
+            root = root[root]
+
+
 class SmoothNormals:
     """Area-weighted vertex normals of a fixed triangle list, fast enough for every frame."""
 
     def __init__(self, faces: NDArray[np.integer], vertex_count: int) -> None:
         self._faces = np.ascontiguousarray(faces, np.int32)
-        count = len(self._faces)
-        rows = self._faces.T.reshape(-1)
-        columns = np.tile(np.arange(count), 3)
-        ones = np.ones(3 * count, np.float32)
-        self._gather = sparse.csr_matrix((ones, (rows, columns)), shape=(vertex_count, count))
+        self._corners = self._faces.T.reshape(-1).astype(np.int64)
+        self._count = vertex_count
 
     def __call__(self, vertices: Floats) -> Floats:
         """Unit normals (V, 3) of vertices (V, 3); a vertex in no triangle gets zeros."""
         a, b, c = (vertices[self._faces[:, k]] for k in range(3))
-        normals: Floats = self._gather @ cross(b - a, c - a)
+        across = cross(b - a, c - a)
+        normals = np.empty((self._count, 3), np.float32)
+        for k in range(3):
+            weights = np.tile(across[:, k], 3)
+            normals[:, k] = np.bincount(self._corners, weights, minlength=self._count)
         lengths = np.sqrt(np.einsum("vk,vk->v", normals, normals))
         return normals / np.maximum(lengths, 1e-20)[:, None]
 
@@ -168,12 +180,11 @@ def smooth_over_edges(values: Floats, faces: NDArray[np.integer], rounds: int) -
     """Average per-vertex values (V,) with their neighbours along the triangles' edges."""
     count = len(values)
     edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ones = np.ones(len(edges), np.float32)
-    near = sparse.csr_matrix((ones, (edges[:, 0], edges[:, 1])), shape=(count, count))
-    near = ((near + near.T) > 0).astype(np.float32)
-    degree = np.maximum(np.asarray(near.sum(axis=1)).reshape(-1), 1)
+    both = np.unique(np.concatenate([edges, edges[:, ::-1]]), axis=0)
+    degree = np.maximum(np.bincount(both[:, 0], minlength=count), 1)
     for _ in range(rounds):
-        values = (0.5 * values + 0.5 * (near @ values) / degree).astype(np.float32)
+        near = np.bincount(both[:, 0], weights=values[both[:, 1]], minlength=count)
+        values = (0.5 * values + 0.5 * near / degree).astype(np.float32)
     return values
 
 
