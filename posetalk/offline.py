@@ -143,7 +143,8 @@ def animate(
 
     Args:
         audio: a sound file, or samples (n,) or (n, channels) in [-1, 1] at `sample_rate`.
-        output: one or more files to write: `.mp4` video with sound, `.npz` motion.
+        output: one or more files to write: `.mp4` video with sound, `.npz` motion; `.csv`, `.glb`,
+            `.usda` and `.bvh` for other programs.
         sample_rate: of `audio`, if it is samples.
         bundle: `starter`, or the folder of another bundle.
         style: a name, a mix such as 'calm*0.7+lively*0.3', or a style file; the bundle's first if

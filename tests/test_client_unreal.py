@@ -25,7 +25,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("not run: no C++ compiler here")
     path = tmp_path_factory.mktemp("unreal") / "golden"
     source = ROOT / "tests" / "clients" / "unreal" / "golden.cpp"
-    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined"]
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined,address"]
     command = [compiler, *flags, f"-I{MODULE / 'Public'}", source, "-o", path]
     built = subprocess.run(command, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr

@@ -178,12 +178,42 @@ def test_frame_times_go_on_through_midnight() -> None:
 
 # --- VMC -------------------------------------------------------------------------------------
 def read_osc(datagrams: list[bytes]) -> list[tuple[str, list[object]]]:
-    """All messages in order."""
-    return [
+    """All messages in order, read by a reader of our own, from OSC 1.0; python-osc must agree."""
+    messages = [message for data in datagrams for message in read_bundle(data)]
+    assert messages == [
         (timed.message.address, list(timed.message.params))
         for data in datagrams
         for timed in OscPacket(data).messages
     ]
+    return messages
+
+
+def read_bundle(data: bytes) -> list[tuple[str, list[object]]]:
+    def text(at: int) -> tuple[str, int]:
+        end = data.index(b"\0", at)
+        after = at + (end - at) // 4 * 4 + 4  # one zero at least, up to a multiple of four
+        assert not data[end:after].strip(b"\0")
+        return data[at:end].decode("ascii"), after
+
+    assert data[:16] == b"#bundle\0" + bytes(7) + b"\1", "a bundle that is to be obeyed at once"
+    at, messages = 16, []
+    while at < len(data):
+        (size,) = struct.unpack_from(">i", data, at)
+        assert size % 4 == 0
+        end = at + 4 + size
+        address, at = text(at + 4)
+        tags, at = text(at)
+        values: list[object] = []
+        for tag in tags.removeprefix(","):
+            if tag == "s":
+                value, at = text(at)
+                values.append(value)
+                continue
+            values += struct.unpack_from({"i": ">i", "f": ">f"}[tag], data, at)
+            at += 4
+        assert at == end
+        messages.append((address, values))
+    return messages
 
 
 def test_a_frame_in_vmc() -> None:

@@ -25,6 +25,9 @@ export(String) var token = ""
 export(String, "arkit52", "flame", "vertices") var channel_set = "arkit52"
 export(bool) var audio = false
 export(float) var delay = 0.12            # seconds that frames are held back to play evenly
+export(bool) var own_session = false      # a voice of its own: what this node pushes, and nobody else
+export(String) var own_style = ""         # by name or as a mix, with own_session; "": the server's
+export(int) var own_seed = 0
 export(NodePath) var mesh
 export(NodePath) var head
 
@@ -151,6 +154,11 @@ func _receive_text(text):
 			hello = message
 			emit_signal("connected", hello)
 			subscribe(channel_set, audio)
+			if own_session:
+				_say({"type": "open", "protocol": PROTOCOL, "pace": "live", "style": own_style, "seed": own_seed})
+		"opened":
+			_waiting.clear()
+			_first = null
 		"interrupted":
 			for index in range(_waiting.size() - 1, -1, -1):
 				if _waiting[index][0] >= message["sample"]:

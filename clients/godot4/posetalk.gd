@@ -26,6 +26,9 @@ const MOST_WAITING := 100  # frames; newest wins
 @export_enum("arkit52", "flame", "vertices") var channel_set := "arkit52"
 @export var audio := false
 @export var delay := 0.12  ## Seconds that frames are held back to play evenly.
+@export var own_session := false  ## A voice of its own: what this node pushes, and nobody else.
+@export var own_style := ""  ## By name or as a mix, with own_session; "": the server's.
+@export var own_seed := 0
 @export var mesh: MeshInstance3D
 @export var head: Node3D
 
@@ -138,6 +141,11 @@ func _receive_text(text: String) -> void:
 			_wait = FIRST_WAIT
 			connected.emit(hello)
 			subscribe(channel_set, audio)
+			if own_session:
+				_say({"type": "open", "protocol": PROTOCOL, "pace": "live", "style": own_style, "seed": own_seed})
+		"opened":
+			_waiting.clear()
+			_first = -INF
 		"interrupted":
 			_waiting = _waiting.filter(func(frame: Array) -> bool: return frame[0] < message["sample"])
 			interrupted.emit(int(message["sample"]))

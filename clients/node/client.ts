@@ -121,6 +121,11 @@ export class PosetalkClient extends EventEmitter<Events> {
     this.say({ type: "style", name });
   }
 
+  /** Get a session of one's own; `opened` or an error comes as an event. Lost with the connection. */
+  open(wish: { style?: string; seed?: number; pace?: "fast" | "live"; alive?: boolean } = {}): void {
+    this.say({ type: "open", protocol: PROTOCOL, ...wish });
+  }
+
   /** Any other message of the protocol; false where nobody is connected. */
   say(message: ClientText): boolean {
     return this.send(JSON.stringify(message));

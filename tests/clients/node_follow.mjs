@@ -11,8 +11,7 @@ let heard = 0;
 
 client.on("hello", (hello) => {
   say({ event: "hello", head: hello.head, channels: hello.channels.arkit52.length });
-  frames = widest = heard = 0;
-  client.push(Float32Array.from({ length: 48000 }, () => Math.random() - 0.5), 48000);
+  client.open({ seed: 5 });
 });
 client.on("sound", (_sample, samples) => (heard += samples.length));
 client.on("frame", (frame) => {
@@ -23,7 +22,12 @@ client.on("frame", (frame) => {
     client.style("opera");
   }
 });
-client.on("text", (text) => text.type === "interrupted" && say({ event: "interrupted" }));
+client.on("text", (text) => {
+  if (text.type === "interrupted") say({ event: "interrupted" });
+  if (text.type !== "opened") return;
+  frames = widest = heard = 0;
+  client.push(Float32Array.from({ length: 48000 }, () => Math.random() - 0.5), 48000);
+});
 client.on("error", (error) => {
   say({ event: "error", code: error.code });
   if (error.code === "no_such_style") client.interrupt();

@@ -9,7 +9,7 @@ using System.Threading.Tasks;
 
 namespace Posetalk
 {
-    public enum EventKind { Hello, Frame, Sound, Faces, Interrupted, Style, Error, Lost, End }
+    public enum EventKind { Hello, Opened, Frame, Sound, Faces, Interrupted, Style, Error, Lost, End }
 
     public sealed class Event
     {
@@ -90,6 +90,12 @@ namespace Posetalk
                 int count = Math.Min(step, samples.Length - start);
                 Send(Wire.EncodeSound(samples, start, count, (uint)pushed++), WebSocketMessageType.Binary);
             }
+        }
+
+        /// Get a session of one's own: what is pushed here, and nobody else's. Wait for Opened.
+        public void Open(string style, int seed)
+        {
+            Say("{\"type\":\"open\",\"protocol\":" + Wire.Protocol + ",\"pace\":\"live\",\"style\":" + Json.Quote(style) + ",\"seed\":" + seed + "}");
         }
 
         public void Interrupt()
@@ -230,6 +236,9 @@ namespace Posetalk
                     Put(happened);
                     Subscribe(set, audio);
                     return;
+                case "opened":
+                    happened.Kind = EventKind.Opened;
+                    break;
                 case "interrupted":
                     happened.Kind = EventKind.Interrupted;
                     break;

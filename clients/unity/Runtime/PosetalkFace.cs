@@ -18,7 +18,13 @@ namespace Posetalk
         [Range(0, 1)]
         public float delay = 0.12f;
 
-        /// The server has said hello, at first and after every reconnection.
+        [Tooltip("A voice of its own: what this face pushes, and nobody else.")]
+        public bool ownSession;
+        [Tooltip("By name or as a mix, with a session of its own; empty: the server's.")]
+        public string ownStyle = "";
+        public int ownSeed;
+
+        /// The server listens, at first and after every reconnection.
         public event Action Connected;
         /// An error of the server: code and sentence.
         public event Action<string, string> Failed;
@@ -89,6 +95,13 @@ namespace Posetalk
                 case EventKind.Hello:
                     playOut.Clear();
                     Map(connection.Channels);
+                    if (ownSession)
+                        connection.Open(ownStyle, ownSeed);
+                    else if (Connected != null)
+                        Connected();
+                    break;
+                case EventKind.Opened:
+                    playOut.Clear();
                     if (Connected != null)
                         Connected();
                     break;

@@ -106,6 +106,14 @@ void UPosetalkComponent::ReceiveText(const FString& Text)
 		PlayOut.Clear();
 		Map();
 		Say(FString::Printf(TEXT("{\"type\":\"subscribe\",\"protocol\":%d,\"set\":\"%s\"}"), posetalk::Protocol, Set));
+		if (bOwnSession)
+		{
+			Say(FString::Printf(TEXT("{\"type\":\"open\",\"protocol\":%d,\"pace\":\"live\",\"style\":%s}"), posetalk::Protocol, *Quoted(OwnStyle)));
+		}
+	}
+	else if (Type == TEXT("opened"))
+	{
+		PlayOut.Clear();
 	}
 	else if (Type == TEXT("interrupted"))
 	{

@@ -33,6 +33,14 @@ public:
 	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "Posetalk", meta = (ClampMin = "0", ClampMax = "1"))
 	float Delay = 0.12f;
 
+	/** A voice of its own: what this component pushes, and nobody else. */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "Posetalk")
+	bool bOwnSession = false;
+
+	/** By name or as a mix, with a session of its own; empty: the server's. */
+	UPROPERTY(EditAnywhere, BlueprintReadWrite, Category = "Posetalk")
+	FString OwnStyle;
+
 	/** How the head turns, for your animation blueprint: looks along +X. */
 	UPROPERTY(BlueprintReadOnly, Category = "Posetalk")
 	FRotator HeadRotation = FRotator::ZeroRotator;
