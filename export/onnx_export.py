@@ -82,7 +82,7 @@ def write_graphs(
         ExportError: something else is in the way, or the disk is full.
     """
     spec = bundle.spec
-    with _in_place_of(folder) as made:
+    with in_place_of(folder) as made:
         files = {}
         for name, model in graphs.items():
             path = made / f"{name}.onnx"
@@ -93,7 +93,7 @@ def write_graphs(
                 onnx.save(model, str(path))
             else:
                 save(model, path)
-            files[name] = _describe(path, model)
+            files[name] = describe(path, model)
         for path in made.iterdir():
             path.chmod(0o644)
         manifest = Manifest(
@@ -127,13 +127,23 @@ def export_onnx(
     Raises:
         ExportError: as `build_graphs` and `write_graphs`.
     """
-    home = bundle.folder if out is None or _same(out, bundle.folder) else out
-    refer = home == bundle.folder
+    refer = out is None or _same(out, bundle.folder)
     graphs = build_graphs(bundle, steps, precision=precision, refer=refer)
-    if home != bundle.folder:
-        _copy(bundle, home)
+    home = home_of(bundle, out)
     manifest = write_graphs(home / FOLDER, graphs, bundle, precision=precision, refer=refer)
     return home / FOLDER, manifest
+
+
+def home_of(bundle: Bundle, out: Path | None) -> Path:
+    """The folder that graphs go into: the bundle's own, or `out` with a copy of the bundle in it.
+
+    Raises:
+        ExportError: something else is in the way, or it cannot be written.
+    """
+    if out is None or _same(out, bundle.folder):
+        return bundle.folder
+    _copy(bundle, out)
+    return out
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -162,8 +172,8 @@ def _not_written(folder: Path, error: OSError) -> ExportError:
     return ExportError(f"{folder} cannot be written: {error.strerror}{full}")
 
 
-def _describe(path: Path, model: onnx.ModelProto) -> GraphFile:
-    """A written graph, for the manifest."""
+def describe(path: Path, model: onnx.ModelProto) -> GraphFile:
+    """A written graph or engine, for the manifest."""
     tail = path.stem.rpartition("_")[2]
 
     def dims(values: Sequence[onnx.ValueInfoProto]) -> dict[str, list[int | str]]:
@@ -182,7 +192,7 @@ def _describe(path: Path, model: onnx.ModelProto) -> GraphFile:
 
 
 @contextlib.contextmanager
-def _in_place_of(folder: Path) -> Iterator[Path]:
+def in_place_of(folder: Path) -> Iterator[Path]:
     """A new folder to fill, that takes the place of `folder` when all went well.
 
     Raises:
