@@ -50,10 +50,8 @@ SYSTEM_PACKAGES = (
     "libportaudio2", "libasound2-plugins", "libegl1", "libegl-mesa0", "libgl1", "libglx-mesa0",
     "libgl1-mesa-dri",
 )  # fmt: skip
-SYSTEM_PACKAGES_FOR_TESTS = (
-    "chromium", "pulseaudio", "pulseaudio-utils", "xvfb", "xauth", "godot3-server", "mono-mcs",
-    "mono-runtime",
-)  # fmt: skip
+SYSTEM_PACKAGES_TO_SPEAK = ("pulseaudio", "pulseaudio-utils", "xvfb", "xauth")
+SYSTEM_PACKAGES_FOR_TESTS = ("chromium", "godot3-server", "mono-mcs", "mono-runtime")
 
 
 class SetupError(RuntimeError):
@@ -77,7 +75,8 @@ def wanted_extras(command: str, gpu: bool) -> set[str]:
 def wanted_packages(command: str) -> tuple[str, ...]:
     """Debian packages that `command` needs."""
     speaks = command in ("test", "bench-latency")  # into a virtual microphone
-    return SYSTEM_PACKAGES + (SYSTEM_PACKAGES_FOR_TESTS if speaks else ())
+    more = SYSTEM_PACKAGES_TO_SPEAK if speaks else ()
+    return SYSTEM_PACKAGES + more + (SYSTEM_PACKAGES_FOR_TESTS if command == "test" else ())
 
 
 def fingerprint(root: Path) -> str:
