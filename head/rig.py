@@ -35,6 +35,7 @@ __all__ = [
     "builtin_head",
     "check",
     "load_head",
+    "open_head",
     "save_head",
 ]
 
@@ -98,6 +99,8 @@ def load_head(path_or_id: str | Path) -> Head:
     """
     if str(path_or_id) in (BUILTIN_ID, "builtin"):
         return builtin_head()
+    if isinstance(path_or_id, str) and path_or_id in _OPENED:
+        return _OPENED[path_or_id]
     own = find_head(path_or_id) if isinstance(path_or_id, str) else None
     path = own or Path(path_or_id).expanduser()
     try:
@@ -111,6 +114,17 @@ def load_head(path_or_id: str | Path) -> Head:
     except OSError as error:
         raise HeadError(f"cannot read the head file {path}: {error.strerror}") from None
     return _parse(data, str(path))
+
+
+_OPENED: dict[str, Head] = {}
+
+
+def open_head(name_or_file: str | Path) -> Head:
+    """As `load_head`; from then on this process finds the head by its id as well."""
+    head = load_head(name_or_file)
+    if head.id != BUILTIN_ID:
+        _OPENED[head.id] = head
+    return head
 
 
 @functools.cache

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.importing.mesh import Bools, Ints, Points, distances, edges, normals, parts
-from head.model import HeadError
+from head.mesh import Bools, Ints, Points, distances, edges, normals, parts
+from head.model import Head, HeadError
 
 AROUND = 32
 """Directions in which a lid's edge is looked for."""
@@ -332,3 +332,20 @@ def _regions(
 def _sorted(x: Points, y: Points) -> tuple[Points, Points]:
     order = np.argsort(x)
     return x[order], y[order]
+
+
+def lid_edge(head: Head, side: str) -> Ints:
+    """(AROUND,) vertices round the opening of an eye, as `survey` finds them, of any head.
+
+    Raises:
+        HeadError: there are no lids round its eye joint.
+    """
+    p = np.asarray(head.template, np.float64)
+    joints, names = np.asarray(head.rest_joints, np.float64), head.joint_names
+    eyes = joints[[names.index("eye_left"), names.index("eye_right")]]
+    skin = np.zeros(len(p), dtype=bool)
+    skin[head.regions["skin"]] = True
+    ruler = float(np.linalg.norm(eyes[0] - eyes[1]))
+    faces = head.faces.astype(np.int64)
+    face = _Face(p, normals(p, faces), skin, eyes, ruler, edges(faces))
+    return face.lids(0 if side == "left" else 1)

@@ -20,6 +20,7 @@ import numpy as np
 from diffposetalk.spec import WindowRule
 from diffposetalk.styles import resolve
 from head.channels import ARTICULATION
+from stream.backends.on_head import OnHead
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
 from stream.noise import swaying_noise
@@ -118,7 +119,9 @@ class Session:
         raw_shape = statistics.shape_mean if shape is None else np.asarray(shape, np.float32)
         if raw_shape.shape != (spec.n_shape,):
             raise ValueError(f"a shape is ({spec.n_shape},), got {raw_shape.shape}")
-        self.shape = raw_shape.copy()
+        # An identity of the model's head means nothing on another one.
+        other = isinstance(backend, OnHead)
+        self.shape = np.zeros_like(raw_shape) if other else raw_shape.copy()
         self._shape = (raw_shape - statistics.shape_mean) / statistics.shape_std
         self.committed = 0
         self.set_style(style)
@@ -317,6 +320,8 @@ class Session:
         fresh = x0[window.committed - window.start : window.emit_end - window.start]
         self._motion = np.concatenate([self._motion, fresh])
         raw = fresh * statistics.motion_std + statistics.motion_mean
+        if isinstance(self.backend, OnHead):
+            raw = self.backend.emit(raw)
         frames = [
             Frame(sequence, sequence * spec.frame_samples, motion)
             for sequence, motion in enumerate(raw.astype(np.float32), window.committed)

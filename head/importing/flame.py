@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 
 from head.importing import look
-from head.importing.mesh import Bools, Ints, Points
-from head.importing.survey import Surveyed, survey
 from head.importing.unpickle import read_pickle, to_array
+from head.mesh import Bools, Ints, Points
 from head.model import JOINTS, PARENTS, Head, HeadError
+from head.survey import Surveyed, survey
 
 IDENTITY_COLUMNS, COLUMNS = 300, 400
 EXPRESSIONS: Final = 50

@@ -19,9 +19,9 @@ from head.gaze import gaze
 from head.importing import ict_parts as parts
 from head.importing import look, obj
 from head.importing.ict_rig import Rig, fit
-from head.importing.mesh import Ints, Points
-from head.importing.survey import Surveyed, survey
+from head.mesh import Ints, Points
 from head.model import Head, HeadError
+from head.survey import Surveyed, survey
 
 ICT_ID: Final = "ict-facekit"
 NEUTRAL: Final = "generic_neutral_mesh"

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from head.importing.mesh import Bools, Points
-from head.importing.survey import Surveyed
+from head.mesh import Bools, Points
 from head.model import Material
+from head.survey import Surveyed
 
 MATERIALS: Final = (
     Material("skin", (0.74, 0.47, 0.36), 0.52),
