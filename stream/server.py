@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from socket import SO_SNDBUF, SOL_SOCKET
 from types import TracebackType
 from typing import Self
@@ -37,7 +37,8 @@ from stream.connection import Connection
 from stream.encoder import Encoder
 from stream.frames import Frame
 from stream.limits import Limits
-from stream.own_session import OwnSession, OwnSessions
+from stream.own_session import OwnSessions
+from stream.owners import Owners, ServerCounts
 from stream.sink import FrameTiming
 
 log = logging.getLogger(__name__)
@@ -51,18 +52,6 @@ OWNER_SECONDS = 2.0  # without a push, another client may push audio
 
 class ServerError(OSError):
     """The server cannot be started; the message is one line for the user."""
-
-
-@dataclass
-class ServerCounts:
-    """What the server has done so far."""
-
-    clients: int = 0
-    sent: int = 0
-    own_sent: int = 0  # frames of clients' own sessions
-    dropped: int = 0  # frames that viewers missed because they were too slow
-    let_go: int = 0  # viewers that stopped reading
-    refused: int = 0  # clients closed because of what they sent
 
 
 class Server:
@@ -127,9 +116,10 @@ class Server:
         self.encoder = Encoder(head, hello)
         self.patience = patience
         self.pages = dict(pages or {})
-        self.sessions, self.limits = sessions, limits or Limits()
-        self._head = head
-        self._owns: dict[OwnSession, Connection] = {}
+        self.limits = limits or Limits()
+        self._owners = Owners(
+            sessions, head, self.encoder, lambda: self._hello, self.counts, self._post
+        )
         self._hello = hello
         self._gate, self._ssl = Gate(token, frozenset(origins)), ssl
         self._clock = clock or MonotonicClock()
@@ -205,8 +195,7 @@ class Server:
         self._thread.join(deadline + 1.0)
         if self._thread.is_alive():
             log.warning("the websocket server did not stop within %.1f s", deadline + 1.0)
-        if self.sessions is not None:
-            self.sessions.close()
+        self._owners.end()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -256,6 +245,7 @@ class Server:
             server_header=None,
             logger=quiet,
             ssl=self._ssl,
+            create_connection=self._door(),
         ) as server:
             self.port = _bound_port(server)
             self._loop = asyncio.get_running_loop()
@@ -264,6 +254,24 @@ class Server:
             await self._stop.wait()
             ticking.cancel()
             await self._drain(time.monotonic() + self._deadline / 2)
+
+    def _door(self) -> type[ServerConnection]:
+        """A kind of connection of which there are only so many, websockets or not (yet)."""
+        most = self.limits.clients + self.limits.handshakes
+        inside: set[ServerConnection] = set()
+
+        class Counted(ServerConnection):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                super().connection_made(transport)
+                inside.add(self)
+                if len(inside) > most:
+                    self.transport.abort()
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                inside.discard(self)
+                super().connection_lost(exc)
+
+        return Counted
 
     def _begin_stop(self) -> None:
         assert self._stop is not None, "close() checks that the loop runs"
@@ -335,7 +343,11 @@ class Server:
             client.farewell(wire.Error(error.code, str(error)), at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
-            await socket.close(1008, error.code)
+            closing = asyncio.create_task(socket.close(1008, error.code))
+            with contextlib.suppress(ConnectionClosed):
+                async for _ in socket:  # its goodbye stands behind what else it has sent
+                    pass
+            await closing
         except ConnectionClosed as error:
             self._judge_closing(error)
         finally:
@@ -355,7 +367,7 @@ class Server:
             "guidance": self.on_guidance,
             "interrupt": self.on_interrupt,
             "audio": self.on_audio,
-            "open": self.sessions,
+            "open": self._owners.sessions,
         }
         accepts = [name for name, action in can.items() if action is not None]
         return replace(self._hello, accepts=accepts) if accepts else self._hello
@@ -428,93 +440,25 @@ class Server:
             return wire.Error("audio_full", "too much audio waits: push this again later", False)
         return None
 
-    # --- clients' own sessions -----------------------------------------------------------------
     def open_own(self, client: Connection, wish: wire.Open) -> wire.Error | None:
         """Give a client a session of its own."""
-        if self.sessions is None:
-            return wire.Error("capacity", "this server has no sessions to give away", False)
-        if client.own is not None:
-            self.close_own(client, "opened again")
-        began = time.time()
-        try:
-            own = self.sessions.open(wish, self)
-        except ValueError as error:
-            return wire.Error("open", str(error), False)
-        except RuntimeError as error:  # stream.scheduler.CapacityError
-            return wire.Error("capacity", str(error), False)
-        encoder = self.encoder
-        if wish.shape:
-            encoder = Encoder(self._head, replace(self._hello, shape=wish.shape))
-        client.switch(own, encoder)
-        self._owns[own] = client
-        session = own.session
-        guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
-        client.text(
-            wire.Opened(
-                0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
-            )
-        )
-        return None
+        return self._owners.open(client, wish)
 
     def close_own(self, client: Connection, reason: str) -> None:
         """End a client's own session, tell it, and show it the server's again."""
-        own = client.own
-        if own is None:
-            return
-        own.close()
-        self._owns.pop(own, None)
-        client.switch(None, self.encoder)
-        client.text(wire.Closed(reason, own.frames))
-        # What holds for the server's own stream held all along; the client saw another's.
-        client.text(wire.Style(self._hello.style))
-        if self._hello.guidance is not None:
-            guidance = self._hello.guidance
-            client.text(wire.Guidance(guidance["audio"], guidance["style"]))
-        if self._hello.start_time is not None:
-            client.text(wire.ClockInfo(0, self._hello.start_time))
+        self._owners.close(client, reason)
 
-    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
-        """From any thread: frames of a client's own session."""
-        self._tell_owner(own, lambda client: self._give(client, frames))
-
-    def own_audio(self, own: OwnSession, start: int, samples: NDArray[np.float32]) -> None:
-        """From any thread: the audio that its frames belong to."""
-        self._tell_owner(own, lambda client: client.own_pcm(start, samples))
-
-    def own_cut(self, own: OwnSession, sample: int) -> None:
-        """From any thread: its speech was cut."""
-        self._tell_owner(own, lambda client: client.cut(sample))
-
-    def own_end(self, own: OwnSession, error: Exception | None) -> None:
-        """From any thread: it will make no more frames."""
-        reason = "ended" if error is None else "failed"
-        self._tell_owner(own, lambda client: self.close_own(client, reason))
-
-    def _give(self, client: Connection, frames: list[Frame]) -> None:
-        for frame in frames:
-            self.counts.dropped += client.motion(frame)
-        self.counts.own_sent += len(frames)
-
-    def _tell_owner(self, own: OwnSession, action: Callable[[Connection], None]) -> None:
-        """Do something to its client in the event loop, in the order in which it was told."""
-
-        def act() -> None:
-            client = self._owns.get(own)
-            if client is not None and client.own is own:
-                action(client)
-
+    def _post(self, action: Callable[[], None]) -> None:
+        """Do something in the event loop, in order; from any thread."""
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
-                self._loop.call_soon_threadsafe(act)
+                self._loop.call_soon_threadsafe(action)
 
     async def _keep_time(self) -> None:
-        """Let time pass in clients' own sessions, and end those that lasted too long."""
+        """Let time pass in clients' own sessions."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            for own, client in list(self._owns.items()):
-                own.pump()
-                if own.seconds > self.limits.session_seconds:
-                    self.close_own(client, "too long")
+            self._owners.tick(self.limits.session_seconds)
 
     def change_style(self, name: str) -> wire.Error | None:
         """Pass a client's wish for a style on."""

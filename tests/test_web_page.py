@@ -252,14 +252,14 @@ def test_the_microphone_moves_a_face_of_ones_own(tab: Tab, avatar: Avatar) -> No
     tab.value("document.getElementById('microphone').click()")
     tab.until("posetalk.controls.microphone && posetalk.controls.ready")
     assert tab.value("posetalk.controls.microphone.rate") == 16000
-    assert len(avatar.server._owns) == 1
+    assert avatar.server.counts.sessions == 1
     tab.until("seen.filter(([, gap]) => gap > 2).length > 8")
     assert tab.value("document.getElementById('microphone').getAttribute('aria-pressed')") == "true"
     tab.value("document.getElementById('microphone').click()")
     tab.until("!posetalk.controls.microphone")
     tab.value("seen.length = 0")
     tab.until("seen.length > 8 && seen.slice(-4).every(([, gap]) => gap < 1)")
-    assert avatar.session.style_name == "neutral" and not avatar.server._owns
+    assert avatar.session.style_name == "neutral" and avatar.server.counts.sessions == 0
     assert complaints(tab) == []
 
 

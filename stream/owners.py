@@ -1,0 +1,152 @@
+"""Which client has which session of its own: opens and ends them, and hands on what they make.
+
+Everything but the listener's four methods runs in the server's event loop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.model import Head
+from stream import wire
+from stream.connection import Connection
+from stream.encoder import Encoder
+from stream.frames import Frame
+from stream.own_session import OwnSession, OwnSessions
+
+
+@dataclass
+class ServerCounts:
+    """What a server has done so far."""
+
+    clients: int = 0
+    sessions: int = 0  # clients' own, now
+    sent: int = 0
+    own_sent: int = 0  # frames of clients' own sessions
+    dropped: int = 0  # frames that viewers missed because they were too slow
+    let_go: int = 0  # viewers that stopped reading
+    refused: int = 0  # clients closed because of what they sent
+
+
+class Owners:
+    """The clients that have a session of their own.
+
+    Args:
+        sessions: opens them; None: there are none to be had.
+        head, encoder: the server's.
+        hello: what the server tells newcomers now.
+        counts: where to count.
+        post: does something in the event loop, in order; may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        sessions: OwnSessions | None,
+        head: Head,
+        encoder: Encoder,
+        hello: Callable[[], wire.Hello],
+        counts: ServerCounts,
+        post: Callable[[Callable[[], None]], None],
+    ) -> None:
+        self.sessions = sessions
+        self._head, self._encoder, self._hello = head, encoder, hello
+        self._counts, self._post = counts, post
+        self._clients: dict[OwnSession, Connection] = {}
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def open(self, client: Connection, wish: wire.Open) -> wire.Error | None:
+        """Give a client a session of its own; it is told, or the error is for it."""
+        if self.sessions is None:
+            return wire.Error("capacity", "this server has no sessions to give away", False)
+        self.close(client, "opened again")
+        began = time.time()
+        try:
+            own = self.sessions.open(wish, self)
+        except ValueError as error:
+            return wire.Error("open", str(error), False)
+        except RuntimeError as error:  # stream.scheduler.CapacityError
+            return wire.Error("capacity", str(error), False)
+        encoder = self._encoder
+        if wish.shape:
+            encoder = Encoder(self._head, replace(self._hello(), shape=wish.shape))
+        client.switch(own, encoder)
+        self._clients[own] = client
+        self._counts.sessions = len(self)
+        session = own.session
+        guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
+        client.text(
+            wire.Opened(
+                0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
+            )
+        )
+        return None
+
+    def close(self, client: Connection, reason: str) -> None:
+        """End a client's session, if it has one; it is told, and sees the server's again."""
+        own = client.own
+        if own is None:
+            return
+        own.close()
+        self._clients.pop(own, None)
+        self._counts.sessions = len(self)
+        client.switch(None, self._encoder)
+        client.text(wire.Closed(reason, own.frames))
+        # What holds for the server's own stream held all along; the client saw another's.
+        hello = self._hello()
+        client.text(wire.Style(hello.style))
+        if hello.guidance is not None:
+            client.text(wire.Guidance(hello.guidance["audio"], hello.guidance["style"]))
+        if hello.start_time is not None:
+            client.text(wire.ClockInfo(0, hello.start_time))
+
+    def tick(self, longest: float) -> None:
+        """Let time pass, and end sessions that have lasted `longest` seconds."""
+        for own, client in list(self._clients.items()):
+            own.pump()
+            if own.seconds > longest:
+                self.close(client, "too long")
+
+    def end(self) -> None:
+        """End what runs the sessions."""
+        if self.sessions is not None:
+            self.sessions.close()
+
+    # --- the listener: from any thread ---------------------------------------------------------
+    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
+        """Frames of a client's own session."""
+        self._tell(own, lambda client: self._give(client, frames))
+
+    def own_audio(self, own: OwnSession, start: int, samples: NDArray[np.float32]) -> None:
+        """The audio that its frames belong to."""
+        self._tell(own, lambda client: client.own_pcm(start, samples))
+
+    def own_cut(self, own: OwnSession, sample: int) -> None:
+        """Its speech was cut."""
+        self._tell(own, lambda client: client.cut(sample))
+
+    def own_end(self, own: OwnSession, error: Exception | None) -> None:
+        """It will make no more frames."""
+        reason = "ended" if error is None else "failed"
+        self._tell(own, lambda client: self.close(client, reason))
+
+    def _give(self, client: Connection, frames: list[Frame]) -> None:
+        for frame in frames:
+            self._counts.dropped += client.motion(frame)
+        self._counts.own_sent += len(frames)
+
+    def _tell(self, own: OwnSession, action: Callable[[Connection], None]) -> None:
+        """Do something to its client, unless it has another session by then."""
+
+        def act() -> None:
+            client = self._clients.get(own)
+            if client is not None and client.own is own:
+                action(client)
+
+        self._post(act)

@@ -1,0 +1,214 @@
+"""Rubbish in quantity at the real parser and the real socket: nothing breaks, nothing grows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from fuzzing import Fuzzer
+from websockets.sync.client import connect
+
+from head.rig import builtin_head
+from stream import wire
+from stream.backends.fake import FakeBackend
+from stream.channel_sets import make_hello
+from stream.frames import Frame
+from stream.own_session import OwnSessions
+from stream.scheduler import Scheduler
+from stream.server import Server
+from stream.sources.pushed import PushedSource
+
+HEAD = builtin_head()
+AT_ONCE = 8  # rude clients
+MOST_GROWTH = 40e6  # bytes that a server may be larger after any amount of rubbish
+
+
+@pytest.mark.parametrize(
+    "messages", [20_000, pytest.param(400_000, marks=pytest.mark.slow)]
+)  # fmt: skip
+def test_the_parser_knows_but_one_way_to_fail(messages: int) -> None:
+    fuzzer, refused = Fuzzer(seed=1), 0
+    for _ in range(messages):
+        message = fuzzer.message()
+        try:
+            if isinstance(message, bytes):
+                wire.parse(message)
+            else:
+                wire.parse_text(message)
+        except wire.WireError as error:
+            refused += 1
+            assert error.code and "\n" not in str(error) and len(str(error)) < 300
+    assert refused > messages / 4
+
+
+class Judged:
+    """Counts what the server has judged: messages after a fatal one are never read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.messages = self.refused = 0
+        for name in ("parse", "parse_text"):
+            monkeypatch.setattr(wire, name, self._counting(getattr(wire, name)))
+
+    def _counting(self, judge: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def counting(data: Any) -> Any:
+            self.messages += 1
+            try:
+                return judge(data)
+            except wire.WireError:
+                self.refused += 1
+                raise
+
+        return counting
+
+
+async def rude_client(port: int, fuzzer: Fuzzer, judged: Judged, until: int) -> None:
+    """Send rubbish, over as many connections as it takes, until so much was judged."""
+    while judged.messages < until:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            writer.write(_handshake(port))
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"".join(_frame(fuzzer.message()) for _ in range(8)))
+            writer.write(b"\x88\x80\0\0\0\0")  # goodbye
+            async with asyncio.timeout(5):
+                await reader.read()
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+def _frame(message: bytes | str) -> bytes:
+    """A websocket frame as clients send them, masked with zeros."""
+    data = message.encode() if isinstance(message, str) else message
+    kind = 0x81 if isinstance(message, str) else 0x82
+    if len(data) < 126:
+        head = struct.pack(">BB", kind, 0x80 | len(data))
+    elif len(data) < 65536:
+        head = struct.pack(">BBH", kind, 0x80 | 126, len(data))
+    else:
+        head = struct.pack(">BBQ", kind, 0x80 | 127, len(data))
+    return head + b"\0\0\0\0" + data
+
+
+@pytest.mark.parametrize(
+    "messages", [800, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])]
+)
+def test_a_server_lives_through_rude_clients(
+    messages: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judged(monkeypatch)
+    backend = FakeBackend()
+    backend.styles = {name: np.zeros(0, "f4") for name in ("neutral", "calm", "lively")}
+    hello = make_hello(HEAD, style="neutral", styles=list(backend.styles))
+    sessions = OwnSessions(lambda: Scheduler(backend, 4), backend, style="neutral")
+    source = PushedSource()
+    process = psutil.Process(os.getpid())
+    with Server(HEAD, hello, port=0, sessions=sessions) as server:
+        server.on_audio, server.on_interrupt = source.push, source.interrupt
+        server.on_style = server.on_guidance = lambda *_: None
+        logging.getLogger("stream.server.websockets").setLevel(logging.ERROR)
+
+        async def attack(until: int, seed: int) -> None:
+            fuzzers = (Fuzzer(seed + k) for k in range(AT_ONCE))
+            await asyncio.gather(*(rude_client(server.port, f, judged, until) for f in fuzzers))
+
+        asyncio.run(attack(messages // 5, 10_000))  # what is loaded once is loaded now
+        gc.collect()
+        before = process.memory_info().rss
+        asyncio.run(attack(messages // 5 + messages, 1))
+        gc.collect()
+        grown = process.memory_info().rss - before
+        assert judged.messages >= messages and judged.refused > messages / 4
+        assert server.counts.refused >= judged.refused  # and those that found the house full
+        assert grown < MOST_GROWTH, f"{grown / 1e6:.0f} MB more"
+        deadline = time.monotonic() + 30
+        while server.counts.clients or server.counts.sessions:
+            assert time.monotonic() < deadline, "somebody was not let go"
+            time.sleep(0.05)
+        assert source.waiting <= 60 * 16000
+        # And an honest client is served as if nothing had been.
+        with connect(server.url, compression=None, close_timeout=0.5) as link:
+            greeting = wire.parse_text(link.recv(timeout=10))
+            assert isinstance(greeting, wire.Hello) and greeting.head == HEAD.id
+            link.send('{"type":"open"}')
+            frames = 0
+            while frames < 5:
+                data = link.recv(timeout=10)
+                frames += isinstance(data, bytes)
+        server.send(Frame(0, 0, np.zeros(54, "f4")))
+    broken = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
+    assert not [text for text in broken if "opening handshake" not in text], broken[:3]
+
+
+def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
+    random_bytes = random.Random(4)
+    with Server(HEAD, make_hello(HEAD), port=0) as server:
+        logging.getLogger("stream.server.websockets").setLevel(logging.CRITICAL)
+        for turn in range(150):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+                if turn % 3:
+                    link.sendall(_handshake(server.port))
+                    assert link.recv(4096).startswith(b"HTTP/1.1 101")
+                data = random_bytes.randbytes(random_bytes.randrange(1, 400))
+                if turn % 3 == 2:  # masked frames of all kinds, lengths that are not meant
+                    head = bytes([random_bytes.randrange(256), 0x80 | random_bytes.randrange(128)])
+                    data = head + data
+                link.sendall(data)
+        deadline = time.monotonic() + 30
+        while server.counts.clients:
+            assert time.monotonic() < deadline, "somebody was not let go"
+            time.sleep(0.05)
+        with connect(server.url, compression=None, close_timeout=0.5) as good:
+            assert isinstance(wire.parse_text(good.recv(timeout=10)), wire.Hello)
+
+
+def test_no_more_connections_than_there_may_be() -> None:
+    from stream.limits import Limits
+
+    limits = Limits(clients=3, handshakes=5)
+    with Server(HEAD, make_hello(HEAD), port=0, limits=limits) as server:
+        idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+        try:
+            closed = 0
+            for link in idle:
+                link.settimeout(0.3)
+                try:
+                    closed += link.recv(1) == b""
+                except ConnectionError:
+                    closed += 1
+                except TimeoutError:
+                    pass
+            assert closed == 4
+        finally:
+            for link in idle:
+                link.close()
+
+
+def test_who_sends_too_much_is_read_more_slowly() -> None:
+    from stream.limits import Bucket
+
+    bucket = Bucket(rate=10, size=5)
+    assert [bucket.take(1, 0.0) for _ in range(5)] == [0.0] * 5
+    assert bucket.take(1, 0.0) == pytest.approx(0.1)
+    assert bucket.take(1, 0.1) == pytest.approx(0.1)
+    assert bucket.take(1, 100.0) == 0.0
+    assert bucket.take(54, 100.0) == pytest.approx(5.0)
+
+
+def _handshake(port: int) -> bytes:
+    return (
+        f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
