@@ -41,6 +41,10 @@ def load_backend(
 
         device = name.partition("-")[2] or "cpu"
         return OnnxBackend.load(bundle, device=device, threads=threads)
+    if name in ("tensorrt", "tensorrt-rtx"):
+        from stream.backends.tensorrt_backend import TensorrtBackend
+
+        return TensorrtBackend.load(bundle, name)
     raise ValueError(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")
 
 

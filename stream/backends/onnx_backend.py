@@ -96,12 +96,10 @@ class OnnxBackend:
         """Load a bundle by name or folder.
 
         Raises:
-            diffposetalk.bundle.BundleError: it cannot be read, or its head is not here.
+            diffposetalk.bundle.BundleError: it cannot be read.
             diffposetalk.graphs.GraphsError, RuntimeProblem: as the class.
         """
-        loaded = load_bundle(bundle)
-        loaded.require_head()
-        return cls(loaded, device=device, threads=threads)
+        return cls(load_bundle(bundle), device=device, threads=threads)
 
     @property
     def incremental(self) -> bool:
@@ -219,6 +217,9 @@ class OnnxBackend:
                 "export it with `posetalk export`, or use `--backend torch`"
             )
         path = self._folder / self.manifest.graphs[name].file
+        return self._session(path)
+
+    def _session(self, path: Path) -> GraphSession:
         return GraphSession(path, self._weights, device=self._device, threads=self._threads)
 
 

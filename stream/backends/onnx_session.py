@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +45,8 @@ class GraphSession:
             "session.model_external_initializers_file_folder_path", str(weights)
         )
         provider = PROVIDERS[device]
+        if provider not in onnxruntime.get_available_providers():
+            raise RuntimeProblem(_no_provider(provider))
         try:
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), options, providers=_providers(device)
@@ -54,10 +55,8 @@ class GraphSession:
             raise RuntimeProblem(f"onnxruntime cannot open {path}: {_line(error)}") from None
         used = self._session.get_providers()
         if provider not in used:
-            raise RuntimeProblem(
-                f"onnxruntime has no {provider} here (it would run on {used[0]}): "
-                "choose `--backend onnxruntime`, or install onnxruntime-gpu and its libraries"
-            )
+            # It was built with it and lacks a library or a GPU; then it says nothing and goes on.
+            raise RuntimeProblem(_no_provider(provider, f" (it would run on {used[0]})"))
         self.provider = used[0]
         self._on_device = device != "cpu"
         self.inputs = [value.name for value in self._session.get_inputs()]
@@ -100,16 +99,11 @@ class GraphSession:
         return out
 
 
-def available(device: str) -> bool:
-    """Whether this onnxruntime was built with a provider (it may still lack its libraries)."""
-    return PROVIDERS[device] in onnxruntime.get_available_providers()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _no_provider(provider: str, instead: str = "") -> str:
+    return (
+        f"onnxruntime has no {provider} here{instead}: choose `--backend onnxruntime`, or install "
+        "onnxruntime-gpu and its libraries"
+    )
 
 
 def _providers(device: str) -> Sequence[Any]:

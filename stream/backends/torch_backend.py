@@ -56,13 +56,11 @@ class TorchBackend:
         """Load a bundle by name or folder, on the GPU when there is one.
 
         Raises:
-            diffposetalk.bundle.BundleError: it cannot be read, or its head is not here.
+            diffposetalk.bundle.BundleError: it cannot be read.
         """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        loaded = load_bundle(bundle)
-        loaded.require_head()
-        return cls(loaded, device, threads)
+        return cls(load_bundle(bundle), device, threads)
 
     @property
     def incremental(self) -> bool:
