@@ -35,7 +35,7 @@ Floats = NDArray[np.floating[Any]]
 GAZE: Final = tuple(i for i, name in enumerate(ARKIT_52) if name.startswith("eyeLook"))
 SOLVED: Final = tuple(i for i, name in enumerate(ARKIT_52) if i not in GAZE and name != "tongueOut")
 """What is solved for: gaze is read off the eye joints, and such heads have no tongue."""
-REGION_WEIGHTS: Final = {"face": 1.0, "mouth": 3.0, "eyelids": 6.0, "lips": 10.0}
+REGION_WEIGHTS: Final = {"face": 1.0, "mouth": 3.0, "eyelids": 10.0, "lips": 10.0}
 """Per area; a vertex has the largest of its regions'."""
 RIDGE: Final = 0.05
 """r_k, of the shape's own size."""

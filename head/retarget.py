@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 Mapping = Callable[[Floats, Floats], tuple[Floats, Floats]]
 """Expression (..., E) and jaw pose (..., 3) of the source -> those of the target."""
 
-RIDGE: Final = 0.02
+RIDGE: Final = 0.003
 """Of the mean size of the target's channels: weights stay as small as FLAME's are."""
 CHANNELS: Final = 50
 """Of a motion vector."""

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from head.channels import CHANNELS
 from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
-from head.rig import BUILTIN_ID, builtin_head, load_head
+from head.rig import BUILTIN_ID, builtin_head, load_head, open_head
 from head.skinning import skin
+
+if TYPE_CHECKING:
+    from stream.backends.protocol import Backend
+
+
+def on_named_head(backend: Backend, name_or_file: str) -> Backend:
+    """`backend`, its motion mapped to this head if it was made for another; says how.
+
+    Raises:
+        HeadError: there is no such head, or the motion cannot be mapped to it.
+    """
+    from posetalk.messages import say
+    from stream.backends.on_head import OnHead, on_head
+
+    found = on_head(backend, open_head(name_or_file))
+    if isinstance(found, OnHead):
+        mapping = found.mapping
+        say(f"motion of {mapping.source.id} moves {mapping.target.id} {mapping.how}")
+    return found
 
 
 def kind(head: Head) -> str:

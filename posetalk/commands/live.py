@@ -128,6 +128,7 @@ class Live(Streaming):
         mode = "window" if view == "window" else "offscreen"
         extra = [] if record is None else ["--record", str(record)]
         extra += ["--sound"] if sound and mode == "window" else []
+        extra += ["--head", self.model.head] if self.model.head is not None else []
         return start([url, "--once", "--view", mode, *extra])
 
     def _open_page(self, address: str) -> None:

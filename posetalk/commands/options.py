@@ -52,9 +52,15 @@ class Model:
     backend: BackendName = "auto"
     """What runs the model: `auto` is the best that is installed. `fake` has no model: the jaw
     follows the loudness."""
+    head: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME|FILE.npz", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Head to move: one that `posetalk head list` names, or a file. Motion made for another head
+    is mapped to it."""
 
     def session(self) -> Session:
         """A session with these options; loads the weights, which takes a moment."""
+        from posetalk.heads import on_named_head
         from posetalk.progress import working
         from posetalk.styling import equip
         from stream.backends import load_backend
@@ -62,6 +68,8 @@ class Model:
 
         with working(f"loading {self.bundle}"):
             backend = equip(load_backend(self.backend, self.bundle), self.bundle, self.style)
+        if self.head is not None:
+            backend = on_named_head(backend, self.head)
         return Session(backend, options=self.live_options(), style=self.style, seed=self.seed)
 
     def live_options(self) -> SessionOptions:

@@ -36,7 +36,8 @@ class View:
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
     head: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE.npz", help_behavior_hint="(default: the server's)")
+        str | None,
+        tyro.conf.arg(metavar="NAME|FILE.npz", help_behavior_hint="(default: the server's)"),
     ] = None
     """Head to draw, where the server's own is not on this machine."""
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
