@@ -21,6 +21,7 @@ from benchmarks.compare import compare
 from benchmarks.floor import floor_of, measure_speed
 from benchmarks.grid_file import read_grid
 from benchmarks.live_run import measure_live, waiting
+from benchmarks.precision import Exports
 from benchmarks.processes import BenchmarkError
 from benchmarks.report import report
 from benchmarks.setting import Setting, grid
@@ -121,12 +122,13 @@ class BenchLatency:
         results["runs"] = []
         note("\n".join(describe(results)))
         with contextlib.ExitStack() as stack:
-            microphone = None
+            exports, microphone = Exports(stack), None
             if any(point.sessions == 1 for point in points):
                 microphone = self._microphone(stack, note)
             for number, point in enumerate(points, 1):
                 heard = microphone if point.sessions == 1 else None
-                setting = replace(point, source="file" if heard is None else "mic")
+                source: Literal["file", "mic"] = "file" if heard is None else "mic"
+                setting = exports.prepared(replace(point, source=source))
                 label = f"run {number} of {len(points)}: {setting.label()}"
                 run = measure(setting, heard, label)
                 if run["live"]["backend"] != "fake":
@@ -159,11 +161,13 @@ class BenchLatency:
         results["points"] = []
         single = [point for point in points if point.sessions == 1]
         alike = [replace(point, viewer=False, seconds=0.0) for point in single]
-        for number, setting in enumerate(dict.fromkeys(alike), 1):
-            with waiting(f"quality {number}: {setting.label()}"):
-                results["points"].append(quality.measure(setting))
-            note(f"{setting.label()}: LVE {results['points'][-1]['lve_mm']:.3f} mm")
-            self._write(results)
+        with contextlib.ExitStack() as stack:
+            exports = Exports(stack)
+            for number, setting in enumerate(dict.fromkeys(alike), 1):
+                with waiting(f"quality {number}: {setting.label()}"):
+                    results["points"].append(quality.measure(exports.prepared(setting)))
+                note(f"{setting.label()}: LVE {results['points'][-1]['lve_mm']:.3f} mm")
+                self._write(results)
         base = Setting(bundle=self.bundle, backend="torch", seed=self.seed)
         with waiting("quality: the 500 steps, in windows of one size"):
             results["reference"] = quality.measure_reference(base, (1, 2, 4, 8))

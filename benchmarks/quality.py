@@ -18,26 +18,21 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.processes import BenchmarkError, Helper, answer
 from benchmarks.setting import Setting
 from benchmarks.subject import live_settings, open_model
-from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:
-    from head.rig import Head
     from stream.backends.protocol import Backend
     from stream.session import SessionOptions
-    from training.evaluate import Clip
+    from training.clips import Clip
 
 SEEDS = 10
 CLIPS, CLIP_FRAMES = 6, 120
-REFERENCE_SET = "picovoice_s2i"
+SET, STYLE = "sentences", "neutral"
 REFERENCE_CLIPS, REFERENCE_SEEDS, REFERENCE_FRAMES = 2, 4, 96
 PATIENCE_SECONDS = 1800.0
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -57,81 +52,39 @@ def missing() -> str | None:
 
 
 def held_out(amount: Amount) -> list[Clip]:
-    """Held-out clips of voices that training never heard, long enough, cut to the same length."""
-    from training.corpora import CorpusError, held_out_voices
-    from training.evaluate import read_clip
+    """Clips of voices that training never heard, all of one length."""
+    from training.clips import ClipError, held_out_clips
+    from training.corpora import CorpusError
 
     try:
-        _, held = held_out_voices()
-    except CorpusError as error:
+        return held_out_clips([SET], amount.clips, amount.frames, [STYLE])
+    except (ClipError, CorpusError) as error:
         raise BenchmarkError(f"quality: {error}") from None
-    chosen = [u for u in held if u.speaker_set == REFERENCE_SET]
-    clips: list[Clip] = []
-    for number, utterance in enumerate(chosen):
-        if len(clips) == amount.clips:
-            break
-        if utterance.duration * 25 >= amount.frames:
-            clips.append(_cut(read_clip(utterance, number, None), amount.frames))
-    if not clips:
-        raise BenchmarkError(f"quality: no held-out clip of {amount.frames} frames")
-    return clips
 
 
-def _cut(clip: Clip, frames: int) -> Clip:
-    from dataclasses import replace
-
-    return replace(
-        clip, samples=clip.samples[: frames * FRAME_SAMPLES], label=clip.label[:frames]
-    )
-
-
-def speak(backend: Backend, options: SessionOptions, samples: Floats, seeds: int) -> Floats:
-    """One clip with several seeds, all in the same batches: (seeds, n, D) raw motion."""
-    from stream.batching import run_batch
-    from stream.session import Session
-    from training.evaluate import STYLE
-
-    style = STYLE if STYLE in backend.styles else None
-    sessions = [Session(backend, options=options, style=style, seed=s) for s in range(seeds)]
-    frames: list[list[Frame]] = [[] for _ in sessions]
-    for session in sessions:
-        session.append(samples)
-        session.end_audio()
-    while sessions[0].pending:
-        for own, made in zip(frames, run_batch(backend, [(s, 1) for s in sessions]), strict=True):
-            if isinstance(made, Exception):
-                raise made
-            own += made
-    return np.stack([[frame.motion for frame in own] for own in frames])
-
-
-def lip_error(head: Head, motion: Floats, label: Floats) -> float:
-    """LVE in millimetres of (n, D) motion against its label."""
-    from training.metrics import vertices
-
-    n, lips = min(len(motion), len(label)), np.asarray(head.regions["lips"])
-    gap = vertices(head, motion[:n])[:, lips] - vertices(head, label[:n])[:, lips]
-    return float(1000.0 * np.linalg.norm(gap, axis=-1).max(-1).mean())
-
-
-def errors(
+def lip_errors(
     backend: Backend, options: SessionOptions, clips: Sequence[Clip], seeds: int
 ) -> list[float]:
-    """LVE of every clip and seed."""
-    from head.rig import builtin_head
+    """LVE in millimetres of every clip and seed; all of them share their model calls."""
+    from head.rig import load_head
+    from training.paper_metrics import Face, lip_vertex_error
+    from training.rehearsal import Take, rehearse
 
-    head = builtin_head()
+    face = Face.of(load_head(backend.head_id))
+    labels = [face.vertices(clip.label) for clip in clips]
+    takes = [Take(clip.samples, STYLE, seed) for clip in clips for seed in range(seeds)]
+    motion = rehearse(backend, takes, options).reshape(len(clips), seeds, -1, backend.spec.d_motion)
     return [
-        lip_error(head, motion, clip.label)
-        for clip in clips
-        for motion in speak(backend, options, clip.samples, seeds)
+        1000.0 * float(lip_vertex_error(face.vertices(own), label, face.lips).mean())
+        for label, spoken in zip(labels, motion, strict=True)
+        for own in spoken
     ]
 
 
 def point(setting: Setting, amount: Amount) -> dict[str, Any]:
     """The quality of one point of the grid."""
     opened = open_model(setting)
-    found = errors(opened.backend, opened.options, held_out(amount), amount.seeds)
+    found = lip_errors(opened.backend, opened.options, held_out(amount), amount.seeds)
     return {"lve_mm": mean(found), "live": live_settings(opened.session), "of": asdict(amount)}
 
 
@@ -150,7 +103,7 @@ def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]
         whole = SessionOptions(hop=size, lookahead=0, steps=min(count, 20))
         if count == spec.diffusion.steps:
             take_every_step(backend)
-        found[str(count)] = mean(errors(backend, whole, clips, amount.seeds))
+        found[str(count)] = mean(lip_errors(backend, whole, clips, amount.seeds))
         yield {"progress": f"{count} steps", "reference": found}
     live = live_settings(opened.session) | {"hop": size, "lookahead": 0}
     yield {"reference": found, "of": asdict(amount), "live": live}

@@ -121,10 +121,16 @@ def live_settings(session: Session) -> dict[str, Any]:
         "face_noise": session.face_noise,
         "style": session.style_name,
         "backend": backend.name,
-        "precision": getattr(backend, "precision", "fp32"),
+        "precision": precision_of(backend),
         "device": str(getattr(backend, "device", "cpu")),
         "bundle_hash": backend.bundle_hash,
     }
+
+
+def precision_of(backend: Backend) -> str:
+    """Of its arithmetic; graphs say it in their manifest."""
+    manifest = getattr(backend, "manifest", None)
+    return str(getattr(backend, "precision", getattr(manifest, "precision", "fp32")))
 
 
 def obey(server: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -31,9 +32,9 @@ from benchmarks.setting import Setting, grid
 from benchmarks.svg import Limit, Series, bars, chart, ticks
 from benchmarks.timing import COLUMNS
 from diffposetalk.spec import ModelSpec
-from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.session import SessionOptions
+from training.clips import Clip
 
 ROOT = Path(__file__).resolve().parent.parent
 FPS, HOP, LOOKAHEAD = 25, 2, 2
@@ -495,35 +496,15 @@ def test_quality_needs_clips_and_says_so(
     assert "POSETALK_DATA" in capsys.readouterr().err
 
 
-def test_seeds_share_their_calls_and_differ() -> None:
-    backend = FakeBackend()
-    samples = np.random.default_rng(0).normal(0, 0.1, 640 * 20).astype(np.float32)
-    motion = quality.speak(backend, SessionOptions(hop=3), samples, 4)
-    assert motion.shape == (4, 20, 54)
-    head = builtin_head()
-    assert quality.lip_error(head, motion[0], motion[0]) == 0.0
-    opened = motion[0].copy()
-    opened[:, -1] += 0.1
-    assert quality.lip_error(head, opened, motion[0]) > 1.0
-
-
-def test_goals_are_read_from_the_results() -> None:
-    figures = result(
-        "throughput",
-        animate={"median": 4.9, "times_real_time": [4.9], "audio_seconds": 23.4,
-                 "live": run_of()["live"]},
-        memory={"minute": [1, 5, 10], "memory_mb": [70.0, 80.0, 80.5], "frames": 15000,
-                "live": run_of()["live"]},
-        start={"backend": "auto", "median": {"none": 3.0}, "seconds": {"none": [3.0]}},
-    )  # fmt: skip
-    reached = {goal.name: goal.reached for goal in goals([result(runs=[run_of()]), figures])}
-    # p50, p99, its stretch, frames lost; speed, memory, start.
-    assert list(reached.values()) == [True, False, False, True, False, True, True]
-    assert [g.reached for g in goals([result(runs=[run_of(viewer=True)])])] == [True] * 3
-    fast = run_of()
-    fast["end_to_end_ms"]["p99"] = 121.0
-    fast["frames"]["lost"] = 1
-    assert [g.reached for g in goals([result(runs=[fast])])] == [True, True, False, False]
+def test_the_lip_error_is_of_every_clip_and_seed() -> None:
+    rng = np.random.default_rng(0)
+    samples = rng.normal(0, 0.1, 640 * 20).astype(np.float32)
+    shut = np.zeros((20, 54), np.float32)
+    clips = [Clip(name, "sentences", "neutral", samples, shut, ()) for name in ("a", "b")]
+    silent = dataclasses.replace(clips[0], samples=0 * samples)
+    loud = quality.lip_errors(FakeBackend(), SessionOptions(hop=3), clips, 4)
+    assert len(loud) == 8 and min(loud) > 1.0
+    assert quality.lip_errors(FakeBackend(), SessionOptions(), [silent], 2) == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(
