@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 BackendName = Literal[
-    "auto", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "torch", "fake"
+    "auto", "onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx",
+    "torch", "fake",
 ]
 """`auto` is the best that is installed; `onnxruntime` alone runs on the CPU."""
 

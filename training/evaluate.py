@@ -21,10 +21,10 @@ from stream.backends import load_backend
 from stream.backends.protocol import Backend
 from stream.session import SessionOptions
 from training.heldout import CONDITIONS, SETS, STYLE, Clip, Condition, clips_of, stream_all
-from training.heldout import read_clip as read_clip
 from training.live_figures import blinks, head_jitter, head_range
 from training.long_run import long_run
-from training.metrics import FPS, measure, summary, total
+from training.metrics import FPS, measure_vertices, summary, total
+from training.paper_metrics import Face
 from training.real_faces import FITTED, compare, read_takes
 from training.style_report import style_tables
 
@@ -68,7 +68,7 @@ class Settings:
     bundle: str = "starter"
     steps: tuple[int, ...] = (1, 2, 4)
     """Network calls per hop that are tried on clean speech, beside the live default."""
-    clips: int = 50
+    clips: int = 40
     """At most so many clips of each set."""
     minutes: int = 10
     """Of the long run; 0 leaves it out."""
@@ -84,9 +84,12 @@ def row_of(
     """Every figure of FIGURES over the clips."""
     motion = stream_all(backend, clips, options)
     hop = backend.spec.live.hop
-    head = builtin_head()
+    face = Face.of(builtin_head())
     parts = [
-        measure(head, run, clip.label, clip.phones, hop)
+        measure_vertices(
+            face.part, face.vertices(run), face.vertices(clip.label), run, clip.label,
+            clip.phones, hop,
+        )
         for run, clip in zip(motion, clips, strict=True)
     ]
     labels = [clip.label for clip in clips]
@@ -216,9 +219,10 @@ def told_settings(live: LiveDefaults, clips: int) -> str:
 
 def report(settings: Settings) -> list[str]:
     """The paragraphs and tables of the page."""
-    model = load_backend("torch", settings.bundle)
+    model = load_backend("auto", settings.bundle)
     parts = [
-        f"Bundle {settings.bundle} ({model.bundle_hash[:12]}); {circumstances()}.",
+        f"Bundle {settings.bundle} ({model.bundle_hash[:12]}), backend {model.name}; "
+        f"{circumstances()}.",
         told_settings(model.spec.live, settings.clips),
     ]
     begun = time.monotonic()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -77,7 +76,8 @@ class Export:
         if self.to == "onnx" and self.precision in ("fp16", "bf16"):
             say(f"onnxruntime has no {self.precision} on the CPU: run these on a GPU")
         if self.output is not None:
-            say(f"run them with: posetalk live --bundle {self.output}")
+            how = "" if self.to == "onnx" else f" --backend {self.to}"
+            say(f"run them with: posetalk live --bundle {self.output}{how}")
         return 0
 
     def _onnx(self, bundle: Bundle, steps: tuple[int | None, ...]) -> tuple[Path, Manifest]:
@@ -95,13 +95,11 @@ class Export:
     def _engines(self, bundle: Bundle, steps: tuple[int | None, ...]) -> tuple[Path, Manifest]:
         """TensorRT engines, by the part of `export` that builds them."""
         try:
-            builder = importlib.import_module("export.tensorrt")
+            from export.tensorrt import export_engines
         except ModuleNotFoundError as error:
             raise RuntimeError(
-                f"--to {self.to} cannot be built here ({error}): export `--to onnx`, which "
-                "onnxruntime runs on GPUs too (`--backend onnxruntime-cuda`)"
+                f"exporting needs {error.name}: run `pip install 'posetalk[export]'`"
             ) from None
-        made: tuple[Path, Manifest] = builder.export_engines(
+        return export_engines(
             bundle, steps, target=self.to, precision=self.precision, out=self.output
         )
-        return made
