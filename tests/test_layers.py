@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("head", "diffposetalk", "stream", "training", "viewer", "posetalk")
+FOLDERS = ("head", "diffposetalk", "stream", "training", "viewer", "posetalk", "export")
 HEAVY = (
     "torch", "transformers", "onnxruntime", "sounddevice", "soundfile", "pyrender", "OpenGL",
     "websockets", "av", "scipy",
@@ -25,6 +25,7 @@ SEAMS = {
     },
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {"viewer/video.py"},
+    "onnxruntime": {"stream/backends/onnx_session.py", "export/int8.py"},
 }
 """The only files of the product that may import a library."""
 
@@ -36,6 +37,8 @@ LIGHT = {
     "viewer.video": ("torch", "transformers", "sounddevice", "websockets"),
     "stream.session": HEAVY,
     "stream.backends.fake": HEAVY,
+    "stream.backends.onnx_backend": tuple({*HEAVY} - {"onnxruntime"}),
+    "export.ship": HEAVY,
     "stream.wire": HEAVY,
     "head": HEAVY,
     "diffposetalk.spec": HEAVY,

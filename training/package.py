@@ -18,6 +18,7 @@ import tyro
 from diffposetalk.bundle import PACKAGED, save_bundle
 from diffposetalk.spec import Statistics
 from diffposetalk.style_encoder import StyleEncoder
+from export.ship import ship
 from head.rig import builtin_head
 from training.dataset import Tracks
 from training.denoiser import Training
@@ -73,6 +74,7 @@ def main(settings: Settings) -> None:
         },
         style_encoder=style, half=True,
     )
+    ship(bundle.folder)  # its graphs, which live runs
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     print(f"{bundle.folder}: {size / 1e6:.1f} MB, styles {', '.join(named)}, {reached}")
 
