@@ -115,17 +115,7 @@ class Bundle:
         Raises:
             BundleError: it is not here, or another one is in its place.
         """
-        from head.model import HeadError
-        from head.rig import load_head
-
-        moves = f"the bundle {self.folder} moves the head {self.head_id!r}"
-        try:
-            head = load_head(self.head_id)
-        except HeadError as error:
-            raise BundleError(f"{moves}, which is not here: {error}") from None
-        if head.id != self.head_id:
-            raise BundleError(f"{moves}, not {head.id!r}: choose the head it was trained for")
-        return head
+        return _head(self.folder, self.head_id)
 
 
 def bundle_folder(name_or_dir: str | Path) -> Path:
@@ -155,6 +145,16 @@ def read_spec(name_or_dir: str | Path) -> ModelSpec:
     """
     folder = bundle_folder(name_or_dir)
     return _spec(folder, _config(folder))
+
+
+def require_head(name_or_dir: str | Path) -> Head:
+    """`Bundle.require_head` without opening any weights.
+
+    Raises:
+        BundleError: no bundle, or its head is not here.
+    """
+    folder = bundle_folder(name_or_dir)
+    return _head(folder, _config(folder)["head"])
 
 
 def load_bundle(name_or_dir: str | Path) -> Bundle:
@@ -249,6 +249,20 @@ def save_bundle(
     finally:
         shutil.rmtree(made, ignore_errors=True)
     return load_bundle(folder)
+
+
+def _head(folder: Path, head_id: str) -> Head:
+    from head.model import HeadError
+    from head.rig import load_head
+
+    moves = f"the bundle {folder} moves the head {head_id!r}"
+    try:
+        head = load_head(head_id)
+    except HeadError as error:
+        raise BundleError(f"{moves}, which is not here: {error}") from None
+    if head.id != head_id:
+        raise BundleError(f"{moves}, not {head.id!r}: choose the head it was trained for")
+    return head
 
 
 def _swap(made: Path, folder: Path) -> None:

@@ -173,7 +173,7 @@ def test_bad_audio_gets_one_line(
         (["view", "--record", "out.npz"], 2, "end the name in .mp4 (video)"),
         (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
         (["view", "http://127.0.0.1:9"], 1, "not an address"),
-        (["view", "--head", "nowhere.npz"], 1, "no head file"),
+        (["view", "--head", "nowhere.npz"], 1, "no head 'nowhere.npz'"),
         (["view", "--head", "/dev/null"], 1, "/dev/null"),
         (["live", "--view", "window", *FAKE], 1, "no display"),
     ],
@@ -216,7 +216,8 @@ def test_a_damaged_bundle_gets_one_line(
 @pytest.mark.parametrize(
     "command",
     [
-        ["animate", "demo", "-o", "o.npz"],
+        ["animate", "demo", "-o", "o.npz", "o.mp4"],
+        ["animate", "demo", "-o", "o.bvh", "--mode", "paper"],
         ["serve", "--source", "demo", "--port", "0"],
         ["live", "--source", "demo", "--view", "none", "--port", "0"],
     ],

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from posetalk.commands.options import Debug, Model
+
+if TYPE_CHECKING:
+    from posetalk.motion_file import FloatArray
+    from stream.sources.file import FileSource
+
+    Work = Callable[[Callable[[int], None]], int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +43,45 @@ class Animate:
     ] = ()
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
     """Width and height of the video in pixels, an even number."""
+    mode: Annotated[
+        Literal["live", "paper"],
+        tyro.conf.arg(
+            help="`live` is what `posetalk live` does. `paper` is DiffPoseTalk as released: the "
+            "whole clip at once, windows of 4 s, 500 steps. Slow; on torch."
+        ),
+    ] = "live"
+    sampler: Annotated[
+        Literal["ancestral", "dpm++"] | None,
+        tyro.conf.arg(
+            help="Of paper mode: `ancestral` takes all trained steps, `dpm++` --steps.",
+            help_behavior_hint="(default: ancestral, or dpm++ where --steps is given)",
+        ),
+    ] = None
+    audio_guidance: Annotated[
+        float | None, tyro.conf.arg(metavar="W", help_behavior_hint="(default: the bundle's)")
+    ] = None
+    """How much more the motion follows the sound than it was trained to: 1 is as trained."""
+    style_guidance: Annotated[
+        float | None, tyro.conf.arg(metavar="W", help_behavior_hint="(default: the bundle's)")
+    ] = None
+    """How much more it follows the style: 1 is as trained."""
+    threshold: Annotated[
+        float | None, tyro.conf.arg(metavar="Q", help_behavior_hint="(default: off)")
+    ] = None
+    """Of paper mode: clip motion at this quantile of its size, 0 to 1; 0.99 for released models
+    with head motion."""
+    shape: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE.npy", help_behavior_hint="(default: the bundle's mean)"),
+    ] = None
+    """Identity, (100,) shape coefficients of the head; or a motion file, to look as it does."""
     model: Model = field(default_factory=Model)
     debug: Debug = False
 
     def run(self) -> int:
         from posetalk import demo_speech
         from posetalk.messages import UsageError, say
-        from posetalk.offline import blocks_of, run
-        from posetalk.outputs import check_names, open_outputs
+        from posetalk.outputs import check_names
         from posetalk.progress import frame_bar
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
@@ -53,10 +91,9 @@ class Animate:
         check_names(paths)
         if self.size < 16 or self.size % 2:
             raise UsageError(f"--size {self.size}: must be even, and 16 or more")
+        self._check_mode()
         source = FileSource(audio, pace="fast")
-        session = self.model.session()
-        head_id = session.backend.head_id
-        outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=self.size)
+        work = self._live(source, paths) if self.mode == "live" else self._paper(source, paths)
         started = time.monotonic()
         done = 0
         try:
@@ -67,12 +104,82 @@ class Animate:
                     done = frames
                     progress(frames)
 
-                run(session, blocks_of(source), outputs, note)
+                work(note)
         finally:
             spent = time.monotonic() - started
             length = done * FRAME_SAMPLES / SAMPLE_RATE
             if done:
-                names = ", ".join(str(output.path) for output in outputs)
+                names = ", ".join(map(str, paths))
                 speed = length / max(spent, 1e-9)
                 say(f"{names}: {length:.1f} s in {spent:.1f} s ({speed:.1f} times real time)")
         return 0
+
+    def _check_mode(self) -> None:
+        from posetalk.messages import UsageError
+
+        if self.mode == "live":
+            for name in ("sampler", "threshold"):
+                if getattr(self, name) is not None:
+                    raise UsageError(f"--{name} goes with --mode paper")
+            return
+        if self.model.hop is not None or self.model.lookahead is not None:
+            raise UsageError("--hop and --lookahead go with --mode live: paper mode has neither")
+        if self.model.backend not in ("auto", "torch"):
+            raise UsageError(f"--backend {self.model.backend}: paper mode runs on torch")
+
+    def _live(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
+        """The same session as live, as fast as it goes."""
+        from posetalk.offline import blocks_of, run
+        from posetalk.outputs import open_outputs
+
+        wishes: dict[str, Any] = {
+            name: value
+            for name in ("audio_guidance", "style_guidance")
+            if (value := getattr(self, name)) is not None
+        }
+        if self.shape is not None:
+            wishes["shape"] = self._identity()
+        session = self.model.session(head=_needs_head(paths), **wishes)
+        head_id = session.backend.head_id
+        outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=self.size)
+        return lambda progress: run(session, blocks_of(source), outputs, progress)
+
+    def _paper(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
+        """The released pipeline, over the whole clip at once."""
+        import numpy as np
+
+        from diffposetalk.bundle import require_head
+        from posetalk import paper
+        from posetalk.offline import blocks_of
+        from posetalk.outputs import open_outputs
+        from posetalk.progress import working
+
+        if _needs_head(paths):
+            require_head(self.model.bundle)
+        with working(f"loading {self.model.bundle}"):
+            loaded = paper.load(self.model.bundle)
+        from diffposetalk.paper_mode import Clip
+
+        shape = None if self.shape is None else self._identity()
+        style = paper.style_vector(loaded, self.model.bundle, self.model.style)
+        settings = paper.settings_of(
+            self.sampler, self.model.steps, self.audio_guidance, self.style_guidance,
+            self.threshold,
+        )  # fmt: skip
+        clip = Clip(np.concatenate(list(blocks_of(source))), shape, style, self.model.seed)
+        outputs = open_outputs(
+            paths, head_id=loaded.bundle.head_id, size=self.size,
+            shape=loaded.bundle.statistics.shape_mean if shape is None else shape,
+        )  # fmt: skip
+        return lambda progress: paper.run(loaded, clip, settings, outputs, progress)
+
+    def _identity(self) -> FloatArray:
+        from diffposetalk.bundle import read_spec
+        from posetalk.paper import read_shape
+
+        return read_shape(str(self.shape), read_spec(self.model.bundle).n_shape)
+
+
+def _needs_head(paths: tuple[Path, ...]) -> bool:
+    """Motion files are numbers alone; pictures and other programs' files show a head."""
+    return any(path.suffix.lower() != ".npz" for path in paths)

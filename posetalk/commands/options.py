@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -58,19 +58,32 @@ class Model:
     """Head to move: one that `posetalk head list` names, or a file. Motion made for another head
     is mapped to it."""
 
-    def session(self) -> Session:
-        """A session with these options; loads the weights, which takes a moment."""
+    def session(self, *, head: bool = True, **wishes: Any) -> Session:
+        """A session with these options; loads the weights, which takes a moment.
+
+        Args:
+            head: whether the head that the motion belongs to must be here.
+            wishes: `shape` of the session, and other live settings.
+
+        Raises:
+            diffposetalk.bundle.BundleError: no bundle, or its head is not here.
+        """
+        from diffposetalk.bundle import require_head
         from posetalk.heads import on_named_head
         from posetalk.progress import working
         from posetalk.styling import equip
         from stream.backends import load_backend
         from stream.session import Session
 
+        if head and self.backend != "fake":
+            require_head(self.bundle)
         with working(f"loading {self.bundle}"):
             backend = equip(load_backend(self.backend, self.bundle), self.bundle, self.style)
         if self.head is not None:
             backend = on_named_head(backend, self.head)
-        return Session(backend, options=self.live_options(), style=self.style, seed=self.seed)
+        shape = wishes.pop("shape", None)
+        options = replace(self.live_options(), **wishes)
+        return Session(backend, options=options, shape=shape, style=self.style, seed=self.seed)
 
     def live_options(self) -> SessionOptions:
         """The live settings among these options."""

@@ -1,0 +1,126 @@
+"""Recorded speech in paper mode, as the released code animates it, into files."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffposetalk.bundle import bundle_folder
+from diffposetalk.styles import encoder_of, own_styles, resolve
+from stream.frames import FRAME_SAMPLES, Frame
+
+if TYPE_CHECKING:
+    from diffposetalk.paper_mode import Clip, Loaded, Settings
+    from posetalk.outputs import Output
+
+FloatArray = NDArray[np.float32]
+
+
+def load(bundle: str) -> Loaded:
+    """A bundle with its network, on the GPU when there is one.
+
+    Raises:
+        RuntimeError: torch is not installed.
+        diffposetalk.bundle.BundleError: it cannot be read.
+    """
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise RuntimeError(
+            "paper mode needs torch: run `pip install torch`, or leave out --mode paper"
+        ) from None
+    from diffposetalk.paper_mode import Loaded
+
+    return Loaded.of(bundle, "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def style_vector(loaded: Loaded, bundle: str, style: str | None) -> FloatArray | None:
+    """What `--style` says, the user's own styles and files included; None where there is none.
+
+    Raises:
+        diffposetalk.styles.StyleError: an unknown name, a wrong mix, or a file that is no style.
+    """
+    spec, styles = loaded.bundle.spec, dict(loaded.bundle.styles)
+    if style is None or not spec.use_style:
+        return None
+    encoder = encoder_of(bundle_folder(bundle))
+    for name, vector in own_styles(encoder).items():
+        if vector.shape == (spec.style.d_style,):
+            styles.setdefault(name, vector)
+    return resolve(style, styles, files=True, encoder=encoder)
+
+
+def settings_of(
+    sampler: str | None, steps: int | None, audio: float | None, style: float | None,
+    threshold: float | None,
+) -> Settings:  # fmt: skip
+    """How to sample; a number of steps without a sampler's name means `dpm++`."""
+    from diffposetalk.paper_mode import Settings
+
+    name = sampler or ("ancestral" if steps is None else "dpm++")
+    return Settings(name, steps, audio, style, threshold)  # type: ignore[arg-type]
+
+
+def run(
+    loaded: Loaded,
+    clip: Clip,
+    settings: Settings,
+    outputs: Sequence[Output],
+    progress: Callable[[int], None] = lambda frames: None,
+) -> int:
+    """Animate a clip into `outputs`, window by window; returns the number of frames.
+
+    Every output is closed whatever happens, so that the windows up to Ctrl-C are kept.
+    """
+    from diffposetalk.paper_mode import windows
+
+    total = len(clip.samples) // FRAME_SAMPLES
+    frames = 0
+    with contextlib.ExitStack() as closing:
+        for output in outputs:
+            closing.callback(output.close)
+        for window in windows(
+            loaded, [clip], settings, progress=lambda part: progress(int(part * total))
+        ):
+            rows = window[0]
+            stop = frames + len(rows)
+            sound = clip.samples[frames * FRAME_SAMPLES : stop * FRAME_SAMPLES]
+            shown = [
+                Frame(number, number * FRAME_SAMPLES, motion)
+                for number, motion in enumerate(rows, frames)
+            ]
+            for output in outputs:
+                output.hear(sound)
+                output.show(shown)
+            frames = stop
+    return frames
+
+
+def read_shape(path: str, size: int) -> FloatArray:
+    """An identity from a .npy file: (size,), or (L, size) of which the first row counts.
+
+    Raises:
+        ValueError: not such a file.
+        FileNotFoundError: there is none.
+    """
+    try:
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
+            if not isinstance(array, np.ndarray):
+                array = array["shape"]
+    except FileNotFoundError:
+        raise
+    except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile):
+        array = np.zeros(0)
+    array = array[0] if array.ndim == 2 and len(array) else array
+    if array.dtype.kind != "f" or array.shape != (size,) or not np.isfinite(array).all():
+        raise ValueError(
+            f"{path}: an identity is ({size},) finite numbers in a .npy file, or `shape` in a "
+            "motion file"
+        )
+    return np.asarray(array, np.float32)
