@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
@@ -32,6 +32,7 @@ MANY_STEPS = 10
 SEEDS_OF_ALL_STEPS = 3
 """Fewer where a sample costs most: from MANY_STEPS calls a hop on, and for all trained steps."""
 RESULTS = Path("docs/results")
+ALL_STEPS = "paper mode, ancestral"
 CURVES = ("steps", "lookahead", "hop", "context", "rule", "guidance", "modes")
 
 
@@ -42,8 +43,8 @@ class Setting:
     Attributes:
         hop, lookahead, steps, window_rule, audio_guidance, style_guidance: as `LiveDefaults`.
         context: real frames of context, at most T_p.
-        noise: `live`, the bundle's own scales by kind of channel; `white`, as trained.
-        sampler: `dpm`, DPM-Solver++ (2M); `ancestral`, all trained steps.
+        sampler: `live`, or paper mode's `dpm++` or `ancestral` (all trained steps), which take
+            whole windows and white noise; hop, lookahead and context mean nothing to them.
     """
 
     hop: int
@@ -53,17 +54,16 @@ class Setting:
     audio_guidance: float
     style_guidance: float
     context: int
-    noise: str = "live"
-    sampler: str = "dpm"
+    sampler: Literal["live", "dpm++", "ancestral"] = "live"
 
     @property
     def key(self) -> str:
         """The same for equal settings."""
-        return (
-            f"H{self.hop} R{self.lookahead} K{self.steps} {self.window_rule} "
-            f"a{self.audio_guidance:g} s{self.style_guidance:g} T{self.context} "
-            f"{self.noise} {self.sampler}"
-        )
+        scales = f"a{self.audio_guidance:g} s{self.style_guidance:g}"
+        if self.sampler != "live":
+            return f"paper {self.sampler} K{self.steps} {scales}"
+        windows = f"H{self.hop} R{self.lookahead} {self.window_rule} T{self.context}"
+        return f"live K{self.steps} {windows} {scales}"
 
     @property
     def seeds(self) -> int:
@@ -109,13 +109,19 @@ def base_of(live: Mapping[str, Any], T_p: int) -> Setting:
     return Setting(**{name: live[name] for name in names}, context=T_p)
 
 
-def curve_settings(base: Setting, T_p: int, T_w: int) -> dict[str, list[tuple[str, Setting]]]:
-    """Every curve: what is on its axis and the setting there; all else is as in `base`."""
+def curve_settings(
+    base: Setting, T_p: int, T_w: int, steps: int = 500
+) -> dict[str, list[tuple[str, Setting]]]:
+    """Every curve: what is on its axis and the setting there; all else is as in `base`.
+
+    Args:
+        steps: of the trained diffusion.
+    """
 
     def along(name: str, values: Sequence[Any]) -> list[tuple[str, Setting]]:
         return [(f"{value:g}", replace(base, **{name: value})) for value in sorted(set(values))]
 
-    paper = replace(base, hop=T_w, lookahead=0, window_rule="adjacent", noise="white", context=T_p)
+    paper = replace(base, hop=T_w, lookahead=0, window_rule="adjacent", context=T_p)
     fits = T_w - base.hop
     return {
         "steps": along("steps", (1, 2, 3, 4, 6, 8, 10, 20, base.steps)),
@@ -138,9 +144,10 @@ def curve_settings(base: Setting, T_p: int, T_w: int) -> dict[str, list[tuple[st
         ],
         "modes": [
             ("live defaults", base),
-            ("paper windows, K = 4", replace(paper, steps=4)),
-            ("paper windows, K = 20", replace(paper, steps=20)),
-            ("paper windows, 500 ancestral", replace(paper, steps=1, sampler="ancestral")),
+            ("paper mode, K = 2", replace(paper, steps=2, sampler="dpm++")),
+            ("paper mode, K = 4", replace(paper, steps=4, sampler="dpm++")),
+            ("paper mode, K = 20", replace(paper, steps=20, sampler="dpm++")),
+            (ALL_STEPS, replace(paper, steps=steps, sampler="ancestral")),
         ],
     }
 
@@ -186,7 +193,7 @@ def measure(command: Curves) -> dict[str, Any]:
         CurvesError: options or a file that cannot be used.
         ValueError, OSError: no data, or a bundle that cannot be read or measured.
     """
-    from diffposetalk.bundle import BundleError
+    from diffposetalk.bundle import BundleError, load_bundle
     from head.rig import builtin_head
     from stream.backends import load_backend
     from training.clips import held_out_clips
@@ -194,6 +201,7 @@ def measure(command: Curves) -> dict[str, Any]:
     from training.paper_metrics import Face
 
     check(command)
+    bundle = load_bundle(command.bundle)
     backend = load_backend("torch", command.bundle, threads=command.threads)
     if backend.head_id != builtin_head().id:
         raise BundleError(f"{command.bundle} animates {backend.head_id!r}, not the labels' head")
@@ -214,7 +222,8 @@ def measure(command: Curves) -> dict[str, Any]:
     }
     figures = {} if command.fresh else dict(earlier(command.json, head))
     base = base_of(live, backend.spec.T_p)
-    curves = curve_settings(base, backend.spec.T_p, backend.spec.T_w)
+    spec = backend.spec
+    curves = curve_settings(base, spec.T_p, spec.T_w, spec.diffusion.steps)
     label = live_figures(face, _stack([clip.label[None] for clip in clips]), clips, base.hop)
     result = {
         **head,
@@ -228,7 +237,7 @@ def measure(command: Curves) -> dict[str, Any]:
     missing = [s for s in dict.fromkeys(wanted) if s.key not in figures]
     for number, setting in enumerate(missing, 1):
         started, cpu = time.monotonic(), time.process_time()
-        motion = sample(backend, clips, setting)
+        motion = sample(backend, clips, setting, bundle)
         found = live_figures(face, motion, clips, setting.hop)
         figures[setting.key] = {
             "setting": asdict(setting),
@@ -246,26 +255,29 @@ def measure(command: Curves) -> dict[str, Any]:
     return result
 
 
-def sample(backend: Any, clips: Sequence[Any], setting: Setting) -> Any:
-    """Motion of all clips and seeds at a setting: (clips, seeds, n, D) raw."""
-    from contextlib import nullcontext
+def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = None) -> Any:
+    """Motion of all clips and seeds at a setting: (clips, seeds, n, D) raw.
 
+    Args:
+        bundle: that `backend` runs; paper mode needs it.
+    """
     from stream.session import SessionOptions
-    from training.reference import ancestral_steps
     from training.rehearsal import Take, rehearse
 
-    white = setting.noise == "white"
-    scale = 1.0 if white else None
-    options = SessionOptions(
-        hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps,
-        window_rule=setting.window_rule, audio_guidance=setting.audio_guidance,
-        style_guidance=setting.style_guidance, lip_noise=scale, head_noise=scale, face_noise=scale,
-    )
     takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(setting.seeds)]
-    with ancestral_steps(backend) if setting.sampler == "ancestral" else nullcontext():
-        found = rehearse(
-            backend, takes, options, context=setting.context,
-            head_noise_frames=1 if white else None,
+    if setting.sampler == "live":
+        options = SessionOptions(
+            hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps,
+            window_rule=setting.window_rule, audio_guidance=setting.audio_guidance,
+            style_guidance=setting.style_guidance,
+        )
+        found = rehearse(backend, takes, options, context=setting.context)
+    else:
+        from training.reference import paper_motion
+
+        steps = setting.steps if setting.sampler == "dpm++" else None
+        found = paper_motion(
+            bundle, takes, setting.sampler, steps, setting.audio_guidance, setting.style_guidance
         )
     return found.reshape(len(clips), setting.seeds, *found.shape[1:])
 

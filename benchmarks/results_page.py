@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.circumstances import describe
 from benchmarks.curve_plots import PLOTS, draw
+from benchmarks.curves import ALL_STEPS
 from training.live_figures import FIGURES
 from training.paper_table import COLUMNS, OTHER_CONVENTIONS, markdown, read_result
 
@@ -191,9 +192,9 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
     notes = {
         "context": "Slots before the context that is used hold the learned start features.",
         "rule": "`sliding` re-predicts nothing that was committed, but sees T_w frames each call.",
-        "modes": "Paper windows: T_w frames at once with no overlap, white initial noise as in "
-        "training; a clip is one window, so it has no hops. 500 ancestral steps are the trained "
-        "diffusion itself.",
+        "modes": "Paper mode (`posetalk animate --mode paper`): T_w frames at once with no "
+        "overlap, white initial noise as in training; a clip is one window, so it has no hops. "
+        "Ancestral sampling takes all trained steps: it is the diffusion itself.",
     }
     for name, title in titles.items():
         points = [(x, key) for x, key in result["curves"][name] if key in result["figures"]]
@@ -257,14 +258,15 @@ def _choice(result: Mapping[str, Any]) -> list[str]:
     some = ("LVE", "closures", "head range")
     text.append(_rows(["", "in use", *some, "lowest LVE at", "LVE", "enough", *some], lines))
     modes = dict(map(tuple, result["curves"]["modes"]))
-    slow = result["figures"].get(modes["paper windows, 500 ancestral"])
+    slow = result["figures"].get(modes[ALL_STEPS])
     live = result["figures"].get(result["base"])
     if slow and live:
         here, there = (float(row["values"]["lve"][0]) for row in (live, slow))
         verdict = "reached" if here <= (1 + WITHIN) * there else "missed"
         text.append(
-            f"\nLVE at the live defaults is {here:.2f} mm, in paper mode with 500 ancestral steps "
-            f"{there:.2f} mm ({100 * (here / there - 1):+.0f} %): the goal of at most "
+            f"\nLVE at the live defaults is {here:.2f} mm, in paper mode with "
+            f"{slow['setting']['steps']} steps {there:.2f} mm "
+            f"({100 * (here / there - 1):+.0f} %): the goal of at most "
             f"{WITHIN:.0%} above it is {verdict}.\n"
         )
     return text

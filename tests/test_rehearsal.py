@@ -18,7 +18,7 @@ from training import live_figures as lf
 from training.clips import Clip, ClipError, held_out_clips
 from training.paper_metrics import Face
 from training.phones import Phone
-from training.rehearsal import Rehearsal, RememberingBackend, Take, rehearse
+from training.rehearsal import Rehearsal, Take, rehearse
 
 FRAMES = 30
 RNG = np.random.default_rng(0)
@@ -72,17 +72,6 @@ def test_less_context_is_told_to_the_model() -> None:
     backend = NoisyBackend()
     rehearse(backend, [Take(VOICES[0], "unknown", 0)])
     assert backend.missing == {0, 3}
-
-
-def test_other_head_noise_is_the_rehearsals_own() -> None:
-    backend = NoisyBackend()
-    assert RememberingBackend(backend, 5).spec.live.head_noise_frames == 5
-    assert backend.spec.live.head_noise_frames == 1
-    white = rehearse(backend, [Take(VOICES[0], None, 0)])
-    slow = rehearse(backend, [Take(VOICES[0], None, 0)], head_noise_frames=9)
-    turn = slice(50, 53)
-    assert np.array_equal(white[..., :50], slow[..., :50])
-    assert np.diff(slow[0, :, turn], axis=0).std() < 0.5 * np.diff(white[0, :, turn], axis=0).std()
 
 
 def test_takes_that_do_not_fit_are_one_line() -> None:

@@ -37,6 +37,8 @@ class Clip:
     Attributes:
         name: of the utterance; set: its evaluation set; style: of the label, by name.
         samples: (640 n,) float32; label: (n, 54) raw motion; phones: in seconds from its start.
+        style_motion: (m, 54) other motion of the same person, for a style encoder, where the style
+            has no name; shape: (n_shape,) raw identity, where it is known.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Clip:
     samples: NDArray[np.float32]
     label: NDArray[np.float32]
     phones: tuple[Phone, ...]
+    style_motion: NDArray[np.float32] | None = None
+    shape: NDArray[np.float32] | None = None
 
 
 class ClipError(ValueError):

@@ -76,13 +76,21 @@ class Face:
         lips, upper, gap_upper, gap_lower = (np.searchsorted(chosen, one) for one in every)
         return Face(head.subset(chosen), np.unique(lips), np.unique(upper), gap_upper, gap_lower)
 
-    def vertices(self, motion: Array) -> Array:
-        """Vertices of (..., D) motion without head rotation: (..., V, 3) metres."""
+    def vertices(self, motion: Array, shape: Array | None = None) -> Array:
+        """Vertices of (..., D) motion without head rotation: (..., V, 3) metres.
+
+        Args:
+            shape: (n_shape,) raw identity; the head's own if None.
+        """
         expressions = len(self.part.expression_names)
         jaw = np.zeros((*motion.shape[:-1], 3), np.float32)
         jaw[..., 0] = motion[..., -1]
         expression = motion[..., :expressions].astype(np.float32)
-        out: Array = skin(self.part, expression, jaw_pose=jaw)
+        identity = None
+        if shape is not None:
+            known = np.asarray(shape, np.float32)[: self.part.shape_count]
+            identity = np.broadcast_to(known, (*motion.shape[:-1], len(known)))
+        out: Array = skin(self.part, expression, jaw_pose=jaw, shape=identity)
         return out
 
     def opening(self, vertices: Array) -> Array:
@@ -243,8 +251,13 @@ PER_RUN = ("lve", "lve_squared", "fdd", "fdd_signed", "fdd_squared", "mod", "ba"
 PER_CLIP = ("diversity", "head_diversity")
 
 
-def measure_runs(face: Face, runs: Array, label: Array) -> ClipFigures:
+def measure_runs(
+    face: Face, runs: Array, label: Array, shape: Array | None = None
+) -> ClipFigures:
     """Every figure of R runs (R, n, D) of one clip against its label (n, D).
+
+    Args:
+        shape: (n_shape,) raw identity of both.
 
     Raises:
         PaperMetricError: other shapes, too short, or values that are not finite.
@@ -258,9 +271,10 @@ def measure_runs(face: Face, runs: Array, label: Array) -> ClipFigures:
         )
     if not (np.isfinite(runs).all() and np.isfinite(label).all()):
         raise PaperMetricError("motion that is not finite cannot be measured")
-    ours, truth = face.vertices(runs), face.vertices(label)
+    ours, truth = face.vertices(runs, shape), face.vertices(label, shape)
     error = lip_vertex_error(ours, truth, face.lips)
-    rest = face.part.template[face.upper]
+    still = np.zeros((1, label.shape[1]), np.float32)
+    rest = face.vertices(still, shape)[0, face.upper]
     moved, should = ours[:, :, face.upper] - rest, truth[:, face.upper] - rest
     signed = upper_face_dynamics_deviation(moved, should)
     seen = np.union1d(face.lips, face.upper)

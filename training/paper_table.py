@@ -13,13 +13,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from head.rig import builtin_head
-from stream.backends.protocol import Backend
+from head.rig import BUILTIN_ID, builtin_head
 from training.baselines import Baselines, load_baselines
 from training.clips import Clip
 from training.paper_metrics import ClipFigures, Face, measure_runs, summarise
@@ -83,32 +82,94 @@ class Candidate:
     motion: Motion
 
 
-def of_bundle(backend: Backend, name: str, told: str, group: str) -> Candidate:
-    """A bundle at its live defaults, in the clip's style where it has one of that name.
+@dataclass(frozen=True)
+class Mode:
+    """How bundles are sampled: `live`, at their live defaults, or `paper`, whole clips at once.
+
+    Attributes:
+        sampler, steps, audio_guidance, style_guidance: of paper mode; None is the bundle's.
+    """
+
+    kind: Literal["live", "paper"] = "live"
+    sampler: Literal["ancestral", "dpm++"] = "ancestral"
+    steps: int | None = None
+    audio_guidance: float | None = None
+    style_guidance: float | None = None
+
+    @property
+    def told(self) -> str:
+        """In words; empty for `live`."""
+        if self.kind == "live":
+            return ""
+        words = [f"paper mode, {self.sampler}"]
+        words += [f"{self.steps} steps"] if self.steps else []
+        scales = (("audio", self.audio_guidance), ("style", self.style_guidance))
+        return ", ".join(words + [f"{name} guidance {w:g}" for name, w in scales if w is not None])
+
+
+def of_bundle(
+    name: str, told: str, group: str, head: str = BUILTIN_ID, mode: Mode | None = None
+) -> Candidate:
+    """A bundle by name or folder, in the clip's style.
+
+    A named style that it does not have is its first; unnamed ones are asked of its style encoder.
 
     Raises:
         TableError: it animates another head than the labels'.
+        BundleError: it cannot be read.
     """
-    if backend.head_id != builtin_head().id:
-        raise TableError(
-            f"{name} animates head {backend.head_id!r}, the labels are of {builtin_head().id!r}"
-        )
-    live = backend.spec.live
+    from diffposetalk.bundle import load_bundle
+    from stream.backends import load_backend
+
+    mode = mode or Mode()
+    bundle = load_bundle(name)
+    if bundle.head_id != head:
+        raise TableError(f"{name} animates head {bundle.head_id!r}, the labels are of {head!r}")
+    live = bundle.spec.live
 
     def motion(clips: Sequence[Clip], runs: int) -> Array:
-        still = live.lip_noise == live.head_noise == live.face_noise == 0.0
-        seeds = 1 if still or backend.name == "fake" else runs
-        takes = [Take(clip.samples, clip.style, seed) for clip in clips for seed in range(seeds)]
-        found = rehearse(backend, takes)
-        found = found.reshape(len(clips), seeds, *found.shape[1:])
-        return np.repeat(found, runs // seeds, axis=1)
+        from training.reference import encoded_style, paper_motion
 
-    settings = (
-        "" if backend.name == "fake" else f"H {live.hop}, R {live.lookahead}, K {live.steps}, "
-        f"{live.window_rule}, guidance {live.audio_guidance:g} and {live.style_guidance:g}"
-    )  # fmt: skip
-    key = f"{backend.bundle_hash} {dataclasses.asdict(live)}"
+        takes = []
+        for clip in clips:
+            named, other = clip.style or None, clip.style_motion
+            style = named if other is None else encoded_style(bundle, other)
+            takes += [Take(clip.samples, style, seed, clip.shape) for seed in range(runs)]
+        if mode.kind == "paper":
+            found = paper_motion(
+                bundle, takes, mode.sampler, mode.steps, mode.audio_guidance, mode.style_guidance
+            )
+        elif live.lip_noise == live.head_noise == live.face_noise == 0.0:
+            one = _runs(rehearse(load_backend("torch", name), takes[::runs]), len(clips))
+            return np.repeat(one, runs, axis=1)
+        else:
+            found = rehearse(load_backend("torch", name), takes)
+        return _runs(found, len(clips))
+
+    settings = mode.told or (
+        f"H {live.hop}, R {live.lookahead}, K {live.steps}, {live.window_rule}, "
+        f"guidance {live.audio_guidance:g} and {live.style_guidance:g}"
+    )
+    key = f"{bundle.hash} {mode} {dataclasses.asdict(live)}"
     return Candidate(name, told, group, key, settings, motion)
+
+
+def of_fake() -> Candidate:
+    """The loudness follower of `--backend fake`, which no data was fitted to."""
+
+    def motion(clips: Sequence[Clip], runs: int) -> Array:
+        from stream.backends import load_backend
+
+        takes = [Take(clip.samples, None, 0) for clip in clips]
+        one = _runs(rehearse(load_backend("fake"), takes), len(clips))
+        return np.repeat(one, runs, axis=1)
+
+    return Candidate("fake", "loudness follower, shipped", NO_NETWORK, "", "", motion)
+
+
+def _runs(motion: Array, clips: int) -> Array:
+    """(clips * R, n, D) as (clips, R, n, D)."""
+    return motion.reshape(clips, -1, *motion.shape[1:])
 
 
 def of_baselines(baselines: Baselines) -> list[Candidate]:
@@ -142,36 +203,32 @@ def of_chance() -> Candidate:
     return Candidate("chance", "label of another clip", NO_NETWORK, "", "", motion)
 
 
-def candidates(bundles: Sequence[str], folder: Path | None) -> list[Candidate]:
+def candidates(
+    bundles: Sequence[str], folder: Path | None, head: str = BUILTIN_ID, mode: Mode | None = None
+) -> list[Candidate]:
     """Rows for bundles by name or folder, and for what `training.table` left in `folder`.
+
+    Args:
+        head: that the labels are of; the baselines know the built-in one alone.
+        mode: of the bundles; the networks of `folder` are always sampled live.
 
     Raises:
         TableError: nothing to measure, a folder without networks, or another head.
         BundleError: a bundle that cannot be read.
     """
-    from stream.backends import load_backend
-
-    out = [
-        of_bundle(load_backend("torch", name), name, name, "bundles")
-        for name in bundles
-    ]
+    out = [of_bundle(name, name, "bundles", head, mode) for name in bundles]
     if folder is not None:
         there = [name for name in ORDER if (folder / BUNDLES / name / "config.json").is_file()]
         if not there:
             raise TableError(f"no networks in {folder}: train them with python -m training.table")
         for name in there:
-            backend = load_backend("torch", str(folder / BUNDLES / name))
-            told = _told(folder / BUNDLES / name)
-            out.append(of_bundle(backend, name, told, SMALL_BUDGET))
+            path = folder / BUNDLES / name
+            row = of_bundle(str(path), _told(path), SMALL_BUDGET, head)
+            out.append(dataclasses.replace(row, name=name))
         out += of_baselines(load_baselines(folder / BASELINES))
     if not out:
         raise TableError("no bundle to measure")
-    fake = load_backend("fake")
-    return [
-        *out,
-        of_bundle(fake, "fake", "loudness follower, shipped", NO_NETWORK),
-        of_chance(),
-    ]
+    return [*out, *([of_fake()] if head == BUILTIN_ID else []), of_chance()]
 
 
 def _told(bundle: Path) -> str:
@@ -186,11 +243,13 @@ def measure_candidate(
     """Every figure of one row: (mean, half of the 95 % interval)."""
     motion = candidate.motion(clips, runs)
     found: list[ClipFigures] = []
+    if not np.isfinite(motion).all():
+        raise TableError(f"{candidate.told}: the model answers with motion that is not finite")
     for own, clip in zip(motion, clips, strict=True):
         label = clip.label
         if own.shape[-1] == label.shape[-1] - 3:  # a model without head rotation
             label = np.delete(label, slice(50, 53), axis=1)
-        found.append(measure_runs(face, own, label))
+        found.append(measure_runs(face, own, label, clip.shape))
     return summarise(found)
 
 
@@ -200,6 +259,7 @@ def make_table(
     runs: int,
     *,
     head: Mapping[str, Any],
+    face: Face | None = None,
     known: Mapping[str, Any] | None = None,
     progress: Progress = lambda text: None,
     save: Callable[[dict[str, Any]], None] = lambda result: None,
@@ -208,14 +268,15 @@ def make_table(
 
     Args:
         head: circumstances, kept in the result.
+        face: of the labels' head; the built-in one if None.
         known: an earlier result; its rows are taken over where clips, runs and key are the same.
         progress: told what is being measured.
         save: called with the result so far after every row.
     """
-    face = Face.of(builtin_head())
+    face = face or Face.of(builtin_head())
     about = {
         "sets": sorted({clip.set for clip in clips}),
-        "clips": [f"{clip.set}/{clip.name} ({clip.style})" for clip in clips],
+        "clips": [_clip_name(clip) for clip in clips],
         "frames": len(clips[0].label),
         "runs": runs,
     }
@@ -239,6 +300,10 @@ def make_table(
         result["rows"].append({**row, "told": candidate.told, "group": candidate.group})
         save(result)
     return result
+
+
+def _clip_name(clip: Clip) -> str:
+    return f"{clip.set}/{clip.name}" + (f" ({clip.style})" if clip.style else "")
 
 
 def _json(value: float) -> float | None:

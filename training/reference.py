@@ -1,55 +1,70 @@
-"""What measuring needs of torch: the 500-step sampler in a session's place, and mel columns."""
+"""What measuring needs of torch: paper mode, style encoders, and mel columns."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from diffposetalk.mel import FLOOR_DB, PRIOR_LEVEL_DB
-from diffposetalk.samplers import Denoise, Known, ancestral
-from diffposetalk.schedule import NoiseSchedule
-from stream.backends.torch_backend import TorchBackend
+from diffposetalk.bundle import Bundle
+from diffposetalk.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
+from diffposetalk.paper_mode import Clip, Loaded, SamplerName, Settings, animate_clips
+from training.rehearsal import Take
 from training.tracks import columns_of
 
+FloatArray = NDArray[np.float32]
+BATCH = 32
+"""Clips and seeds in one batch of paper mode."""
 
-def is_torch(backend: Any) -> bool:
-    """Whether the slow reference can run on this backend."""
-    return isinstance(backend, TorchBackend)
 
+def paper_motion(
+    bundle: Bundle, takes: Sequence[Take], sampler: SamplerName = "ancestral",
+    steps: int | None = None, audio_guidance: float | None = None,
+    style_guidance: float | None = None,
+) -> FloatArray:
+    """The motion of takes of one length in paper mode: (takes, n, D) raw.
 
-@contextmanager
-def ancestral_steps(backend: Any, seed: int = 0) -> Iterator[None]:
-    """Within this block, a torch backend's calls take all trained steps, whatever they ask for.
+    Args:
+        sampler, steps, audio_guidance, style_guidance: as `diffposetalk.paper_mode.Settings`.
 
-    As the official code samples: the initial noise is as given and not scaled, every step's is
-    fresh.
+    Raises:
+        ValueError: settings that cannot be.
     """
-    generator = torch.Generator(backend.device).manual_seed(seed)
-
-    def sample(
-        denoise: Denoise, noise: Tensor, steps: int, schedule: NoiseSchedule,
-        known: Known | None = None, noise_scale: Tensor | None = None,
-    ) -> Tensor:
-        fresh = [
-            torch.randn(noise.shape, generator=generator, device=noise.device)
-            for _ in range(schedule.steps - 1)
-        ]
-        return ancestral(denoise, noise, fresh, schedule, known)
-
-    kept, backend.sampler = backend.sampler, sample
-    try:
-        yield
-    finally:
-        backend.sampler = kept
+    loaded = Loaded.of(bundle)
+    settings = Settings(sampler, steps, audio_guidance, style_guidance)
+    out: list[FloatArray] = []
+    for first in range(0, len(takes), BATCH):
+        rows = []
+        for take in takes[first : first + BATCH]:
+            style = take.style
+            if isinstance(style, str) and style not in bundle.styles:
+                style = None
+            rows.append(Clip(take.samples, take.shape, style, take.seed))
+        out += animate_clips(loaded, rows, settings)
+    return np.stack(out)
 
 
-def heard_columns(samples: NDArray[np.float32], n_mels: int = 80) -> NDArray[np.float16]:
+def encoded_style(bundle: Bundle, motion: FloatArray) -> FloatArray | None:
+    """The style of (n, 54) raw motion as the bundle's encoder sees it; None if it takes no style.
+
+    Raises:
+        BundleError: a bundle without a style encoder.
+    """
+    spec, statistics = bundle.spec, bundle.statistics
+    if not spec.use_style:
+        return None
+    if not spec.head_rotation:
+        motion = np.concatenate([motion[:, : spec.n_expression], motion[:, -1:]], axis=1)
+    normal = (motion - statistics.motion_mean) / statistics.motion_std
+    with torch.inference_mode():
+        vector = bundle.style_encoder()(torch.from_numpy(normal.astype(np.float32))[None])
+    found: FloatArray = vector[0].numpy()
+    return found
+
+
+def heard_columns(samples: FloatArray, n_mels: int = 80) -> NDArray[np.float16]:
     """Mel columns of (640 n,) samples as the live encoder normalises them: (4 n, n_mels)."""
     found: NDArray[np.float16] = columns_of(samples, n_mels, 1.0, [PRIOR_LEVEL_DB, 0.0, FLOOR_DB])
     return found

@@ -25,12 +25,14 @@ MOST_TOKENS = 4096
 class Take:
     """What one session hears: samples (640 n,), a style of the bundle, the seed of its noise.
 
-    A style None, or one that the bundle does not have, is the bundle's first.
+    A style None, or a name that the bundle does not have, is the bundle's first; a shape None is
+    the statistics' mean.
     """
 
     samples: NDArray[np.float32]
     style: str | FloatArray | None
     seed: int
+    shape: FloatArray | None = None
 
 
 class Rehearsal(ValueError):
@@ -40,13 +42,10 @@ class Rehearsal(ValueError):
 class RememberingBackend:
     """A backend that encodes the same speech once; everything else is the wrapped one's."""
 
-    def __init__(self, backend: Backend, head_noise_frames: int | None = None) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.backend = backend
         self.name = backend.name
         self.spec: ModelSpec = backend.spec
-        if head_noise_frames is not None:
-            live = replace(self.spec.live, head_noise_frames=head_noise_frames)
-            self.spec = replace(self.spec, live=live)
         self.statistics = backend.statistics
         self.styles: Mapping[str, FloatArray] = backend.styles
         self.head_id, self.bundle_hash = backend.head_id, backend.bundle_hash
@@ -102,7 +101,6 @@ def rehearse(
     options: SessionOptions | None = None,
     *,
     context: int | None = None,
-    head_noise_frames: int | None = None,
 ) -> FloatArray:
     """The motion of every take: (takes, n, D) raw.
 
@@ -111,7 +109,6 @@ def rehearse(
         options: of all sessions; the bundle's live defaults if None.
         context: real frames of context that the model is given, at most T_p; the slots before them
             hold the learned start features, as they do at the start of a stream.
-        head_noise_frames: in the place of the bundle's (`LiveDefaults`).
 
     Raises:
         Rehearsal: takes of several lengths or shorter than a frame, or motion that is not finite.
@@ -124,7 +121,7 @@ def rehearse(
         raise Rehearsal("a take shorter than a frame has no motion")
     if context is not None and not 0 <= context <= spec.T_p:
         raise Rehearsal(f"context of {context} frames: this model takes 0 to {spec.T_p}")
-    remembering = RememberingBackend(backend, head_noise_frames)
+    remembering = RememberingBackend(backend)
     sessions = [_session(remembering, take, options) for take in takes]
     motion: list[list[FloatArray]] = [[] for _ in takes]
     while any(session.pending for session in sessions):
@@ -148,7 +145,7 @@ def _session(backend: Backend, take: Take, options: SessionOptions | None) -> Se
     style: Any = take.style
     if isinstance(style, str) and style not in backend.styles:
         style = None
-    session = Session(backend, options=options, style=style, seed=take.seed)
+    session = Session(backend, options=options, shape=take.shape, style=style, seed=take.seed)
     session.append(take.samples)
     session.end_audio()
     return session

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -27,9 +27,10 @@ class Evaluate:
     set: Annotated[
         tuple[str, ...],
         tyro.conf.arg(
-            metavar="SET ...",
+            metavar="SET|DIR ...",
             help="What is spoken: `sentences` and `words` of voices that were held out whole, "
-            "`known-voice` with new sentences.",
+            "`known-voice` with new sentences; or one dataset in the released layout, DIR or "
+            "DIR:val, with recorded motion (its styles come from each bundle's style encoder).",
         ),
     ] = ("sentences", "known-voice")
     table: Annotated[
@@ -37,6 +38,14 @@ class Evaluate:
         tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)"),
     ] = None
     """Also the baselines and ablations that `python -m training.table` left in this folder."""
+    mode: Literal["live", "paper"] = "live"
+    """Sample the bundles live, or whole clips at once as the released code does."""
+    sampler: Literal["ancestral", "dpm++"] = "ancestral"
+    """Of paper mode: all trained steps, or DPM-Solver++ in few."""
+    steps: Annotated[
+        int | None, tyro.conf.arg(metavar="K", help_behavior_hint="(default: 20 for dpm++)")
+    ] = None
+    """Of paper mode: network calls."""
     clips: Annotated[int, tyro.conf.arg(metavar="N")] = 12
     """Clips of each set; each is labelled in a speaking style of its own."""
     frames: Annotated[int, tyro.conf.arg(metavar="N")] = 100
@@ -56,11 +65,12 @@ class Evaluate:
     debug: Debug = False
 
     def run(self) -> int:
+        from head.rig import load_head
         from posetalk.messages import UsageError, say
         from posetalk.progress import working
         from training import paper_table
-        from training.clips import held_out_clips
         from training.evaluate import circumstances
+        from training.paper_metrics import Face
 
         if not 2 <= self.runs <= 100:
             raise UsageError(f"--runs {self.runs}: 2 to 100, as intervals are over runs")
@@ -71,19 +81,41 @@ class Evaluate:
         for path in self.output:
             if path.suffix == ".json" and path.is_file():
                 known = paper_table.read_result(path)
+        if self.mode == "live" and (self.steps is not None or self.sampler != "ancestral"):
+            raise UsageError("--sampler and --steps are of --mode paper; live settings are the "
+                             "bundle's")  # fmt: skip
+        mode = paper_table.Mode(self.mode, self.sampler, self.steps)
         bundles = self.bundles or (() if self.table else ("starter",))
         with working("reading clips and bundles"):
-            rows = paper_table.candidates(bundles, self.table)
-            clips = held_out_clips(self.set, self.clips, self.frames)
+            clips, head_id = self._clips()
+            rows = paper_table.candidates(bundles, self.table, head_id, mode)
+            face = Face.of(load_head(head_id))
         head: dict[str, Any] = {"circumstances": circumstances()}
         if self.table:
             head["budget"] = json.loads((self.table / paper_table.BUDGET).read_text("utf-8"))
         result = paper_table.make_table(
-            rows, clips, self.runs, head=head, known=known,
+            rows, clips, self.runs, head=head, face=face, known=known,
             progress=lambda told: say(f"measuring: {told}"), save=self._write,
         )  # fmt: skip
         _show(result)
         return 0
+
+    def _clips(self) -> tuple[list[Any], str]:
+        """The clips that --set asks for, and the head that their labels move."""
+        from head.rig import BUILTIN_ID
+        from posetalk.messages import UsageError
+        from training.clips import SETS, held_out_clips
+
+        folders = [name for name in self.set if name not in SETS and os.sep in name]
+        folders += [name for name in self.set if name not in SETS and name not in folders
+                    and Path(name.rpartition(":")[0] or name).is_dir()]  # fmt: skip
+        if not folders:
+            return held_out_clips(self.set, self.clips, self.frames), BUILTIN_ID
+        if len(self.set) > 1:
+            raise UsageError("--set: one dataset, or names of sets")
+        from training.set_clips import dataset_clips
+
+        return dataset_clips(folders[0], self.clips, self.frames)
 
     def _write(self, result: dict[str, Any]) -> None:
         """Write what there is so far, beside the old files first."""
@@ -134,5 +166,6 @@ def _show(result: dict[str, Any]) -> None:
         console.print(shown)
     console.print(
         f"{len(result['clips'])} clips of {result['frames']} frames, {result['runs']} runs, "
-        "95 % intervals over runs; labels made by a coarticulation model, nobody's face."
+        "95 % intervals over runs."
+        + ("" if ":" in result["sets"][0] else " Labels are made by a model, nobody's face.")
     )
