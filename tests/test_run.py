@@ -74,9 +74,10 @@ def pip(run: Any, monkeypatch: pytest.MonkeyPatch) -> Pip:
 def test_extras_and_packages_fit_the_command(run: Any) -> None:
     assert run.wanted_extras("live", gpu=False) == {"cpu", "drawing"}
     assert run.wanted_extras("live", gpu=True) == {"gpu", "drawing"}
-    assert run.wanted_extras("test", gpu=False) == {
+    assert run.wanted_extras("test", gpu=False) - {"trt-rtx"} == {
         "cpu", "drawing", "dev", "export", "torch", "train",
     }  # fmt: skip
+    assert "trt-rtx" in run.wanted_extras("test", gpu=False) or sys.platform == "darwin"
     assert "libportaudio2" in run.wanted_packages("live")
     assert "pulseaudio" not in run.wanted_packages("live")
     assert {"pulseaudio", "xvfb"} <= set(run.wanted_packages("test"))
