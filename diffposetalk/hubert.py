@@ -35,7 +35,7 @@ def build_hubert(
         from transformers import HubertConfig, HubertModel
     except ImportError:
         raise RuntimeError(
-            "this model hears with HuBERT: run `pip install transformers` first"
+            "this model hears with HuBERT: run `pip install 'posetalk[torch]'` first"
         ) from None
     of_sizes: dict[str, Any] = {
         "num_hidden_layers": sizes.n_layers,

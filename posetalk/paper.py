@@ -32,7 +32,7 @@ def load(bundle: str) -> Loaded:
         import torch
     except ModuleNotFoundError:
         raise RuntimeError(
-            "paper mode needs torch: run `pip install torch`, or leave out --mode paper"
+            "paper mode needs torch: run `pip install 'posetalk[torch]'`, or use --mode live"
         ) from None
     from diffposetalk.paper_mode import Loaded
 

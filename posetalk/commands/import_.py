@@ -55,7 +55,7 @@ class Import:
             from diffposetalk.importing.released import Files, import_released
         except ModuleNotFoundError as error:
             raise RuntimeError(
-                f"reading checkpoints needs {error.name}: run `pip install torch transformers`"
+                f"reading checkpoints needs {error.name}: run `pip install 'posetalk[torch]'`"
             ) from None
 
         files = Files(
