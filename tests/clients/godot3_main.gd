@@ -119,7 +119,7 @@ func on_frame_shown(sample, values):
 	if sample <= last:
 		say({"event": "wrong", "sample": sample, "after": last})
 	last = sample
-	if frames >= 40 and widest > 0.2 and not told:
+	if frames >= 20 and widest > 0.2 and not told:
 		told = true
 		say({"event": "frames", "widest": widest, "heard": heard, "count": values.size(), "frames": frames})
 		client.style("opera")

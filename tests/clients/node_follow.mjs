@@ -17,7 +17,7 @@ client.on("sound", (_sample, samples) => (heard += samples.length));
 client.on("frame", (frame) => {
   frames += 1;
   widest = Math.max(widest, frame.get("jawOpen"));
-  if (frames === 40) {
+  if (frames === 25) {
     say({ event: "frames", widest, heard, seconds: frame.seconds, count: Object.keys(frame.byName()).length });
     client.style("opera");
   }
