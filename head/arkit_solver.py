@@ -37,9 +37,9 @@ SOLVED: Final = tuple(i for i, name in enumerate(ARKIT_52) if i not in GAZE and 
 """What is solved for: gaze is read off the eye joints, and such heads have no tongue."""
 REGION_WEIGHTS: Final = {"face": 1.0, "mouth": 3.0, "eyelids": 10.0, "lips": 10.0}
 """Per area; a vertex has the largest of its regions'."""
-RIDGE: Final = 0.05
+RIDGE: Final = 0.01
 """r_k, of the shape's own size."""
-FOLLOWING: Final = 0.05
+FOLLOWING: Final = 0.03
 """t, of the mean size of a shape."""
 
 

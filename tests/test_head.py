@@ -176,9 +176,6 @@ def test_arkit_weights_by_name(head: Head) -> None:
     assert weights[1, ARKIT_52.index("tongueOut")] == 1.0
     assert weights[1, ARKIT_52.index("jawOpen")] == 0.0
     assert np.count_nonzero(weights) == 3
-    flame = dataclasses.replace(head, expression_names=tuple(f"e{i}" for i in range(50)))
-    with pytest.raises(HeadError, match="no ARKit channels"):
-        arkit_weights(flame, expression, jaw)
 
 
 @pytest.mark.slow

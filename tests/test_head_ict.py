@@ -99,7 +99,7 @@ def test_eyes_turn_and_tongue_comes_out(ict: Head) -> None:
 
 def test_the_survey_finds_what_the_kit_names(ict: Head, folder: Path) -> None:
     """The kit's own landmarks against those found by the shape alone."""
-    from head.importing.survey import survey
+    from head.survey import survey
 
     mesh = obj.parse((folder / "generic_neutral_mesh.obj").read_bytes(), "neutral")
     found = survey(

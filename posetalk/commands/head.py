@@ -124,6 +124,40 @@ class Show:
         return 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Arkit:
+    """Say how well ARKit's 52 shapes follow a head's own motion, and draw the pairs.
+
+    For heads without ARKit channels, FLAME's say, whose weights are solved for.
+    """
+
+    head: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.npz")]
+    motion: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="MOTION.npz", help_behavior_hint="(default: the starter on the demo speech)"
+        ),
+    ] = None
+    """Motion of this head to judge it on."""
+    output: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            aliases=["-o"], metavar="OUT.png", help_behavior_hint="(default: no picture)"
+        ),
+    ] = None
+    """Pairs of pictures: left the head's own motion, right what the 52 weights make of it."""
+    size: Annotated[int, tyro.conf.arg(metavar="N")] = 256
+    """Width and height in pixels of each view."""
+    debug: Debug = False
+
+    def run(self) -> int:
+        from head.rig import load_head
+        from posetalk.arkit_report import judge
+
+        print(judge(load_head(self.head), self.motion, self.output, self.size))
+        return 0
+
+
 @dataclass(frozen=True)
 class Heads:
     """Take over heads from elsewhere, list the heads there are, look into one.
@@ -135,6 +169,7 @@ class Heads:
         Annotated[Import, tyro.conf.subcommand("import")]
         | Annotated[List, tyro.conf.subcommand("list")]
         | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Arkit, tyro.conf.subcommand("arkit")]
     )
 
     @property

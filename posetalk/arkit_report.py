@@ -1,0 +1,110 @@
+"""How well ARKit's 52 shapes follow a head's own motion: millimetres per region, and pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.arkit import has_arkit_channels, solver_of
+from head.arkit_solver import own_motion
+from head.channels import ARKIT_52
+from head.model import Head
+from head.retarget import retarget
+from head.rig import builtin_head
+from head.skinning import motion_to_parameters
+
+if TYPE_CHECKING:
+    from viewer.renderer import Renderer
+
+Floats = NDArray[np.floating[Any]]
+
+REGIONS = ("lips", "mouth", "eyelids", "upper_face", "face")
+MOST_FRAMES = 200
+PAIRS = 6
+
+
+def judge(head: Head, motion: Path | None, output: Path | None, size: int) -> str:
+    """A table for the head; with `output`, pairs of pictures too.
+
+    Raises:
+        HeadError: nothing can be solved for this head.
+        ValueError: the motion belongs to another head.
+    """
+    if has_arkit_channels(head):
+        return f"{head.id} has ARKit's channels by name: its weights are exact"
+    solver = solver_of(head)
+    expression, jaw = _motion(head, motion)
+    weights = solver.follow(expression, jaw)
+    own = own_motion(head, expression, jaw)
+    made = np.stack([solver.posed(each) for each in weights])
+    if output is not None:
+        _pairs(head, own, made, weights, output, size)
+    return table(head, own, made, weights)
+
+
+def table(head: Head, own: Floats, made: Floats, weights: Floats) -> str:
+    """Mean and 95th percentile of the error, and of the motion itself, per region."""
+    lines = [f"{head.id}, {len(own)} frames: vertices by ARKit's shapes against its own motion"]
+    lines.append(f"{'region':12} {'error mm':>9} {'95 %':>7} {'motion mm':>10} {'95 %':>7}")
+    for name in REGIONS:
+        index = head.regions[name]
+        error = 1000 * np.linalg.norm(made[:, index] - own[:, index], axis=2)
+        moved = 1000 * np.linalg.norm(own[:, index] - head.template[index], axis=2)
+        lines.append(
+            f"{name:12} {error.mean():9.2f} {np.percentile(error, 95):7.2f} "
+            f"{moved.mean():10.2f} {np.percentile(moved, 95):7.2f}"
+        )
+    most = np.argsort(-weights.max(axis=0))[:10]
+    used = ", ".join(f"{ARKIT_52[k]} {weights[:, k].max():.2f}" for k in most)
+    return "\n".join([*lines, f"largest weights: {used}"])
+
+
+def _motion(head: Head, file: Path | None) -> tuple[Floats, Floats]:
+    """Expression (T, E) and jaw (T, 3) to judge on."""
+    from posetalk.motion_file import Motion
+
+    if file is not None:
+        motion = Motion.load(file)
+        if motion.head and motion.head != head.id:
+            raise ValueError(f"{file} moves the head {motion.head!r}, not {head.id!r}")
+        expression, jaw = motion.exp, motion.pose[:, 3:6]
+    else:
+        from posetalk import animate, demo_speech
+
+        spoken = animate(demo_speech(), seed=0)
+        vectors = np.concatenate([spoken.exp, spoken.pose[:, :4]], axis=1)
+        mapped = retarget(builtin_head(), head)(vectors)
+        expression, _, jaw = motion_to_parameters(mapped)
+    step = max(1, -(-len(expression) // MOST_FRAMES))
+    return expression[::step], jaw[::step]
+
+
+def _pairs(head: Head, own: Floats, made: Floats, weights: Floats, path: Path, size: int) -> None:
+    """Left the head's own face, right the one its ARKit weights make; unlike moments below."""
+    from PIL import Image
+
+    from viewer.renderer import Renderer
+
+    chosen = _unlike(weights)
+    with Renderer(head, size, size) as renderer:
+        pictures = [_pair(renderer, own[t], made[t]) for t in chosen]
+    rows = [np.concatenate(pictures[k : k + 2], axis=1) for k in range(0, len(pictures), 2)]
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def _pair(renderer: Renderer, own: Floats, made: Floats) -> NDArray[np.uint8]:
+    both = np.concatenate([renderer.render(own), renderer.render(made)], axis=1)
+    both[:, -2:] = 0
+    return both
+
+
+def _unlike(weights: Floats) -> list[int]:
+    """Moments as different from each other as there are: each the farthest from those before."""
+    chosen = [int(np.linalg.norm(weights, axis=1).argmax())]
+    while len(chosen) < min(PAIRS, len(weights)):
+        far = np.min([np.linalg.norm(weights - weights[t], axis=1) for t in chosen], axis=0)
+        chosen.append(int(far.argmax()))
+    return chosen
