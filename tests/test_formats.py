@@ -5,7 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import shutil
 import struct
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +205,59 @@ def test_trimesh_opens_a_glb(clip: Clip) -> None:
     assert faces == len(HEAD.faces)
     low, high = scene.bounds
     np.testing.assert_allclose([low, high], [clip.rest.min(0), clip.rest.max(0)], atol=1e-6)
+
+
+@pytest.mark.slow
+def test_godot_imports_a_glb(clip: Clip, tmp_path: Path) -> None:
+    """An engine's own importer: shapes, bones, materials and the animation are all there."""
+    program = shutil.which("godot3-server")
+    if program is None:
+        pytest.skip("not run: godot3-server is not installed")
+    (tmp_path / "face.glb").write_bytes(glb.write(clip))
+    (tmp_path / "project.godot").write_text("config_version=4\n")
+    script = Path(__file__).resolve().parent / "clients" / "godot3_glb.gd"
+    shutil.copy(script, tmp_path / "main.gd")
+    environment = os.environ | {"HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    godot = [program, "--path", str(tmp_path)]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen([*godot, "-e"], env=environment, stdout=quiet, stderr=quiet) as editor:
+        for _ in range(600):
+            if list(tmp_path.glob(".import/face.glb-*.md5")):
+                break
+            time.sleep(0.2)
+        editor.kill()
+    ran = subprocess.run(
+        [*godot, "-s", "main.gd"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    found = json.loads(next(line for line in ran.stdout.splitlines() if line.startswith("{")))
+    assert found["names"] == list(CHANNELS)
+    assert found["bones"] == list(HEAD.joint_names)
+    assert found["length"] == pytest.approx((len(clip) - 1) / 25)
+    assert found["material"] == HEAD.materials[0].name
+    assert found["surfaces"] == len(set(HEAD.face_material.tolist()))
+    shapes = {f"Skeleton/face:blend_shapes/{name}" for name in CHANNELS}
+    assert shapes | {"Skeleton:neck", "Skeleton:jaw"} <= set(found["tracks"])
+
+
+@pytest.mark.slow
+def test_khronos_finds_nothing_to_complain_of(clip: Clip, tmp_path: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("not run: no node and npm here")
+    install = [npm, "install", "--no-save", "--no-audit", "--no-fund", "gltf-validator@2"]
+    if subprocess.run(install, cwd=tmp_path, capture_output=True).returncode:
+        pytest.skip("not run: npm could not install gltf-validator")
+    path = tmp_path / "face.glb"
+    script = Path(__file__).resolve().parent / "clients" / "gltf_validate.cjs"
+    for it in (clip, Clip.of(with_correctives(), some_motion())):
+        path.write_bytes(glb.write(it))
+        ran = subprocess.run(
+            ["node", script, tmp_path / "node_modules", path], capture_output=True, text=True
+        )
+        report = json.loads(ran.stdout)
+        counts = [report[f"num{kind}"] for kind in ("Errors", "Warnings", "Infos", "Hints")]
+        assert counts == [0, 0, 0, 0], report["messages"]
+        assert report["info"]["hasMorphTargets"] and report["info"]["animationCount"] == 1
 
 
 def with_correctives() -> Head:
