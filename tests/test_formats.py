@@ -244,7 +244,7 @@ def test_khronos_finds_nothing_to_complain_of(clip: Clip, tmp_path: Path) -> Non
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip("not run: no node and npm here")
-    install = [npm, "install", "--no-save", "--no-audit", "--no-fund", "gltf-validator@2"]
+    install = [npm, "install", "--no-save", "--no-audit", "--no-fund", "gltf-validator"]
     if subprocess.run(install, cwd=tmp_path, capture_output=True).returncode:
         pytest.skip("not run: npm could not install gltf-validator")
     path = tmp_path / "face.glb"
