@@ -65,6 +65,7 @@ def _quality(results: Results) -> str | None:
             Series(who, [(x, y) for x, y, _ in own], [text for *_, text in own], joined=False)
             for who, own in series.items()
         ],
+        from_zero=False,
     )
 
 

@@ -37,13 +37,18 @@ class Limit:
 
 
 def chart(
-    title: str, x_label: str, y_label: str, series: Sequence[Series], limit: Limit | None = None
+    title: str,
+    x_label: str,
+    y_label: str,
+    series: Sequence[Series],
+    limit: Limit | None = None,
+    from_zero: bool = True,
 ) -> str:
-    """A chart of series over two number axes; the y axis begins at 0 unless all is far above."""
+    """A chart of series over two number axes; the y axis begins at 0 if `from_zero`."""
     xs = [x for one in series for x, _ in one.points]
     ys = [y for one in series for _, y in one.points] + ([limit.value] if limit else [])
     x_ticks = ticks(min(xs), max(xs))
-    y_ticks = ticks(0.0 if min(ys) < 0.6 * max(ys) else min(ys), max(ys))
+    y_ticks = ticks(0.0 if from_zero else min(ys), max(ys))
     plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -85,10 +90,11 @@ def chart(
 
 
 def bars(
-    title: str, x_label: str, rows: Sequence[tuple[str, Mapping[str, float]]], left: int = 190
+    title: str, x_label: str, rows: Sequence[tuple[str, Mapping[str, float]]]
 ) -> str:
     """Horizontal bars, one a row, stacked of parts that all rows share."""
     names = list(dict.fromkeys(name for _, parts in rows for name in parts))
+    left = 24 + round(6.7 * max(len(name) for name, _ in rows))
     scale = ticks(0.0, max(sum(parts.values()) for _, parts in rows))
     plot_width, height = WIDTH - left - RIGHT, TOP + BAR * len(rows) + BOTTOM
     height = max(height, TOP + 20 * len(names) + 20)
