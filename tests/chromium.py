@@ -78,7 +78,7 @@ class Tab:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 30.0) -> Any:
+    def until(self, expression: str, seconds: float = 60.0) -> Any:
         """Wait until an expression is true; its value then."""
         end = time.monotonic() + seconds
         while not (value := self.value(expression)):

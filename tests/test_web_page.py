@@ -26,6 +26,7 @@ from stream.own_session import OwnSessions
 from stream.scheduler import Scheduler
 from stream.server import Server
 from stream.session import Session
+from stream.sink import Collected
 from stream.sources.pushed import PushedSource
 from viewer.site import make_site
 
@@ -54,7 +55,8 @@ class Avatar:
 
     def __enter__(self) -> Avatar:
         self.server.start()
-        loop = LiveLoop(self.source, self.session, [self.server])
+        self.kept = Collected()
+        loop = LiveLoop(self.source, self.session, [self.server, self.kept])
         server = self.server
 
         def style(name: str) -> None:
@@ -157,17 +159,20 @@ def box(tab: Tab, selector: str) -> dict[str, float]:
 def test_the_mouth_moves_with_the_sound(tab: Tab, avatar: Avatar) -> None:
     tab.value(WATCH)
     closed = pixels(tab.picture())
-    for _ in range(3):
-        avatar.source.push(np.concatenate([LOUD[:9600], np.zeros(9600, "f4")]))
+    for _ in range(2):
+        avatar.source.push(np.concatenate([LOUD, np.zeros(16000, "f4")]))
     tab.until("seen.length && seen.at(-1)[1] > 4")
     opened = pixels(tab.picture())
-    tab.until("seen.filter(([, gap]) => gap > 2).length && seen.at(-1)[0] - "
+    tab.until("seen.some(([, gap]) => gap > 2) && seen.at(-1)[0] - "
               "seen.findLast(([, gap]) => gap > 2)[0] > 12000")  # fmt: skip
-    gaps = mouth(tab)
-    turns = np.flatnonzero(np.diff((gaps[:, 1] > 2).astype(int)))
-    lasts = np.diff(gaps[turns, 0]) / 16000
-    # Three bursts of 0.6 s with as long pauses, on the clock of the sound.
-    assert len(turns) == 6 and np.abs(lasts - 0.6).max() < 0.2, lasts
+    # Whatever this machine found time to draw: open where the sound is loud, closed where not.
+    loud = np.abs(avatar.kept.heard) > 0
+    drawn = [(int(sample), gap) for sample, gap in mouth(tab) if sample >= 3200]
+    states = [(loud[sample - 3200 : sample + 3200].mean(), gap) for sample, gap in drawn]
+    speaking = [gap for share, gap in states if share > 0.95]
+    pausing = [gap for share, gap in states if share == 0]
+    assert len(speaking) >= 2 and min(speaking) > 2
+    assert len(pausing) >= 2 and max(pausing) < 1
     assert np.abs(opened - closed).max() > 60, "it is seen in the picture"
     tab.until("document.getElementById('latency').textContent !== '–'")
     assert 0 < tab.value("posetalk.controls.latency") < 30

@@ -135,6 +135,7 @@ export class Controls {
   refused(error) {
     if (this.microphone) {
       if (error.code === "audio_full") return; // the next block may fit again
+      if (!this.ready) this.own = false; // there is no session to close
       this.stopMicrophone();
       this.microphoneHint(error.message, true);
     } else if (!error.fatal) {
@@ -225,7 +226,7 @@ export class Controls {
       return;
     }
     $("microphone").disabled = true;
-    const microphone = new Microphone((samples, rate) => this.hear(samples, rate));
+    const microphone = new Microphone((samples) => this.hear(samples));
     try {
       await microphone.start();
       this.microphone = microphone;

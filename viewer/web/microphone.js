@@ -3,7 +3,7 @@
 const RATE = 16000;
 
 export class Microphone {
-  // `onBlock(samples, rate)` gets every block.
+  // `onBlock(samples)` gets every block.
   constructor(onBlock) {
     this.onBlock = onBlock;
     this.context = null;
@@ -41,7 +41,9 @@ export class Microphone {
     const source = this.context.createMediaStreamSource(this.stream);
     await this.context.audioWorklet.addModule("microphone-worklet.js");
     const gather = new AudioWorkletNode(this.context, "gather", { numberOfOutputs: 0 });
-    gather.port.onmessage = (event) => this.onBlock(event.data, this.context.sampleRate);
+    gather.port.onmessage = (event) => {
+      if (this.context) this.onBlock(event.data); // what is on its way when it stops is let go
+    };
     source.connect(gather);
     await this.context.resume();
   }
@@ -51,8 +53,9 @@ export class Microphone {
   }
 
   async stop() {
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
-    await this.context?.close();
+    const { context, stream } = this;
     this.context = this.stream = null;
+    for (const track of stream?.getTracks() ?? []) track.stop();
+    await context?.close();
   }
 }
