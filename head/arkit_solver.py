@@ -5,7 +5,7 @@ frame needs is reduced to small matrices; then each frame is a least-squares pro
 in 0..1: which shapes together move the head's named regions most nearly as its own motion does?
 
     minimise  sum_v c_v | sum_k w_k D_kv - (E psi + J(jaw))_v |^2  +  sum_k r_k w_k^2
-              + t |w - w_before|^2
+              + sum_k t_k (w_k - w_before_k)^2
 
 c weighs the regions, r keeps weights small where shapes are nearly alike. The problem is strictly
 convex, so its answer is unique and continuous in the motion: still motion gives still weights,
@@ -39,8 +39,8 @@ REGION_WEIGHTS: Final = {"face": 1.0, "mouth": 3.0, "eyelids": 10.0, "lips": 10.
 """Per area; a vertex has the largest of its regions'."""
 RIDGE: Final = 0.01
 """r_k, of the shape's own size."""
-FOLLOWING: Final = 0.03
-"""t, of the mean size of a shape."""
+FOLLOWING: Final = 0.1
+"""t_k, of the shape's own size, so that quick lids stay quick."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +82,8 @@ class ArkitSolver:
             start = np.zeros(len(solved))
         else:
             start = np.asarray(before, np.float64)[solved]
-            pull = FOLLOWING * float(np.trace(normal)) / len(normal)
-            normal = normal + pull * np.eye(len(normal))
+            pull = FOLLOWING * np.diag(normal)
+            normal = normal + np.diag(pull)
             right = right + pull * start
         out = np.zeros(len(ARKIT_52))
         out[solved] = box_least_squares(normal, right, start)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from head.arkit import has_arkit_channels, solver_of
-from head.arkit_solver import own_motion
+from head.arkit import arkit_weights, has_arkit_channels, solver_of
+from head.arkit_solver import SOLVED, own_motion
 from head.channels import ARKIT_52
 from head.model import Head
 from head.retarget import retarget
@@ -29,20 +30,62 @@ PAIRS = 6
 def judge(head: Head, motion: Path | None, output: Path | None, size: int) -> str:
     """A table for the head; with `output`, pairs of pictures too.
 
+    A head that has ARKit's channels by name is judged as if it had not: its channels are mixed
+    into anonymous ones, as FLAME's are, and the weights found are held against its own.
+
     Raises:
         HeadError: nothing can be solved for this head.
         ValueError: the motion belongs to another head.
     """
-    if has_arkit_channels(head):
-        return f"{head.id} has ARKit's channels by name: its weights are exact"
-    solver = solver_of(head)
     expression, jaw = _motion(head, motion)
-    weights = solver.follow(expression, jaw)
+    lines, truth = [], None
+    if has_arkit_channels(head):
+        truth = arkit_weights(head, expression, jaw)
+        lines.append(f"{head.id} has ARKit's channels by name; as if it had anonymous ones:")
+        head, mixing = anonymous(head)
+        expression = expression @ mixing
+    solver = solver_of(head)
+    weights = arkit_weights(head, expression, jaw)
     own = own_motion(head, expression, jaw)
     made = np.stack([solver.posed(each) for each in weights])
+    lines.append(table(head, own, made, weights))
+    if truth is not None:
+        lines.append(agreement(weights, truth))
     if output is not None:
         _pairs(head, own, made, weights, output, size)
-    return table(head, own, made, weights)
+    return "\n".join(lines)
+
+
+def anonymous(head: Head, seed: int = 0) -> tuple[Head, Floats]:
+    """The same head with its channels mixed by a random orthogonal matrix, and that matrix:
+    `expression @ matrix` moves the anonymous head as `expression` moves the named one."""
+    count = len(head.expression_names)
+    mixing = np.linalg.qr(np.random.default_rng(seed).normal(size=(count, count)))[0]
+    mixed = replace(
+        head,
+        id=f"{head.id}-anonymous",
+        expression_names=tuple(f"expression{k:02d}" for k in range(count)),
+        expression_basis=(head.expression_basis @ mixing).astype(np.float32),
+        pose_from_expression=(head.pose_from_expression @ mixing).astype(np.float32),
+    )
+    return mixed, mixing
+
+
+def agreement(found: Floats, truth: Floats) -> str:
+    """Two lines: how far the weights that move are from the true ones (T, 52), and how alike."""
+    moving = [k for k in SOLVED if truth[:, k].std() > 0.02]
+    error = np.abs(found - truth)[:, moving].mean()
+    alike = {
+        ARKIT_52[k]: float(np.corrcoef(found[:, k], truth[:, k])[0, 1])
+        for k in moving
+        if found[:, k].std() > 1e-9
+    }
+    order = sorted(alike, key=lambda name: -alike[name])
+    return (
+        f"against the true weights: mean error {error:.3f} of {np.abs(truth[:, moving]).mean():.3f}"
+        f", median correlation {np.median(list(alike.values())):.2f} over the {len(moving)} that "
+        f"move\ncorrelation: {', '.join(f'{name} {alike[name]:.2f}' for name in order)}"
+    )
 
 
 def table(head: Head, own: Floats, made: Floats, weights: Floats) -> str:

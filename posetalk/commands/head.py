@@ -128,7 +128,8 @@ class Show:
 class Arkit:
     """Say how well ARKit's 52 shapes follow a head's own motion, and draw the pairs.
 
-    For heads without ARKit channels, FLAME's say, whose weights are solved for.
+    For heads without ARKit channels, FLAME's say, whose weights are solved for. A head that has
+    them is judged as if it had not: the truth is then known.
     """
 
     head: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.npz")]
