@@ -57,6 +57,19 @@ def test_sound_names_rotations_and_play_out(program: Path) -> None:
     assert (ran.returncode, ran.stdout) == (0, "ok\n"), ran.stderr
 
 
+def test_the_component_is_spelled_right() -> None:
+    """Against declarations that are as the engine's documentation has them; nothing is run."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("not run: no C++ compiler here")
+    stubs = ROOT / "tests" / "clients" / "unreal" / "stubs"
+    flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Wextra", "-Werror"]
+    sources = sorted((MODULE / "Private").glob("*.cpp"))
+    command = [compiler, *flags, f"-I{MODULE / 'Public'}", f"-I{stubs}", *sources]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    assert len(sources) == 2 and checked.returncode == 0, checked.stderr
+
+
 def test_the_pure_part_knows_no_engine() -> None:
     header = (MODULE / "Public" / "PosetalkWire.h").read_text()
     included = re.findall(r"#include (.*)", header)

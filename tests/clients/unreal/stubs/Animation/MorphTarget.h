@@ -1,0 +1,9 @@
+#pragma once
+#include "CoreMinimal.h"
+
+class UMorphTarget
+{
+public:
+	FString GetName() const { return {}; }
+	FName GetFName() const { return {}; }
+};

@@ -1,0 +1,3 @@
+#pragma once
+struct FDefaultModuleImpl {};
+#define IMPLEMENT_MODULE(Class, Name) [[maybe_unused]] static Class Name##Module;
