@@ -1,0 +1,199 @@
+"""What the official network's size costs here: `python -m benchmarks.official_size --json FILE`.
+
+HuBERT-base, 8 layers of 512, three guidance branches, with random weights (speed does not depend on
+them).  Paper mode in a few steps of DPM-Solver++ is put beside 500 ancestral steps of a
+straightforward implementation: torch's own decoder layers, all attention computed anew at every
+step.  Of those a few steps are timed and multiplied, as all are alike.  Then live hops of the same
+network, through the product's own session.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.circumstances import circumstances
+from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
+
+ALL_STEPS, K = 500, 4
+AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0
+BRANCHES = 3
+HOP, LOOKAHEAD = 10, 2
+LIVE_SECONDS = 8.0
+SPEC = dataclasses.replace(
+    ModelSpec(),
+    live=LiveDefaults(
+        hop=HOP, lookahead=LOOKAHEAD, steps=K,
+        audio_guidance=AUDIO_GUIDANCE, style_guidance=STYLE_GUIDANCE,
+    ),
+)  # fmt: skip
+
+
+def make_bundle(folder: Path) -> None:
+    """A bundle of this size with random weights, for the built-in head."""
+    import torch
+
+    from diffposetalk.bundle import save_bundle
+    from diffposetalk.model import DiffPoseTalk
+
+    torch.manual_seed(0)
+    spec, zero, one = SPEC, np.zeros, np.ones
+    plain = Statistics(
+        zero(spec.d_motion, np.float32), one(spec.d_motion, np.float32),
+        zero(spec.n_shape, np.float32), one(spec.n_shape, np.float32),
+    )
+    styles = {"neutral": np.zeros(spec.style.d_style, np.float32)}
+    save_bundle(folder, DiffPoseTalk(spec), spec, plain, styles, "posetalk-head-1", "", {})
+
+
+def plain_step() -> Callable[[], None]:
+    """One step of the straightforward implementation: a window's tokens in three branches."""
+    import torch
+    from torch import nn
+
+    net, frames = SPEC.denoiser, SPEC.T_p + SPEC.T_w
+    layer = nn.TransformerDecoderLayer(
+        net.d_model, net.n_heads, net.mlp_ratio * net.d_model, activation="gelu", batch_first=True
+    )
+    decoder = nn.TransformerDecoder(layer, net.n_layers).eval()
+    into = nn.Linear(SPEC.d_motion + 1, net.d_model)
+    out = nn.Linear(net.d_model, SPEC.d_motion)
+    motion = torch.randn(BRANCHES, frames, SPEC.d_motion + 1)
+    person, memory = (torch.randn(BRANCHES, n, net.d_model) for n in (1, frames))
+    apart = (torch.arange(frames + 1)[:, None] - 1 != torch.arange(frames)) & (
+        torch.arange(frames + 1)[:, None] > 0
+    )
+
+    def step() -> None:
+        tokens = torch.cat([person, into(motion)], 1)
+        out(decoder(tokens, memory, memory_mask=apart))
+
+    return step
+
+
+def plain_clip(seconds_of_speech: float) -> dict[str, float]:
+    """Seconds of the straightforward way to animate one window: its encoder and 500 steps."""
+    import torch
+
+    with torch.inference_mode():
+        step = plain_step()
+        each = median(step, 8)
+    return {"step_ms": 1e3 * each, "total_s": ALL_STEPS * each + seconds_of_speech}
+
+
+def paper_mode(folder: Path, bf16: bool) -> dict[str, float]:
+    """Seconds of a window in paper mode, K steps, and of its speech encoder alone."""
+    import torch
+
+    from diffposetalk.bundle import load_bundle
+    from diffposetalk.paper_mode import Clip, Loaded, Settings, animate_clips, whole_clip_features
+
+    loaded = Loaded.of(load_bundle(folder))
+    sound = sound_of(SPEC.T_w * SPEC.frame_samples)
+    settings = Settings("dpm++", K, AUDIO_GUIDANCE, STYLE_GUIDANCE)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        total = median(lambda: animate_clips(loaded, [Clip(sound)], settings), 5)
+        speech = median(lambda: whole_clip_features(loaded.model, torch.from_numpy(sound)), 3)
+    return {"total_s": total, "speech_s": speech, "step_ms": 1e3 * (total - speech) / K}
+
+
+def live(folder: Path, backend_name: str, threads: int) -> dict[str, float]:
+    """Milliseconds of a live hop, sliding windows, and how many times real time that is."""
+    from stream.backends import load_backend
+    from stream.session import Session
+
+    session = Session(load_backend(backend_name, str(folder), threads))
+    sound = sound_of(int(LIVE_SECONDS * SPEC.sample_rate_hz))
+    block = HOP * SPEC.frame_samples
+    took = []
+    for start in range(0, len(sound) - block, block):
+        began = time.perf_counter()
+        if session.feed(sound[start : start + block]):
+            took.append(time.perf_counter() - began)
+    usual = float(np.median(took[1:]))
+    return {
+        "hop_ms": 1e3 * usual, "hop_p99_ms": 1e3 * float(np.percentile(took[1:], 99)),
+        "times_real_time": HOP / SPEC.fps / usual,
+    }
+
+
+def sound_of(samples: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Noise: time does not depend on what is said."""
+    rng = np.random.default_rng(0)
+    return (0.1 * rng.standard_normal(samples)).astype(np.float32)
+
+
+def median(do: Callable[[], Any], repeats: int) -> float:
+    """Median seconds of calls, after one that is not counted."""
+    do()
+    took = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        do()
+        took.append(time.perf_counter() - began)
+    return float(np.median(took))
+
+
+@contextlib.contextmanager
+def exported(folder: Path, precision: str) -> Iterator[Path]:
+    """A copy of the bundle with graphs of K steps in a precision."""
+    from diffposetalk.bundle import load_bundle
+    from export.onnx_export import export_onnx
+
+    with tempfile.TemporaryDirectory() as made:
+        home = Path(made) / "bundle"
+        export_onnx(load_bundle(folder), [K], precision=precision, out=home)
+        yield home
+
+
+def measure(threads: int) -> dict[str, Any]:
+    """Every figure, in one run."""
+    import torch
+
+    torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "official"
+        make_bundle(folder)
+        fp32 = paper_mode(folder, bf16=False)
+        ours = {"fp32": fp32, "bf16": paper_mode(folder, bf16=True)}
+        plain = plain_clip(fp32["speech_s"])
+        hops = {"torch fp32": live(folder, "torch", threads)}
+        for precision in ("fp32", "int8"):
+            with exported(folder, precision) as home:
+                hops[f"onnxruntime {precision}"] = live(home, "onnxruntime", threads)
+    return {
+        "threads": threads, "all_steps": ALL_STEPS, "steps": K, "branches": BRANCHES,
+        "plain": plain,
+        "paper_mode": {
+            name: {**one, "times_faster": plain["total_s"] / one["total_s"]}
+            for name, one in ours.items()
+        },
+        "live": {"hop": HOP, "lookahead": LOOKAHEAD, "window_rule": "sliding", "backends": hops},
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Measure, print, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    result = {**circumstances("official"), "official": measure(options.threads)}
+    text = json.dumps(result, indent=1)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n", "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
