@@ -169,6 +169,7 @@ def stream(
     with contextlib.ExitStack() as closing, stop_on_ctrl_c() as stop:
         senders = open_senders(head, livelink=options.livelink, vmc=options.vmc)
         for sender in senders:
+            closing.callback(lambda it: say(it.summary()), sender)
             closing.callback(sender.close)
             say("sending {} to {}:{}".format(sender.protocol, *sender.target))
         with working("getting ready"):

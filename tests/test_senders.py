@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 import struct
 import threading
@@ -349,6 +350,7 @@ def test_serve_moves_a_metahuman_and_a_vtuber(
     code, _, messages = finish(process)
     assert code == 0
     assert "sending Live Link Face to 127.0.0.1" in messages
+    assert re.search(r"VMC: 50 frames, \d+ ms after their sound\n", messages)
     frames = [p["frame"] for p in packets]
     assert frames == list(range(frames[0], frames[0] + 50))
     jaws = np.array([p["values"]["JawOpen"] for p in packets])

@@ -97,6 +97,12 @@ class UdpSender:
         self._thread.join(2.0)
         self._socket.close()
 
+    def summary(self) -> str:
+        """One line on what was sent, and how long after its sound."""
+        lost = f", {self.dropped + self.failed} lost" if self.dropped + self.failed else ""
+        behind = f"{1000 * self.delay:.0f} ms after their sound"
+        return f"{self.protocol}: {self.sent} frames, {behind}{lost}"
+
     def _run(self) -> None:
         while True:
             self._news.wait()
