@@ -1,6 +1,6 @@
-"""Where a run computes: one process, or several that accelerate has started (one GPU each).
+"""Where a run computes: one process, or several on GPUs of their own, joined by accelerate.
 
-    accelerate launch --multi_gpu -m training.train ...
+    torchrun --nproc-per-node gpu -m training.train ...      # or accelerate launch --multi_gpu
 
 Every process draws batches of its own and the gradients are averaged, so a run on W processes is
 the run on one that accumulates W batches a step.  `accelerate` is imported here alone.

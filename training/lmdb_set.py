@@ -70,21 +70,20 @@ class LmdbSet:
         if not (self.folder / DATA).is_file():
             raise SetError(f"{folder}: no dataset there (no {DATA}); make one with "
                            "`posetalk dataset build`")  # fmt: skip
-        try:
-            self._env = lmdb.open(str(self.folder), readonly=True, lock=False, readahead=False)
-        except lmdb.Error as error:
-            raise SetError(f"{self.folder / DATA}: not an LMDB ({error})") from None
-        needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
-        size = (self.folder / DATA).stat().st_size
-        if size < needed:
-            self._env.close()
-            # Reading past the end would kill the process.
-            raise SetError(f"{self.folder / DATA}: cut off ({size} of {needed} bytes)")
-        length = self._mapping("metadata").get("seg_len")
-        if length != SEGMENT:
-            raise SetError(f"{folder}: segments of {length!r} frames; {SEGMENT} are read")
+        self._env = _open(self.folder)
         self._frames: dict[str, int] = {}
         self._lock = threading.Lock()
+        try:
+            needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+            size = (self.folder / DATA).stat().st_size
+            if size < needed:  # reading past the end would kill the process
+                raise SetError(f"{self.folder / DATA}: cut off ({size} of {needed} bytes)")
+            length = self._mapping("metadata").get("seg_len")
+            if length != SEGMENT:
+                raise SetError(f"{folder}: segments of {length!r} frames; {SEGMENT} are read")
+        except SetError:
+            self.close()
+            raise
 
     def __enter__(self) -> LmdbSet:
         return self
@@ -96,8 +95,10 @@ class LmdbSet:
         self.close()
 
     def close(self) -> None:
-        """Let go of the files."""
-        self._env.close()
+        """Let go of the files; a second call does nothing."""
+        env, self._env = self._env, None
+        if env is not None:
+            _close(env)
 
     @property
     def about(self) -> Mapping[str, Any]:
@@ -241,6 +242,35 @@ class LmdbWriter:
                 self._env.set_mapsize(self._env.info()["map_size"] + _GROW)
             except lmdb.Error as error:
                 raise OSError(f"{self._folder}: {error}") from None
+
+
+_shared: dict[str, tuple[Any, int]] = {}
+"""Open files by path, with their users: a process may open an LMDB once only."""
+_sharing = threading.Lock()
+
+
+def _open(folder: Path) -> Any:
+    path = str(folder.resolve())
+    with _sharing:
+        env, users = _shared.get(path, (None, 0))
+        if env is None:
+            try:
+                env = lmdb.open(path, readonly=True, lock=False, readahead=False)
+            except lmdb.Error as error:
+                raise SetError(f"{folder / DATA}: not an LMDB ({error})") from None
+        _shared[path] = (env, users + 1)
+    return env
+
+
+def _close(env: Any) -> None:
+    with _sharing:
+        path = env.path()
+        users = _shared[path][1] - 1
+        if users:
+            _shared[path] = (env, users)
+        else:
+            del _shared[path]
+            env.close()
 
 
 def encode(samples: FloatArray) -> bytes:

@@ -35,14 +35,20 @@ def curves(rows: Mapping[str, tuple[Array, Array]], fps: int = 25) -> NDArray[np
 def faces(
     head: Head, rows: Mapping[str, Array], columns: list[str], size: float = 1.7
 ) -> NDArray[np.uint8]:
-    """Faces side by side, rows of vertices (m, V, 3) metres by name: (H, W, 3)."""
+    """Faces side by side, rows of vertices (m, V, 3) metres by name: (H, W, 3).
+
+    Framed by the lips, if the head names them: lips and jaw are what one looks at.
+    """
     triangles = np.asarray(head.faces)
     count = len(columns)
     figure = Figure(figsize=(size * count, size * len(rows) + 0.2), dpi=110, layout="constrained")
     axes = np.atleast_2d(figure.subplots(len(rows), count, squeeze=False))
-    every = np.concatenate([v.reshape(-1, 3) for v in rows.values()])
-    skin = every[np.abs(every[:, 2]) < np.inf]
-    low, high = np.quantile(skin[:, :2], [0.002, 0.998], axis=0)
+    low, high = np.quantile(np.asarray(head.template)[:, :2], [0.002, 0.998], axis=0)
+    if "lips" in head.regions:
+        lips = np.asarray(head.template)[head.regions["lips"], :2]
+        (x, y), width = lips.mean(0), np.ptp(lips[:, 0])
+        low = np.array([x - 1.4 * width, y - 1.1 * width])
+        high = np.array([x + 1.4 * width, y + 2.1 * width])
     for axis_row, (name, vertices) in zip(axes, rows.items(), strict=True):
         for axis, points, title in zip(axis_row, vertices, columns, strict=True):
             axis.add_collection(_shaded(points, triangles))

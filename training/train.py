@@ -3,7 +3,7 @@
 First the style encoder, then the denoiser, then a bundle in DIR/bundle.  Run it again to go on
 where it was: after Ctrl-C, a kill or a crash.  Several GPUs:
 
-    accelerate launch --multi_gpu -m training.train --preset paper --data SET --out DIR
+    torchrun --nproc-per-node gpu -m training.train --preset paper --data SET --out DIR
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from diffposetalk.bundle import bundle_folder
 from diffposetalk.model import DiffPoseTalk
 from diffposetalk.style_encoder import StyleEncoder
 from head.rig import load_head
@@ -232,17 +231,23 @@ def main(settings: Settings) -> None:
         torch.set_num_threads(settings.threads)
     engine = choose(settings.device)
     trainer = Trainer(settings, engine)
+    try:
+        _work(trainer)
+    finally:
+        trainer.data.close()
+
+
+def _work(trainer: Trainer) -> None:
+    part, style = trainer.settings.part, None
     styled = trainer.preset.spec.use_style
-    style = None
-    if styled and settings.part in ("all", "style"):
+    if styled and part in ("all", "style"):
         style = trainer.style_encoder()
-    if settings.part in ("all", "denoiser"):
+    if part in ("all", "denoiser"):
         if styled and style is None:
             style = trainer.trained_style()
         trainer.denoiser(style)
-    if settings.part in ("all", "bundle") and engine.rank == 0:
+    if part in ("all", "bundle") and trainer.engine.rank == 0:
         folder = trainer.bundle()
-        assert bundle_folder(folder)
         log.info("try it: posetalk animate demo --bundle %s", folder)
 
 

@@ -80,18 +80,22 @@ def picture(
     writer.add_scalar(
         "validation/jaw_r", correlation(made[..., -1].ravel(), label[..., -1].ravel()), step
     )
-    rows = {"jaw (rad)": (made[0, :, -1], label[0, :, -1])}
+    # Of whom speaks most: a silent crop tells little.
+    one = int(label[..., -1].std(1).argmax())
+    rows = {"jaw (rad)": (made[one, :, -1], label[one, :, -1])}
     if "lip_gap_upper" in head.regions:
         upper, lower = head.regions["lip_gap_upper"], head.regions["lip_gap_lower"]
-        gaps = [(v[0][:, upper, 1].mean(-1) - v[0][:, lower, 1].mean(-1)) for v in (ours, true)]
+        gaps = [
+            v[one][:, upper, 1].mean(-1) - v[one][:, lower, 1].mean(-1) for v in (ours, true)
+        ]
         rows["lips apart (mm)"] = (gaps[0], gaps[1])
     if losses.model.spec.head_rotation:
         for k, name in enumerate(("pitch", "yaw", "roll"), 50):
-            rows[f"{name} (rad)"] = (made[0, :, k], label[0, :, k])
+            rows[f"{name} (rad)"] = (made[one, :, k], label[one, :, k])
     writer.add_image("validation/curves", curves(rows), step, dataformats="HWC")
     at = np.linspace(W // 10, W - 1, STILLS).astype(int)
     stills = {
-        name: _vertices(head, motion[0][at], still=False)
+        name: _vertices(head, motion[one][at], still=False)
         for name, motion in (("model", made), ("label", label))
     }
     titles = [f"{k / 25:.1f} s" for k in at]
