@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import ssl as tls
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from certificates import make_certificate
 from real_server import RealServer
 from websockets.sync.server import ServerConnection, serve
 
@@ -243,6 +245,19 @@ def test_a_token_is_brought_along() -> None:
                 posetalk.Client(server.url, token=token).connect()
 
 
+def test_tls(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    server_side = tls.create_default_context(tls.Purpose.CLIENT_AUTH)
+    server_side.load_cert_chain(certificate, key)
+    with Server(HEAD, make_hello(HEAD), port=0, ssl=server_side) as server:
+        url = f"wss://localhost:{server.port}"
+        trusting = tls.create_default_context(cafile=certificate)
+        with posetalk.Client(url, ssl=trusting) as client:
+            assert client.hello.head == HEAD.id
+        with pytest.raises(ConnectionFailed, match="certificate"):
+            posetalk.Client(url).connect()
+
+
 @pytest.mark.parametrize(
     ("said", "kind", "sentence"),
     [
@@ -295,3 +310,14 @@ def test_the_documented_example_runs(avatar: Server, capsys: pytest.CaptureFixtu
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "['calm', 'lively']" and len(lines) > 10
     assert max(float(line.split()[1]) for line in lines[1:]) > 0.2
+
+
+def test_every_client_is_on_the_page_and_says_how_to_start() -> None:
+    root = Path(__file__).resolve().parent.parent
+    page = (root / "docs" / "clients.md").read_text("utf-8")
+    for folder in sorted(path for path in (root / "clients").iterdir() if path.is_dir()):
+        assert f"(../clients/{folder.name})" in page, folder.name
+        lines = (folder / "README.md").read_text("utf-8").strip().splitlines()
+        assert lines[0].startswith("# posetalk for ") and len(lines) == 5, folder.name
+    for link in re.findall(r"\]\(([^)#]+)", page):
+        assert (root / "docs" / link).exists(), link
