@@ -186,6 +186,18 @@ def test_inputs_that_do_not_fit_get_one_line(made: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_buffers_on_a_device_are_used_again_and_change_nothing(made: Path) -> None:
+    """The path of GPUs, with the CPU's memory in the place of theirs."""
+    bound, plain = (OnnxBackend(load_bundle(made)) for _ in range(2))
+    for session in (bound._speech, *bound._samplers.values()):
+        session._memory = "cpu"
+    for seed in range(3):
+        case = random_case(PLAIN, "adjacent", 2, 2, seed=seed)
+        np.testing.assert_array_equal(answer(bound, case), answer(plain, case))
+    (sampler,) = bound._samplers.values()
+    assert len(sampler._buffers) == 1
+
+
 def test_a_full_disk_leaves_what_was_there(folder: Path, monkeypatch) -> None:
     before = {path.name: path.read_bytes() for path in (folder / "onnx").iterdir()}
 

@@ -15,11 +15,11 @@ from diffposetalk.graphs import FOLDER, LOOP, SPEECH, GraphsError, check_graphs,
 from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
-from stream.backends.onnx_session import GraphSession, RuntimeProblem
+from stream.backends.onnx_session import GraphSession, RuntimeProblem, cores
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 
-THREADS = 1
-"""A hop of the starter is too small for two threads."""
+THREADS, MOST_THREADS = 1, 4
+"""A hop of the starter is too small for two threads; with HuBERT there is work for some."""
 
 CPU_PRECISIONS = ("fp32", "int8")
 """Half precision fails there (bf16 is not implemented, fp16 ends the process)."""
@@ -82,7 +82,9 @@ class OnnxBackend:
                 "cannot run on a CPU: use `--backend onnxruntime-cuda`, or export in fp32 or int8"
             )
         self._weights = bundle.folder if self.manifest.weights else self._folder
-        self._device, self._threads = device, threads or THREADS
+        if threads is None:
+            threads = THREADS if self.incremental else min(MOST_THREADS, cores())
+        self._device, self._threads = device, threads
         self._samplers: dict[str, GraphSession] = {}
         self._schedule = noise_schedule(bundle.spec.diffusion)
         self._speech = self._open(SPEECH)

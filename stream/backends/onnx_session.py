@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class GraphSession:
             # It was built with it and lacks a library or a GPU; then it says nothing and goes on.
             raise RuntimeProblem(_no_provider(provider, f" (it would run on {used[0]})"))
         self.provider = used[0]
-        self._on_device = device != "cpu"
+        self._memory = None if device == "cpu" else "cuda"  # where inputs and outputs lie
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
         self._buffers: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -70,20 +71,22 @@ class GraphSession:
             RuntimeProblem: the inputs do not fit.
         """
         try:
-            if self._on_device:
-                return self._run_bound(feed)
+            if self._memory is not None:
+                return self._run_bound(feed, self._memory)
             wanted = {name: feed[name] for name in self.inputs}
             out: list[NDArray[np.float32]] = self._session.run(self.outputs, wanted)
             return out
         except Exception as error:
             raise RuntimeProblem(f"onnxruntime: {_line(error)}") from None
 
-    def _run_bound(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+    def _run_bound(
+        self, feed: Mapping[str, NDArray[Any]], memory: str
+    ) -> list[NDArray[np.float32]]:
         """Inputs copied into buffers that stay on the device, outputs copied back once."""
         key = tuple(feed[name].shape for name in self.inputs)
         if key not in self._buffers:
             self._buffers[key] = {
-                name: onnxruntime.OrtValue.ortvalue_from_numpy(feed[name], "cuda", 0)
+                name: onnxruntime.OrtValue.ortvalue_from_numpy(feed[name], memory, 0)
                 for name in self.inputs
             }
         else:
@@ -93,7 +96,7 @@ class GraphSession:
         for name, buffer in self._buffers[key].items():
             binding.bind_ortvalue_input(name, buffer)
         for name in self.outputs:
-            binding.bind_output(name, "cuda")
+            binding.bind_output(name, memory)
         self._session.run_with_iobinding(binding)
         out: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
         return out
@@ -113,7 +116,17 @@ def _providers(device: str) -> Sequence[Any]:
         return [cpu]
     if device == "cuda":
         return [PROVIDERS["cuda"], cpu]
-    return [PROVIDERS["tensorrt"], PROVIDERS["cuda"], cpu]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "posetalk"
+    # It builds its engines at the first call of each shape, which takes minutes: they are kept.
+    engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache / "tensorrt")}
+    return [(PROVIDERS["tensorrt"], engines), PROVIDERS["cuda"], cpu]
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _line(error: BaseException) -> str:
