@@ -93,7 +93,9 @@ def read_manifest(folder: Path) -> Manifest:
         data["graphs"] = {name: GraphFile(**graph) for name, graph in data["graphs"].items()}
         return Manifest(**data)
     except FileNotFoundError:
-        raise GraphsError(f"no graphs: there is no {path}") from None
+        raise GraphsError(
+            f"no exported graphs: there is no {path}; `posetalk export` makes them"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GraphsError(f"{path} cannot be read: {error}") from None
 

@@ -148,7 +148,7 @@ def test_other_live_settings_need_no_new_export(folder: Path) -> None:
     [
         (lambda f: (f / "speech.onnx").write_bytes(b"x"), "was changed after its export"),
         (lambda f: (f / "speech.onnx").unlink(), "No such file"),
-        (lambda f: (f / "manifest.json").unlink(), "no graphs: there is no"),
+        (lambda f: (f / "manifest.json").unlink(), "no exported graphs: there is no"),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
         (lambda f: (f / "manifest.json").write_text('{"format": "posetalk-graphs", "version": 9}'),
          "of another version"),
