@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stream.frames import FRAME_SAMPLES
 
 if TYPE_CHECKING:
-    from stream.server import ServerCounts
+    from stream.owners import ServerCounts
     from stream.sources import AudioSource
     from stream.statistics import LiveStatistics
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import ssl
 import threading
 import time
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 """How this machine reaches addresses that only listen."""
+ADVICE_FRAMES = 250
+"""Ten seconds: so much is measured before a delay is recommended."""
 VIEWER_SECONDS = 15.0
 """How long the sound waits for our own viewer to be there; others may come and go."""
 
@@ -172,6 +175,9 @@ def stream(
             closing.callback(lambda it: say(it.summary()), sender)
             closing.callback(sender.close)
             say("sending {} to {}:{}".format(sender.protocol, *sender.target))
+        loop = LiveLoop(source, session, [server, *senders], statistics=statistics)
+        _obey_clients(server, loop, session, source)
+        server.welcome()
         with working("getting ready"):
             warm_up(session)
             if viewer is not None:
@@ -180,8 +186,6 @@ def stream(
             with working("waiting for the page to be opened"):
                 while not server.counts.clients and not stop.wait(0.05):
                     pass
-        loop = LiveLoop(source, session, [server, *senders], statistics=statistics)
-        _obey_clients(server, loop, session, source)
         ended = threading.Event()
         closed = threading.Event()
 
@@ -195,14 +199,24 @@ def stream(
                     stop.set()
                     return
 
-        watcher = threading.Thread(target=watch, name="viewer", daemon=True)
-        watcher.start()
+        def advise() -> None:
+            while not ended.wait(0.5):
+                if statistics.frames >= ADVICE_FRAMES:
+                    say(delay_advice(statistics))
+                    return
+
+        watchers = [threading.Thread(target=watch, name="viewer", daemon=True)]
+        if source.realtime:
+            watchers.append(threading.Thread(target=advise, name="advice", daemon=True))
+        for watcher in watchers:
+            watcher.start()
         try:
             with status_line(StreamStatus(statistics, server.counts, source).line):
                 loop.run(stop=stop, seconds=options.seconds)
         finally:
             ended.set()
-            watcher.join()
+            for watcher in watchers:
+                watcher.join()
         return Ending(statistics, stopped=stop.is_set() and not closed.is_set())
 
 
@@ -234,6 +248,15 @@ def _wait_for(viewer: Child, stop: threading.Event) -> None:
     while not (viewer.ready or viewer.gone) and time.monotonic() < until:
         if stop.wait(0.02):
             return
+
+
+def delay_advice(statistics: LiveStatistics) -> str:
+    """What a streaming program must be told, so that sound and face go together."""
+    late = statistics.latency(last=ADVICE_FRAMES).p99
+    return (
+        f"in a streaming program, delay the sound by {math.ceil(late / 10) * 10} ms: "
+        "by then 99 % of the frames are out"
+    )
 
 
 def summary(statistics: LiveStatistics) -> str:

@@ -128,6 +128,7 @@ class Server:
         self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._held = False
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)
@@ -161,6 +162,18 @@ class Server:
             self._thread.join()
             raise ServerError(self._explain(self._failure)) from None
         return self
+
+    def hold(self) -> None:
+        """Greet nobody until `welcome`: what clients may ask for is not known yet.
+
+        To be called before `start`.
+        """
+        self._held = True
+
+    def welcome(self) -> None:
+        """Greet those who wait, and all who come."""
+        self._held = False
+        self._post(lambda: self._greets.set())
 
     def send(self, frame: Frame, timing: FrameTiming | None = None) -> None:
         """Give a frame to every viewer, without waiting."""
@@ -229,7 +242,7 @@ class Server:
     async def _serve(self) -> None:
         quiet = logging.getLogger(f"{__name__}.websockets")
         quiet.setLevel(logging.CRITICAL)  # handshakes that fail are the client's affair
-        self._stop = asyncio.Event()
+        self._stop, self._greets = asyncio.Event(), asyncio.Event()
         async with serve(
             self._handle,
             self.host,
@@ -276,6 +289,7 @@ class Server:
     def _begin_stop(self) -> None:
         assert self._stop is not None, "close() checks that the loop runs"
         self._read_notes()
+        self._greets.set()
         for client in self._clients:
             client.farewell(wire.End(frames=self.counts.sent))
         self._stop.set()
@@ -330,6 +344,8 @@ class Server:
         raw = socket.transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
+        if self._held:
+            await self._greets.wait()
         client = Connection(socket, self)
         self._clients[client] = socket
         self.counts.clients = len(self._clients)

@@ -12,7 +12,7 @@ import pytest
 from cli import COMMAND
 
 from posetalk.status import StreamStatus
-from stream.server import ServerCounts
+from stream.owners import ServerCounts
 from stream.sink import FrameTiming
 from stream.sources.pushed import PushedSource
 from stream.statistics import LiveStatistics

@@ -53,7 +53,9 @@ class Live(Streaming):
         source = open_source(self, page=view == "web")
         try:
             session = self.model.session()
-            with open_server(self, session) as server:
+            server = open_server(self, session)
+            server.hold()
+            with server:
                 heard = source.realtime and not isinstance(source, Microphone)
                 child = self._start_viewer(server, view, record, sound=heard)
                 say(f"serving at {server.url}")

@@ -26,7 +26,9 @@ class Serve(Streaming):
         source = open_source(self)
         try:
             session = self.model.session()
-            with open_server(self, session) as server:
+            server = open_server(self, session)
+            server.hold()
+            with server:
                 say(f"serving at {server.url}, and a page at {page_address(self, server)}")
                 ending = stream(self, session, source, server)
         finally:

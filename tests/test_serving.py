@@ -1,0 +1,123 @@
+"""`live --view web` and `serve` as their users start them: the page, sessions, TLS."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from certificates import make_certificate
+from cli import call, finish, start, wait_for_line
+from websockets.sync.client import ClientConnection, connect
+
+from posetalk.streaming import delay_advice
+from stream import wire
+from stream.sink import FrameTiming
+from stream.statistics import LiveStatistics
+
+FAKE = ["--backend", "fake"]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def hello(link: ClientConnection) -> wire.Hello:
+    greeting = wire.parse_text(link.recv(timeout=20))
+    assert isinstance(greeting, wire.Hello)
+    return greeting
+
+
+def read(link: ClientConnection, kind: Any) -> Any:
+    while True:
+        data = link.recv(timeout=20)
+        message = wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
+        if isinstance(message, kind):
+            return message
+
+
+def test_live_on_a_page_waits_for_somebody_to_look_and_tells_what_may_be_asked(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    process = start("live", *FAKE, "--view", "web", "--port", str(port), cwd=tmp_path)
+    try:
+        # There is no microphone on this machine: the page's will do.
+        wait_for_line(process, "speak through the page")
+        assert f"http://127.0.0.1:{port}/" in wait_for_line(process, "the face is at")
+        page = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        page.request("GET", "/")
+        assert b"<canvas" in page.getresponse().read()
+        page.close()
+        with connect(f"ws://127.0.0.1:{port}", compression=None) as link:
+            accepts = hello(link).accepts
+            assert accepts is not None and set(accepts) <= set(wire.ACCEPTS)
+            assert {"audio", "open", "interrupt", "guidance"} <= set(accepts)
+            assert read(link, wire.Message).sample < 16000 * 5, "it began when somebody came"
+        process.send_signal(signal.SIGINT)
+        code, _, _ = finish(process)
+        assert code == 130
+    finally:
+        process.kill()
+        process.communicate()
+    assert not list(tmp_path.iterdir()), "nothing was recorded"
+
+
+def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    port = free_port()
+    process = start(
+        "serve", *FAKE, "--source", "none", "--sessions", "1", "--port", str(port),
+        "--tls-cert", str(certificate), "--tls-key", str(key), cwd=tmp_path,
+    )  # fmt: skip
+    try:
+        assert f"https://127.0.0.1:{port}/" in wait_for_line(process, "serving at wss://")
+        trust = ssl.create_default_context(cafile=str(certificate))
+        page = http.client.HTTPSConnection("localhost", port, timeout=20, context=trust)
+        page.request("GET", "/app.js")
+        assert page.getresponse().status == 200
+        page.close()
+        address = f"wss://localhost:{port}"
+        with connect(address, ssl=trust, compression=None) as one:
+            assert "audio" not in (hello(one).accepts or [])
+            one.send('{"type":"open","style":"neutral"}')
+            assert read(one, wire.Opened).style == "neutral"
+            assert [read(one, wire.Message).sequence for _ in range(3)] == [0, 1, 2]
+            with connect(address, ssl=trust, compression=None) as other:
+                hello(other)
+                other.send('{"type":"open"}')
+                error = read(other, wire.Error)
+                assert error.code == "capacity" and "1" in error.message
+        process.send_signal(signal.SIGINT)
+        assert finish(process)[0] == 130
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tls-key", "k.pem"], "--tls-cert"),
+        (["--sessions", "-1"], "--sessions -1"),
+    ],
+)
+def test_options_that_cannot_be(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, messages = call(["serve", *FAKE, *options], capsys)
+    assert code == 2 and words in messages
+
+
+def test_the_delay_for_a_streaming_program_is_what_99_frames_of_100_meet() -> None:
+    statistics = LiveStatistics()
+    for number in range(300):
+        late = 0.5 if number < 50 else 0.121 + 0.02 * (number % 2)
+        statistics.add(FrameTiming(0.0, late, late, late, late), late, False)
+    assert "by 150 ms" in delay_advice(statistics), "the last ten seconds count"
