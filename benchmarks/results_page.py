@@ -119,7 +119,7 @@ def _table_part(table: Mapping[str, Any]) -> list[str]:
             f"style encoder, which all share), {budget['n_layers']} layers of {budget['d_model']}, "
             f"{budget['track_minutes']:.0f} minutes of labelled speech. So little training ranks "
             "parts; it does not show what they reach. The full model and its ablations are guided "
-            "as the paper's (audio 1.15, style 3), sampled in 8 calls, hop 10, lookahead 2. "
+            "as the paper's (audio 1.15, style 3), sampled in 2 calls, hop 10, lookahead 2. "
             "*Without geometric losses* keeps the first term of the loss alone; *without alignment "
             "mask* attends to all speech of window and context, which carries no positions, in the "
             "paper's code as here; *without guidance* was trained without dropped conditions; "

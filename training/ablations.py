@@ -50,7 +50,7 @@ SMALL = ModelSpec(
     denoiser=DenoiserSpec(d_model=128, n_heads=4, n_layers=3),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(
-        hop=HOP, lookahead=LOOKAHEAD, steps=8, window_rule="adjacent",
+        hop=HOP, lookahead=LOOKAHEAD, steps=2, window_rule="adjacent",
         audio_guidance=1.15, style_guidance=3.0,
     ),
 )
