@@ -10,11 +10,14 @@ import numpy as np
 from head.channels import CHANNELS
 from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
+from head.poses import POSES
 from head.rig import BUILTIN_ID, builtin_head, load_head, open_head
 from head.skinning import skin
 
 if TYPE_CHECKING:
     from stream.backends.protocol import Backend
+
+_POSES = ("smile", "pucker", "blink", "TH", "surprise", "anger")
 
 
 def on_named_head(backend: Backend, name_or_file: str) -> Backend:
@@ -80,26 +83,27 @@ def about(head: Head) -> str:
 
 
 def picture(head: Head, path: Path, size: int) -> None:
-    """Write a sheet: rest, jaw open, side views, and the six channels that move most."""
-    from PIL import Image
+    """Write a sheet: at rest, its jaw open, from two sides, and six expressions.
 
+    Those are named poses for a head with ARKit's channels, else the channels that move most.
+    """
+    from PIL import Image
     from viewer.renderer import Renderer
 
     rest = np.zeros(len(head.expression_names), np.float32)
     jaw = np.array([head.jaw_open_radians, 0, 0], np.float32)
-    reach = np.linalg.norm(head.expression_basis, axis=1).max(axis=0)
-    amount = 1.0 if head.expression_names == CHANNELS else 2.0
-    most = np.argsort(-reach)[:6]
+    if head.expression_names == CHANNELS:
+        faces = [POSES[name].vertices(head) for name in _POSES]
+    else:
+        most = np.argsort(-np.linalg.norm(head.expression_basis, axis=1).max(axis=0))[:6]
+        faces = list(skin(head, 2 * np.eye(len(rest), dtype=np.float32)[most]))
     with Renderer(head, size, size) as renderer:
         views = [
             renderer.render(head.template),
             renderer.render(skin(head, rest, jaw_pose=jaw)),
             renderer.render(head.template, yaw=-40),
             renderer.render(head.template, yaw=-85),
+            *[renderer.render(face) for face in faces],
         ]
-        for channel in most:
-            weights = rest.copy()
-            weights[channel] = amount
-            views.append(renderer.render(skin(head, weights)))
     rows = [np.concatenate(views[k : k + 5], axis=1) for k in range(0, 10, 5)]
     Image.fromarray(np.concatenate(rows)).save(path)
