@@ -423,7 +423,7 @@ def test_it_learns_a_tiny_set_by_heart_and_the_bundle_runs(
     assert len(frames) == 25 and np.isfinite(frames[-1].motion).all()
     assert list((tmp_path / "denoiser").glob("events*"))
     with pytest.raises(ValueError, match=r"other settings \(denoiser\)"):
-        program.main(settings(data, tmp_path, steps=61))
+        program.main(settings(data, tmp_path, rate=1e-4))
 
 
 def test_an_unusable_set_is_told_in_a_line(data: Path, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ class Accelerated:
 
         with torch.no_grad():
             for tensor in model.state_dict().values():
-                tensor.copy_(broadcast(tensor.clone()))
+                if tensor.is_floating_point():
+                    tensor.copy_(broadcast(tensor.clone()))
 
     def combine(self, parameters: Sequence[nn.Parameter], stop: bool) -> bool:
         # Parts that a batch did not use have no gradient; others may have used them.

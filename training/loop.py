@@ -5,6 +5,7 @@ Every loop of `training/` is a function step -> losses; this file is everything 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -148,7 +149,12 @@ class _Run:
         self.model.train()
         bar = tqdm(total=settings.steps, initial=self.step, unit="step", mininterval=20,
                    disable=not main)  # fmt: skip
-        with StopRequest() as request, bar:
+        with contextlib.ExitStack() as closing:
+            request = closing.enter_context(StopRequest())
+            closing.enter_context(bar)
+            for part in (self.ahead, writer):
+                if part is not None:
+                    closing.callback(part.close)
             while self.step < settings.steps and not stopped:
                 progress = max(self.step / settings.steps, self.minutes / settings.minutes)
                 if progress >= 1.0:
@@ -168,12 +174,9 @@ class _Run:
                     except checkpoint.CheckpointError as error:
                         log.warning("%s; going on, the checkpoint before is kept", error)
                     saved = time.monotonic()
-        if self.ahead is not None:
-            self.ahead.close()
-        if writer is not None:
-            writer.close()
+        if main:
             self._save()
-        if stopped:
+        if stopped or request.signal:
             log.info("stopped at step %d; run it again to go on", self.step)
             request.end()
         self.model.load_state_dict(self.average)

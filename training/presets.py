@@ -64,6 +64,7 @@ class DenoiserTraining:
         run: its optimisation.
         weights: of equation 6.
         vertices: beside the lips' that the losses look at; None takes the whole head.
+        dropout: inside the denoiser's layers.
         together: both windows' speech is encoded in one pass.
         frozen_layers: of HuBERT, from the first on; its feature projection if there are any.
         style_null, both_null: shares of samples whose style alone, or style and speech, is null.
@@ -74,6 +75,7 @@ class DenoiserTraining:
     run: Run = field(default_factory=lambda: Run(90_000, 16, warm_up=5_000))
     weights: Weights = PAPER
     vertices: int | None = None
+    dropout: float = 0.1
     together: bool = True
     frozen_layers: int = 0
     style_null: float = 0.35
@@ -117,6 +119,7 @@ _LIVE = DenoiserTraining(
     run=Run(20_000, 16, 6e-4, warm_up=300, decay=True, ema=0.999, clip=1.0, weight_decay=0.01),
     weights=replace(Weights(), transition=0.0),
     vertices=60,
+    dropout=0.0,  # too small a network to forget anything
     live=True,
 )
 

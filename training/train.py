@@ -139,7 +139,7 @@ class Trainer:
         settings, training = self.settings, self.preset.denoiser
         device = self.engine.device
         torch.manual_seed(settings.seed)
-        model = DiffPoseTalk(self.preset.spec)
+        model = DiffPoseTalk(self.preset.spec, training.dropout)
         if self.preset.spec.speech.kind == "hubert":
             if not (settings.out / "denoiser" / "checkpoint.pt").exists():
                 load_hubert(model.audio_encoder, settings.hubert)
@@ -194,13 +194,17 @@ class Trainer:
         )  # fmt: skip
 
     def _record(self) -> dict[str, object]:
-        """What must stay the same when a training goes on."""
+        """What must stay the same when a training goes on: all but how long it takes."""
         s = self.settings
+        style, denoiser = (
+            dataclasses.asdict(part) for part in (self.preset.style, self.preset.denoiser)
+        )
+        for part in (style, denoiser):
+            del part["run"]["steps"]
         return {
             "preset": s.preset, "without": sorted(s.without), "seed": s.seed,
             "accumulate": s.accumulate, "data": s.data.resolve().name,
-            "style": dataclasses.asdict(self.preset.style),
-            "denoiser": dataclasses.asdict(self.preset.denoiser),
+            "style": style, "denoiser": denoiser,
         }  # fmt: skip
 
     def _same_as_before(self) -> None:
