@@ -31,7 +31,8 @@ def godot(folder: Path, argument: str) -> Iterator[Iterator[dict[str, Any]]]:
         'config_version=4\n[application]\nconfig/name="posetalk"\n[physics]\ncommon/physics_fps=60\n'
     )
     environment = os.environ | {
-        "LC_ALL": "C.UTF-8", "POSETALK_TEST": argument, "HOME": str(folder),
+        "LC_ALL": "C.UTF-8", "HOME": str(folder),
+        "POSETALK_TEST": argument, "POSETALK_TOKEN": "secret",
     }  # fmt: skip
     with subprocess.Popen(
         [program, "--path", str(folder), "-s", "main.gd"],
@@ -59,7 +60,7 @@ def test_golden_bytes(tmp_path: Path) -> None:
 
 
 def test_it_moves_a_face_and_survives_a_restart(tmp_path: Path) -> None:
-    with RealServer(tmp_path) as server, godot(tmp_path, server.url) as said:
+    with RealServer(tmp_path, "--token", "secret") as server, godot(tmp_path, server.url) as said:
 
         def until(event: str) -> dict[str, Any]:
             for it in said:
@@ -72,12 +73,13 @@ def test_it_moves_a_face_and_survives_a_restart(tmp_path: Path) -> None:
             assert until("connected")["head"] == "posetalk-head-1"
             shown = until("frames")
             assert shown["widest"] > 0.2 and shown["count"] == 55 and shown["heard"] > 4000
-            assert until("error") == {"event": "error", "code": "no_such_style"}
+            assert until("error")["code"] == "no_such_style"
             until("interrupted")
             if not again:
                 server.stop()
                 until("end")
                 until("lost")
+                assert until("error")["code"] == "connection"  # said once, tried again
                 server.start()
 
 

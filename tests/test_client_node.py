@@ -46,8 +46,8 @@ def test_golden_bytes(dist: Path) -> None:
 
 
 def test_it_speaks_and_survives_a_restart(dist: Path, tmp_path: Path) -> None:
-    with RealServer(tmp_path) as server:
-        script = ["node", str(SCRIPTS / "node_follow.mjs"), str(dist), server.url]
+    with RealServer(tmp_path, "--token", "secret") as server:
+        script = ["node", str(SCRIPTS / "node_follow.mjs"), str(dist), server.url, "secret"]
         with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as process:
             said = (json.loads(line) for line in lines_of(process))
 

@@ -58,8 +58,8 @@ def test_golden_bytes_and_pure_parts(programs: Path) -> None:
 
 
 def test_a_face_follows_a_server_through_a_restart(programs: Path, tmp_path: Path) -> None:
-    with RealServer(tmp_path) as server:
-        command = ["mono", str(programs / "follow.exe"), server.url]
+    with RealServer(tmp_path, "--token", "secret") as server:
+        command = ["mono", str(programs / "follow.exe"), server.url, "secret"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             said = (json.loads(line) for line in lines_of(process))
 
@@ -78,6 +78,7 @@ def test_a_face_follows_a_server_through_a_restart(programs: Path, tmp_path: Pat
                 until("shut")
                 if not again:
                     server.stop()
+                    assert until("error")["code"] == "connection"  # said once, tried again
                     server.start()
             process.kill()
 

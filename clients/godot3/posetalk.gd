@@ -40,6 +40,7 @@ var _open = false
 var _wait = FIRST_WAIT
 var _retry_in = 0.0
 var _hopeless = false
+var _told = false                         # that nobody answers
 var _waiting = []                         # [sample, values], oldest first
 var _first = null                         # seconds that the server's clock is ahead of ours, less the way
 var _blend = {}                           # channel index -> property of the mesh
@@ -111,6 +112,7 @@ func _dial():
 
 func _on_connection_established(_protocol):
 	_open = true
+	_told = false
 	_wait = FIRST_WAIT
 
 
@@ -119,6 +121,9 @@ func _on_connection_closed(_clean = false):
 
 
 func _on_connection_error():
+	if not _told:
+		emit_signal("error", "connection", "no connection to %s: is posetalk serving there, and is the token right?" % url)
+	_told = true
 	_lost()
 
 

@@ -42,6 +42,7 @@ var _dialling := false
 var _wait := FIRST_WAIT
 var _retry_in := 0.0
 var _hopeless := false
+var _told := false  # that nobody answers
 var _waiting: Array = []  # [sample, values], oldest first
 var _first := -INF  # seconds that the server's clock is ahead of ours, less the way
 var _blend := {}  # channel index -> index of the mesh's blend shape
@@ -120,6 +121,9 @@ func _dial() -> void:
 func _lost() -> void:
 	if _open:
 		disconnected.emit()
+	elif not _told:
+		_told = true
+		error.emit("connection", "no connection to %s: is posetalk serving there, and is the token right?" % url)
 	_open = false
 	_dialling = false
 	hello = {}
@@ -139,6 +143,7 @@ func _receive_text(text: String) -> void:
 		"hello":
 			hello = message
 			_wait = FIRST_WAIT
+			_told = false
 			connected.emit(hello)
 			subscribe(channel_set, audio)
 			if own_session:

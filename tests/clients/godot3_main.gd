@@ -81,6 +81,7 @@ func follow(url):
 	get_root().add_child(turning)
 	client = Client.new()
 	client.url = url
+	client.token = OS.get_environment("POSETALK_TOKEN")
 	client.audio = true
 	client.mesh = NodePath("../Face")
 	client.head = NodePath("../Turning")

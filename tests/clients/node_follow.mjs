@@ -1,9 +1,9 @@
-// Follows a server through a restart, pushes sound, and reports as JSON lines: node_follow.mjs DIST URL
+// Follows a server through a restart, pushes sound, and reports as JSON lines: node_follow.mjs DIST URL [TOKEN]
 import { pathToFileURL } from "node:url";
 
-const [dist, url] = process.argv.slice(2);
+const [dist, url, token] = process.argv.slice(2);
 const { PosetalkClient } = await import(pathToFileURL(`${dist}/client.js`));
-const client = new PosetalkClient({ url, set: "arkit52", audio: true });
+const client = new PosetalkClient({ url, set: "arkit52", audio: true, ...(token ? { token } : {}) });
 const say = (value) => console.log(JSON.stringify(value));
 let frames = 0;
 let widest = 0;

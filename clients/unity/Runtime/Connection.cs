@@ -140,6 +140,7 @@ namespace Posetalk
         async Task Run()
         {
             double wait = FirstWait;
+            bool told = false; // that nobody answers
             while (!stop.IsCancellationRequested)
             {
                 bool useful = true;
@@ -157,14 +158,18 @@ namespace Posetalk
                         useful = false; // trying again would not help
                         Put(new Event { Kind = EventKind.Error, Code = error.Code, Sentence = error.Message });
                     }
-                    catch (Exception)
+                    catch (Exception error)
                     {
-                        // Nobody there, or gone: told below, tried again.
+                        // Nobody there, or gone (told below): tried again.
+                        if (!greeted && !told && !stop.IsCancellationRequested)
+                            Put(new Event { Kind = EventKind.Error, Code = "connection", Sentence = "no connection to " + url + ": " + error.Message });
+                        told = true;
                     }
                 }
                 if (greeted)
                 {
                     wait = FirstWait;
+                    told = false;
                     Put(new Event { Kind = EventKind.Lost });
                 }
                 greeted = false;

@@ -22,7 +22,7 @@ public static class Follow
     public static int Main(string[] arguments)
     {
         var mesh = new SkinnedMeshRenderer { sharedMesh = new Mesh("smirk", "head.JawOpen", "eyeBlink_L") };
-        var face = new PosetalkFace { url = arguments[0], faces = new[] { mesh }, head = new Transform(), ownSession = true };
+        var face = new PosetalkFace { url = arguments[0], token = arguments.Length > 1 ? arguments[1] : "", faces = new[] { mesh }, head = new Transform(), ownSession = true };
         bool done = false, pushed = false, asked = false, shut = false;
         float widest = 0;
         face.Connected += () =>

@@ -62,7 +62,14 @@ void UPosetalkComponent::Dial()
 		Headers.Add(TEXT("Authorization"), TEXT("Bearer ") + Token);
 	}
 	Socket = FModuleManager::LoadModuleChecked<FWebSocketsModule>(TEXT("WebSockets")).CreateWebSocket(Url, TArray<FString>(), Headers);
-	Socket->OnConnectionError().AddWeakLambda(this, [this](const FString&) { Lost(); });
+	Socket->OnConnectionError().AddWeakLambda(this, [this](const FString& Error) {
+		if (!bTold)
+		{
+			OnError.Broadcast(TEXT("connection"), TEXT("no connection to ") + Url + TEXT(": ") + Error);
+		}
+		bTold = true;
+		Lost();
+	});
 	Socket->OnClosed().AddWeakLambda(this, [this](int32, const FString&, bool) { Lost(); });
 	Socket->OnMessage().AddWeakLambda(this, [this](const FString& Text) { ReceiveText(Text); });
 	Socket->OnBinaryMessage().AddWeakLambda(this, [this](const void* Data, SIZE_T Size, bool bIsLast) { ReceiveBinary(Data, Size, bIsLast); });
@@ -102,6 +109,7 @@ void UPosetalkComponent::ReceiveText(const FString& Text)
 			(*Sets)->TryGetStringArrayField(Set, Channels);
 		}
 		bGreeted = true;
+		bTold = false;
 		Wait = FirstWait;
 		PlayOut.Clear();
 		Map();

@@ -97,6 +97,7 @@ private:
 	std::vector<float> Values;
 	bool bGreeted = false;
 	bool bHopeless = false;
+	bool bTold = false; // that nobody answers
 	bool bDialling = false;
 	double RetryAt = 0;
 	double Wait = 0.25;
