@@ -169,9 +169,9 @@ class BenchLatency:
                 note(f"{setting.label()}: LVE {results['points'][-1]['lve_mm']:.3f} mm")
                 self._write(results)
         base = Setting(bundle=self.bundle, backend="torch", seed=self.seed)
-        with waiting("quality: the 500 steps, in windows of one size"):
+        with waiting("quality: few steps and all of them, in paper mode"):
             results["reference"] = quality.measure_reference(base, (1, 2, 4, 8))
-        note(f"in windows of one size, LVE by steps: {results['reference']['reference']}")
+        note(f"in paper mode, LVE by steps: {results['reference']['reference']}")
         self._write(results)
         return results
 

@@ -155,8 +155,8 @@ def _quality(results: Results) -> Iterator[str]:
             own = every[-1][1]
             yield (
                 f"Few steps beside the {every[-1][0]} ancestral steps that the diffusion was "
-                f"trained with, in windows of {found['live']['hop']} frames without lookahead: "
-                f"{of['clips']} clips, {of['seeds']} seeds.\n"
+                f"trained with, in paper mode (whole windows, no hops): {of['clips']} clips of "
+                f"{of['frames']} frames, {of['seeds']} seeds.\n"
             )
             rows = [(k, f"{value:.3f}", f"{value / own:.3f}") for k, value in every]
             yield table(("steps", "LVE mm", "over the last row's"), rows, 1)

@@ -1,9 +1,8 @@
 """Quality of a point of the grid: how far its lips are from the label's, beside 500 steps'.
 
 LVE = largest distance of a lip vertex from the label's, mean over frames, in millimetres, of
-held-out clips with phone times, each spoken with ten seeds that share their model calls.  The few
-steps are also set beside the 500 ancestral steps of the trained diffusion in windows of one size,
-with the same speech and first noise, since 500 steps a hop take hours.
+held-out clips with phone times, each spoken with ten seeds.  Few steps are also set beside the 500
+ancestral steps of the trained diffusion in paper mode, as 500 steps at every hop would take hours.
 
 The clips come from the folder named by POSETALK_DATA; without it there is no quality to measure.
 """
@@ -24,14 +23,14 @@ from benchmarks.setting import Setting
 from benchmarks.subject import live_settings, open_model
 
 if TYPE_CHECKING:
-    from stream.backends.protocol import Backend
-    from stream.session import SessionOptions
+    from stream.backends.protocol import FloatArray
     from training.clips import Clip
+    from training.rehearsal import Take
 
 SEEDS = 10
 CLIPS, CLIP_FRAMES = 6, 120
 SET, STYLE = "sentences", "neutral"
-REFERENCE_CLIPS, REFERENCE_SEEDS, REFERENCE_FRAMES = 2, 4, 96
+REFERENCE_CLIPS, REFERENCE_SEEDS, REFERENCE_FRAMES = 2, 4, 100
 PATIENCE_SECONDS = 1800.0
 
 
@@ -62,78 +61,56 @@ def held_out(amount: Amount) -> list[Clip]:
         raise BenchmarkError(f"quality: {error}") from None
 
 
-def lip_errors(
-    backend: Backend, options: SessionOptions, clips: Sequence[Clip], seeds: int
-) -> list[float]:
-    """LVE in millimetres of every clip and seed; all of them share their model calls."""
+def takes_of(clips: Sequence[Clip], seeds: int) -> list[Take]:
+    """Every clip with every seed, clip by clip."""
+    from training.rehearsal import Take
+
+    return [Take(clip.samples, STYLE, seed) for clip in clips for seed in range(seeds)]
+
+
+def lip_errors(head_id: str, motion: FloatArray, clips: Sequence[Clip]) -> list[float]:
+    """LVE in millimetres of (takes, n, D) raw motion, the same number of takes for each clip."""
     from head.rig import load_head
     from training.paper_metrics import Face, lip_vertex_error
-    from training.rehearsal import Take, rehearse
 
-    face = Face.of(load_head(backend.head_id))
+    face = Face.of(load_head(head_id))
     labels = [face.vertices(clip.label) for clip in clips]
-    takes = [Take(clip.samples, STYLE, seed) for clip in clips for seed in range(seeds)]
-    motion = rehearse(backend, takes, options).reshape(len(clips), seeds, -1, backend.spec.d_motion)
-    return [
-        1000.0 * float(lip_vertex_error(face.vertices(own), label, face.lips).mean())
-        for label, spoken in zip(labels, motion, strict=True)
-        for own in spoken
-    ]
+    seeds = len(motion) // len(clips)
+    errors = []
+    for take, own in enumerate(motion):
+        error = lip_vertex_error(face.vertices(own), labels[take // seeds], face.lips)
+        errors.append(1000.0 * float(error.mean()))
+    return errors
 
 
 def point(setting: Setting, amount: Amount) -> dict[str, Any]:
-    """The quality of one point of the grid."""
-    opened = open_model(setting)
-    found = lip_errors(opened.backend, opened.options, held_out(amount), amount.seeds)
-    return {"lve_mm": mean(found), "live": live_settings(opened.session), "of": asdict(amount)}
+    """The quality of one point of the grid; all clips and seeds share their model calls."""
+    from training.rehearsal import rehearse
+
+    opened, clips = open_model(setting), held_out(amount)
+    motion = rehearse(opened.backend, takes_of(clips, amount.seeds), opened.options)
+    errors = lip_errors(opened.backend.head_id, motion, clips)
+    return {"lve_mm": mean(errors), "live": live_settings(opened.session), "of": asdict(amount)}
 
 
 def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """500 ancestral steps, and few ones, in windows of one size: {steps: LVE}, as they come."""
-    from stream.session import SessionOptions
+    """All ancestral steps, and few ones, in paper mode: {steps: LVE}, as they come."""
+    from diffposetalk.bundle import load_bundle
+    from training.reference import paper_motion
 
     amount = Amount(REFERENCE_CLIPS, REFERENCE_FRAMES, REFERENCE_SEEDS)
-    opened, clips = open_model(setting), held_out(amount)
-    backend, spec = opened.backend, opened.backend.spec
-    if backend.name != "torch":
-        raise BenchmarkError("quality: the 500 steps are taken by the torch backend alone")
-    size = min(amount.frames, spec.T_w)
+    bundle, clips = load_bundle(setting.bundle), held_out(amount)
+    every = bundle.spec.diffusion.steps
     found: dict[str, float] = {}
-    for count in (*steps, spec.diffusion.steps):
-        whole = SessionOptions(hop=size, lookahead=0, steps=min(count, 20))
-        if count == spec.diffusion.steps:
-            take_every_step(backend)
-        found[str(count)] = mean(lip_errors(backend, whole, clips, amount.seeds))
+    for count in (*steps, every):
+        motion = paper_motion(
+            bundle, takes_of(clips, amount.seeds), "ancestral" if count == every else "dpm++", count
+        )
+        errors = lip_errors(bundle.head_id, motion, clips)
+        found[str(count)] = mean(errors)
         yield {"progress": f"{count} steps", "reference": found}
-    live = live_settings(opened.session) | {"hop": size, "lookahead": 0}
+    live = {"audio_guidance": bundle.spec.live.audio_guidance, "bundle_hash": bundle.hash}
     yield {"reference": found, "of": asdict(amount), "live": live}
-
-
-def take_every_step(backend: Any) -> None:
-    """Let a torch backend sample by the trained diffusion's own ancestral steps."""
-    import torch
-
-    from diffposetalk.samplers import ancestral
-
-    def every_step(denoise: Any, noise: Any, _steps: int, schedule: Any, **more: Any) -> Any:
-        generator = torch.Generator(noise.device).manual_seed(0)
-        fresh = _Fresh(noise, generator)
-        return ancestral(denoise, noise, fresh, schedule, **more)  # type: ignore[arg-type]
-
-    backend.sampler = every_step
-
-
-class _Fresh:
-    """Noise of each ancestral step, drawn when it is needed."""
-
-    def __init__(self, like: Any, generator: Any) -> None:
-        self._like, self._generator = like, generator
-
-    def __getitem__(self, _step: int) -> Any:
-        import torch
-
-        like = self._like
-        return torch.randn(like.shape, generator=self._generator, device=like.device)
 
 
 def mean(values: Sequence[float]) -> float:

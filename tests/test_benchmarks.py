@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import re
 from pathlib import Path
@@ -33,7 +32,6 @@ from benchmarks.svg import Limit, Series, bars, chart, ticks
 from benchmarks.timing import COLUMNS
 from diffposetalk.spec import ModelSpec
 from stream.backends.fake import FakeBackend
-from stream.session import SessionOptions
 from training.clips import Clip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -497,14 +495,17 @@ def test_quality_needs_clips_and_says_so(
 
 
 def test_the_lip_error_is_of_every_clip_and_seed() -> None:
-    rng = np.random.default_rng(0)
-    samples = rng.normal(0, 0.1, 640 * 20).astype(np.float32)
     shut = np.zeros((20, 54), np.float32)
-    clips = [Clip(name, "sentences", "neutral", samples, shut, ()) for name in ("a", "b")]
-    silent = dataclasses.replace(clips[0], samples=0 * samples)
-    loud = quality.lip_errors(FakeBackend(), SessionOptions(hop=3), clips, 4)
-    assert len(loud) == 8 and min(loud) > 1.0
-    assert quality.lip_errors(FakeBackend(), SessionOptions(), [silent], 2) == [0.0, 0.0]
+    clips = [
+        Clip(name, "sentences", "neutral", np.zeros(640 * 20, np.float32), label, ())
+        for name, label in (("a", shut), ("b", shut + np.eye(54, dtype=np.float32)[-1] * 0.1))
+    ]
+    takes = quality.takes_of(clips, 2)
+    assert [(take.samples is clips[0].samples, take.seed) for take in takes] == [
+        (True, 0), (True, 1), (False, 0), (False, 1),
+    ]  # fmt: skip
+    errors = quality.lip_errors(FakeBackend().head_id, np.stack([shut] * 4), clips)
+    assert errors[:2] == [0.0, 0.0] and min(errors[2:]) > 1.0
 
 
 @pytest.mark.parametrize(
