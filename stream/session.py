@@ -23,7 +23,7 @@ from head.channels import ARTICULATION
 from stream.backends.on_head import OnHead
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
-from stream.noise import swaying_noise
+from stream.noise import NoiseTrack
 from stream.running_level import RunningLevel
 from stream.timeline import Timeline
 from stream.windows import Window, plan
@@ -181,6 +181,9 @@ class Session:
         self._level = RunningLevel()
         self._motion = np.zeros((spec.T_p, spec.d_motion), np.float32)
         self._encoded = 0
+        self._noise = NoiseTrack(
+            self.seed, spec.d_motion, self._rotation, spec.live.head_noise_frames
+        )
         self.committed = 0
         self.end = 0
         self._style_before, self._style_since = self._style, 0
@@ -298,10 +301,7 @@ class Session:
             context_features=context_features,
             context_motion=self._rows(self._motion, window.start - spec.T_p, window.start),
             missing=window.missing,
-            noise=swaying_noise(
-                self.seed, window.start, window.start + window.length, spec.d_motion,
-                slow=self._rotation, frames=spec.live.head_noise_frames,
-            ),
+            noise=self._noise.take(window.start, window.start + window.length),
             noise_scale=self._noise_scale,
             known=self._rows(self._motion, window.start, window.committed),
             valid=window.end - window.start,
