@@ -1,6 +1,6 @@
 """HuBERT (Hsu et al. 2021, base) as a graph: normalised sound in, features of the window out.
 
-Its sizes are read off the weights, which carry the names that transformers gives them.
+The weights carry the names that transformers gives them.
 """
 
 from __future__ import annotations
@@ -16,22 +16,20 @@ from export.graph import FLOAT, Graph, Value
 
 NAME = "audio_encoder"
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
-HEADS = 12
-POSITION_GROUPS = 16
 PADDING = 20
 """Samples reflected at each end, twice: as `diffposetalk.hubert.pad_pcm`."""
 
 
 def hubert_graph(
-    spec: ModelSpec, weights: TensorFile, *, precision: int = FLOAT, refer: bool = True,
-    heads: int = HEADS,
+    spec: ModelSpec, weights: TensorFile, *, precision: int = FLOAT, refer: bool = True
 ) -> onnx.ModelProto:
     """The graph of whole windows: pcm (B, 640 n) normalised -> features (B, n, d_model).
 
     Raises:
-        ValueError: the weights are not those of a base model.
+        ValueError: the weights are of another family than the base model.
     """
     g = Graph(weights, precision, refer=refer)
+    sizes = spec.speech.hubert
     if f"{NAME}.feature_extractor.conv_layers.0.layer_norm.weight" not in set(weights):
         raise ValueError(f"{weights.path} holds no HuBERT base, which is what can be exported")
     x = g.unsqueeze(g.cast(g.input("pcm", ["batch", "samples"]), precision), 1)
@@ -41,11 +39,9 @@ def hubert_graph(
     x = g.transpose(_front(g, x), 0, 2, 1)  # (B, 2 n, 512)
     name = f"{NAME}.feature_projection"
     x = g.linear(g.layer_norm(x, f"{name}.layer_norm"), f"{name}.projection")
-    x = g.layer_norm(x + _positions(g, x), f"{NAME}.encoder.layer_norm")
-    layers = 0
-    while f"{NAME}.encoder.layers.{layers}.layer_norm.weight" in set(weights):
-        x = _layer(g, x, f"{NAME}.encoder.layers.{layers}", heads)
-        layers += 1
+    x = g.layer_norm(x + _positions(g, x, sizes.position_groups), f"{NAME}.encoder.layer_norm")
+    for layer in range(sizes.n_layers):
+        x = _layer(g, x, f"{NAME}.encoder.layers.{layer}", sizes.n_heads)
     d_out = spec.speech.d_out
     x = g.reduce("ReduceMean", g.reshape(x, 0, -1, 2, d_out), 2)  # 50 Hz to 25
     g.output(
@@ -75,7 +71,7 @@ def _front(g: Graph, x: Value) -> Value:
     return x
 
 
-def _positions(g: Graph, x: Value) -> Value:
+def _positions(g: Graph, x: Value, groups: int) -> Value:
     """The positional convolution: (B, m, d) -> (B, m, d)."""
     name = f"{NAME}.encoder.pos_conv_embed.conv"
     gain = g.weight(f"{name}.parametrizations.weight.original0")  # (1, 1, k)
@@ -84,7 +80,7 @@ def _positions(g: Graph, x: Value) -> Value:
     norm = g.op("Sqrt", g.reduce("ReduceSumSquare", raw, 0, 1, keep=True))
     y = g.op(
         "Conv", g.transpose(x, 0, 2, 1), raw * (gain / norm), g.weight(f"{name}.bias"),
-        kernel_shape=[kernel], pads=[kernel // 2, kernel // 2], group=POSITION_GROUPS,
+        kernel_shape=[kernel], pads=[kernel // 2, kernel // 2], group=groups,
     )
     if kernel % 2 == 0:
         y = g.slice(y, 0, -1, 2)

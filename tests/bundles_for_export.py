@@ -13,6 +13,7 @@ from diffposetalk.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,
     DiffusionSpec,
+    HubertSpec,
     LiveDefaults,
     ModelSpec,
     SpeechEncoderSpec,
@@ -34,6 +35,16 @@ SPECS = {
     "plain": PLAIN,
     "one branch": dataclasses.replace(
         PLAIN, denoiser=dataclasses.replace(PLAIN.denoiser, guidance_input=True)
+    ),
+    "hubert": dataclasses.replace(
+        PLAIN,
+        speech=SpeechEncoderSpec(
+            kind="hubert", d_out=32,
+            hubert=HubertSpec(n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_kernel=16,
+                              position_groups=4),
+        ),
+        live=dataclasses.replace(PLAIN.live, window_rule="sliding", audio_guidance=1.15,
+                                 style_guidance=3.0),
     ),
     "official options": dataclasses.replace(
         PLAIN,

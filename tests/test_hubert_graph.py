@@ -9,11 +9,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from bundles_for_export import save_random
-from safetensors.torch import save_file
+from bundles_for_export import PLAIN, save_random
 
-from diffposetalk.hubert import build_hubert, hubert_features
-from diffposetalk.spec import LiveDefaults, ModelSpec, SpeechEncoderSpec
+from diffposetalk.spec import HubertSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
 from diffposetalk.tensor_file import TensorFile
 from export.hubert_graph import hubert_graph
 from export.onnx_export import export_onnx
@@ -21,33 +19,27 @@ from export.parity import TOLERANCE, answer, random_case
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.torch_backend import TorchBackend
 
-SMALL = {
-    "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64,
-    "conv_dim": (16,) * 7,
-}  # fmt: skip
+SIZES = HubertSpec(
+    n_layers=2, n_heads=4, d_hidden=64, d_conv=16, position_kernel=32, position_groups=8
+)
 
 
 def test_a_small_hubert_is_the_same_at_every_length(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    hubert = build_hubert(48, **SMALL).eval()
-    to_model = torch.nn.Linear(48, 24)
-    tensors = {f"audio_encoder.{name}": value for name, value in hubert.state_dict().items()}
-    tensors |= {f"audio_feature_map.{n}": value for n, value in to_model.state_dict().items()}
-    for name, value in tensors.items():  # none of its parameters zero or one
-        tensors[name] = (value + 0.1 * torch.randn_like(value)).contiguous()
-    hubert.load_state_dict({n[14:]: v for n, v in tensors.items() if n[:14] == "audio_encoder."})
-    to_model.load_state_dict({n[18:]: v for n, v in tensors.items() if "feature_map" in n})
-    path = tmp_path / "model.safetensors"
-    save_file(tensors, path)
-    spec = dataclasses.replace(ModelSpec(), speech=SpeechEncoderSpec(kind="hubert", d_out=48))
-    graph = hubert_graph(spec, TensorFile(path), refer=False, heads=4)
-    session = onnxruntime.InferenceSession(graph.SerializeToString())
+    speech = SpeechEncoderSpec(kind="hubert", d_out=48, hubert=SIZES)
+    spec = dataclasses.replace(PLAIN, speech=speech)
+    bundle = save_random(tmp_path / "bundle", spec)
+    model = bundle.model()
+    weights = TensorFile(bundle.folder / "model.safetensors")
+    session = onnxruntime.InferenceSession(
+        hubert_graph(spec, weights, refer=False).SerializeToString()
+    )
     for batch, frames in ((1, 1), (3, 7), (2, 40)):
         pcm = torch.randn(batch, 640 * frames)
         with torch.no_grad():
-            expected = to_model(hubert_features(hubert, pcm)).numpy()
+            expected = model.speech_features(pcm).numpy()
         (ours,) = session.run(None, {"pcm": pcm.numpy()})
-        assert ours.shape == (batch, frames, 24)
+        assert ours.shape == (batch, frames, spec.denoiser.d_model)
+        assert np.abs(expected).max() > 0.1
         np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
