@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,10 +46,13 @@ def judge(head: Head, motion: Path | None, output: Path | None, size: int) -> st
         head, mixing = anonymous(head)
         expression = expression @ mixing
     solver = solver_of(head)
+    started = time.process_time()
     weights = arkit_weights(head, expression, jaw)
+    spent = 1000 * (time.process_time() - started) / len(weights)
     own = own_motion(head, expression, jaw)
     made = np.stack([solver.posed(each) for each in weights])
     lines.append(table(head, own, made, weights))
+    lines.append(f"{spent:.2f} ms of processor time a frame")
     if truth is not None:
         lines.append(agreement(weights, truth))
     if output is not None:

@@ -88,6 +88,7 @@ def picture(head: Head, path: Path, size: int) -> None:
     Those are named poses for a head with ARKit's channels, else the channels that move most.
     """
     from PIL import Image
+
     from viewer.renderer import Renderer
 
     rest = np.zeros(len(head.expression_names), np.float32)

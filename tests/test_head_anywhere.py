@@ -102,6 +102,30 @@ def test_animate_on_an_imported_head(
     assert code == 1 and "no head 'no-such'" in said
 
 
+def test_how_well_arkits_shapes_follow(
+    library: Path, flame: Head, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In millimetres per region; against the truth where the head's own names are known."""
+    from posetalk.motion_file import Motion
+
+    rng = np.random.default_rng(2)
+    exp = rng.uniform(0, 0.4, (8, 50)).astype(np.float32)
+    pose = np.zeros((8, 6), np.float32)
+    pose[:, 3] = rng.uniform(0, 0.3, 8)
+    for head in (builtin_head(), flame):
+        Motion(exp, pose, np.zeros(100, np.float32), 25.0, head.id).save(library / "m.npz")
+        save_head(head, library / "head.npz", exact=True)
+        arguments = ["head", "arkit", str(library / "head.npz"), "--motion"]
+        code, said, _ = call([*arguments, str(library / "m.npz")], capsys)
+        assert code == 0 and "lips" in said and "error mm" in said
+        assert ("true weights" in said) == (head is not flame)
+        error, _, moved = (float(x) for x in said.split("lips")[1].split()[:3])
+        assert 0 < error < 0.7 * moved
+    save_head(builtin_head(), library / "head.npz")
+    code, _, said = call([*arguments, str(library / "m.npz")], capsys)
+    assert code == 1 and "moves the head 'flame'" in said
+
+
 def test_a_session_maps_what_leaves_it_and_nothing_else(flame: Head) -> None:
     rng = np.random.default_rng(0)
     sound = rng.normal(0, 0.1, 16000).astype(np.float32)

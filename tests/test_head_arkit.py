@@ -123,7 +123,7 @@ def test_weights_are_steady(flame: Head, mixing: np.ndarray, speech: np.ndarray)
     solver = solver_of(flame)
     loose, damped = arkit_weights(flame, shaky, jaw), solver.follow(shaky, jaw)
     jitter = [np.abs(np.diff(w, 2, axis=0)).mean() for w in (loose, damped)]
-    assert jitter[1] < 0.8 * jitter[0]
+    assert jitter[1] < 0.9 * jitter[0]
 
 
 def test_any_motion_gives_weights_in_range(flame: Head) -> None:

@@ -61,6 +61,7 @@ _KNOWN: Final[dict[str, Any]] = {
     "copy_reg:_reconstructor": _reconstructor,
     "copyreg:_reconstructor": _reconstructor,
     "collections:OrderedDict": OrderedDict,
+    "collections:defaultdict": _record("defaultdict"),
     "numpy:dtype": _record("dtype"),
     "numpy:ndarray": _record("ndarray"),
 }
@@ -69,7 +70,10 @@ for _module in ("numpy.core", "numpy._core"):  # its name before and since numpy
     _KNOWN[f"{_module}.multiarray:scalar"] = _record("scalar")
     _KNOWN[f"{_module}.numeric:_frombuffer"] = _record("buffer")
 for _module in ("__builtin__", "builtins"):
-    for _name in ("object", "set", "frozenset", "list", "dict", "tuple"):
+    for _name in (
+        "object", "set", "frozenset", "list", "dict", "tuple", "slice", "int", "long", "float",
+        "bool", "str", "unicode", "bytearray", "complex",
+    ):  # fmt: skip
         _KNOWN[f"{_module}:{_name}"] = _record(_name)
 _OPCODES: Final = (  # protocols 0 to 4; not: persistent ids, extensions, buffers out of band
     pickle.MARK, pickle.STOP, pickle.POP, pickle.POP_MARK, pickle.DUP, pickle.FLOAT, pickle.INT,
