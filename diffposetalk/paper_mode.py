@@ -10,94 +10,37 @@ Where this differs on purpose: samples beyond the last window that would make on
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
-from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.guidance import guided_denoiser
-from diffposetalk.hubert import UNIT, clip_features, normalise_clip
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.samplers import Denoise, ancestral, dpm_solver_pp_2m
-from diffposetalk.spec import FloatArray, ModelSpec
-from diffposetalk.styles import resolve
+from diffposetalk.bundle import Bundle
+from diffposetalk.paper_inputs import (
+    RELEASED,
+    SAMPLERS,
+    Clip,
+    Loaded,
+    Progress,
+    SamplerName,
+    Settings,
+    check_settings,
+)
+from diffposetalk.paper_windows import ClipState, clip_windows, sample_window
+from diffposetalk.spec import FloatArray
 
-SamplerName = Literal["ancestral", "dpm++"]
-SAMPLERS: tuple[SamplerName, ...] = ("ancestral", "dpm++")
-DEFAULT_STEPS = 20
-"""Network calls of DPM-Solver++; ancestral sampling takes all that were trained."""
-
-
-@dataclass(frozen=True, eq=False)
-class Loaded:
-    """A bundle with its network on a device, for many calls."""
-
-    bundle: Bundle
-    model: DiffPoseTalk
-
-    @staticmethod
-    def of(bundle: str | Bundle | Loaded, device: str = "cpu") -> Loaded:
-        """Load a bundle, by name or folder if need be.
-
-        Raises:
-            diffposetalk.bundle.BundleError: it cannot be read.
-        """
-        if isinstance(bundle, Loaded):
-            return bundle
-        loaded = load_bundle(bundle) if isinstance(bundle, str) else bundle
-        return Loaded(loaded, loaded.model().to(device).eval())
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """What to animate.
-
-    Attributes:
-        samples: (n,) mono at 16 kHz.
-        shape: (n_shape,) raw identity; the statistics' mean if None.
-        style: (d_style,) vector, or a name or mix of the bundle's; its first style if None.
-        seed: of the noise that is not given.
-        initial_noise: (T_w, D), x_N of every window.
-        step_noise: (windows, N, T_w, D) for ancestral sampling: [w, i] is added after the i-th call
-            of window w, which is at t = N - i; the last is not used.
-    """
-
-    samples: FloatArray
-    shape: FloatArray | None = None
-    style: str | FloatArray | None = None
-    seed: int = 0
-    initial_noise: FloatArray | None = None
-    step_noise: FloatArray | None = None
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to sample.
-
-    Attributes:
-        sampler: `ancestral`, or `dpm++` in few steps.
-        steps: network calls; None = 20 for `dpm++`, all trained ones for `ancestral`.
-        audio_guidance, style_guidance: None = the bundle's live ones (1.15 and 3 in imported
-            bundles, as in the released demo).
-        threshold: quantile of dynamic thresholding, None or 0 = off (0.99 is what the released code
-            recommends for models with head motion).
-    """
-
-    sampler: SamplerName = "ancestral"
-    steps: int | None = None
-    audio_guidance: float | None = None
-    style_guidance: float | None = None
-    threshold: float | None = None
-
-
-Progress = Callable[[float], None]
-"""Told how much of the work is done, 0 to 1."""
+__all__ = [
+    "RELEASED",
+    "SAMPLERS",
+    "Clip",
+    "Loaded",
+    "Settings",
+    "animate_clip",
+    "animate_clips",
+    "check_settings",
+    "clip_windows",
+    "windows",
+]
 
 
 def animate_clip(
@@ -136,7 +79,7 @@ def animate_clip(
 def animate_clips(
     bundle: str | Bundle | Loaded,
     clips: Sequence[Clip],
-    settings: Settings = Settings(),
+    settings: Settings = RELEASED,
     *,
     normalised: bool = False,
     progress: Progress = lambda part: None,
@@ -156,7 +99,7 @@ def animate_clips(
 def windows(
     bundle: str | Bundle | Loaded,
     clips: Sequence[Clip],
-    settings: Settings = Settings(),
+    settings: Settings = RELEASED,
     *,
     normalised: bool = False,
     progress: Progress = lambda part: None,
@@ -164,15 +107,15 @@ def windows(
     """`animate_clips`, window by window: the next frames (T_w or fewer, D) of each clip's index."""
     loaded = Loaded.of(bundle)
     spec = loaded.model.spec
-    _check(settings, spec)
+    check_settings(settings, spec)
     with torch.inference_mode():
-        rows = [_Row.of(loaded, clip, settings) for clip in clips]
+        rows = [ClipState.of(loaded, clip, settings) for clip in clips]
     most = max((row.windows for row in rows), default=0)
     statistics = loaded.bundle.statistics
     for k in range(most):
         active = [(i, row) for i, row in enumerate(rows) if row.windows > k]
         with torch.inference_mode():
-            x0 = _sample_window(
+            x0 = sample_window(
                 loaded, [row for _, row in active], k, settings,
                 lambda part, k=k: progress((k + part) / most),
             ).cpu().numpy()  # fmt: skip
@@ -183,194 +126,3 @@ def windows(
                 frames = frames * statistics.motion_std + statistics.motion_mean
             out[index] = frames.astype(np.float32)
         yield out
-
-
-class _Row:
-    """A clip on its way: what is known of it, and the context that its next window continues."""
-
-    def __init__(
-        self, features: Tensor, frames: int, shape: Tensor, style: Tensor | None,
-        start: Tensor, initial: FloatArray, step_noise: Callable[[int, int], FloatArray],
-    ) -> None:  # fmt: skip
-        self.features = features  # (windows * T_w, d)
-        self.frames = frames
-        self.shape, self.style = shape, style
-        self.context = start  # (T_p, D)
-        self.initial = initial
-        self.step_noise = step_noise
-        self.windows = 0
-
-    @staticmethod
-    def of(loaded: Loaded, clip: Clip, settings: Settings) -> _Row:
-        model, spec = loaded.model, loaded.model.spec
-        device = model.start_motion_feat.device
-        samples = np.asarray(clip.samples, np.float32)
-        frames, count = clip_windows(samples, spec)
-        statistics = loaded.bundle.statistics
-        shape = np.zeros(spec.n_shape, np.float32)
-        if clip.shape is not None:
-            raw = _sized("shape", clip.shape, (spec.n_shape,))
-            shape = (raw - statistics.shape_mean) / statistics.shape_std
-        style = None
-        if spec.use_style:
-            wish = clip.style
-            if wish is None:
-                wish = next(iter(loaded.bundle.styles))
-            if isinstance(wish, str):
-                wish = resolve(wish, loaded.bundle.styles)
-            style = torch.from_numpy(_sized("style", wish, (spec.style.d_style,))).to(device)
-        start = model.start_motion_feat[0]
-        size = (spec.T_w, spec.d_motion)
-        initial = clip.initial_noise
-        if initial is None:
-            initial = _generator(clip.seed, 0).standard_normal(size, np.float32)
-        given = clip.step_noise
-        if given is not None:
-            if settings.sampler != "ancestral":
-                raise ValueError(f"{settings.sampler} adds no noise: leave the step noise out")
-            _sized("step noise", given, (count, spec.diffusion.steps, *size))
-        fresh = _generator(clip.seed, 1)
-
-        def step_noise(window: int, call: int) -> FloatArray:
-            if given is not None:
-                return np.asarray(given[window, call], np.float32)
-            return fresh.standard_normal(size, np.float32)
-
-        row = _Row(
-            whole_clip_features(model, torch.from_numpy(samples).to(device)), frames,
-            torch.from_numpy(shape).to(device), style, start,
-            _sized("initial noise", initial, size), step_noise,
-        )  # fmt: skip
-        row.windows = count
-        return row
-
-
-def clip_windows(samples: FloatArray, spec: ModelSpec) -> tuple[int, int]:
-    """Frames of a clip, and windows that it takes.
-
-    Raises:
-        ValueError: not mono, not finite, or less than a frame.
-    """
-    if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"sound is (n,) finite mono samples, got {samples.shape}")
-    frames = len(samples) // spec.frame_samples
-    if not frames:
-        raise ValueError(
-            f"only {len(samples)} samples of sound: one frame takes {spec.frame_samples}"
-        )
-    return frames, max(1, math.ceil(frames / spec.T_w))
-
-
-def whole_clip_features(model: DiffPoseTalk, samples: Tensor) -> Tensor:
-    """Speech features (windows * T_w, d) of a clip (n,) and of the padding after it."""
-    spec = model.spec
-    count = math.ceil((samples.shape[0] // spec.frame_samples) / spec.T_w)
-    whole = count * spec.T_w * spec.frame_samples
-    normalises = spec.speech.kind == "hubert"
-    pcm = normalise_clip(samples[None]) if normalises else samples[None]
-    surplus = pcm.shape[1] - whole
-    if surplus >= UNIT or (surplus > 0 and not normalises):
-        pcm = pcm[:, :whole]
-    elif surplus < 0:
-        mode = "replicate" if spec.pad_mode == "replicate" else "constant"
-        pcm = F.pad(pcm[:, None], (0, -surplus), mode=mode)[:, 0]
-    if normalises:
-        return model.audio_feature_map(clip_features(model.audio_encoder, pcm))[0]
-    return model.speech_features(pcm)[0]
-
-
-def _sample_window(
-    loaded: Loaded, rows: Sequence[_Row], k: int, settings: Settings, progress: Progress
-) -> Tensor:
-    """The k-th window of every row, (B, T_w, D) normalised; the rows move on."""
-    model, spec = loaded.model, loaded.model.spec
-    live, T_w, T_p = spec.live, spec.T_w, spec.T_p
-    first = k * T_w
-    features = torch.stack([row.features[first : first + T_w] for row in rows])
-    if k:
-        before = torch.stack([row.features[first - T_p : first] for row in rows])
-    else:
-        before = model.start_audio_feat.expand(len(rows), -1, -1)
-    at = torch.arange(first, first + T_w, device=features.device)
-    ends = torch.tensor([row.frames for row in rows], device=features.device)
-    indicator = (at < ends[:, None]).float()
-    styles = [row.style for row in rows if row.style is not None]
-    audio, style = settings.audio_guidance, settings.style_guidance
-    denoise = guided_denoiser(
-        model,
-        model.denoising_net.audio_terms(torch.cat([before, features], dim=1)),
-        torch.stack([row.shape for row in rows]),
-        torch.stack(styles) if styles else None,
-        torch.stack([row.context for row in rows]),
-        audio_scale=live.audio_guidance if audio is None else audio,
-        style_scale=live.style_guidance if style is None else style,
-        indicator=indicator,
-        threshold_quantile=settings.threshold,
-    )
-    noise = torch.from_numpy(np.stack([row.initial for row in rows])).to(features.device)
-    if settings.sampler == "ancestral":
-        total = spec.diffusion.steps
-        x0 = ancestral(
-            _counted(denoise, total, progress), noise, _StepNoise(rows, k, total, noise.device),
-            model.schedule,
-        )  # fmt: skip
-    else:
-        total = settings.steps or DEFAULT_STEPS
-        x0 = dpm_solver_pp_2m(_counted(denoise, total, progress), noise, total, model.schedule)
-    for row, motion in zip(rows, x0, strict=True):
-        row.context = motion[-T_p:]
-    return x0
-
-
-class _StepNoise(Sequence[Tensor]):
-    """`ancestral`'s noise, [t - 2] for the step from t, drawn when it is asked for."""
-
-    def __init__(self, rows: Sequence[_Row], window: int, steps: int, device: torch.device) -> None:
-        self._rows, self._window, self._steps, self._device = rows, window, steps, device
-
-    def __len__(self) -> int:
-        return self._steps - 1
-
-    def __getitem__(self, index: int) -> Tensor:  # type: ignore[override]
-        call = self._steps - (index + 2)
-        noise = np.stack([row.step_noise(self._window, call) for row in self._rows])
-        return torch.from_numpy(noise).to(self._device)
-
-
-def _counted(denoise: Denoise, total: int, progress: Progress) -> Denoise:
-    done = 0
-
-    def counted(x_t: Tensor, t: int) -> Tensor:
-        nonlocal done
-        x0 = denoise(x_t, t)
-        done += 1
-        progress(done / total)
-        return x0
-
-    return counted
-
-
-def _check(settings: Settings, spec: ModelSpec) -> None:
-    if settings.sampler not in SAMPLERS:
-        raise ValueError(f"no sampler {settings.sampler!r}: choose {' or '.join(SAMPLERS)}")
-    trained = spec.diffusion.steps
-    if settings.sampler == "ancestral" and settings.steps not in (None, trained):
-        raise ValueError(
-            f"ancestral sampling takes all {trained} steps; choose the sampler dpm++ for "
-            f"{settings.steps}"
-        )
-    if settings.steps is not None and settings.steps < 1:
-        raise ValueError(f"{settings.steps} steps: at least 1")
-    if settings.threshold is not None and not 0.0 <= settings.threshold <= 1.0:
-        raise ValueError(f"threshold {settings.threshold:g}: a quantile is 0 to 1")
-
-
-def _generator(seed: int, stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([abs(seed), stream])))
-
-
-def _sized(what: str, value: FloatArray, shape: tuple[int, ...]) -> FloatArray:
-    array = np.asarray(value, np.float32)
-    if array.shape != shape:
-        raise ValueError(f"the {what} is {array.shape}, it must be {shape}")
-    return array

@@ -9,6 +9,7 @@ import numpy as np
 import official_reference
 import pytest
 import torch
+from cli import call
 from official_checkpoint import (
     SMALL,
     Sizes,
@@ -29,6 +30,7 @@ from diffposetalk.paper_mode import (
     clip_windows,
 )
 from diffposetalk.spec import HubertSpec, SpeechEncoderSpec
+from posetalk.motion_file import Motion
 
 SMALL_HUBERT = SpeechEncoderSpec(
     d_out=32, hubert=HubertSpec(n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_groups=4)
@@ -129,11 +131,16 @@ def test_guidance_and_thresholding(with_head: Loaded, settings: dict[str, float]
     assert compare(with_head, SMALL, WINDOW + 1280, **settings) < TOLERANCE
 
 
+def test_all_500_steps(tmp_path: Path) -> None:
+    sizes = dataclasses.replace(SMALL, steps=500)
+    assert compare(loaded(tmp_path, sizes=sizes), sizes, WINDOW + 700, threshold=0.99) < TOLERANCE
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_official_size(tmp_path: Path) -> None:
-    """The released sizes and all 500 steps, over a padded window: a few minutes."""
-    sizes = Sizes()
+    """Every size as released but the number of steps, which would take minutes: two windows."""
+    sizes = dataclasses.replace(Sizes(), steps=20)
     files = write(tmp_path / "files", sizes)
     ours = Loaded.of(
         import_released(
@@ -142,7 +149,7 @@ def test_official_size(tmp_path: Path) -> None:
             tmp_path / "bundle",
         )
     )  # fmt: skip
-    assert compare(ours, sizes, 640 * 60 + 5) < TOLERANCE
+    assert compare(ours, sizes, 640 * 104 + 5) < TOLERANCE
 
 
 def test_the_style_encoder_is_the_released_one(with_head: Loaded) -> None:
@@ -211,7 +218,7 @@ def test_the_starter_runs_in_paper_mode(sampler: str) -> None:
         ({"step_noise": np.zeros((1, 500, 12, 54))}, r"step noise is .* must be \(1, 25"),
         ({"sampler": "ddim"}, "no sampler 'ddim'"),
         ({"sampler": "ancestral", "steps": 20}, "takes all 25 steps"),
-        ({"sampler": "dpm++", "steps": 0}, "at least 1"),
+        ({"sampler": "dpm++", "steps": 0}, "choose 1 to 23"),
         ({"sampler": "dpm++", "steps": 24}, "choose 1 to 23"),
         ({"sampler": "dpm++", "step_noise": np.zeros((1, 25, 12, 54))}, "leave the step noise"),
         ({"threshold": 2.0}, "a quantile is 0 to 1"),
@@ -224,3 +231,53 @@ def test_bad_input_gets_one_line(
     with pytest.raises(ValueError, match=message) as error:
         animate_clip(with_head, **given)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+# --- the command ----------------------------------------------------------------------------------
+@pytest.fixture
+def sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "own"))  # no head `flame` there
+    monkeypatch.chdir(tmp_path)
+    soundfile = pytest.importorskip("soundfile", reason="not run: soundfile is not installed")
+    soundfile.write(tmp_path / "talk.wav", speech(640 * 30), 16000)
+    return tmp_path / "talk.wav"
+
+
+def test_the_command_writes_motion_without_a_head(
+    with_head: Loaded, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    animate = ["animate", str(sound), "--bundle", str(with_head.bundle.folder), "--seed", "3"]
+    np.save("me.npy", np.ones((2, 100), np.float32))
+    arguments = ["--mode", "paper", "--style", "happy*0.5+normal*0.5", "--shape", "me.npy"]
+    code, _, messages = call([*animate, *arguments, "-o", "m.npz"], capsys)
+    assert code == 0 and "m.npz: 1.2 s" in messages, messages
+    motion = Motion.load("m.npz")
+    assert len(motion) == 30 and motion.head == "flame" and (motion.shape == 1).all()
+    assert call([*animate, "--shape", "m.npz", "-o", "live.npz"], capsys)[0] == 0
+    assert (Motion.load("live.npz").shape == 1).all()
+    code, _, messages = call([*animate, "--mode", "paper", "-o", "m.mp4"], capsys)
+    assert code == 1 and "moves the head 'flame', which is not here" in messages
+    few = [*animate, "--mode", "paper", "--steps", "3", "--threshold", "0.99", "-o", "few.npz"]
+    assert call(few, capsys)[0] == 0 and len(Motion.load("few.npz")) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--sampler", "dpm++"], 2, "--sampler goes with --mode paper"),
+        (["--mode", "paper", "--hop", "2"], 2, "--hop and --lookahead go with --mode live"),
+        (["--mode", "paper", "--backend", "fake"], 2, "paper mode runs on torch"),
+        (["--mode", "paper", "--sampler", "ancestral", "--steps", "5"], 1, "takes all 25 steps"),
+        (["--mode", "paper", "--shape", "talk.wav"], 1, "an identity is (100,) finite numbers"),
+        (["--mode", "paper", "--style", "nobody"], 1, "no style 'nobody'"),
+        (["--mode", "paper", "--threshold", "7"], 1, "a quantile is 0 to 1"),
+    ],
+)
+def test_wrong_use_gets_one_line(
+    with_head: Loaded, sound: Path, capsys: pytest.CaptureFixture[str],
+    arguments: list[str], code: int, message: str,
+) -> None:  # fmt: skip
+    animate = ["animate", str(sound), "--bundle", str(with_head.bundle.folder), "-o", "m.npz"]
+    got, _, messages = call([*animate, *arguments], capsys)
+    assert got == code and message in messages and len(messages.splitlines()) == 1
+    assert not Path("m.npz").exists()

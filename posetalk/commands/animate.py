@@ -158,7 +158,7 @@ class Animate:
             require_head(self.model.bundle)
         with working(f"loading {self.model.bundle}"):
             loaded = paper.load(self.model.bundle)
-        from diffposetalk.paper_mode import Clip
+        from diffposetalk.paper_mode import Clip, check_settings
 
         shape = None if self.shape is None else self._identity()
         style = paper.style_vector(loaded, self.model.bundle, self.model.style)
@@ -166,6 +166,7 @@ class Animate:
             self.sampler, self.model.steps, self.audio_guidance, self.style_guidance,
             self.threshold,
         )  # fmt: skip
+        check_settings(settings, loaded.bundle.spec)
         clip = Clip(np.concatenate(list(blocks_of(source))), shape, style, self.model.seed)
         outputs = open_outputs(
             paths, head_id=loaded.bundle.head_id, size=self.size,
