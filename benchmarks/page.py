@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from benchmarks import page_latency, page_throughput
+from benchmarks import page_latency, page_official, page_throughput
 from benchmarks.circumstances import FORMAT
 from benchmarks.goals import goals
 from benchmarks.page_table import table
 from benchmarks.plots import plots
 from benchmarks.points import Results, side_by_side
 
-KINDS = ("latency", "quality", "throughput")
+KINDS = ("latency", "quality", "throughput", "official")
 ELSEWHERE = ("curves",)
 """Results with a page of their own."""
 PICTURES = "performance"
@@ -38,6 +38,7 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
     bench-latency --grid benchmarks/grid.toml --json benchmarks/results/grid.json
     python -m benchmarks.throughput --minutes 10 --json benchmarks/results/throughput.json
     bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/quality.json
+    python -m benchmarks.official_size --json benchmarks/results/official.json
     python -m benchmarks.page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
@@ -55,6 +56,7 @@ class PageError(ValueError):
 SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
     page_latency.section,
     page_throughput.section,
+    page_official.section,
 )
 """Each yields its paragraphs, and nothing where the results have nothing for it."""
 

@@ -1,0 +1,50 @@
+"""The part of the performance page on a network of the official size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.page_table import table, where
+from benchmarks.points import Results
+
+PAPER_FASTER = 100
+"""Times that paper mode in a few steps is meant to be faster than all steps the plain way."""
+
+
+def section(results: Results) -> Iterator[str]:
+    """What `benchmarks.official_size` wrote."""
+    for result in results:
+        if result["kind"] != "official":
+            continue
+        found = result["official"]
+        plain, live = found["plain"], found["live"]
+        yield "## The official network's size\n"
+        yield where(result)
+        yield (
+            f"HuBERT-base and 8 layers of 512 in {found['branches']} guidance branches, random "
+            f"weights, {found['threads']} threads. The plain way: {found['all_steps']} ancestral "
+            f"steps with torch's own decoder layers, {plain['step_ms']:.0f} ms a step (a few were "
+            f"timed, and multiplied), {plain['total_s']:.1f} s for a window of 4 s.\n"
+        )
+        rows = [
+            (
+                f"paper mode, K = {found['steps']}, {name}",
+                f"{1e3 * one['speech_s']:.0f}", f"{one['step_ms']:.0f}", f"{one['total_s']:.2f}",
+                f"{one['times_faster']:.0f}",
+                "reached" if one["times_faster"] >= PAPER_FASTER else "missed",
+            )
+            for name, one in found["paper_mode"].items()
+        ]  # fmt: skip
+        header = ("", "speech, ms", "step, ms", "window, s", "times faster",
+                  f"wanted {PAPER_FASTER}")  # fmt: skip
+        yield table(header, rows)
+        hops = [
+            (
+                f"live, {live['window_rule']}, H = {live['hop']}, {name}",
+                f"{one['hop_ms']:.0f}", f"{one['hop_p99_ms']:.0f}",
+                f"{one['times_real_time']:.2f}",
+                "reached" if one["times_real_time"] >= 1 else "missed",
+            )
+            for name, one in live["backends"].items()
+        ]
+        yield table(("", "hop, ms", "p99", "times real time", "wanted 1"), hops)
