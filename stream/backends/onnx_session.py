@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,9 +50,11 @@ class GraphSession:
         provider = PROVIDERS[device]
         if provider not in onnxruntime.get_available_providers():
             raise RuntimeProblem(_no_provider(provider))
+        if device != "cpu":
+            _find_libraries()
         try:
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=_providers(device)
+                path.read_bytes(), options, providers=_providers(device), enable_fallback=0
             )
         except Exception as error:  # its own types have no common base
             raise RuntimeProblem(f"onnxruntime cannot open {path}: {_line(error)}") from None
@@ -100,6 +104,13 @@ class GraphSession:
         self._session.run_with_iobinding(binding)
         out: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
         return out
+
+
+def _find_libraries() -> None:
+    """Load CUDA's libraries from where pip puts them; what is missing shows when a graph opens."""
+    onnxruntime.set_default_logger_severity(4)  # or it writes pages before we say one line
+    with contextlib.redirect_stdout(io.StringIO()):
+        onnxruntime.preload_dlls()
 
 
 def _no_provider(provider: str, instead: str = "") -> str:
