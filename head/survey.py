@@ -152,9 +152,9 @@ class _Face:
         if not front.any():
             raise HeadError("no chin is found below the mouth; is this a whole head?")
         chin = int(np.where(front & (y > seal[1] - 0.62 * r), z, -np.inf).argmax())
-        # The lowest point of the chin: further back begins the throat.
+        # The lowest point of the chin, in front: further back begins the throat.
         near = front & (z > z[chin] - 0.3 * r)
-        menton = int(np.where(near, -y, -np.inf).argmax())
+        menton = int(np.where(near, -y + 0.35 * z, -np.inf).argmax())
         return {"chin": chin, "menton": menton}
 
     def lids(self, side: int) -> Ints:

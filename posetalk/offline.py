@@ -126,6 +126,7 @@ def animate(
     lookahead: int | None = None,
     seed: int = 0,
     backend: BackendName = "auto",
+    head: str | Path | None = None,
     size: int = DEFAULT_SIZE,
 ) -> Motion:
     """Animate recorded speech, and write a video or a motion file if asked to.
@@ -155,14 +156,18 @@ def animate(
         seed: the same seed, sound and settings give the same motion.
         backend: `auto` (the best that is installed), `onnxruntime`, `torch`, or `fake`
             (no model: the jaw follows the loudness).
+        head: a name of `posetalk head list` or a head file to map the motion to; the bundle's own
+            if None.
         size: of the video, in pixels.
 
     Raises:
         OSError: the sound cannot be read, or an output not be written.
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
     """
+    from head.rig import open_head
     from posetalk.styling import equip
     from stream.backends import load_backend
+    from stream.backends.on_head import on_head
     from stream.session import Session, SessionOptions
 
     named = [output] if isinstance(output, str | Path) else list(output or ())
@@ -171,6 +176,8 @@ def animate(
     blocks = read_blocks(audio, sample_rate)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
     model = equip(load_backend(backend, bundle), bundle, style)
+    if head is not None:
+        model = on_head(model, open_head(head))
     session = Session(model, options=options, shape=shape, style=style, seed=seed)
     head_id = session.backend.head_id
     collector = _Collector()

@@ -85,6 +85,8 @@ def test_a_picture_of_a_head(
 def test_animate_on_an_imported_head(
     library: Path, flame: Head, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import posetalk
+    from posetalk import demo_speech
     from posetalk.motion_file import Motion
 
     save_head(flame, library / "mine.npz", exact=True)
@@ -98,6 +100,10 @@ def test_animate_on_an_imported_head(
     assert motion.head == "flame" and motion.pose[:, 3].max() > 0.02
     assert not motion.shape.any()  # an identity of another head means nothing here
     assert (library / "out.csv").stat().st_size > 1000
+    again = posetalk.animate(demo_speech(), backend="fake", head=library / "mine.npz")
+    np.testing.assert_array_equal(again.exp, motion.exp)
+    code, _, said = call(["animate", "demo", "--mode", "paper", "--head", "flame"], capsys)
+    assert code == 2 and "--mode live" in said
     code, _, said = call(["animate", "demo", "--backend", "fake", "--head", "no-such"], capsys)
     assert code == 1 and "no head 'no-such'" in said
 

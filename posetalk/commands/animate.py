@@ -124,6 +124,8 @@ class Animate:
             return
         if self.model.hop is not None or self.model.lookahead is not None:
             raise UsageError("--hop and --lookahead go with --mode live: paper mode has neither")
+        if self.model.head is not None:
+            raise UsageError("--head goes with --mode live: paper mode keeps to the bundle's head")
         if self.model.backend not in ("auto", "torch"):
             raise UsageError(f"--backend {self.model.backend}: paper mode runs on torch")
 
