@@ -26,7 +26,7 @@ from diffposetalk.paper_inputs import (
     Settings,
     check_settings,
 )
-from diffposetalk.paper_windows import ClipState, clip_windows, sample_window
+from diffposetalk.paper_windows import ClipState, clip_windows, sample_window, whole_clip_features
 from diffposetalk.spec import FloatArray
 
 __all__ = [
@@ -34,11 +34,13 @@ __all__ = [
     "SAMPLERS",
     "Clip",
     "Loaded",
+    "SamplerName",
     "Settings",
     "animate_clip",
     "animate_clips",
     "check_settings",
     "clip_windows",
+    "whole_clip_features",
     "windows",
 ]
 

@@ -224,6 +224,10 @@ def test_views_of_one_storage(tmp_path: Path) -> None:
         ({"rot_repr": "6d"}, "rot_repr = '6d'"),
         ({"target": "velocity"}, "target = 'velocity'"),
         ({"n_motions": 1}, "a window of 1 frames"),
+        ({"n_motions": 10**9}, "n_motions = 1000000000 is no size"),
+        ({"feature_dim": 10**5}, "feature_dim = 100000 is no size"),
+        ({"feature_dim": 16384}, "by the checkpoint's own arguments it is"),  # 30 GB, never made
+        ({"n_heads": 5}, "5 heads do not divide a width of 32"),
         ({"no_head_pose": True}, "se.pt was trained with head motion"),
         ({"use_indicator": False}, r"feature_proj.weight is \(32, 55\), .* is \(32, 54\)"),
         ({"n_layers": 3}, r"lacks denoising_net.transformer.layers.2.*and 17 more"),

@@ -22,6 +22,8 @@ from diffposetalk.spec import (
 )
 
 N_SHAPE, N_EXPRESSION = 100, 50
+LARGEST = {"n_layers": 100, "n_heads": 256, "mlp_ratio": 64}
+"""Beyond these a file is not believed, whatever else it holds."""
 HEAD_THRESHOLD = 0.99
 """Dynamic thresholding that the released code recommends for models with head motion."""
 _SCHEDULES = ("cosine", "linear", "quadratic", "sigmoid")
@@ -59,13 +61,13 @@ class Arguments:
         return name in self._values
 
     def whole(self, name: str) -> int:
-        """A number that must be there.
+        """A number that must be there, from 1 to `LARGEST`.
 
         Raises:
             CheckpointError: it is not.
         """
         value = self._need(name)
-        if type(value) is not int or not 0 <= value < 1 << 20:
+        if type(value) is not int or not 1 <= value <= LARGEST.get(name, 1 << 14):
             raise CheckpointError(f"{self.source}: {name} = {_show(value)} is no size")
         return value
 

@@ -8,10 +8,9 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 
 from diffposetalk.bundle import Bundle, save_bundle
@@ -19,7 +18,7 @@ from diffposetalk.importing.archive import Checkpoint, read_checkpoint
 from diffposetalk.importing.arguments import Arguments, model_spec, style_spec
 from diffposetalk.importing.pickles import CheckpointError
 from diffposetalk.importing.statistics import missing_statistics, read_statistics
-from diffposetalk.importing.tensors import fitted
+from diffposetalk.importing.tensors import filled
 from diffposetalk.model import DiffPoseTalk
 from diffposetalk.spec import FloatArray, ModelSpec, SpeechEncoderSpec, StyleEncoderSpec
 from diffposetalk.style_encoder import StyleEncoder
@@ -29,8 +28,6 @@ DEFAULT_HEAD = "flame"
 NO_STYLE = "none"
 """Name of the style that every imported bundle has: the learned null style."""
 SPARE_BYTES = 16 << 20
-
-Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 @dataclass(frozen=True)
@@ -78,10 +75,10 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
     named = _read_styles(files.styles, spec)
     _check_room(folder, files)
 
-    model = _fill(DiffPoseTalk(spec), files.denoiser, state)
+    model = filled(files.denoiser, state, lambda: DiffPoseTalk(spec))
     encoder = None
     if files.style_encoder is not None:
-        encoder = _fill(StyleEncoder(spec), files.style_encoder, style_file)
+        encoder = filled(files.style_encoder, style_file, lambda: StyleEncoder(spec))
     null = np.zeros(0, np.float32)
     if spec.use_style:
         null = model.null_style_feat.detach().numpy().reshape(-1)
@@ -173,12 +170,6 @@ def _read_styles(folder: Path | None, spec: ModelSpec) -> dict[str, FloatArray]:
             )
         styles[name] = vector
     return styles
-
-
-def _fill(network: Network, path: Path, state: Mapping[str, Any]) -> Network:
-    """The network with the checkpoint's tensors in the place of its own."""
-    network.load_state_dict(fitted(path, state, network), assign=True)
-    return network.eval()
 
 
 def _check_room(folder: Path, files: Files) -> None:

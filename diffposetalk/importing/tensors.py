@@ -3,8 +3,9 @@ arguments, and everything that does not fit said in one line."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,26 +19,34 @@ _RENAMED = {
     f"{_OLD_CONV}weight_v": f"{_OLD_CONV}parametrizations.weight.original1",
 }
 """Weight normalisation as torch spelt it before 2.0, and since."""
+Network = TypeVar("Network", bound=nn.Module)
 TABLES = ("diffusion_sched.", "denoising_net.TE.", "denoising_net.PE.pe", "alignment_mask")
 """Buffers that follow from the arguments: a file that has them must agree."""
 TOLERANCE = 1e-3
 """Relative and, for sinusoids, absolute: single precision rounds the angles of late rows."""
 
 
-def fitted(path: Path, described: Mapping[str, object], network: nn.Module) -> dict[str, Tensor]:
-    """The checkpoint's tensors under the network's names: all of them, float32, finite.
+def filled(path: Path, described: Mapping[str, object], build: Callable[[], Network]) -> Network:
+    """The network that `build` makes, with the checkpoint's tensors: all of them, float32, finite.
+
+    Nothing of the size that the arguments claim is made before the file has shown that it holds
+    as much.
 
     Args:
         path: the checkpoint, for its numbers.
         described: the state dict that it describes.
-        network: what they are for; of its own values only the tables are read.
+        build: of its network's own values only the tables are kept, where the file has none.
 
     Raises:
         CheckpointError: missing, unknown, renamed or misshapen tensors, values that are not finite,
             or tables that contradict the arguments.
     """
     tensors = {_present_name(name): t for name, t in read_tensors(path, described).items()}
-    wanted = network.state_dict()
+    try:
+        with torch.device("meta"):
+            wanted = build().state_dict()
+    except ValueError as error:  # sizes that no network can have
+        raise CheckpointError(f"{path}: {error}") from None
     tables = {name for name in wanted if _is_table(name)}
     learned = wanted.keys() - tables
     missing = sorted(learned - tensors.keys())
@@ -58,13 +67,17 @@ def fitted(path: Path, described: Mapping[str, object], network: nn.Module) -> d
                 f"{path}: {name} holds values that are not finite: the training that made it "
                 "diverged, or the file is damaged"
             )
+    network = build()
+    ours = network.state_dict()
     for name in sorted(tables & tensors.keys()):
-        _check_table(path, name, tensors[name], wanted[name])
+        _check_table(path, name, tensors[name], ours[name])
     # The file's own tables, to the last bit, where it has them.
-    return {
+    values = {
         name: tensors.get(name, value).to(value.dtype).contiguous()
-        for name, value in wanted.items()
+        for name, value in ours.items()
     }
+    network.load_state_dict(values, assign=True)
+    return network.eval()
 
 
 def _is_table(name: str) -> bool:
