@@ -122,9 +122,16 @@ def live_settings(session: Session) -> dict[str, Any]:
         "style": session.style_name,
         "backend": backend.name,
         "precision": precision_of(backend),
-        "device": str(getattr(backend, "device", "cpu")),
+        "device": device_of(backend),
         "bundle_hash": backend.bundle_hash,
     }
+
+
+def device_of(backend: Backend) -> str:
+    """Where it computes; onnxruntime calls it a provider."""
+    provider = getattr(backend, "provider", "cpu")
+    place = str(getattr(backend, "device", provider))
+    return place.removesuffix("ExecutionProvider").lower()
 
 
 def precision_of(backend: Backend) -> str:
