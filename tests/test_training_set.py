@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -404,7 +405,8 @@ def test_it_learns_a_tiny_set_by_heart_and_the_bundle_runs(
 ) -> None:
     monkeypatch.setitem(PRESETS, "tiny", SMALL)
     program.main(settings(data, tmp_path, validate_every=110))
-    trainer = program.Trainer(settings(data, tmp_path), program.choose("cpu"))
+    found = LmdbSet(data)
+    trainer = program.Trainer(settings(data, tmp_path), program.choose("cpu"), found)
     pairs = PairLosses(trainer.trained_style(), trainer.crops, SMALL.style)
     with torch.no_grad():
         batch = pairs.draw(np.random.default_rng(1))
@@ -415,7 +417,7 @@ def test_it_learns_a_tiny_set_by_heart_and_the_bundle_runs(
         averaged(tmp_path / "denoiser", losses.model)
         losses.style = trainer.trained_style()
         after = losses(np.random.default_rng(2), 0, batch)
-    trainer.data.close()
+    found.close()
     assert float(after[0]) < 0.35 * float(before[0])
     assert float(after[1]["vert"]) < 0.2 * float(before[1]["vert"])
     session = posetalk.Session(bundle=str(tmp_path / "bundle"), backend="torch", style="p1")
@@ -426,11 +428,21 @@ def test_it_learns_a_tiny_set_by_heart_and_the_bundle_runs(
         program.main(settings(data, tmp_path, rate=1e-4))
 
 
-def test_an_unusable_set_is_told_in_a_line(data: Path, tmp_path: Path) -> None:
+def test_an_unusable_set_is_told_in_a_line(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))  # no heads of whoever runs this
     with pytest.raises(SetError, match="no dataset there"):
         program.main(settings(tmp_path / "none", tmp_path / "out"))
     with LmdbSet(data) as found, pytest.raises(SetError, match="no video of 500 frames"):
         CropSource(found, "train").videos(500)
+    bare = tmp_path / "bare"
+    shutil.copytree(data, bare)
+    (bare / ABOUT).unlink()
+    with pytest.raises(SetError, match=r"moves the head 'flame'.*posetalk head import"):
+        program.main(settings(bare, tmp_path / "out"))
+    with pytest.raises(SetError, match="no head 'somebody'"):
+        program.main(settings(bare, tmp_path / "out", head="somebody"))
     with pytest.raises(PretrainedError, match="downloaded beforehand"):
         program.main(settings(data, tmp_path / "paper", preset="paper", without=("style",)))
 

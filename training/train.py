@@ -53,6 +53,8 @@ class Settings:
     sizes, windows as in a live stream; `tiny`: minutes on two cores, to try it out."""
     part: Literal["all", "style", "denoiser", "bundle"] = "all"
     """What to do now; what comes before is read from --out."""
+    head: Annotated[str, tyro.conf.arg(metavar="ID|FILE")] = ""
+    """Head that the motion belongs to, if the dataset does not say; else `flame`, as released."""
     hubert: Annotated[str, tyro.conf.arg(metavar="FILE|random")] = ""
     """Pretrained HuBERT, for `paper` and `code`."""
     without: tuple[Part, ...] = ()
@@ -103,16 +105,15 @@ class Trainer:
         ValueError: --out holds a training with other settings.
     """
 
-    def __init__(self, settings: Settings, engine: Engine) -> None:
-        self.settings, self.engine = settings, engine
+    def __init__(self, settings: Settings, engine: Engine, data: LmdbSet) -> None:
+        self.settings, self.engine, self.data = settings, engine, data
         self.preset = settings.chosen()
         spec = self.preset.spec
-        self.data = LmdbSet(settings.data)
         self.crops = CropSource(self.data, "train", head_rotation=spec.head_rotation)
         self.held_out = None
         if self.data.videos("val"):
             self.held_out = CropSource(self.data, "val", head_rotation=spec.head_rotation)
-        head_id = self.data.about.get("head") or "FLAME"
+        head_id = settings.head or self.data.about.get("head") or "flame"
         try:
             self.head = load_head(head_id)
         except (ValueError, OSError) as error:
@@ -234,11 +235,8 @@ def main(settings: Settings) -> None:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     engine = choose(settings.device)
-    trainer = Trainer(settings, engine)
-    try:
-        _work(trainer)
-    finally:
-        trainer.data.close()
+    with LmdbSet(settings.data) as data:
+        _work(Trainer(settings, engine, data))
 
 
 def _work(trainer: Trainer) -> None:
