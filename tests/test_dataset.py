@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import resource
 import shutil
 from pathlib import Path
 
@@ -338,3 +339,17 @@ def test_other_pickles_are_refused(bad: bytes) -> None:
 def test_a_value_beyond_all_measure_is_refused() -> None:
     with pytest.raises(PickleError, match="are the most"):
         loads(bytes(MOST_BYTES + 1))
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    try:
+        arguments = ["dataset", "build", str(recordings), "-o", str(tmp_path / "set")]
+        code, _, messages = call(arguments, capsys)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code == 1 and messages.count("\n") == 1 and "cannot be written" in messages
+    assert not list(tmp_path.iterdir())

@@ -226,7 +226,7 @@ class LmdbWriter:
         try:
             self._env.sync(True)
         except lmdb.Error as error:
-            raise OSError(f"{self._folder}: {error}") from None
+            raise OSError(f"{self._folder} cannot be written: {error}") from None
         finally:
             self._env.close()
         (self._folder / "lock.mdb").unlink(missing_ok=True)
@@ -241,7 +241,7 @@ class LmdbWriter:
             except lmdb.MapFullError:
                 self._env.set_mapsize(self._env.info()["map_size"] + _GROW)
             except lmdb.Error as error:
-                raise OSError(f"{self._folder}: {error}") from None
+                raise OSError(f"{self._folder} cannot be written: {error}") from None
 
 
 _shared: dict[str, tuple[Any, int]] = {}
