@@ -58,8 +58,8 @@ To have them again, with the data folder in `POSETALK_DATA` (`.venv/bin/` in fro
 has set posetalk up):
 
     python -m training.tracks
-    python -m training.table --tracks .training/tracks --steps {steps}
-    posetalk evaluate starter --table .training/table -o docs/results/table.json
+    python -m training.table --tracks .training/tracks{budget}
+    posetalk evaluate starter --table .training/table --clips {clips} -o docs/results/table.json
     python -m benchmarks.curves --bundle starter
 
 The last one draws the plots and writes this page. A run that was cut off goes on where it was.
@@ -95,12 +95,21 @@ class PageError(ValueError):
 
 def page(curves: Mapping[str, Any] | None, table: Mapping[str, Any] | None) -> str:
     """The whole page as Markdown; the same figures give the same page."""
-    steps = table.get("budget", {}).get("steps", 1500) if table else 1500
-    parts = [_HEAD.format(steps=steps)]
+    parts = [_HEAD.format(**_asked(table))]
     parts += _table_part(table) if table else ["## The paper's table 1\n\nNot measured yet.\n"]
     parts.append(_METRICS)
     parts += _curves_part(curves) if curves else ["## Curves\n\nNot measured yet.\n"]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def _asked(table: Mapping[str, Any] | None) -> dict[str, str]:
+    """Options that the table was made with, as they stand in its commands."""
+    if not table:
+        return {"budget": "", "clips": "12"}
+    budget = table.get("budget", {})
+    names = {"steps": "steps", "speech_steps": "speech-steps", "style_steps": "style-steps"}
+    options = "".join(f" --{to} {budget[name]}" for name, to in names.items() if name in budget)
+    return {"budget": options, "clips": str(len(table["clips"]) // len(table["sets"]))}
 
 
 def _table_part(table: Mapping[str, Any]) -> list[str]:
@@ -117,8 +126,9 @@ def _table_part(table: Mapping[str, Any]) -> list[str]:
             f"\n**One small budget**: {budget['steps']} steps for every network (after "
             f"{budget['speech_steps']} of the speech encoder and {budget['style_steps']} of the "
             f"style encoder, which all share), {budget['n_layers']} layers of {budget['d_model']}, "
-            f"{budget['track_minutes']:.0f} minutes of labelled speech. So little training ranks "
-            "parts; it does not show what they reach. The full model and its ablations are guided "
+            f"{budget['track_minutes']:.0f} minutes of labelled speech, one core. So little "
+            "training does not show what a network can reach, and LVE favours those that move "
+            "little; read MOD and FDD beside it. The full model and its ablations are guided "
             "as the paper's (audio 1.15, style 3), sampled in 2 calls, hop 10, lookahead 2. "
             "*Without geometric losses* keeps the first term of the loss alone; *without alignment "
             "mask* attends to all speech of window and context, which carries no positions, in the "
@@ -174,9 +184,9 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
     spent = sum(row["cpu_seconds"] for row in result["figures"].values())
     text = [
         "## Curves\n",
-        f"Bundle {result['bundle']} ({result['bundle_hash'][:12]}), {len(result['clips'])} clips "
-        f"of {result['frames']} frames from voices or sentences held out of training, each in a "
-        "style of its own, 10 seeds (fewer where the table says so); mean ± half of the 95 % "
+        f"Bundle {result['bundle']} ({result['bundle_hash'][:12]}), clips: "
+        f"{len(result['clips'])} of {result['frames']} frames from voices or sentences held out of "
+        "training, each in a style of its own, 10 seeds (fewer where the table says so); mean ± half of the 95 % "
         "interval over seeds. Along a curve everything else is as in the live defaults: hop "
         f"{live['hop']}, lookahead {live['lookahead']}, steps {live['steps']}, "
         f"{live['window_rule']} windows, guidance {live['audio_guidance']:g} (audio) and "
