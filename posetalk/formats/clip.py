@@ -96,7 +96,8 @@ class Clip:
         if head.pose_basis is not None:
             turned = rotation_matrices(self.pose[:, 1:].astype(np.float64)) - np.eye(3)
             flat = turned.reshape(len(self), -1).astype(np.float32)
-            used = np.flatnonzero(np.abs(flat).max(axis=0) > 1e-6)
+            moves = np.abs(head.pose_basis).max(axis=(0, 1)) > 0
+            used = np.flatnonzero(moves & (np.abs(flat).max(axis=0) > 1e-6))
             names += [f"pose_{index}" for index in used]
             shapes.append(np.moveaxis(head.pose_basis[..., used], -1, 0))
             weights.append(flat[:, used])

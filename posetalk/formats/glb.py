@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from head.model import Head
 from posetalk.formats.clip import (
     GENERATOR,
     SYNTHETIC,
@@ -124,7 +125,7 @@ def write(clip: Clip) -> bytes:
                     "metallicFactor": float(material.metallic),
                 },
             }
-            for material in head.materials
+            for material in (head.materials[number] for number in _worn(head))
         ],
         "skins": [
             {
@@ -160,16 +161,19 @@ def _inverse_bind(clip: Clip) -> Floats:
     return matrices
 
 
+def _worn(head: Head) -> list[int]:
+    """The materials that some triangle wears."""
+    return [int(number) for number in np.unique(head.face_material)]
+
+
 def _mesh(clip: Clip, buffer: _Buffer, names: tuple[str, ...], morphs: Floats) -> dict[str, Any]:
     """A primitive for each material, with the vertices that its triangles use."""
     head = clip.head
     normals = vertex_normals(clip.rest, head.faces)  # of the whole, so that no seam shows
     joints, weights = influences(head.skin_weights)
     primitives = []
-    for material in range(len(head.materials)):
+    for place, material in enumerate(_worn(head)):
         corners = head.faces[head.face_material == material].ravel()
-        if not len(corners):
-            continue
         used, indices = np.unique(corners, return_inverse=True)
         attributes = {
             "POSITION": buffer.add(clip.rest[used], "VEC3", target=VERTEX_DATA, limits=True),
@@ -190,7 +194,7 @@ def _mesh(clip: Clip, buffer: _Buffer, names: tuple[str, ...], morphs: Floats) -
             {
                 "attributes": attributes,
                 "indices": buffer.add(indices.astype("<u4").ravel(), "SCALAR", target=INDEX_DATA),
-                "material": material,
+                "material": place,
                 "targets": [{"POSITION": accessor} for accessor in targets],
             }
         )
