@@ -187,7 +187,8 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
         f"Bundle {result['bundle']} ({result['bundle_hash'][:12]}), clips: "
         f"{len(result['clips'])} of {result['frames']} frames from voices or sentences held out of "
         "training, each in a style of its own, 10 seeds (fewer where the table says so); mean ± "
-        "half of the 95 % interval over seeds. Along a curve everything else is as in the live defaults: hop "
+        "half of the 95 % interval over seeds. Along a curve everything else is as in the live "
+        "defaults: hop "
         f"{live['hop']}, lookahead {live['lookahead']}, steps {live['steps']}, "
         f"{live['window_rule']} windows, guidance {live['audio_guidance']:g} (audio) and "
         f"{live['style_guidance']:g} (style), context {result['T_p']}; their points are ringed.\n",
