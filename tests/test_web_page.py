@@ -112,7 +112,7 @@ def page(tabs: Tabs, avatar: Avatar, size: tuple[int, int] = (640, 360)) -> Iter
         yield tab
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def tab(tabs: Tabs, avatar: Avatar) -> Iterator[Tab]:
     with page(tabs, avatar) as opened:
         yield opened
@@ -207,6 +207,33 @@ def test_the_browser_poses_the_head_as_python_does(tab: Tab) -> None:
         assert np.abs(positions - expected).max() < 2e-5  # metres
 
 
+def test_the_browser_draws_the_picture_that_the_window_draws(tab: Tab) -> None:
+    from viewer.gl import GLError
+    from viewer.renderer import Renderer
+
+    expression, jaw = np.zeros(50, "f4"), np.array([0.14, 0, 0], "f4")
+    rotation = np.array([0.02, -0.05, 0.0], "f4")
+    try:
+        with Renderer(HEAD, 360, 360) as renderer:
+            vertices = skin(HEAD, expression, global_rotation=rotation, jaw_pose=jaw)
+            window = renderer.render(vertices).astype(int)
+    except GLError as error:
+        pytest.skip(f"not run: {error}")
+    values = np.concatenate([expression, rotation, jaw]).tolist()
+    address = tab.value(f"""import('./renderer.js').then(({{Renderer}}) => {{
+        const canvas = document.createElement('canvas');
+        canvas.width = canvas.height = 360;
+        const {{head, constructor}} = posetalk.face.rig;
+        const rig = new constructor(head);
+        rig.pose(new Float32Array({values}));
+        new Renderer(canvas, head, posetalk.face.renderer.look).draw(rig.drawn);
+        return canvas.toDataURL('image/png'); }})""")
+    page = pixels(base64.b64decode(address.split(",")[1]))
+    apart = np.abs(page - window)
+    assert window.std() > 20 and apart.mean() < 1.0, "in grey levels of 256"
+    assert (apart.max(axis=2) > 40).mean() < 0.01, "but for edges"
+
+
 def test_the_wire_is_read_as_its_golden_bytes_say(tab: Tab) -> None:
     manifest = json.loads((FOLDER / "manifest.json").read_text())
     names = [name for name in manifest if name.endswith(".bin")]
@@ -292,8 +319,10 @@ def test_it_fits_screens_of_all_sizes(tab: Tab) -> None:
         x, y = int(face["left"] + face["width"] / 2), int(face["top"] + face["height"] / 2)
         red, green, blue = picture[y, x]
         assert red > green > blue and red > 100, "skin in the middle of the picture"
+    tab.size(640, 360)
 
 
+@pytest.mark.slow
 def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
     with Avatar() as first, page(tabs, first) as tab:
         server, shown = first.server, "document.getElementById('notice').hidden"
@@ -306,6 +335,7 @@ def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
         tab.until(f"posetalk.link.state === 'ended' && !{shown}")
 
 
+@pytest.mark.slow
 def test_with_a_token_the_page_asks_for_it(tabs: Tabs) -> None:
     with Avatar(token="open sesame") as avatar, tabs() as tab:
         tab.open(avatar.server.page_url)
@@ -316,6 +346,7 @@ def test_with_a_token_the_page_asks_for_it(tabs: Tabs) -> None:
         tab.until("window.posetalk && posetalk.link.state === 'live'")
 
 
+@pytest.mark.slow
 def test_a_refusal_is_told_in_its_sentence(tabs: Tabs) -> None:
     with Avatar(capacity=1) as avatar, page(tabs, avatar) as one, page(tabs, avatar) as other:
         one.value("document.getElementById('microphone').click()")

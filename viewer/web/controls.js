@@ -114,8 +114,8 @@ export class Controls {
     const recent = this.arrivals.filter((arrival) => arrival > now - 2).length / 2;
     const live = this.link.state === "live" && recent > 0;
     const latency = this.latency;
-    $("latency").textContent = live && latency !== null ? Math.round(1000 * latency) : "–";
-    $("delay").textContent = live ? Math.round(1000 * this.face.playout.delay) : "–";
+    $("latency").textContent = live && latency !== null ? milliseconds(latency) : "–";
+    $("delay").textContent = live ? milliseconds(this.face.playout.delay) : "–";
     $("rate").textContent = this.link.state === "live" ? Math.round(recent) : "–";
   }
 
@@ -290,4 +290,8 @@ export class Controls {
     $("microphone-hint").textContent = text;
     $("microphone-hint").classList.toggle("bad", bad);
   }
+}
+
+function milliseconds(seconds) {
+  return seconds < 10 ? String(Math.round(1000 * seconds)) : "9999+";
 }

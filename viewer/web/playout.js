@@ -9,6 +9,8 @@ const KEPT = 250; // transits: ten seconds
 const MOST = 3000; // frames waiting: two minutes, more than may be pushed ahead
 const SETTLE = 0.05; // seconds per second by which a delay that is too long shrinks
 const FRAME = 0.04;
+const MOST_DELAY = 0.5; // a network that stalls for longer makes the face jump, not lag for good
+const SNAP = 0.4; // a delay this much too long is dropped at once
 
 export class Playout {
   constructor() {
@@ -70,8 +72,9 @@ export class Playout {
   adapt(now) {
     const ordered = Float64Array.from(this.transits).sort();
     // One frame more, so that there is always a next one to move towards.
-    const wanted = ordered[Math.max(0, Math.ceil(0.99 * ordered.length) - 1)] + FRAME;
-    if (this.offset === null || wanted > this.offset || this.asked === null) {
+    const most = ordered[Math.max(0, Math.ceil(0.99 * ordered.length) - 1)];
+    const wanted = Math.min(most, ordered[0] + MOST_DELAY) + FRAME;
+    if (this.offset === null || wanted > this.offset || this.offset - wanted > SNAP) {
       this.offset = wanted;
     } else {
       this.offset = Math.max(wanted, this.offset - SETTLE * Math.max(0, now - this.asked));
