@@ -18,9 +18,10 @@ from cli import call
 from training import statistics
 from training.build_set import build
 from training.check_set import check
-from training.lmdb_set import DATA, Clip, LmdbSet, LmdbWriter, SetError, encode
+from training.lmdb_set import DATA, LmdbSet, LmdbWriter
 from training.plain_pickle import MOST_BYTES, PickleError, dumps, loads
 from training.recordings import find, read_motion, resample
+from training.set_clips import Clip, SetError, encode
 
 PEOPLE = ("ada", "bob", "cleo", "dan")
 

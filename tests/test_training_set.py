@@ -26,12 +26,13 @@ from head.rig import builtin_head
 from training import checkpoint, statistics
 from training import train as program
 from training.crops import CropSource
-from training.lmdb_set import ABOUT, STATS, Clip, LmdbSet, LmdbWriter, SetError
+from training.lmdb_set import ABOUT, STATS, LmdbSet, LmdbWriter
 from training.loop import RunSettings, averaged, train
 from training.losses import PAPER, FaceGeometry, Weights, motion_losses, transition_loss
 from training.pairs import PairLosses
 from training.presets import PRESETS, Preset
 from training.pretrained import PretrainedError, freeze_hubert, load_hubert
+from training.set_clips import Clip, SetError
 from training.two_windows import TwoWindowLosses
 
 TINY = PRESETS["tiny"]

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from training import statistics
-from training.lmdb_set import ABOUT, FPS, SPLITS, STATS, LmdbSet, LmdbWriter, SetError
+from training.lmdb_set import ABOUT, SPLITS, STATS, LmdbSet, LmdbWriter
 from training.recordings import Recording, find, read
+from training.set_clips import FPS, SetError
 
 SHORTEST = 200
 """Frames: the paper trains on pairs of windows of 100."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from training import statistics
 from training.build_set import SHORTEST
-from training.lmdb_set import DATA, FPS, FRAME, SEGMENT, SPLITS, STATS, Clip, LmdbSet, SetError
+from training.lmdb_set import DATA, SPLITS, STATS, LmdbSet
 from training.recordings import SLACK_FRAMES, find, read_motion, read_sound
+from training.set_clips import FPS, FRAME, SEGMENT, Clip, SetError
 
 PAIR = 210
 """Frames that a pair for the style encoder takes."""

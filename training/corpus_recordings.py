@@ -18,8 +18,8 @@ import tyro
 from head.rig import builtin_head
 from training.corpora import Utterance, held_out_voices
 from training.labels import make_motion
-from training.lmdb_set import FPS, FRAME, RATE
 from training.prosody import extract_prosody
+from training.set_clips import FPS, FRAME, RATE
 from training.styles import STYLES, SpeakingStyle, random_style
 from training.tracks import join
 

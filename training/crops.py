@@ -10,7 +10,8 @@ from torch import Tensor
 
 from diffposetalk.spec import Statistics
 from training import statistics
-from training.lmdb_set import STATS, Clip, FloatArray, LmdbSet, SetError
+from training.lmdb_set import STATS, LmdbSet
+from training.set_clips import Clip, FloatArray, SetError
 
 
 @dataclass(frozen=True, eq=False)

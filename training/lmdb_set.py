@@ -13,49 +13,36 @@ Values are pickles; `training.plain_pickle` reads them.  `lmdb` is imported here
 
 from __future__ import annotations
 
-import io
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
-import soundfile
-from numpy.typing import NDArray
 
 from training.plain_pickle import PickleError, dumps, loads
+from training.set_clips import (
+    FPS,
+    FRAME,
+    SEGMENT,
+    WIDTHS,
+    Clip,
+    SetError,
+    coefficients,
+    decode,
+    encode,
+)
 
 try:
     import lmdb
 except ImportError:
     raise RuntimeError("datasets need lmdb: run `pip install 'posetalk[train]'` first") from None
 
-FloatArray = NDArray[np.float32]
-SEGMENT, RATE, FRAME, FPS = 100, 16_000, 640, 25
-WIDTHS = {"shape": 100, "exp": 50, "pose": 6}
 SPLITS = ("train", "val", "test")
 DATA, ABOUT, STATS = "data.mdb", "about.json", "stats_train.npz"
 _GROW = 1 << 28
-
-
-class SetError(ValueError):
-    """A dataset, or something in it, that cannot be used; the message is one line."""
-
-
-@dataclass(frozen=True, eq=False)
-class Clip:
-    """n frames of a video: samples (640 n,) at 16 kHz; shape (n, 100), exp (n, 50), pose (n, 6)."""
-
-    samples: FloatArray
-    shape: FloatArray
-    exp: FloatArray
-    pose: FloatArray
-
-    def __len__(self) -> int:
-        return len(self.exp)
 
 
 class LmdbSet:
@@ -147,13 +134,13 @@ class LmdbSet:
         coef, audio = value.get("coef"), value.get("audio")
         if not isinstance(coef, dict) or not isinstance(audio, bytes | bytearray):
             raise SetError(f"{where}: holds no `coef` and `audio`")
-        arrays = {name: _coefficients(where, name, coef.get(name)) for name in WIDTHS}
+        arrays = {name: coefficients(where, name, coef.get(name)) for name in WIDTHS}
         n = len(arrays["exp"])
         wanted = min(SEGMENT, self.n_frames(video) - SEGMENT * index)
         if {len(array) for array in arrays.values()} != {wanted}:
             lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
             raise SetError(f"{where}: {lengths} frames where {wanted} belong")
-        samples = _decode(where, bytes(audio), (SEGMENT + FPS) * FRAME)
+        samples = decode(where, bytes(audio), (SEGMENT + FPS) * FRAME)
         if len(samples) < n * FRAME:
             raise SetError(f"{where}: {len(samples)} samples of sound, {n * FRAME} belong")
         return Clip(samples[: n * FRAME], arrays["shape"], arrays["exp"], arrays["pose"])
@@ -271,35 +258,3 @@ def _close(env: Any) -> None:
         else:
             del _shared[path]
             env.close()
-
-
-def encode(samples: FloatArray) -> bytes:
-    """Samples (n,) at 16 kHz as a 16-bit FLAC."""
-    file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1.0, 1.0), RATE, format="FLAC", subtype="PCM_16")
-    return file.getvalue()
-
-
-def _decode(where: str, data: bytes, most: int) -> FloatArray:
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.samplerate != RATE or file.channels != 1:
-                raise SetError(
-                    f"{where}: sound of {file.samplerate} Hz, {file.channels} channels; "
-                    f"{RATE} Hz mono belongs"
-                )
-            samples: FloatArray = file.read(frames=most, dtype="float32")
-    except (RuntimeError, TypeError, OSError) as error:
-        raise SetError(f"{where}: its sound cannot be read ({error})") from None
-    return samples
-
-
-def _coefficients(where: str, name: str, value: Any) -> FloatArray:
-    width = WIDTHS[name]
-    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.shape[1] < width:
-        shape = getattr(value, "shape", type(value).__name__)
-        raise SetError(f"{where}: `{name}` is {shape}, (n, {width}) belongs")
-    array = value[:, :width].astype(np.float32)
-    if not np.isfinite(array).all():
-        raise SetError(f"{where}: `{name}` holds values that are not finite")
-    return array

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream.sources import SourceError
 from stream.sources.file import FileSource
-from training.lmdb_set import FPS, FRAME, WIDTHS, Clip, SetError
+from training.set_clips import FPS, FRAME, WIDTHS, Clip, SetError
 
 FloatArray = NDArray[np.float32]
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".mkv", ".webm", ".mov")

@@ -1,60 +1,74 @@
-"""Clips from a dataset in the released layout (TFHP): recorded motion as the label."""
+"""One clip of a dataset: sound and the coefficients of a face, checked before they are used."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
-from head.rig import BUILTIN_ID
-from training.clips import Clip, ClipError
-from training.lmdb_set import SPLITS, LmdbSet
-
-STYLE_FRAMES = 100
-"""Frames of the same video, right behind the clip, that its style is taken from: the paper does not
-say which clip its test styles come from, but not the one that is to be predicted."""
+FloatArray = NDArray[np.float32]
+SEGMENT, RATE, FRAME, FPS = 100, 16_000, 640, 25
+WIDTHS = {"shape": 100, "exp": 50, "pose": 6}
 
 
-def split_name(text: str) -> tuple[Path, str]:
-    """`FOLDER` or `FOLDER:SPLIT` as a folder and one of train, val, test (the default)."""
-    folder, colon, split = text.rpartition(":")
-    if colon and split in SPLITS:
-        return Path(folder), split
-    return Path(text), "test"
+class SetError(ValueError):
+    """A dataset, or something in it, that cannot be used; the message is one line."""
 
 
-def dataset_clips(text: str, count: int, frames: int) -> tuple[list[Clip], str]:
-    """`count` clips, spread evenly over the videos of a split, and the head they move.
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """n frames of a video: samples (640 n,) at 16 kHz; shape (n, 100), exp (n, 50), pose (n, 6)."""
+
+    samples: FloatArray
+    shape: FloatArray
+    exp: FloatArray
+    pose: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.exp)
+
+
+def encode(samples: FloatArray) -> bytes:
+    """Samples (n,) at 16 kHz as a 16-bit FLAC."""
+    file = io.BytesIO()
+    soundfile.write(file, np.clip(samples, -1.0, 1.0), RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def decode(where: str, data: bytes, most: int) -> FloatArray:
+    """At most `most` samples of a FLAC, 16 kHz mono.
 
     Raises:
-        ClipError: fewer videos than asked for that are long enough.
-        SetError: not a dataset, or something in it cannot be read.
+        SetError: it is not that; the line begins with `where`.
     """
-    folder, split = split_name(text)
-    with LmdbSet(folder) as found:
-        head = str(found.about.get("head") or "")
-        fitting = [v for v in found.videos(split) if found.n_frames(v) >= frames + STYLE_FRAMES]
-        if len(fitting) < count or count < 1:
-            raise ClipError(
-                f"{folder}: {len(fitting)} videos of `{split}` have {frames + STYLE_FRAMES} frames "
-                f"or more, not {count}"
-            )
-        out = []
-        for place in np.linspace(0, len(fitting) - 1, count).round().astype(int):
-            video = fitting[place]
-            clip = found.read(video, 0, frames)
-            style = found.read(video, frames, STYLE_FRAMES)
-            motion, other = _motion(clip.exp, clip.pose), _motion(style.exp, style.pose)
-            if not all(np.isfinite(part).all() for part in (clip.samples, motion, other)):
-                raise ClipError(f"{folder}: {video} holds values that are not finite")
-            out.append(
-                Clip(video, f"{folder.name}:{split}", "", clip.samples, motion, (),
-                     style_motion=other, shape=clip.shape[0])
-            )  # fmt: skip
-    return out, head or BUILTIN_ID
+    try:
+        with soundfile.SoundFile(io.BytesIO(data)) as file:
+            if file.samplerate != RATE or file.channels != 1:
+                raise SetError(
+                    f"{where}: sound of {file.samplerate} Hz, {file.channels} channels; "
+                    f"{RATE} Hz mono belongs"
+                )
+            samples: FloatArray = file.read(frames=most, dtype="float32")
+    except (RuntimeError, TypeError, OSError) as error:
+        raise SetError(f"{where}: its sound cannot be read ({error})") from None
+    return samples
 
 
-def _motion(exp: NDArray[np.float32], pose: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Expression, head rotation and the jaw's one angle: (n, 54)."""
-    return np.concatenate([exp, pose[:, :4]], axis=1).astype(np.float32)
+def coefficients(where: str, name: str, value: Any) -> FloatArray:
+    """The (n, width) numbers of `shape`, `exp` or `pose`.
+
+    Raises:
+        SetError: they are not that, or not finite; the line begins with `where`.
+    """
+    width = WIDTHS[name]
+    if not isinstance(value, np.ndarray) or value.ndim != 2 or value.shape[1] < width:
+        shape = getattr(value, "shape", type(value).__name__)
+        raise SetError(f"{where}: `{name}` is {shape}, (n, {width}) belongs")
+    array = value[:, :width].astype(np.float32)
+    if not np.isfinite(array).all():
+        raise SetError(f"{where}: `{name}` holds values that are not finite")
+    return array

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.spec import Statistics
-from training.lmdb_set import WIDTHS, Clip, SetError
+from training.set_clips import WIDTHS, Clip, SetError
 
 FloatArray = NDArray[np.float32]
 CROP = 100

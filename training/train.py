@@ -26,12 +26,13 @@ from head.rig import load_head
 from training import validation
 from training.crops import CropSource
 from training.engine import Engine, choose
-from training.lmdb_set import LmdbSet, SetError
+from training.lmdb_set import LmdbSet
 from training.loop import RunSettings, averaged, train
 from training.losses import FaceGeometry
 from training.pairs import PairLosses
 from training.presets import PRESETS, Part, Preset, PresetName, Run
 from training.pretrained import freeze_hubert, load_hubert
+from training.set_clips import SetError
 from training.to_bundle import to_bundle
 from training.two_windows import TwoWindowLosses
 
