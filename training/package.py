@@ -51,7 +51,8 @@ def main(settings: Settings) -> None:
         parts.append("distilled")
     style = StyleEncoder(STARTER)
     averaged(settings.folder / "style", style)
-    vectors = style_vectors(style, tracks, 200, np.random.default_rng(1)).mean(1).numpy()
+    rng = np.random.default_rng(1)
+    vectors = style_vectors(style, tracks, 200, rng, len(tracks.named)).mean(1).numpy()
     named = {name: vectors[index] for index, name in enumerate(tracks.named)}
     d, n_shape = STARTER.d_motion, STARTER.n_shape
     assert tracks.mean.shape == (d,)

@@ -49,12 +49,13 @@ def spans_by_style(tracks: Tracks) -> dict[int, list[tuple[int, int]]]:
 
 @torch.no_grad()
 def style_vectors(
-    encoder: StyleEncoder, tracks: Tracks, per_style: int, rng: np.random.Generator
+    encoder: StyleEncoder, tracks: Tracks, per_style: int, rng: np.random.Generator,
+    first: int | None = None,
 ) -> Tensor:
-    """Vectors of random windows of every style: (n_styles, per_style, d_style)."""
+    """Vectors of random windows of every style, or the first few: (n_styles, per_style, d_style)."""
     by_style = spans_by_style(tracks)
     out = []
-    for style in range(tracks.n_styles):
+    for style in range(tracks.n_styles if first is None else first):
         windows = []
         for _ in range(per_style):
             start, end = by_style[style][int(rng.integers(len(by_style[style])))]
