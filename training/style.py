@@ -52,7 +52,7 @@ def style_vectors(
     encoder: StyleEncoder, tracks: Tracks, per_style: int, rng: np.random.Generator,
     first: int | None = None,
 ) -> Tensor:
-    """Vectors of random windows of every style, or the first few: (n_styles, per_style, d_style)."""
+    """Vectors of random windows of every style, or the `first` few: (n, per_style, d_style)."""
     by_style = spans_by_style(tracks)
     out = []
     for style in range(tracks.n_styles if first is None else first):
