@@ -40,6 +40,13 @@ the middle of a frame to its delivery on the scheduler's thread, sockets apart. 
 frame delivered, and at most one call in a hundred begun more than a hop after its sound was there.
 """
 
+_FLOOR = """\
+The floor of a model call is what its operations would take at the speed of a large matrix product,
+or its weights at the bandwidth of a large copy, whichever is longer: here {gflops:.0f} GFLOP/s and
+{gb_per_second:.0f} GB/s, measured with numpy on one thread, in float32, just before. Warm-up is
+loading and warming together, before the first frame.
+"""
+
 _QUALITY = """\
 LVE is the largest distance of a lip vertex from the label's, mean over frames, on {clips} held-out
 clips of {frames} frames with {seeds} seeds each; the label is what the coarticulation model of
@@ -63,7 +70,10 @@ def section(results: Results) -> Iterator[str]:
     grids = [result for result in latency if side_by_side(result)]
     lve = qualities(results)
     for result in grids:
-        yield from ("### Side by side\n", where(result), _grid(side_by_side(result), lve))
+        yield from ("### Side by side\n", where(result))
+        if "speed" in result:
+            yield _FLOOR.format(**result["speed"])
+        yield _grid(side_by_side(result), lve)
     yield from _crowds(results)
     yield from _quality(results)
 
@@ -72,7 +82,7 @@ def _grid(runs: Sequence[Mapping[str, Any]], lve: Mapping[tuple[Any, ...], float
     header = (
         *("backend", "precision", "H", "R", "K", "viewer", "p50 ms", "p90 ms", "p99 ms", "max ms"),
         *("call p50 ms", "call p99 ms", "floor ms", "real-time factor", "late", "lost", "MB"),
-        "LVE mm",
+        *("warm-up s", "LVE mm"),
     )
     rows = []
     for run in runs:
@@ -88,6 +98,7 @@ def _grid(runs: Sequence[Mapping[str, Any]], lve: Mapping[tuple[Any, ...], float
                 number(run["real_time_factor"], 3),
                 *(str(run["frames"][name]) for name in ("late", "lost")),
                 number(run["memory_mb"]["end"], 0),
+                _warm_up(run),
                 "" if error is None else f"{error:.3f}",
             )
         )
@@ -109,6 +120,7 @@ def _crowds(results: Results) -> Iterator[str]:
     header = (
         *("backend", "sessions", "in real time", "p50 ms", "p99 ms", "max ms", "worst session p99"),
         *("in a batch", "real-time factor", "late calls", "merged calls", "lost", "cores", "MB"),
+        "warm-up s",
     )
     rows = [
         (
@@ -122,6 +134,7 @@ def _crowds(results: Results) -> Iterator[str]:
             *(str(run["frames"][name]) for name in ("late", "merged_calls", "lost")),
             number(run["cores"]["session_and_server"], 2),
             number(run["memory_mb"]["end"], 0),
+            _warm_up(run),
         )
         for run in found
     ]
@@ -130,6 +143,11 @@ def _crowds(results: Results) -> Iterator[str]:
         if any(run["asked"]["sessions"] > 1 for run in result.get("runs", ())):
             yield where(result)
     yield table(header, rows, 1)
+
+
+def _warm_up(run: Mapping[str, Any]) -> str:
+    warm = run["warm_up"]
+    return f"{warm['load_seconds'] + warm['warm_up_seconds']:.1f}"
 
 
 def _quality(results: Results) -> Iterator[str]:
