@@ -602,3 +602,16 @@ def test_the_command(
     assert call([*arguments, "--set", "audio_model"], capsys)[0] == 2
     code, _, messages = call(arguments, capsys)
     assert code == 0 and "styles happy, normal, none" in messages and bundle.is_dir()
+
+
+def test_without_torch_the_command_says_what_to_install(
+    released: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for name in ("released", "archive", "tensors"):
+        monkeypatch.delitem(sys.modules, f"diffposetalk.importing.{name}")
+    code, _, messages = call(["import", str(released / "denoiser.pt"), "-o", "x"], capsys)
+    assert code == 1 and "needs torch: run `pip install 'posetalk[torch]'`" in messages
+    paper = ["animate", "demo", "--mode", "paper", "-o", "x.npz"]
+    code, _, messages = call(paper, capsys)
+    assert code == 1 and "paper mode needs torch: run `pip install 'posetalk[torch]'`" in messages
