@@ -15,7 +15,8 @@ from flame_files import Chumpy, Model, Raw, Sparse, code, flame_model, pickled, 
 from head import Head, HeadError, builtin_head, load_head, save_head
 from head.importing import import_head
 from head.importing.flame import import_flame
-from head.importing.unpickle import read_pickle, to_array
+from head.importing.records import to_array
+from head.importing.unpickle import read_pickle
 from head.skinning import skin
 
 

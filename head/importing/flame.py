@@ -13,7 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from head.importing import look
-from head.importing.unpickle import read_pickle, to_array
+from head.importing.records import to_array
+from head.importing.unpickle import read_pickle
 from head.mesh import Bools, Ints, Points
 from head.model import JOINTS, PARENTS, Head, HeadError
 from head.survey import Surveyed, survey
