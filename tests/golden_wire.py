@@ -62,6 +62,21 @@ def texts() -> dict[str, wire.Text]:
             "audio_full", "too much audio waits: push this again later", False
         ),
         "end.json": wire.End(250),
+        "hello_accepts.json": wire.Hello(
+            head="posetalk-head-1",
+            channels={"flame": ["jawX"]},
+            accepts=["style", "guidance", "open"],
+            guidance={"audio": 1.5, "style": 1.0},
+        ),
+        "interrupt_at.json": wire.Interrupt(6400),
+        "guidance.json": wire.Guidance(1.5, 2.0),
+        "open.json": wire.Open(style="calm", seed=7, pace="live", alive=False),
+        "opened.json": wire.Opened(
+            0, 1700000009.5, "calm", 1280, 1280, 960000, {"audio": 1.5, "style": 1.0}
+        ),
+        "flush.json": wire.Flush(),
+        "close.json": wire.Close(),
+        "closed.json": wire.Closed("closed", 250),
     }
 
 
