@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,6 +128,8 @@ def animate(
     backend: BackendName = "auto",
     head: str | Path | None = None,
     size: int = DEFAULT_SIZE,
+    mode: Literal["live", "paper"] = "live",
+    sampler: Literal["ancestral", "dpm++"] | None = None,
 ) -> Motion:
     """Animate recorded speech, and write a video or a motion file if asked to.
 
@@ -159,6 +161,9 @@ def animate(
         head: a name of `posetalk head list` or a head file to map the motion to; the bundle's own
             if None.
         size: of the video, in pixels.
+        mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
+            `diffposetalk.paper_mode` has all of it).
+        sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
 
     Raises:
         OSError: the sound cannot be read, or an output not be written.
@@ -174,13 +179,24 @@ def animate(
     paths = [Path(path) for path in named]
     check_names(paths)
     blocks = read_blocks(audio, sample_rate)
+    collector = _Collector()
+    if mode == "paper":
+        from posetalk import paper
+
+        if any(wish is not None for wish in (hop, lookahead, head)):
+            raise ValueError("paper mode has no hop, lookahead and head of its own: leave them out")
+        made = paper.animate(
+            np.concatenate([np.zeros(0, np.float32), *blocks]), bundle, style, shape, seed,
+            paper.settings_of(sampler, steps),
+            lambda head, own: [collector, *open_outputs(paths, head_id=head, shape=own, size=size)],
+        )  # fmt: skip
+        return Motion(*split(collector.rows), made.shape, FPS, made.head)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
     model = equip(load_backend(backend, bundle), bundle, style)
     if head is not None:
         model = on_head(model, open_head(head))
     session = Session(model, options=options, shape=shape, style=style, seed=seed)
     head_id = session.backend.head_id
-    collector = _Collector()
     outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size)
     run(session, blocks, [collector, *outputs])
     exp, pose = split(collector.rows)

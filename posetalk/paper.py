@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import zipfile
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,14 +56,42 @@ def style_vector(loaded: Loaded, bundle: str, style: str | None) -> FloatArray |
 
 
 def settings_of(
-    sampler: str | None, steps: int | None, audio: float | None, style: float | None,
-    threshold: float | None,
+    sampler: str | None, steps: int | None, audio: float | None = None,
+    style: float | None = None, threshold: float | None = None,
 ) -> Settings:  # fmt: skip
     """How to sample; a number of steps without a sampler's name means `dpm++`."""
     from diffposetalk.paper_mode import Settings
 
     name = sampler or ("ancestral" if steps is None else "dpm++")
     return Settings(name, steps, audio, style, threshold)  # type: ignore[arg-type]
+
+
+class Made(NamedTuple):
+    """Whose motion it is: (n_shape,) identity, and the head's id."""
+
+    shape: FloatArray
+    head: str
+
+
+def animate(
+    samples: FloatArray, bundle: str, style: str | None, shape: FloatArray | None, seed: int,
+    settings: Settings, open_outputs: Callable[[str, FloatArray], Sequence[Output]],
+) -> Made:  # fmt: skip
+    """Animate samples into what `open_outputs(head id, identity)` opens, once all is judged.
+
+    Raises:
+        ValueError, RuntimeError: as `load`, `style_vector` and `check_settings`; too little sound.
+    """
+    loaded = load(bundle)
+    from diffposetalk.paper_mode import Clip, check_settings, clip_windows
+
+    check_settings(settings, loaded.bundle.spec)
+    clip = Clip(samples, shape, style_vector(loaded, bundle, style), seed)
+    clip_windows(samples, loaded.bundle.spec)
+    mean = loaded.bundle.statistics.shape_mean
+    made = Made(mean if shape is None else np.asarray(shape, np.float32), loaded.bundle.head_id)
+    run(loaded, clip, settings, open_outputs(made.head, made.shape))
+    return made
 
 
 def run(

@@ -19,6 +19,7 @@ from official_checkpoint import (
     write,
 )
 
+import posetalk
 from diffposetalk.bundle import load_bundle
 from diffposetalk.importing.released import Files, import_released
 from diffposetalk.paper_mode import (
@@ -281,3 +282,16 @@ def test_wrong_use_gets_one_line(
     got, _, messages = call([*animate, *arguments], capsys)
     assert got == code and message in messages and len(messages.splitlines()) == 1
     assert not Path("m.npz").exists()
+
+
+def test_the_product_in_python_has_paper_mode(with_head: Loaded, sound: Path) -> None:
+    folder = str(with_head.bundle.folder)
+    motion = posetalk.animate(sound, "m.npz", bundle=folder, mode="paper", steps=3, seed=5)
+    assert len(motion) == 30 and motion.head == "flame"
+    assert (Motion.load("m.npz").exp == motion.exp).all()
+    again = posetalk.animate(sound, bundle=folder, mode="paper", sampler="dpm++", steps=3, seed=5)
+    assert (again.exp == motion.exp).all()
+    for wrong in ({"hop": 2}, {"steps": 99}, {"sampler": "ancestral", "steps": 3}):
+        with pytest.raises(ValueError):
+            posetalk.animate(sound, "n.npz", bundle=folder, mode="paper", **wrong)
+    assert not Path("n.npz").exists()
