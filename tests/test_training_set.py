@@ -285,7 +285,7 @@ def test_pretrained_weights_are_found_under_old_names(
 
 
 def run_of(folder: Path, **changes: object) -> RunSettings:
-    defaults = {"steps": 12, "learning_rate": 1e-3, "warm_up": 2, "ema": 0.5, "save_minutes": 0.0,
+    defaults = {"steps": 8, "learning_rate": 1e-3, "warm_up": 2, "ema": 0.5, "save_minutes": 0.0,
                 "minutes": 1e9}  # fmt: skip
     return RunSettings(folder, **(defaults | changes))  # type: ignore[arg-type]
 
@@ -321,7 +321,7 @@ def test_killed_or_stopped_it_goes_on_as_if_nothing_had_been(
 ) -> None:
     whole = trained(crops, tmp_path / "whole")
     with pytest.raises(Killed):
-        trained(crops, tmp_path / "killed", kill_at=7)
+        trained(crops, tmp_path / "killed", kill_at=5)
     assert same(trained(crops, tmp_path / "killed"), whole)
     with pytest.raises(SystemExit) as left:
         # No save but that of the signal itself.
