@@ -189,8 +189,7 @@ class Visit:
     def __init__(self, soak: Soak, send: Callable[[str | bytes], object]) -> None:
         self._soak, self._send = soak, send
         self._random = soak._random
-        self._own = False
-        self._zero = 0.0
+        self._own = self._cut = False
         self._sequence: int | None = None
         self._sample: int | None = None
 
@@ -210,6 +209,8 @@ class Visit:
             return
         if self._sequence is not None and self._sample is not None:
             missing = message.sequence - self._sequence - 1
+            if missing > 0 and self._cut:  # taken back before they were sent
+                missing, self._cut = 0, False
             gap = message.sample - self._sample - FRAME_SAMPLES * (1 + missing)
             findings.lost += max(0, missing)
             findings.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._own)
@@ -234,6 +235,7 @@ class Visit:
             self._own, self._sequence, self._sample = True, None, None
             findings.sessions += 1
         elif isinstance(message, wire.Interrupted) and self._own:
+            self._cut = True
             if self._sample is not None and self._sample >= message.sample:
                 self._sample = message.sample - FRAME_SAMPLES
         elif isinstance(message, wire.Error):
