@@ -92,7 +92,7 @@ def test_each_noise_scales_its_own_channels(backend, monkeypatch) -> None:
         scales.append(noise_scale.numpy().reshape(-1))
         return noise
 
-    monkeypatch.setattr(backend, "sampler", watched)
+    monkeypatch.setattr("stream.backends.torch_backend.dpm_solver_pp_2m", watched)
     run(backend, speech(6), [], lip_noise=0.25, head_noise=2.0, face_noise=3.0)
     lips, head, face = (set(np.flatnonzero(scales[0] == s)) for s in (0.25, 2.0, 3.0))
     assert {17, 49, 53} < lips and head == {50, 51, 52} and {0, 3, 42} < face
