@@ -112,7 +112,7 @@ def page(tabs: Tabs, avatar: Avatar, size: tuple[int, int] = (640, 360)) -> Iter
         yield tab
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tab(tabs: Tabs, avatar: Avatar) -> Iterator[Tab]:
     with page(tabs, avatar) as opened:
         yield opened
