@@ -279,7 +279,7 @@ def test_the_page_in_the_repository_is_what_the_figures_make() -> None:
 
 def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Path) -> None:
     from training import lmdb_set
-    from training.set_clips import dataset_clips, split_name
+    from training.recorded_clips import dataset_clips, split_name
 
     frames, rng = 160, np.random.default_rng(0)
     writer = lmdb_set.LmdbWriter(tmp_path / "set")

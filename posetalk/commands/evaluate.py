@@ -113,7 +113,7 @@ class Evaluate:
             return held_out_clips(self.set, self.clips, self.frames), BUILTIN_ID
         if len(self.set) > 1:
             raise UsageError("--set: one dataset, or names of sets")
-        from training.set_clips import dataset_clips
+        from training.recorded_clips import dataset_clips
 
         return dataset_clips(folders[0], self.clips, self.frames)
 
