@@ -205,7 +205,8 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
         "rule": "`sliding` re-predicts nothing that was committed, but sees T_w frames each call.",
         "modes": "Paper mode (`posetalk animate --mode paper`): T_w frames at once with no "
         "overlap, white initial noise as in training; a clip is one window, so it has no hops. "
-        "Ancestral sampling takes all trained steps: it is the diffusion itself.",
+        "Ancestral sampling takes all trained steps: it is the diffusion itself. A bundle that saw "
+        "few windows of T_w frames in training, as the starter, does worse in them than live.",
     }
     for name, title in titles.items():
         points = [(x, key) for x, key in result["curves"][name] if key in result["figures"]]
