@@ -28,7 +28,15 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "posetalk-setup.json"
 UNFINISHED = VENV / "posetalk-setup.unfinished"
 
-COMMANDS = ("live", "serve", "view", "animate", "devices", "doctor", "bench-latency")
+COMMANDS = (
+    "live", "serve", "view", "animate", "style", "head", "import", "export", "evaluate", "dataset",
+    "devices", "doctor", "bench-latency",
+)  # fmt: skip
+EXTRAS: dict[str, frozenset[str]] = {
+    "style": frozenset({"torch"}), "import": frozenset({"torch"}), "export": frozenset({"export"}),
+    "evaluate": frozenset({"train"}), "dataset": frozenset({"train"}),
+}  # fmt: skip
+"""What a command wants beyond what `live` does."""
 USAGE = """\
 usage: python3 run.py COMMAND [OPTIONS]
 
@@ -36,6 +44,12 @@ usage: python3 run.py COMMAND [OPTIONS]
   serve      the same without a window, for viewers and game engines elsewhere
   view       a window on a running server
   animate    a video or a motion file from recorded speech
+  style      styles of your own: extract one from motion, list them
+  head       heads of your own: FLAME, ICT-FaceKit
+  import     a released DiffPoseTalk checkpoint as a bundle
+  export     a bundle as ONNX graphs or TensorRT engines
+  evaluate   the paper's table 1 for your bundles
+  dataset    build and check a dataset of recorded faces
   devices    list microphones
   doctor     what is installed, what is missing, and how to mend it
   test       check style, types and layers, and run the tests (--slow: all of them)
@@ -68,7 +82,7 @@ def say(text: str) -> None:
 
 def wanted_extras(command: str, gpu: bool) -> set[str]:
     """Extras of pyproject.toml that `command` needs."""
-    extras = {"gpu" if gpu else "cpu", "drawing"}
+    extras = {"gpu" if gpu else "cpu", "drawing", *EXTRAS.get(command, ())}
     if command == "test":
         extras |= {"dev", "export", "torch", "train"}
         # TensorRT for RTX comes for these two alone; its tests say so where it is missing.

@@ -78,6 +78,8 @@ def test_extras_and_packages_fit_the_command(run: Any) -> None:
         "cpu", "drawing", "dev", "export", "torch", "train",
     }  # fmt: skip
     assert "trt-rtx" in run.wanted_extras("test", gpu=False) or sys.platform == "darwin"
+    assert run.wanted_extras("style", gpu=False) == {"cpu", "drawing", "torch"}
+    assert set(run.EXTRAS) <= set(run.COMMANDS)
     assert "libportaudio2" in run.wanted_packages("live")
     assert "pulseaudio" not in run.wanted_packages("live")
     assert {"pulseaudio", "xvfb"} <= set(run.wanted_packages("test"))
