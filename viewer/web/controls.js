@@ -28,8 +28,13 @@ export class Controls {
     link.addEventListener("state", () => this.showState());
     link.addEventListener("hello", ({ detail }) => this.greet(detail));
     link.addEventListener("frame", ({ detail }) => this.count(detail));
-    link.addEventListener("style", ({ detail }) => this.showStyle(detail.name));
-    link.addEventListener("guidance", ({ detail }) => this.showGuidance(detail));
+    // What the server answers to the beginning of a drag must not move the slider back.
+    link.addEventListener("style", ({ detail }) => {
+      if (!this.later.has("style")) this.showStyle(detail.name);
+    });
+    link.addEventListener("guidance", ({ detail }) => {
+      if (!this.later.has("guidance")) this.showGuidance(detail);
+    });
     link.addEventListener("opened", ({ detail }) => this.opened(detail));
     link.addEventListener("closed", ({ detail }) => this.closed(detail));
     link.addEventListener("error", ({ detail }) => this.refused(detail));
