@@ -230,7 +230,7 @@ def report(settings: Settings) -> list[str]:
     found = {condition.name: rows(model, settings, condition) for condition in chosen}
     parts += ["## Goals", verdicts([row for each in found.values() for row in each])]
     for name, each in found.items():
-        parts += [f"## {name.capitalize()}", table(each)]
+        parts += [f"## {name[0].upper()}{name[1:]}", table(each)]
     parts += [
         "\n".join(f"- `{name}`: {meaning}." for name, meaning in FIGURES.items()),
         "How few steps compare with the 500-step sampler: [results](results.md).",
