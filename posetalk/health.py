@@ -19,6 +19,9 @@ from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT
 SYSTEM_GL = "sudo apt-get install -y libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 INSTALL = "python3 run.py setup"
 NETWORKS = "pip install 'posetalk[torch]'"
+EXPORT = "pip install 'posetalk[export]'"
+DATASETS = "pip install 'posetalk[train]'"
+ENGINES = "pip install 'posetalk[trt-rtx]'"
 
 _PROBE_GL = """
 from head.rig import builtin_head
@@ -68,6 +71,9 @@ def examine() -> Iterator[Finding]:
     yield _runtime()
     for name in ("torch", "transformers"):
         yield _package(name, "without", NETWORKS, "training and released checkpoints need it")
+    yield _package("onnx", "without", EXPORT, "posetalk export needs it")
+    yield _package("lmdb", "without", DATASETS, "datasets and training on them need it")
+    yield _engines()
     yield _head()
     yield _bundle()
     yield _microphone()
@@ -99,6 +105,19 @@ def _runtime() -> Finding:
     if importlib.util.find_spec("torch") is not None:
         return Finding("onnxruntime", "without", "not installed (torch runs the model)", INSTALL)
     return Finding("onnxruntime", "missing", "not installed, nor torch", INSTALL)
+
+
+def _engines() -> Finding:
+    found = []
+    for name in ("tensorrt-rtx-cu13", "tensorrt-cu13"):
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    if found:
+        return Finding("tensorrt", "ok", ", ".join(found))
+    mend = ENGINES if shutil.which("nvidia-smi") else ""
+    return Finding("tensorrt", "without", "not installed (engines for GPUs need it)", mend)
 
 
 def _head() -> Finding:

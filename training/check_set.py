@@ -13,8 +13,6 @@ from training.lmdb_set import DATA, SPLITS, STATS, LmdbSet
 from training.recordings import SLACK_FRAMES, find, read_motion, read_sound
 from training.set_clips import FPS, FRAME, SEGMENT, Clip, SetError
 
-PAIR = 210
-"""Frames that a pair for the style encoder takes."""
 SIDEWAYS = 0.05
 """Radians of jaw beyond x that are worth a word, as they are dropped."""
 

@@ -19,7 +19,6 @@ DIPHTHONGS = frozenset({"AW", "AY", "EY", "OW", "OY"})
 VOWELS = MONOPHTHONGS | DIPHTHONGS
 BILABIALS = frozenset({"P", "B", "M"})  # the lips must seal
 LABIODENTALS = frozenset({"F", "V"})  # the lower lip must reach the upper teeth
-ROUNDED = frozenset({"UW", "UH", "OW", "AO", "OY", "W", "SH", "ZH", "CH", "JH", "ER", "R"})
 STOPS = frozenset({"P", "B", "T", "D", "K", "G", "CH", "JH"})
 CONSONANTS = frozenset(
     {"P", "B", "M", "F", "V", "TH", "DH", "T", "D", "N", "S", "Z"}

@@ -11,7 +11,6 @@ from head.modelling.field import Points
 from head.modelling.weights import JAW, JOINTS_MM
 
 Deltas = dict[str, Points]
-CORNER = (25.6, -34.8, 75.0)
 
 
 def mouth(a: Anatomy, weights: Points) -> Deltas:
