@@ -33,8 +33,8 @@ class Export:
     ] = "starter"
     """`starter`, or the folder of another bundle."""
     to: Target = "onnx"
-    """ONNX files for onnxruntime and others, or TensorRT engines: `tensorrt-rtx` builds them without a
-    GPU, `tensorrt` for the GPU that is here."""
+    """ONNX files for onnxruntime and others, or TensorRT engines: `tensorrt-rtx` builds them
+    without a GPU, `tensorrt` for the GPU that is here."""
     steps: Annotated[
         tuple[int, ...],
         tyro.conf.arg(
