@@ -243,7 +243,11 @@ def report(settings: Settings) -> list[str]:
         "their slope over loudness were set by hand on the fitted takes; the others had been seen "
         "by then.",
     ]  # fmt: skip
-    parts += ["## Styles", *style_tables(model, load_bundle(settings.bundle).style_encoder())]
+    pictures = (
+        "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
+        "by `python -m benchmarks.style_sheet`."
+    )
+    parts += ["## Styles", pictures, *style_tables(model, load_bundle(settings.bundle).style_encoder())]
     if settings.minutes:
         parts += [f"## {settings.minutes} minutes on end", long_run_table(model, settings.minutes)]
     parts.append(f"Measuring took {(time.monotonic() - begun) / 60:.0f} minutes.")
