@@ -247,7 +247,8 @@ def report(settings: Settings) -> list[str]:
         "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
         "by `python -m benchmarks.style_sheet`."
     )
-    parts += ["## Styles", pictures, *style_tables(model, load_bundle(settings.bundle).style_encoder())]
+    encoder = load_bundle(settings.bundle).style_encoder()
+    parts += ["## Styles", pictures, *style_tables(model, encoder)]
     if settings.minutes:
         parts += [f"## {settings.minutes} minutes on end", long_run_table(model, settings.minutes)]
     parts.append(f"Measuring took {(time.monotonic() - begun) / 60:.0f} minutes.")
