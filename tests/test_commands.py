@@ -47,6 +47,11 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def ws_url(line: str) -> str:
+    """The websocket's address in what a server says when it is up."""
+    return next(word.rstrip(",;") for word in line.split() if word.startswith("ws://"))
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -379,7 +384,7 @@ def test_no_portaudio_means_demo_speech(
 def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
     port = free_port()
     process = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
-    url = wait_for_line(process, "serving at").split()[-1]
+    url = ws_url(wait_for_line(process, "serving at"))
     with connect(url) as socket_:
         hello = wire.parse_text(str(socket_.recv(timeout=10)))
         assert isinstance(hello, wire.Hello) and hello.synthetic
@@ -419,7 +424,7 @@ def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
         environment = {key: os.environ[key] for key in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
         arguments = ["serve", *FAKE, "--port", "0", "--seconds", "4"]
         process = start(*arguments, cwd=tmp_path, **environment)
-        url = wait_for_line(process, "serving at").split()[-1]
+        url = ws_url(wait_for_line(process, "serving at"))
         speaking = microphone.speak(speech)
         frames = []
         with connect(url) as socket_:
