@@ -64,14 +64,25 @@ class Student(nn.Module):
             part.requires_grad_(False)
 
 
+def scales_alone(student: Student) -> Student:
+    """Let nothing learn but how the guidance scales enter.
+
+    They begin at zero and need far longer steps than the rest; alone they can have them, and at
+    scales of 1 the network stays what it is, to the bit.
+    """
+    student.requires_grad_(False)
+    student.model.denoising_net.guidance_proj.requires_grad_(True)
+    return student
+
+
 class DistilLosses:
     """Draws windows, asks the teacher, returns equation 6 of the student's answers."""
 
     def __init__(
         self, student: Student, teacher: Training, tracks: Tracks, geometry: FaceGeometry,
-        styles: Tensor, weights: Weights | None = None,
+        styles: Tensor, weights: Weights | None = None, guided: float = GUIDED,
     ) -> None:
-        self.student, self.geometry = student.model, geometry
+        self.student, self.geometry, self.guided = student.model, geometry, guided
         self.teacher = copy.deepcopy(teacher.model).eval().requires_grad_(False)
         self.source = WindowSource(teacher, tracks, styles, Dropout())
         self.schedule = noise_schedule(self.teacher.spec.diffusion)
@@ -84,7 +95,7 @@ class DistilLosses:
         """The loss of one batch, and its terms."""
         with torch.no_grad():
             windows, _, _ = self.source.draw(rng)
-            scales = draw_scales(len(windows.x0), rng) if rng.random() < GUIDED else None
+            scales = draw_scales(len(windows.x0), rng) if rng.random() < self.guided else None
             x_t, t, target = self.lesson(windows, scales, rng)
         net, batch = self.student.denoising_net, len(x_t)
         guidance = x_t.new_zeros(batch, 2) if scales is None else scales - 1.0

@@ -47,8 +47,9 @@ def main(settings: Settings) -> None:
     spec, parts = STARTER, ["speech", "style", "denoiser"]
     if (settings.folder / "distilled").exists():
         training, spec = Student(training.model), DISTILLED
-        averaged(settings.folder / "distilled", training)
-        parts.append("distilled")
+        ends = [part for part in ("distilled", "scales") if (settings.folder / part).exists()]
+        averaged(settings.folder / ends[-1], training)
+        parts += ends
     style = StyleEncoder(STARTER)
     averaged(settings.folder / "style", style)
     rng = np.random.default_rng(1)

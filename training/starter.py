@@ -26,7 +26,7 @@ from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.dataset import Tracks
 from training.denoiser import Training, WindowLosses
-from training.distil import DistilLosses, Student
+from training.distil import DistilLosses, Student, scales_alone
 from training.loop import RunSettings, averaged, train
 from training.losses import FaceGeometry
 from training.speech import SpeechPretraining, batch_losses
@@ -67,6 +67,8 @@ class Settings:
     style_minutes: float = 3.0
     denoiser_minutes: float = 60.0
     distil_minutes: float = 20.0
+    scales_minutes: float = 6.0
+    """Of the distillation's end, when only the guidance scales' projection learns."""
     threads: int = 1
     seed: int = 0
     bf16: bool = True
@@ -133,6 +135,14 @@ def distil(settings: Settings, tracks: Tracks, teacher: Training, style: StyleEn
     run = RunSettings(
         settings.folder / "distilled", steps=100_000, minutes=settings.distil_minutes,
         learning_rate=2e-4, warm_up=100, ema=0.998, bf16=settings.bf16, seed=settings.seed,
+    )
+    train(student, losses, run)
+    losses = DistilLosses(
+        scales_alone(student), teacher, tracks, geometry, vectors, guided=1.0
+    )
+    run = RunSettings(
+        settings.folder / "scales", steps=100_000, minutes=settings.scales_minutes,
+        learning_rate=1e-2, warm_up=20, ema=0.97, bf16=settings.bf16, seed=settings.seed + 1,
     )
     train(student, losses, run)
     return student
