@@ -141,7 +141,7 @@ def _head(axes: Any, runs: tuple[Array, Array, Array]) -> None:
 def _still(renderer: Any, head: Any, motion: Array) -> NDArray[np.uint8]:
     expression, rotation, jaw = motion_to_parameters(motion)
     posed = skin(head, expression, global_rotation=rotation, jaw_pose=jaw)
-    posed = posed + np.float32([0.0, 0.018, 0.0])  # the mouth nearer to the middle
+    posed = posed + np.array([0.0, 0.018, 0.0], np.float32)  # the mouth nearer to the middle
     picture = renderer.render(posed, zoom=1.6).reshape(STILL, 2, STILL, 2, 3).mean((1, 3))
     out: NDArray[np.uint8] = picture.round().astype(np.uint8)
     return out
