@@ -120,7 +120,7 @@ def windows(
             x0 = sample_window(
                 loaded, [row for _, row in active], k, settings,
                 lambda part, k=k: progress((k + part) / most),
-            ).cpu().numpy()  # fmt: skip
+            ).float().cpu().numpy()  # fmt: skip
         out = {}
         for (index, row), motion in zip(active, x0, strict=True):
             frames = motion[: min(spec.T_w, row.frames - k * spec.T_w)]
