@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from stream.cores import usable_cores
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
     "posetalk", "numpy", "torch", "onnxruntime", "websockets", "sounddevice", "pyrender", "av",
@@ -57,13 +59,6 @@ def cpu_name() -> str:
             )
             return f"{fields['model name']} ({detail})" if detail else fields["model name"]
     return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory_gb() -> float | None:

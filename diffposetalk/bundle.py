@@ -170,7 +170,7 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
         path = folder / Path(name).name
         if not path.is_file():
             raise BundleError(f"the bundle {folder} lacks {name}: copy the whole folder again")
-        if _sha256(path) != digest:
+        if sha256_of(path) != digest:
             raise BundleError(
                 f"{path} is damaged or was replaced (its checksum differs): "
                 "copy the whole bundle again"
@@ -183,7 +183,7 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
         statistics=statistics,
         styles=_read_styles(folder / STYLES, config["styles"], spec),
         provenance=config["provenance"],
-        hash=_sha256(folder / CONFIG),
+        hash=sha256_of(folder / CONFIG),
     )
 
 
@@ -239,7 +239,7 @@ def save_bundle(
             "styles": list(styles),
             "model": json.loads(spec.to_json()),
             "provenance": dict(provenance),
-            "files": {path.name: _sha256(path) for path in sorted(made.iterdir())},
+            "files": {path.name: sha256_of(path) for path in sorted(made.iterdir())},
         }
         (made / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (made / CARD).write_text(card, "utf-8")
@@ -354,6 +354,7 @@ def _listing(shapes: Mapping[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Checksum of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
+from stream.cores import usable_cores
 from stream.frames import Frame
 from stream.session import Session, SessionOptions, SpeechCall
 
@@ -145,13 +145,6 @@ def default_workers(backend: Backend) -> int:
     """Threads that make batches of this backend's."""
     place = str(getattr(backend, "device", "") or getattr(backend, "provider", "cpu"))
     return min(usable_cores(), MOST_WORKERS) if "cpu" in place.lower() else 1
-
-
-def usable_cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def measure_capacity(

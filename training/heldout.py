@@ -64,11 +64,6 @@ class Clip:
     phones: list[Phone]
 
 
-def read_clip(utterance: Utterance, number: int, snr_db: float | None) -> Clip:
-    """Load and label an utterance; coloured noise comes after the label."""
-    return disturbed(utterance, number, Condition("", snr_db), [utterance])
-
-
 def disturbed(
     utterance: Utterance, number: int, condition: Condition, others: Sequence[Utterance]
 ) -> Clip:

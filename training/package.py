@@ -1,8 +1,8 @@
 """Put what training has reached into a bundle: `python -m training.package`.
 
 Works while a part still trains (its last checkpoint), so that a cut-off run is not lost: the
-distilled network when there is one, the denoiser as it is otherwise.  `python -m export.ship` then
-writes the graphs for it.
+distilled network when there is one, the denoiser as it is otherwise.  The bundle
+gets the graphs that live runs, too.
 """
 
 from __future__ import annotations

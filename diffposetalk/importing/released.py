@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from diffposetalk.bundle import Bundle, save_bundle
+from diffposetalk.bundle import Bundle, save_bundle, sha256_of
 from diffposetalk.importing.archive import Checkpoint, read_checkpoint
 from diffposetalk.importing.arguments import Arguments, model_spec, style_spec
 from diffposetalk.importing.pickles import CheckpointError
@@ -85,7 +84,7 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
     provenance = {
         "made_by": "posetalk import",
         "denoiser": _origin(files.denoiser, checkpoint),
-        "statistics": {"file": files.stats.name, "sha256": _sha256(files.stats)},
+        "statistics": {"file": files.stats.name, "sha256": sha256_of(files.stats)},
         "arguments": arguments.described(),
         "jaw_yz": [float(value) for value in jaw],
     }
@@ -188,14 +187,9 @@ def _origin(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
     at = checkpoint.content.get("iter")
     return {
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "iterations": at if type(at) is int else None,
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _card(files: Files) -> str:

@@ -15,8 +15,9 @@ from diffposetalk.graphs import FOLDER, LOOP, SPEECH, GraphsError, check_graphs,
 from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
-from stream.backends.onnx_session import GraphSession, RuntimeProblem, cores
+from stream.backends.onnx_session import GraphSession, RuntimeProblem
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
+from stream.cores import usable_cores
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads; with HuBERT there is work for some."""
@@ -83,7 +84,7 @@ class OnnxBackend:
             )
         self._weights = bundle.folder if self.manifest.weights else self._folder
         if threads is None:
-            threads = THREADS if self.incremental else min(MOST_THREADS, cores())
+            threads = THREADS if self.incremental else min(MOST_THREADS, usable_cores())
         self._device, self._threads = device, threads
         self._samplers: dict[str, GraphSession] = {}
         self._schedule = noise_schedule(bundle.spec.diffusion)

@@ -133,13 +133,6 @@ def _providers(device: str) -> Sequence[Any]:
     return [(PROVIDERS["tensorrt"], engines), PROVIDERS["cuda"], cpu]
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _line(error: BaseException) -> str:
     """An error of onnxruntime's on one line, without the address it came from."""
     return " ".join(str(error).split())[:300]
