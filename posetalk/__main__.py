@@ -1,6 +1,7 @@
 """`posetalk COMMAND`: reads the options, runs the command, and turns errors into one line.
 
-Exit codes: 0 done, 1 it failed (one line on standard error), 2 wrong usage, 130 Ctrl-C.
+Exit codes: 0 done, 1 it failed (one line on standard error), 2 wrong usage, 130 Ctrl-C,
+143 terminated.
 """
 
 from __future__ import annotations
@@ -12,11 +13,26 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-FAILED, WRONG_USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
+FAILED, WRONG_USAGE = 1, 2
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: ends a command as cleanly as Ctrl-C does."""
+class Interrupts:
+    """Ctrl-C and SIGTERM end a command in the same clean way, and are remembered.
+
+    A library in which the interrupt lands may make an error of its own of it: ctypes, under
+    OpenGL, does.  What ends a command after an interrupt is the interrupt.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        """130 after Ctrl-C, 143 after SIGTERM, 0 before either."""
+        # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.exit_code = 128 + number
+        raise KeyboardInterrupt
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,15 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = parse(sys.argv[1:] if arguments is None else arguments)
     set_up_logging(debug=options.debug)
-    signal.signal(signal.SIGTERM, _terminate)
-    # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupts = Interrupts()
     try:
         return options.run()
-    except Terminated:
-        return TERMINATED
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return interrupts.exit_code or 128 + signal.SIGINT
     except BrokenPipeError:
         # The reader of our output went away; Python must not complain about it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -44,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if options.debug:
             traceback.print_exc()
+        if interrupts.exit_code:
+            return interrupts.exit_code
         say(explain(error))
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
@@ -58,10 +72,6 @@ def explain(error: Exception) -> str:
     if isinstance(error, ImportError):
         return f"{text or 'a package is missing'}; `posetalk doctor` tells what to install"
     return f"{type(error).__name__}: {text} (--debug shows where; this should not happen)"
-
-
-def _terminate(signal_number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import itertools
 import json
 import os
@@ -104,6 +105,21 @@ def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
     pictures, _, _ = watch_video(recording)
     assert 10 < len(pictures) < 580
     assert abs(len(motion) - len(pictures)) <= 16, "both end where the work was cut"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_that_a_library_turned_into_an_error_is_one(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted_in_opengl(_self: object) -> int:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt as error:
+            raise ctypes.ArgumentError("argument 2: KeyboardInterrupt:") from error
+        raise AssertionError("not interrupted")
+
+    monkeypatch.setattr("posetalk.commands.doctor.Doctor.run", interrupted_in_opengl)
+    assert call(["doctor"], capsys) == (128 + number, "", "")
 
 
 @pytest.mark.slow
