@@ -12,8 +12,8 @@ import numpy as np
 from head.channels import CHANNELS, MOUTH_CLOSE_RADIANS
 from training import coarticulation as co
 from training import gestures
-from training.phones import BILABIALS, VOWELS, Phone, tidy
-from training.prosody import FRAMES_PER_SECOND, Prosody
+from training.phones import BILABIALS, SILENCE, VOWELS, Phone, tidy
+from training.prosody import FRAMES_PER_SECOND, Prosody, smooth
 from training.styles import SpeakingStyle
 
 MOTION_SIZE = len(CHANNELS) + 4  # expression, global rotation (3), jaw
@@ -31,6 +31,11 @@ GAP_MM = {
     "mouthUpperUp": 6.4,
 }
 YIELD_MM = 1.5  # lips pressed with all force overlap by this much
+# Recorded jaws are part phones, part how loud. Fitted to the takes that `training.real_faces` names:
+# about this share of loudness brought the correlation from 0.78 to 0.82 and from 0.67 to 0.71.
+LOUD_SHARE = 0.35
+LOUD_JAW_RADIANS = 0.12  # at full voice: that deviates about as much as the phones' part
+LOUD_LAG_SECONDS, LOUD_BLUR_SECONDS, LOUD_GATE = 0.02, 0.04, 0.3
 EYE_TURN_RADIANS = (0.6, 0.5)  # eyeLook... = 1: sideways, up and down
 _OF = {name: i for i, name in enumerate(CHANNELS)}
 
@@ -81,6 +86,8 @@ def articulation(
     values = co.at_times(fine, times + style.lead)
     late = co.at_times(fine, times + style.lead - co.LIP_LAG_SECONDS)
     values[:, co.JAW] = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)[:, co.JAW]
+    loud = style.opening * style.jaw_share * loud_jaw(spoken, n_frames, prosody, style.lead)
+    values[:, co.JAW] = (1.0 - LOUD_SHARE) * values[:, co.JAW] + LOUD_SHARE * loud
     # Lips part with the jaw but close with the sound: a closure is never late, in any style.
     prompt = co.at_times(fine, times)[:, co.APERTURE]
     values[:, co.APERTURE] = np.minimum(prompt, late[:, co.APERTURE])
@@ -99,6 +106,22 @@ def articulation(
         if phone.name in VOWELS and 0 <= k < n_frames and not sealed[k]:
             values[k, co.APERTURE] = max(values[k, co.APERTURE], co.VOWEL_MIN_APERTURE_MM)
     return values
+
+
+def loud_jaw(
+    spoken: Sequence[Phone], n_frames: int, prosody: Prosody, lead: float
+) -> np.ndarray:
+    """(n_frames,) radians by which the loudness of what is spoken opens the jaw, `lead` s early."""
+    if prosody.loudness.size == 0:
+        return np.zeros(n_frames)
+    above = np.clip((prosody.loudness - LOUD_GATE) / (1.0 - LOUD_GATE), 0.0, 1.3)
+    for phone in spoken:
+        if phone.name == SILENCE:  # a door, a breath, somebody else
+            above[round(phone.start * prosody.rate) : round(phone.end * prosody.rate)] = 0.0
+    blurred = smooth(above, LOUD_BLUR_SECONDS * prosody.rate)
+    times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND + lead - LOUD_LAG_SECONDS
+    at = np.interp(times * prosody.rate - 0.5, np.arange(blurred.size), blurred)
+    return np.asarray(LOUD_JAW_RADIANS * at)
 
 
 def _set_mouth(

@@ -146,6 +146,11 @@ def hear(
             # Half below 14 dB: what a laptop hears in a kitchen.
             snr = 4.0 + 28.0 * rng.random() ** 1.5
             samples = augment.mix(samples, background(len(samples), rng, noises, crowd), snr)
+        if rng.random() < ANOTHER_VOICE:
+            # Somebody else in the room is not who speaks, but farther away.
+            other = load_audio(crowd[int(rng.integers(len(crowd)))].path)
+            under = augment.babble([other], len(samples), rng)
+            samples = augment.mix(samples, under, rng.uniform(10.0, 26.0))
         if rng.random() < 0.5:
             samples = augment.line(samples, rng)
         if rng.random() < 0.15:
@@ -256,7 +261,9 @@ def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
 
 CUT_SHORT = 0.12
 """Utterances that break off."""
-SHARES = {"kathleen": 0.32, "many": 0.36, "wake": 0.08, "flite": 0.24}
+ANOTHER_VOICE = 0.25
+"""Hearings in which one other person talks in the background."""
+SHARES = {"kathleen": 0.32, "many": 0.34, "wake": 0.12, "flite": 0.22}
 
 
 def main(settings: Settings) -> None:
