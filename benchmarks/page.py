@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 import tyro
 
-from benchmarks import page_latency, page_official, page_throughput
+from benchmarks import page_latency, page_official, page_soak, page_throughput
 from benchmarks.circumstances import FORMAT
 from benchmarks.goals import goals
 from benchmarks.page_table import table
 from benchmarks.plots import plots
 from benchmarks.points import Results, side_by_side
 
-KINDS = ("latency", "quality", "throughput", "official")
+KINDS = ("latency", "quality", "throughput", "official", "soak")
 ELSEWHERE = ("curves",)
 """Results with a page of their own."""
 PICTURES = "performance"
@@ -57,6 +57,7 @@ SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
     page_latency.section,
     page_throughput.section,
     page_official.section,
+    page_soak.section,
 )
 """Each yields its paragraphs, and nothing where the results have nothing for it."""
 

@@ -1,28 +1,36 @@
 """An hour of stream time at speed: `python -m benchmarks.soak`.
 
 A real server with its own stream and room for sessions; clients come and go over real sockets.
-Only the clock is another: it runs `--speed` times faster.  What is judged: frames come in order,
-none is lost, the timeline does not drift against the clock, memory stays flat.
+Only the clock is another: it runs as fast as the clients get their frames, with a bounded time in
+flight, so that a busy machine makes the run longer and nothing else.  What is judged: frames come
+in order, none is lost, the timeline does not drift against the clock, memory stays flat.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import gc
+import json
 import random
+import sys
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import psutil
+import tyro
 
-from stream import wire
+from benchmarks.circumstances import circumstances, describe
+from benchmarks.paced_clock import PacedClock
+from benchmarks.soak_visit import Findings, Visit
+from stream.backend_names import BackendName
 from stream.backends import load_backend
-from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+from stream.frames import SAMPLE_RATE
 from stream.live import LiveLoop
 from stream.own_session import OwnSessions
 from stream.scheduler import Scheduler
@@ -33,92 +41,48 @@ from stream.sources.pushed import PushedSource
 CLIENTS = 6
 SESSIONS = 3
 TENTHS = 10
+IN_FLIGHT = 0.8
+"""Seconds of stream time from what the slowest client has to the clock.  Below the 64 frames that
+a viewer's queue holds, and the two seconds after which a session leaves silence out."""
+PATIENCE = 120.0
+"""Seconds of the machine's in which something must move."""
 
 
-class QuickClock:
-    """The machine's clock, `speed` times as fast."""
-
-    def __init__(self, speed: float) -> None:
-        self.speed = speed
-
-    def now(self) -> float:
-        return time.perf_counter() * self.speed
-
-    def wait(self, event: threading.Event, seconds: float) -> bool:
-        return event.wait(max(0.0, seconds) / self.speed)
+class SoakError(RuntimeError):
+    """The run came to a standstill; one line."""
 
 
-@dataclass
-class Findings:
-    """What a soak saw.
-
-    Attributes:
-        seconds: stream time.
-        frames, own_frames: frames that clients got of the server's stream, and of their own.
-        connections, sessions, interruptions: how many there were.
-        disorder: frames out of order; lost: frames missing between two that came.
-        left_out: seconds of silence that own sessions left out, the machine being too slow.
-        memory: resident bytes at each tenth of the run.
-        transit: least seconds (stream time) between a frame's sample and its arrival, by tenth.
-    """
-
-    seconds: float = 0.0
-    frames: int = 0
-    own_frames: int = 0
-    connections: int = 0
-    sessions: int = 0
-    interruptions: int = 0
-    refused: int = 0
-    disorder: int = 0
-    lost: int = 0
-    left_out: float = 0.0
-    memory: list[int] = field(default_factory=list)
-    transit: list[float] = field(default_factory=list)
-
-    @property
-    def growth(self) -> float:
-        """Megabytes from the second tenth, when all is loaded, to the last."""
-        return (self.memory[-1] - self.memory[1]) / 1e6 if len(self.memory) > 1 else 0.0
-
-    @property
-    def drift(self) -> float:
-        """Milliseconds of stream time by which transits moved from the first half to the last."""
-        half = len(self.transit) // 2
-        return 1e3 * (min(self.transit[half:]) - min(self.transit[:half])) if half else 0.0
-
-    def line(self) -> str:
-        """All of it, for people."""
-        return (
-            f"{self.seconds / 60:.1f} min of stream time; {self.connections} connections, "
-            f"{self.sessions} own sessions, {self.interruptions} interruptions; "
-            f"{self.frames} + {self.own_frames} frames, {self.disorder} out of order, "
-            f"{self.lost} lost, {self.left_out:.1f} s of silence left out; "
-            f"drift {self.drift:+.1f} ms; memory {self.growth:+.1f} MB"
-        )
-
-
-class Soak:
+class SoakRun:
     """One run.
 
     Args:
         minutes: stream time.
-        speed: how much faster than time.
+        speed: how much faster than time it may go.
         backend: its name.
         seed: of when clients come, speak and go.
+        stall: seconds (of the machine's) for which now and then every client reads nothing.
     """
 
-    def __init__(self, minutes: float, speed: float, backend: str = "fake", seed: int = 0) -> None:
-        self.clock = QuickClock(speed)
+    def __init__(
+        self,
+        minutes: float,
+        speed: float,
+        backend: BackendName = "fake",
+        seed: int = 0,
+        stall: float = 0.0,
+    ) -> None:
+        self.clock = PacedClock(speed, IN_FLIGHT)
         self.seconds = 60 * minutes
         self.findings = Findings(seconds=self.seconds)
         self._backend = load_backend(backend)
         self._random = random.Random(seed)
         noise = np.random.default_rng(seed).normal(0, 0.15, SAMPLE_RATE * 8).clip(-1, 1)
         self._speech = noise.astype(np.float32)
+        self._stall = stall
         self._stop = threading.Event()
 
     def run(self, say: Callable[[str], None] = lambda _: None) -> Findings:
-        """Run it to its end; progress goes to `say`."""
+        """Run it to its end; progress goes to `say`.  Raises SoakError at a standstill."""
         from head.rig import load_head
         from stream.channel_sets import make_hello
 
@@ -130,7 +94,9 @@ class Soak:
             clock=self.clock,
         )
         hello = make_hello(head, styles=list(self._backend.styles))
-        with Server(head, hello, port=0, sessions=sessions, clock=self.clock) as server:
+        with Server(
+            head, hello, port=0, sessions=sessions, clock=self.clock, patience=PATIENCE
+        ) as server:
             loop = LiveLoop(source, Session(self._backend), [server], clock=self.clock)
             server.on_audio, server.on_interrupt = source.push, loop.interrupt
             worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop})
@@ -152,6 +118,10 @@ class Soak:
             until = self._zero + self.seconds * (tenth + 1) / TENTHS
             while self.clock.now() < until:
                 await asyncio.sleep(0.05)
+                if self._stall and self._random.random() < 0.1:
+                    time.sleep(self._stall)
+                if self.clock.still > PATIENCE:
+                    raise SoakError(f"no client got a frame for {PATIENCE:.0f} s")
                 for task in tasks:
                     if task.done():
                         task.result()  # raises what went wrong
@@ -168,108 +138,87 @@ class Soak:
 
         while True:
             stay = self.clock.now() + self._random.uniform(2, 60)
-            async with connect(url, compression=None, max_size=None) as link:
-                self.findings.connections += 1
-                visit = Visit(self, link.send)
-                await visit.begin(own=self._random.random() < 0.5)
-                async for data in link:
-                    await visit.take(data)
-                    if self.clock.now() > stay:
-                        break
-                closing = asyncio.create_task(link.close())
-                with contextlib.suppress(ConnectionClosed):
+            visit = Visit(self.clock, self._zero, self.findings, self._speech, self._random)
+            try:
+                async with connect(
+                    url, compression=None, max_size=None, open_timeout=PATIENCE, ping_interval=None
+                ) as link:
+                    await visit.begin(link, own=self._random.random() < 0.5)
                     async for data in link:
                         await visit.take(data)
-                await closing
+                        if self.clock.now() > stay:
+                            break
+                    closing = asyncio.create_task(link.close())
+                    with contextlib.suppress(ConnectionClosed):
+                        async for data in link:
+                            await visit.take(data)
+                    await closing
+            finally:
+                visit.leave()
 
 
-class Visit:
-    """One connection of a client: what it asks for, and whether what comes is whole."""
+@dataclass(frozen=True)
+class Soak:
+    """Serve for long, at speed, while clients come and go; prints what it saw, and writes JSON.
 
-    def __init__(self, soak: Soak, send: Callable[[str | bytes], object]) -> None:
-        self._soak, self._send = soak, send
-        self._random = soak._random
-        self._own = self._cut = False
-        self._sequence: int | None = None
-        self._sample: int | None = None
+    Exit code 1 when a frame was lost or out of order, clocks drifted or memory grew.
+    """
 
-    async def begin(self, own: bool) -> None:
-        """Ask for a session of its own, or watch."""
-        if own:
-            await self._tell(wire.Open(seed=self._random.randrange(1000)))
+    minutes: Annotated[float, tyro.conf.arg(metavar="N")] = 60.0
+    """Stream time."""
+    speed: Annotated[float, tyro.conf.arg(metavar="N")] = 20.0
+    """Times faster than time, at most: it waits for what the clients have got."""
+    backend: BackendName = "fake"
+    """`fake` tests the server, without a model."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Of when clients come, speak and go."""
+    json: Annotated[
+        Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
+    ] = None
+    """Write the figures there, for `python -m benchmarks.page`."""
 
-    async def take(self, data: str | bytes) -> None:
-        """Judge what came; now and then speak or interrupt."""
-        findings = self._soak.findings
-        if isinstance(data, str):
-            self._obey(wire.parse_text(data))
-            return
-        message = wire.parse(data)
-        if message.kind != wire.Kind.FLAME:
-            return
-        if self._sequence is not None and self._sample is not None:
-            missing = message.sequence - self._sequence - 1
-            if missing > 0 and self._cut:  # taken back before they were sent
-                missing, self._cut = 0, False
-            gap = message.sample - self._sample - FRAME_SAMPLES * (1 + missing)
-            findings.lost += max(0, missing)
-            findings.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._own)
-            findings.left_out += max(0, gap) / SAMPLE_RATE
-        self._sequence, self._sample = message.sequence, message.sample
-        if self._own:
-            findings.own_frames += 1
-            if self._random.random() < 0.004:
-                await self._speak()
-            elif self._random.random() < 0.002:
-                findings.interruptions += 1
-                await self._tell(wire.Interrupt())
-        else:
-            findings.frames += 1
-            now = self._soak.clock.now() - self._soak._zero
-            transit = now - message.sample / SAMPLE_RATE
-            findings.transit[-1] = min(findings.transit[-1], transit)
-
-    def _obey(self, message: wire.Text | wire.Unknown) -> None:
-        findings = self._soak.findings
-        if isinstance(message, wire.Opened):
-            self._own, self._sequence, self._sample = True, None, None
-            findings.sessions += 1
-        elif isinstance(message, wire.Interrupted) and self._own:
-            self._cut = True
-            if self._sample is not None and self._sample >= message.sample:
-                self._sample = message.sample - FRAME_SAMPLES
-        elif isinstance(message, wire.Error):
-            findings.refused += 1
-
-    async def _speak(self) -> None:
-        speech = self._soak._speech[: self._random.randrange(1, len(self._soak._speech))]
-        at = 0
-        while at < len(speech):
-            piece = speech[at : at + self._random.randrange(1, 30_000)]
-            at += len(piece)
-            await self._say(wire.serialise(wire.Message(wire.Kind.PCM, 0, 0, piece)))
-        await self._tell(wire.Flush())
-
-    async def _tell(self, message: wire.Text) -> None:
-        await self._say(wire.serialise_text(message))
-
-    async def _say(self, data: str | bytes) -> None:
-        await self._send(data)  # type: ignore[misc]
+    def run(self) -> dict[str, Any]:
+        """Soak; returns what `--json` writes."""
+        if self.json is not None and not self.json.resolve().parent.is_dir():
+            raise SoakError(f"--json {self.json}: there is no such folder")
+        results = circumstances("soak")
+        print("\n".join(describe(results)), flush=True)
+        began = time.monotonic()
+        findings = SoakRun(self.minutes, self.speed, self.backend, self.seed).run(
+            lambda text: print(text, flush=True)
+        )
+        results["soak"] = figures(findings, self.backend, time.monotonic() - began)
+        print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(findings.faults()) or 'held'}")
+        if self.json is not None:
+            self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        return results
 
 
-def main() -> None:
-    """Run a soak and print what it saw."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=60.0, help="stream time")
-    parser.add_argument("--speed", type=float, default=20.0, help="times faster than time")
-    parser.add_argument("--backend", default="fake", help="fake: the server is tested, no model")
-    options = parser.parse_args()
-    began = time.monotonic()
-    findings = Soak(options.minutes, options.speed, options.backend).run(
-        lambda text: print(text, flush=True)
-    )
-    print(f"{findings.line()}; took {time.monotonic() - began:.0f} s")
+def figures(findings: Findings, backend: str, took: float) -> dict[str, Any]:
+    """A run as JSON."""
+    return {
+        **asdict(findings),
+        "backend": backend,
+        "clients": CLIENTS,
+        "own_sessions_at_once": SESSIONS,
+        "in_flight_s": IN_FLIGHT,
+        "took_s": took,
+        "times_real_time": findings.seconds / took,
+        "growth_mb": findings.growth,
+        "drift_ms": findings.drift,
+        "faults": findings.faults(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 held, 1 did not, 2 wrong usage."""
+    command = tyro.cli(Soak, prog="python -m benchmarks.soak", args=arguments)
+    try:
+        return 1 if command.run()["soak"]["faults"] else 0
+    except (OSError, RuntimeError) as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
