@@ -184,6 +184,7 @@ class Session:
         self._noise = NoiseTrack(
             self.seed, spec.d_motion, self._rotation, spec.live.head_noise_frames
         )
+        self._shown: FloatArray | None = None  # the head's rotation in the newest frame
         self.committed = 0
         self.end = 0
         self._style_before, self._style_since = self._style, 0
@@ -320,6 +321,7 @@ class Session:
         fresh = x0[window.committed - window.start : window.emit_end - window.start]
         self._motion = np.concatenate([self._motion, fresh])
         raw = fresh * statistics.motion_std + statistics.motion_mean
+        self._steady(raw)
         if isinstance(self.backend, OnHead):
             raw = self.backend.emit(raw)
         frames = [
@@ -330,6 +332,16 @@ class Session:
         self._window = self._heard = None
         self._forget()
         return frames
+
+    def _steady(self, raw: FloatArray) -> None:
+        """Let the head of new frames (n, D) move as a mass does, see `LiveDefaults`; in place."""
+        inertia = self.backend.spec.live.head_inertia
+        if not inertia:
+            return
+        for row in raw[:, self._rotation]:
+            if self._shown is not None:
+                row += inertia * (self._shown - row)
+            self._shown = row.copy()
 
     def _window_features(self, window: Window) -> tuple[FloatArray, FloatArray]:
         """Features of the window, (length, F), and of its context, (T_p, F)."""

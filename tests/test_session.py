@@ -366,3 +366,37 @@ def test_a_call_that_failed_is_made_again() -> None:
     frames = session.feed(np.zeros(0, np.float32)) + session.finish()
     plain = Session(FakeBackend())
     assert np.array_equal(motions(frames), motions(plain.feed(audio) + plain.finish()))
+
+
+class Restless(FakeBackend):
+    """Answers with its noise, so that everything moves all the time."""
+
+    def __init__(self, head_inertia: float) -> None:
+        super().__init__()
+        live = replace(self.spec.live, head_inertia=head_inertia)
+        self.spec = replace(self.spec, live=live)
+
+    def sample(self, call: SamplerCall) -> np.ndarray:
+        return call.noise
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(0, 3000), min_size=5, max_size=20))
+def test_a_shown_head_has_mass_and_the_rest_has_none(cuts: list[int]) -> None:
+    audio = speech(sum(cuts))
+    light, heavy = Session(Restless(0.0)), Session(Restless(0.4))
+    expected = motions(light.feed(audio) + light.finish()) if sum(cuts) >= FRAME else np.empty(0)
+    frames, at = [], 0
+    for cut in cuts:
+        frames += heavy.feed(audio[at : at + cut])
+        at += cut
+    frames += heavy.finish()
+    assert len(frames) == len(expected)
+    if not frames:
+        return
+    shown, head = motions(frames), slice(50, 53)
+    assert expected[:, head].all()
+    for k in range(1, len(expected)):
+        expected[k, head] = 0.4 * expected[k - 1, head] + 0.6 * expected[k, head]
+    np.testing.assert_allclose(shown, expected, atol=1e-6)
+    np.testing.assert_array_equal(heavy._motion, light._motion)

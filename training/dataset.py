@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,15 +30,20 @@ class Crops:
 
 
 class Tracks:
-    """The tracks on disk, memory-mapped; draws crops."""
+    """The tracks on disk, memory-mapped; draws crops.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        without: sets of voices that are left out.
+    """
+
+    def __init__(self, folder: Path, without: Collection[str] = ()) -> None:
         self.columns: NDArray[np.float16] = np.load(folder / "columns.npy", mmap_mode="r")
         self.motion: NDArray[np.float32] = np.load(folder / "motion.npy", mmap_mode="r")
         self.phone: NDArray[np.uint8] = np.load(folder / "phone.npy", mmap_mode="r")
         meta = json.loads((folder / "tracks.json").read_text())
-        self.spans = np.array([(s["start"], s["end"], s["style"]) for s in meta["spans"]])
-        self.sets = [s["set"] for s in meta["spans"]]
+        kept = [s for s in meta["spans"] if s["set"] not in without]
+        self.spans = np.array([(s["start"], s["end"], s["style"]) for s in kept])
+        self.sets = [s["set"] for s in kept]
         self.named: list[str] = meta["named"]
         self.n_styles = len(meta["styles"])
         self.mean, self.std = _statistics(folder / "statistics.npz", self.motion)

@@ -213,7 +213,7 @@ def told_settings(live: LiveDefaults, clips: int) -> str:
         f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
         f"{live.style_guidance:g}; noise of lips {live.lip_noise:g}, of the face "
         f"{live.face_noise:g}, of the head {live.head_noise:g} over {live.head_noise_frames} "
-        f"frames. At most {clips} clips a set, in the style `{STYLE}`."
+        f"frames. At most {clips} clips a set, spread evenly over it, in the style `{STYLE}`."
     )
 
 

@@ -90,9 +90,11 @@ def disturbed(
 
 
 def clips_of(set_name: str, condition: Condition, most: int) -> list[Clip]:
-    """At most so many clips of a set, in one condition."""
+    """At most so many clips of a set, spread evenly over it, in one condition."""
     _, held = held_out_voices()
-    chosen = [u for u in held if u.speaker_set in SETS[set_name]][:most]
+    found = [u for u in held if u.speaker_set in SETS[set_name]]
+    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
+    chosen = [found[place] for place in places]
     others = [u for u in held if u.speaker_set == "picovoice_s2i"]
     return [disturbed(u, number, condition, others) for number, u in enumerate(chosen)]
 

@@ -31,7 +31,7 @@ GAP_MM = {
     "mouthUpperUp": 6.4,
 }
 YIELD_MM = 1.5  # lips pressed with all force overlap by this much
-# Recorded jaws are part phones, part how loud. Fitted to the takes that `training.real_faces` names:
+# Recorded jaws are part phones, part how loud. Fitted to the takes that `real_faces` names:
 # about this share of loudness brought the correlation from 0.78 to 0.82 and from 0.67 to 0.71.
 LOUD_SHARE = 0.35
 LOUD_JAW_RADIANS = 0.12  # at full voice: that deviates about as much as the phones' part

@@ -43,6 +43,7 @@ STARTER = ModelSpec(
         hop=2, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0,
         # Certain lips; lids that blink and a head that sways: at K = 2 white noise stills both.
         lip_noise=0.3, face_noise=1.6, head_noise=1.0, head_noise_frames=25,
+        head_inertia=0.4,
     ),
 )
 
@@ -63,6 +64,8 @@ class Settings:
     folder: Path = Path(".training/starter")
     start: Path | None = None
     """Folder of an earlier run, whose weights are where this one begins."""
+    without: tuple[str, ...] = ()
+    """Sets of voices to leave out, as named in the tracks; `kathleen` for the reverse test."""
     speech_minutes: float = 22.0
     style_minutes: float = 3.0
     denoiser_minutes: float = 60.0
@@ -159,7 +162,7 @@ def main(settings: Settings) -> None:
     """Train what is asked for; parts before it are read from their folders."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(settings.threads)
-    tracks = Tracks(settings.tracks)
+    tracks = Tracks(settings.tracks, settings.without)
     os.makedirs(settings.folder, exist_ok=True)
     speech, style = SpeechPretraining(STARTER), StyleEncoder(STARTER)
     if settings.part in ("all", "speech"):
