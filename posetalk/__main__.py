@@ -70,7 +70,9 @@ def explain(error: Exception) -> str:
     if isinstance(error, ValueError | OSError | RuntimeError) and text:
         return text
     if isinstance(error, ImportError):
-        return f"{text or 'a package is missing'}; `posetalk doctor` tells what to install"
+        from posetalk.missing import advice
+
+        return advice(error)
     return f"{type(error).__name__}: {text} (--debug shows where; this should not happen)"
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ import soundfile
 from cli import finish, start
 
 import posetalk
+from posetalk.__main__ import explain
+from posetalk.missing import EXTRAS, advice
 
 ABSENT = ("torch", "transformers", "onnx", "scipy")
 
@@ -83,12 +86,38 @@ def test_doctor_says_which_backend_runs_the_model(hidden: dict[str, str], tmp_pa
     ("arguments", "what_to_do"),
     [
         (["animate", "demo", "--backend", "torch", "-o", "a.npz"], "pip install 'posetalk[torch]'"),
+        (["animate", "demo", "--mode", "paper", "-o", "a.npz"], "pip install 'posetalk[torch]'"),
+        (["import", "x.pt", "-o", "copy"], "pip install 'posetalk[torch]'"),
+        (["evaluate", "-o", "report"], "pip install 'posetalk[train]'"),
+        (["style", "extract", "a.npz", "-o", "mine.npz"], "pip install 'posetalk[torch]'"),
         (["export", "starter", "-o", "copy"], "pip install 'posetalk[export]'"),
     ],
 )
 def test_what_needs_more_says_what_to_install(
     arguments: list[str], what_to_do: str, hidden: dict[str, str], tmp_path: Path
 ) -> None:
+    if arguments[0] == "style":
+        posetalk.animate(posetalk.demo_speech(), backend="fake").save(tmp_path / "a.npz")
     code, _, messages = finish(start(*arguments, cwd=tmp_path, **hidden))
     assert code == 1
     assert what_to_do in messages and len(messages.splitlines()) == 1, messages
+
+
+def test_each_package_is_in_the_extra_that_is_named() -> None:
+    root = Path(__file__).resolve().parent.parent
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    for module, extra in EXTRAS.items():
+        wanted = extras["optional-dependencies"][extra]
+        name = module.lower().replace("opengl", "pyopengl").replace("_", "-")
+        brought = [line.lower() for line in wanted]
+        # Those two come with pyrender.
+        assert name in ("pyopengl", "trimesh") or any(line.startswith(name) for line in brought)
+
+
+def test_an_import_that_nobody_planned_for_names_the_doctor() -> None:
+    assert advice(ModuleNotFoundError("No module named 'scipy'", name="scipy.linalg")) == (
+        "this needs scipy: run `pip install 'posetalk[train]'`"
+    )
+    broken = advice(ImportError("cannot import name 'x' from\n'torch'", name="torch"))
+    assert broken == "cannot import name 'x' from 'torch'; `posetalk doctor` tells what to install"
+    assert "posetalk doctor" in explain(ModuleNotFoundError("No module named 'y'", name="y"))
