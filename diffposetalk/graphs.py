@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Manifest:
         weights: the bundle's file that the graphs refer to; empty: theirs lie beside them.
         tools: versions of what wrote them.
         graphs: by name: `speech`, `sampler`, `sampler_1`, ...
+        calibration: what sound the ranges below come from; empty: none was needed.
+        peaks: largest size of what went into each product in 8 bits, by the product's weights.
     """
 
     bundle: str
@@ -70,6 +72,8 @@ class Manifest:
     weights: str
     tools: Mapping[str, str]
     graphs: Mapping[str, GraphFile]
+    calibration: str = ""
+    peaks: Mapping[str, float] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json`."""

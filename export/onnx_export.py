@@ -48,7 +48,8 @@ def build_graphs(
     """
     if precision not in PRECISIONS:
         raise ExportError(
-            f"ONNX graphs cannot be in {precision} here: choose one of {', '.join(PRECISIONS)}"
+            f"ONNX graphs cannot be in {precision}: choose one of {', '.join(PRECISIONS)}, or for "
+            "fp8 engines `--to tensorrt-rtx`"
         )
     wrong = [k for k in steps if k is not None and not 1 <= k <= MOST_STEPS]
     if wrong:

@@ -1,184 +1,119 @@
-"""TensorRT engines of a bundle's graphs, by `tensorrt` 10 and 11 or by `tensorrt_rtx`.
+"""TensorRT engines of a bundle: the graphs they are built from, and those built for what is here.
 
-The networks are strongly typed: precision is that of the ONNX graph, no builder flag.  TensorRT for
-RTX builds without a GPU, for every GPU that it knows; `tensorrt` builds for the GPU it finds.
-An engine is keyed by library, version and GPU in its manifest, and is built again, never trusted,
-when one of them is another (`stream.backends.tensorrt_backend`).
+Strongly typed: precision is that of the ONNX graph, in 8 bits by explicit nodes (`export.qdq`).
+Graphs stay beside the engines, so that a machine with another GPU or TensorRT builds its own
+(`stream.backends.engine_store`).  TensorRT for RTX builds without a GPU, for every GPU that it
+knows; `tensorrt` builds for the GPU it finds.
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from diffposetalk.bundle import Bundle
+from diffposetalk.bundle import MODEL, Bundle
 from diffposetalk.graphs import Manifest, network_hash
-from diffposetalk.spec import ModelSpec
-from export.graph import OPSET
+from diffposetalk.spec import FloatArray
+from export.calibration import Calibration, calibrate
+from export.graph import OPSET, save
 from export.onnx_export import ExportError, build_graphs, describe, home_of, in_place_of
+from export.qdq import quantised
+from stream.backends.engine_store import EngineStore
+from stream.backends.problem import RuntimeProblem
+from stream.backends.tensorrt_build import LIBRARIES, library, ranges
+from stream.backends.tensorrt_session import gpu_here
 
-LIBRARIES: Mapping[str, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-PRECISIONS = ("fp32", "fp16", "bf16")
-MOST_BATCH = 8
-"""Sessions that one call of an engine can hold."""
-ANY_GPU = "any"
-
-
-@dataclass(frozen=True)
-class Range:
-    """A free dimension: its least, its usual and its largest value."""
-
-    least: int
-    usual: int
-    most: int
-
-
-def ranges(spec: ModelSpec) -> dict[str, Range]:
-    """Ranges of the free dimensions of a bundle's graphs, by name."""
-    frame = spec.frame_samples
-    live = spec.live
-    adjacent = live.window_rule == "adjacent"
-    usual = live.hop + live.lookahead if adjacent else spec.T_w
-    heard = live.hop if adjacent else spec.T_p + spec.T_w
-    return {
-        "batch": Range(1, 1, MOST_BATCH),
-        "frames": Range(1, usual, spec.T_w),
-        "branches": Range(1, 1 if live.audio_guidance == live.style_guidance == 1.0 else 3, 3),
-        "samples": Range(frame, heard * frame, (spec.T_p + spec.T_w) * frame),
-    }
+PRECISIONS = ("fp32", "bf16", "fp16", "int8", "fp8")
+BASE = "fp16"
+"""Of what an engine in 8 bits does not do in 8 bits."""
 
 
 def export_engines(
     bundle: Bundle, steps: Sequence[int | None], *, target: str, precision: str = "fp32",
-    out: Path | None = None,
+    out: Path | None = None, sound: FloatArray | None = None,
 ) -> tuple[Path, Manifest]:
     """Build engines into a bundle's own folder, or into a copy of it.
 
     Args:
         steps: of each sampler engine; None (any number) has no engine.
         target: `tensorrt` or `tensorrt-rtx`.
-        precision: fp32, fp16 or bf16.
+        precision: fp32, bf16, fp16, int8 or fp8.
         out: folder of the copy; None: the bundle's own.
+        sound: (n,) speech at 16 kHz that ranges in 8 bits are measured on.
 
     Returns:
-        The folder of the engines, and what is in it.
+        The folder of graphs and engines, and what is in it.
 
     Raises:
         ExportError: a precision or step count that has no engine, the library is not here or
             cannot build, or the folder cannot be written.
     """
-    if precision not in PRECISIONS:
-        raise ExportError(
-            f"{target} engines cannot be in {precision} here (it needs calibrated scales): choose "
-            f"one of {', '.join(PRECISIONS)}; int8 for the CPU is `--to onnx --precision int8`"
-        )
     wanted = [k for k in steps if k is not None]
     if not wanted:
         raise ExportError("an engine holds a fixed number of steps: choose --steps, 1 to 20")
-    trt = library(target)
-    graphs = build_graphs(bundle, wanted, precision=precision, refer=False)
-    bounds = ranges(bundle.spec)
-    home = home_of(bundle, out)
-    with in_place_of(home / target) as made:
-        files = {}
-        for name, model in graphs.items():
-            path = made / f"{name}.engine"
-            path.write_bytes(build(trt, model, bounds))
-            files[name] = describe(path, model)
-        manifest = Manifest(
-            bundle=bundle.hash,
-            network=network_hash(bundle),
-            target=target,
-            precision=precision,
-            opset=OPSET,
-            ranges={name: [r.least, r.most] for name, r in bounds.items()},
-            weights="",
-            tools={
-                "posetalk": importlib.metadata.version("posetalk"),
-                LIBRARIES[target]: trt.__version__,
-                "gpu": ANY_GPU if target == "tensorrt-rtx" else gpu_name(),
-            },
-            graphs=files,
-        )
-        manifest.write(made)
+    try:
+        trt = library(target)
+        graphs, calibration = typed_graphs(bundle, wanted, precision, sound)
+        home = home_of(bundle, out)
+        with in_place_of(home / target) as made:
+            files = {}
+            for name, model in graphs.items():
+                save(model, made / f"{name}.onnx")
+                files[name] = describe(made / f"{name}.onnx", model)
+            manifest = Manifest(
+                bundle=bundle.hash,
+                network=network_hash(bundle),
+                target=target,
+                precision=precision,
+                opset=OPSET,
+                ranges={n: [r.least, r.most] for n, r in ranges(bundle.spec).items()},
+                weights=MODEL if calibration is None else "",
+                tools={
+                    "posetalk": importlib.metadata.version("posetalk"),
+                    "onnx": importlib.metadata.version("onnx"),
+                    LIBRARIES[target]: trt.__version__,
+                },
+                graphs=files,
+                calibration="" if calibration is None else calibration.source,
+                peaks={} if calibration is None else calibration.peaks,
+            )
+            manifest.write(made)
+            store = EngineStore(made, manifest, home, ranges(bundle.spec), trt, gpu_here())
+            for name in graphs:
+                store.keep(name, store.build(name), made)
+    except RuntimeProblem as error:
+        raise ExportError(str(error)) from None
     return home / target, manifest
 
 
-def library(target: str) -> Any:
-    """The module of a target.
+def typed_graphs(
+    bundle: Bundle, steps: Sequence[int], precision: str, sound: FloatArray | None = None,
+) -> tuple[dict[str, onnx.ModelProto], Calibration | None]:
+    """Graphs whose own types are the precision, and the calibration of those in 8 bits.
+
+    In 8 bits they hold their weights; else they refer to the bundle's.
 
     Raises:
-        ExportError: it is not installed, or does not load.
+        ExportError: as `export_engines`.
     """
-    name = LIBRARIES[target]
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        extra = "trt-rtx" if target == "tensorrt-rtx" else "trt"
-        raise ExportError(
-            f"{name} is not here ({error}): run `pip install 'posetalk[{extra}]'`, or export "
-            "`--to onnx`"
-        ) from None
-
-
-def gpu_name() -> str:
-    """The GPU that an engine of `tensorrt` is for.
-
-    Raises:
-        ExportError: there is none.
-    """
-    try:
-        import torch
-
-        if torch.cuda.is_available():
-            major, minor = torch.cuda.get_device_capability()
-            return f"{torch.cuda.get_device_name()} (sm {major}{minor})"
-    except ImportError:
-        pass
-    raise ExportError("tensorrt builds engines for the GPU it runs on, and there is none here")
-
-
-def build(trt: Any, model: onnx.ModelProto, bounds: Mapping[str, Range]) -> bytes:
-    """The serialised engine of an ONNX graph.
-
-    Raises:
-        ExportError: TensorRT cannot read or build it; the message is its own.
-    """
-    log = _Log(trt)
-    builder = trt.Builder(log)
-    typed = 0
-    rtx = trt.__name__.endswith("rtx")
-    if not rtx and int(trt.__version__.split(".")[0]) < 11:
-        typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
-    network = builder.create_network(typed)  # 11 and RTX are always strongly typed
-    parser = trt.OnnxParser(network, log)
-    if not parser.parse(readable(model).SerializeToString()):
-        error = parser.get_error(0)
-        raise ExportError(f"TensorRT cannot read the graph: {' '.join(error.desc().split())}")
-    config = builder.create_builder_config()
-    profile = builder.create_optimization_profile()
-    for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if any(dim.dim_param for dim in dims):
-            shapes = [
-                tuple(getattr(bounds[d.dim_param], end) if d.dim_param else d.dim_value
-                      for d in dims)
-                for end in ("least", "usual", "most")
-            ]  # fmt: skip
-            profile.set_shape(value.name, *shapes)
-    config.add_optimization_profile(profile)
-    engine = builder.build_serialized_network(network, config)
-    if engine is None:
-        raise ExportError(f"TensorRT cannot build the engine: {log.last or 'it does not say why'}")
-    return bytes(engine)
+    if precision not in PRECISIONS:
+        raise ExportError(f"no engine is in {precision}: choose one of {', '.join(PRECISIONS)}")
+    if precision not in ("int8", "fp8"):
+        graphs = build_graphs(bundle, steps, precision=precision)
+        return {name: readable(model) for name, model in graphs.items()}, None
+    if sound is None:
+        raise ExportError(f"{precision} is calibrated on speech: choose a sound file")
+    calibration = calibrate(bundle, sound)
+    graphs = build_graphs(bundle, steps, precision=BASE, refer=False)
+    return {
+        name: quantised(readable(model), precision, calibration.peaks)
+        for name, model in graphs.items()
+    }, calibration
 
 
 def readable(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -190,18 +125,3 @@ def readable(model: onnx.ModelProto) -> onnx.ModelProto:
             values = numpy_helper.to_array(tensor).astype(np.int32)
             tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
     return wide
-
-
-def _Log(trt: Any) -> Any:
-    """A logger that keeps the last error and prints nothing."""
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.last = ""
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                self.last = " ".join(message.split())
-
-    return Log()

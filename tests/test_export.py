@@ -22,7 +22,7 @@ from export.parity import TOLERANCE, answer, closed_loop, describe, random_case
 from export.ship import ship
 from stream.backends import load_backend
 from stream.backends.onnx_backend import OnnxBackend
-from stream.backends.onnx_session import RuntimeProblem
+from stream.backends.problem import RuntimeProblem
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +240,7 @@ def test_the_command_exports_into_the_bundle_and_beside_it(
     ("arguments", "code", "reason"),
     [
         (["--steps", "21"], 2, "choose 1 to 20"),
-        (["--precision", "fp8", "-o", "out"], 1, "cannot be in fp8 here: choose one of fp32"),
+        (["--precision", "fp8", "-o", "out"], 1, "cannot be in fp8: choose one of fp32"),
         (["--precision", "fp64"], 2, "fp64"),
     ],
 )

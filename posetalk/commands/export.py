@@ -44,7 +44,13 @@ class Export:
     ] = ()
     """Sampling steps, 1 to 20; a graph for each number."""
     precision: Precision = "fp32"
-    """Of the arithmetic. int8 is for onnxruntime on a CPU, bf16 and fp16 are for GPUs."""
+    """Of the arithmetic. As ONNX, int8 is for CPUs, and bf16 and fp16 are for GPUs; engines come in
+    all five (fp8 needs a GPU of compute capability 8.9 or newer)."""
+    speech: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the demo speech)"),
+    ] = None
+    """Speech that engines in int8 and fp8 are calibrated on."""
     output: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -72,10 +78,12 @@ class Export:
                 folder, manifest = self._engines(bundle, steps)
             else:
                 folder, manifest = self._onnx(bundle, steps)
-        size = sum(path.stat().st_size for path in folder.iterdir()) / 1e6
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
         say(f"{folder}: {', '.join(manifest.graphs)} in {manifest.precision}, {size:.1f} MB")
         if self.to == "onnx" and self.precision in ("fp16", "bf16"):
             say(f"onnxruntime has no {self.precision} on the CPU: run these on a GPU")
+        if self.to != "onnx":
+            say("built, never run: engines run on a GPU only, where others are built if need be")
         if self.output is not None:
             how = "" if self.to == "onnx" else f" --backend {self.to}"
             say(f"run them with: posetalk live --bundle {self.output}{how}")
@@ -101,6 +109,15 @@ class Export:
             raise RuntimeError(
                 f"exporting needs {error.name}: run `pip install 'posetalk[export]'`"
             ) from None
+        sound = None
+        if self.precision in ("int8", "fp8"):
+            import numpy as np
+
+            import posetalk
+            from posetalk.offline import read_blocks
+
+            speech = self.speech or posetalk.demo_speech()
+            sound = np.concatenate([*read_blocks(speech, bundle.spec.sample_rate_hz)])
         return export_engines(
-            bundle, steps, target=self.to, precision=self.precision, out=self.output
+            bundle, steps, target=self.to, precision=self.precision, out=self.output, sound=sound
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,12 @@ from diffposetalk.graphs import FOLDER, LOOP, SPEECH, GraphsError, check_graphs,
 from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
-from stream.backends.onnx_session import GraphSession, RuntimeProblem
+from stream.backends.problem import RuntimeProblem
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 from stream.cores import usable_cores
+
+if TYPE_CHECKING:
+    from stream.backends.onnx_session import GraphSession
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads; with HuBERT there is work for some."""
@@ -223,6 +226,8 @@ class OnnxBackend:
         return self._session(path)
 
     def _session(self, path: Path) -> GraphSession:
+        from stream.backends.onnx_session import GraphSession  # engines need no onnxruntime
+
         return GraphSession(path, self._weights, device=self._device, threads=self._threads)
 
 

@@ -13,15 +13,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from stream.backends.problem import RuntimeProblem
+
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
-
-
-class RuntimeProblem(RuntimeError):
-    """onnxruntime cannot open or run a graph; the message is one line."""
 
 
 class GraphSession:

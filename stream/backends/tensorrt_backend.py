@@ -1,6 +1,7 @@
 """The TensorRT backend: a bundle's engines on a CUDA GPU, the graphs' calls otherwise.
 
-Built by `posetalk export --to tensorrt|tensorrt-rtx`; no machine with a GPU has run it yet.
+`posetalk export --to tensorrt|tensorrt-rtx` writes the graphs and builds the engines; those that do
+not fit what is here are built again.  No machine with a GPU has run it yet.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffposetalk.bundle import Bundle, load_bundle
+from stream.backends.engine_store import EngineStore
 from stream.backends.onnx_backend import OnnxBackend
-from stream.backends.tensorrt_session import EngineSession, check_key
+from stream.backends.tensorrt_build import ranges
+from stream.backends.tensorrt_session import EngineSession, gpu_here, libraries
 
 
 class TensorrtBackend(OnnxBackend):
@@ -17,16 +20,17 @@ class TensorrtBackend(OnnxBackend):
 
     Args:
         bundle: statistics, named styles and the network that the engines must be of.
-        target: `tensorrt` or `tensorrt-rtx`, the folder of the engines in the bundle's.
+        target: `tensorrt` or `tensorrt-rtx`, the folder of the graphs and engines in the bundle's.
 
     Raises:
-        diffposetalk.graphs.GraphsError: no engines, or those of another network.
-        RuntimeProblem: no library or GPU, or engines for another one.
+        diffposetalk.graphs.GraphsError: no graphs, or those of another network.
+        RuntimeProblem: no library or GPU, or an engine that cannot be built.
     """
 
     def __init__(self, bundle: Bundle, target: str) -> None:
         self.target = target
         self.name = target
+        self._store: EngineStore | None = None
         super().__init__(bundle, bundle.folder / target, device="engine")
 
     @classmethod
@@ -44,5 +48,9 @@ class TensorrtBackend(OnnxBackend):
         return cls(loaded, target)
 
     def _session(self, path: Path) -> EngineSession:  # type: ignore[override]
-        check_key(self.manifest)
-        return EngineSession(path, self.target)
+        trt, _ = libraries(self.target)
+        if self._store is None:
+            self._store = EngineStore(
+                self._folder, self.manifest, self._weights, ranges(self.spec), trt, gpu_here()
+            )
+        return EngineSession(path.stem, self._store.get(path.stem), self.target)

@@ -9,17 +9,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from diffposetalk.graphs import Manifest
-from stream.backends.onnx_session import RuntimeProblem
+from stream.backends.engine_store import Gpu
+from stream.backends.problem import RuntimeProblem
+from stream.backends.tensorrt_build import EXTRAS, LIBRARIES
 
-LIBRARIES: Mapping[str, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
-ANY_GPU = "any"
 WARM_UPS = 3
 """Plain calls before a shape's graph is captured: lazy set-up must not be captured with it."""
 
@@ -28,20 +26,22 @@ class EngineSession:
     """An engine that can be run, like `onnx_session.GraphSession`.
 
     Args:
-        path: of the engine.
+        name: of the graph.
+        engine: serialised.
         target: `tensorrt` or `tensorrt-rtx`.
 
     Raises:
         RuntimeProblem: no library, no GPU, or an engine that does not load here.
     """
 
-    def __init__(self, path: Path, target: str) -> None:
+    def __init__(self, name: str, engine: bytes, target: str) -> None:
         self._trt, self._torch = libraries(target)
         self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(path.read_bytes())
+        self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:
             raise RuntimeProblem(
-                f"{path} does not load here: build it again with `posetalk export --to {target}`"
+                f"{LIBRARIES[target]} {self._trt.__version__} does not take the engine {name} on "
+                "this GPU: choose `--backend onnxruntime` or `torch`"
             )
         names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
         given = self._trt.TensorIOMode.INPUT
@@ -133,8 +133,7 @@ def libraries(target: str) -> tuple[Any, Any]:
         RuntimeProblem: one of the three is not here.
     """
     name = LIBRARIES[target]
-    extra = "trt-rtx" if target == "tensorrt-rtx" else "trt"
-    for module, install in ((name, extra), ("torch", "torch")):
+    for module, install in ((name, EXTRAS[target]), ("torch", "torch")):
         if importlib.util.find_spec(module) is None:
             raise RuntimeProblem(
                 f"{module} is not installed: run `pip install 'posetalk[{install}]'`"
@@ -145,20 +144,13 @@ def libraries(target: str) -> tuple[Any, Any]:
     return importlib.import_module(name), torch
 
 
-def check_key(manifest: Manifest) -> None:
-    """Whether engines were built for this library and GPU.
-
-    Raises:
-        RuntimeProblem: they were not, or there is no such library or GPU here.
-    """
-    trt, torch = libraries(manifest.target)
-    again = f"build them again with `posetalk export --to {manifest.target}`"
-    name = LIBRARIES[manifest.target]
-    built = manifest.tools.get(name, "an unknown version")
-    if built != trt.__version__:
-        raise RuntimeProblem(f"the engines are for {name} {built}, not {trt.__version__}: {again}")
-    gpu = manifest.tools.get("gpu", "an unknown GPU")
+def gpu_here() -> Gpu | None:
+    """The GPU that torch names; None: there is none, or no torch."""
+    try:
+        torch = importlib.import_module("torch")
+    except ImportError:
+        return None
+    if not torch.cuda.is_available():
+        return None
     major, minor = torch.cuda.get_device_capability()
-    here = f"{torch.cuda.get_device_name()} (sm {major}{minor})"
-    if gpu not in (ANY_GPU, here):
-        raise RuntimeProblem(f"the engines are for {gpu}, here is {here}: {again}")
+    return Gpu(torch.cuda.get_device_name(), float(f"{major}.{minor}"))
