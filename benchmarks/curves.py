@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KIND = "curves"
 SEEDS = 10
-SEEDS_OF_MANY_STEPS = 5
-MANY_STEPS = 8
-SEEDS_OF_ALL_STEPS = 3
-"""Fewer where a sample costs most: from MANY_STEPS calls a hop on, and for all trained steps."""
+"""Seeds that speak each clip."""
 RESULTS = Path("docs/results")
 ALL_STEPS = "paper mode, ancestral"
 CURVES = ("modes", "steps", "lookahead", "hop", "context", "rule", "guidance")
@@ -64,13 +61,6 @@ class Setting:
             return f"paper {self.sampler} K{self.steps} {scales}"
         windows = f"H{self.hop} R{self.lookahead} {self.window_rule} T{self.context}"
         return f"live K{self.steps} {windows} {scales}"
-
-    @property
-    def seeds(self) -> int:
-        """How many seeds speak each clip."""
-        if self.sampler == "ancestral":
-            return SEEDS_OF_ALL_STEPS
-        return SEEDS_OF_MANY_STEPS if self.steps >= MANY_STEPS else SEEDS
 
 
 @dataclass(frozen=True)
@@ -241,7 +231,7 @@ def measure(command: Curves) -> dict[str, Any]:
         found = live_figures(face, motion, clips, setting.hop)
         figures[setting.key] = {
             "setting": asdict(setting),
-            "seeds": setting.seeds,
+            "seeds": SEEDS,
             "values": _json(found),
             "cpu_seconds": round(time.process_time() - cpu, 1),
         }
@@ -264,7 +254,7 @@ def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = N
     from stream.session import SessionOptions
     from training.rehearsal import Take, rehearse
 
-    takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(setting.seeds)]
+    takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]
     if setting.sampler == "live":
         options = SessionOptions(
             hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps,
@@ -279,7 +269,7 @@ def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = N
         found = paper_motion(
             bundle, takes, setting.sampler, steps, setting.audio_guidance, setting.style_guidance
         )
-    return found.reshape(len(clips), setting.seeds, *found.shape[1:])
+    return found.reshape(len(clips), SEEDS, *found.shape[1:])
 
 
 def _stack(labels: Sequence[Any]) -> Any:

@@ -193,7 +193,7 @@ def test_curves_ask_for_each_setting_once_and_keep_the_live_defaults_on_each() -
     assert [x for x, _ in found["steps"]] == ["1", "2", "3", "4", "6", "8", "10", "20"]
     assert dict(found["context"])["12"] == base and dict(found["modes"])["live defaults"] == base
     slow = dict(found["modes"])[curves.ALL_STEPS]
-    assert slow.sampler == "ancestral" and slow.steps == 500 and slow.seeds < base.seeds
+    assert slow.sampler == "ancestral" and slow.steps == 500
     assert all(s.hop + s.lookahead <= 100 for points in found.values() for _, s in points)
 
 
@@ -232,7 +232,7 @@ def curves_result() -> dict[str, Any]:
     settings = curves.curve_settings(base, 12, 100)
     figures = {
         s.key: {
-            "setting": asdict(s), "seeds": s.seeds, "cpu_seconds": 6.0,
+            "setting": asdict(s), "seeds": curves.SEEDS, "cpu_seconds": 6.0,
             "values": {name: [1.0 + 0.1 * s.hop / s.steps, 0.05] for name in curves_figures()},
         }
         for points in settings.values() for _, s in points
