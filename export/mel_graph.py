@@ -27,8 +27,8 @@ from diffposetalk.mel_front import (
 )  # fmt: skip
 from diffposetalk.spec import ModelSpec
 from diffposetalk.tensor_file import TensorFile
+from export.feature_rows import row_width, term_rows
 from export.graph import FLOAT, INT64, Graph, Value
-from export.sampler_graph import row_width, term_rows
 
 CHUNK = 80
 """Samples: columns start every 160 and are 400 long, so they are whole chunks."""
