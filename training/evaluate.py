@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
@@ -74,6 +74,8 @@ class Settings:
     """Of the long run; 0 leaves it out."""
     conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
     sets: tuple[str, ...] = tuple(SETS)
+    reverse: Path | None = None
+    """A bundle that was trained without the single speaker, to be measured on her."""
     page: Path | None = None
     """Also write the tables as a page."""
 
@@ -178,6 +180,25 @@ def real_faces(model: Backend) -> str:
     return "\n".join(lines)
 
 
+def reverse(settings: Settings) -> list[str]:
+    """A model of other voices on the one voice that the starter knows."""
+    assert settings.reverse is not None
+    bundle = load_bundle(str(settings.reverse))
+    model = load_backend("auto", str(settings.reverse))
+    known = next(name for name in SETS if name.startswith("known"))
+    only = replace(settings, sets=(known,), steps=())
+    conditions = [c for c in CONDITIONS if c.name in ("clean", "noise at 10 dB")]
+    reached = ", ".join(
+        f"{name} {part['minutes']:g} minutes" for name, part in bundle.provenance["reached"].items()
+    )
+    return [
+        "The single speaker is the one voice that the starter knows. A model of the same size that "
+        "was trained without her, on the other voices alone and more briefly "
+        f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here:",
+        *(f"{c.name[0].upper()}{c.name[1:]}:\n\n{table(rows(model, only, c))}" for c in conditions),
+    ]
+
+
 def long_run_table(model: Backend, minutes: int) -> str:
     """One session over held-out speech without end, minute by minute, as a Markdown table."""
     lines = [
@@ -213,7 +234,8 @@ def told_settings(live: LiveDefaults, clips: int) -> str:
         f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
         f"{live.style_guidance:g}; noise of lips {live.lip_noise:g}, of the face "
         f"{live.face_noise:g}, of the head {live.head_noise:g} over {live.head_noise_frames} "
-        f"frames. At most {clips} clips a set, spread evenly over it, in the style `{STYLE}`."
+        f"frames, with an inertia of {live.head_inertia:g}. At most {clips} clips a set, spread "
+        f"evenly over it, in the style `{STYLE}`."
     )
 
 
@@ -235,6 +257,8 @@ def report(settings: Settings) -> list[str]:
         "\n".join(f"- `{name}`: {meaning}." for name, meaning in FIGURES.items()),
         "How few steps compare with the 500-step sampler: [results](results.md).",
     ]
+    if settings.reverse is not None:
+        parts += ["## The reverse", *reverse(settings)]
     parts += [
         "## Real faces", real_faces(model),
         "The recorded jaw of a Mandarin speaker (FACEGOOD, MIT) beside the starter's, which "
@@ -252,11 +276,11 @@ def report(settings: Settings) -> list[str]:
     if settings.minutes:
         spent = time.process_time()
         parts += [f"## {settings.minutes} minutes on end", long_run_table(model, settings.minutes)]
-        each = 1000 * (time.process_time() - spent) / (settings.minutes * 60 * FPS)
+        cost = 1000 * (time.process_time() - spent) / (settings.minutes * 60 * FPS)
         folder = load_bundle(settings.bundle).folder
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         parts.append(
-            f"That took {each:.1f} ms of one core per frame, figures included; the bundle has "
+            f"That took {cost:.1f} ms of one core per frame, figures included; the bundle has "
             f"{size / 1e6:.1f} MB."
         )
     parts.append(f"Measuring took {(time.monotonic() - begun) / 60:.0f} minutes.")
