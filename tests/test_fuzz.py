@@ -118,7 +118,7 @@ def test_a_server_lives_through_rude_clients(
     with Server(HEAD, hello, port=0, sessions=sessions) as server:
         server.on_audio, server.on_interrupt = source.push, source.interrupt
         server.on_style = server.on_guidance = lambda *_: None
-        logging.getLogger("stream.server.websockets").setLevel(logging.ERROR)
+        logging.getLogger("stream.listening.websockets").setLevel(logging.ERROR)
 
         async def attack(until: int, seed: int) -> None:
             fuzzers = (Fuzzer(seed + k) for k in range(AT_ONCE))
@@ -155,7 +155,7 @@ def test_a_server_lives_through_rude_clients(
 def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
     random_bytes = random.Random(4)
     with Server(HEAD, make_hello(HEAD), port=0) as server:
-        logging.getLogger("stream.server.websockets").setLevel(logging.CRITICAL)
+        logging.getLogger("stream.listening.websockets").setLevel(logging.CRITICAL)
         for turn in range(150):
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
                 if turn % 3:

@@ -20,7 +20,7 @@ HEAVY = (
 SEAMS = {
     "sounddevice": {"stream/sources/microphone.py", "viewer/speaker.py"},
     "websockets": {
-        "stream/server.py", "viewer/client.py",
+        "stream/listening.py", "viewer/client.py",
         "posetalk/client/asynchronous.py", "posetalk/client/dialling.py",
     },
     "pythonosc": {"stream/senders/vmc.py"},

@@ -1,0 +1,55 @@
+"""A server on the built-in head and clients of it, for the tests of what goes over the socket."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from websockets.sync.client import ClientConnection, connect
+
+from head.rig import builtin_head
+from stream import wire
+from stream.channel_sets import make_hello
+from stream.frames import Frame
+from stream.server import Server
+from stream.wire import Kind
+
+HEAD = builtin_head()
+HELLO = make_hello(HEAD, style="calm", styles=["calm", "lively"])
+
+
+def frame(sequence: int) -> Frame:
+    motion = np.random.default_rng(sequence).uniform(0, 0.2, 54).astype("f4")
+    return Frame(sequence, 640 * sequence, motion)
+
+
+@contextlib.contextmanager
+def client(server: Server, **options: Any) -> Iterator[ClientConnection]:
+    """A connected client that has read the hello."""
+    with connect(server.url, compression=None, close_timeout=0.5, **options) as connection:
+        assert isinstance(wire.parse_text(connection.recv(timeout=10)), wire.Hello)
+        yield connection
+
+
+def receive(connection: ClientConnection) -> wire.Message | wire.Text | wire.Unknown:
+    data = connection.recv(timeout=10)
+    return wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
+
+
+def until(connection: ClientConnection, kind: Any) -> Any:
+    """The next message of a class (text) or a kind (binary)."""
+    while True:
+        message = receive(connection)
+        if isinstance(kind, Kind):
+            if isinstance(message, wire.Message) and message.kind == kind:
+                return message
+        elif isinstance(message, kind):
+            return message
+
+
+def settled(connection: ClientConnection) -> None:
+    """Wait until the server has read everything sent so far."""
+    connection.send(wire.serialise_text(wire.Ping(7)))
+    assert until(connection, wire.Pong).id == 7
