@@ -29,10 +29,21 @@ def hubert_graph(
         ValueError: the weights are of another family than the base model.
     """
     g = Graph(weights, precision, refer=refer)
+    rows = hubert_rows(g, spec, g.input("pcm", ["batch", "samples"]))
+    g.output("features", rows, ["batch", "frames", spec.denoiser.d_model])
+    return g.model("speech")
+
+
+def hubert_rows(g: Graph, spec: ModelSpec, pcm: Value) -> Value:
+    """Features (B, n, d_model) of a whole window, (B, 640 n) normalised.
+
+    Raises:
+        ValueError: the weights are of another family than the base model.
+    """
     sizes = spec.speech.hubert
-    if f"{NAME}.feature_extractor.conv_layers.0.layer_norm.weight" not in set(weights):
-        raise ValueError(f"{weights.path} holds no HuBERT base, which is what can be exported")
-    x = g.unsqueeze(g.cast(g.input("pcm", ["batch", "samples"]), precision), 1)
+    if f"{NAME}.feature_extractor.conv_layers.0.layer_norm.weight" not in set(g.weights):
+        raise ValueError(f"{g.weights.path} holds no HuBERT base, which is what can be exported")
+    x = g.unsqueeze(g.cast(pcm, g.precision), 1)
     pads = g.constant([0, 0, PADDING, 0, 0, PADDING], np.int64)
     for _ in range(2):
         x = g.op("Pad", x, pads, mode="reflect")
@@ -44,10 +55,7 @@ def hubert_graph(
         x = _layer(g, x, f"{NAME}.encoder.layers.{layer}", sizes.n_heads)
     d_out = spec.speech.d_out
     x = g.reduce("ReduceMean", g.reshape(x, 0, -1, 2, d_out), 2)  # 50 Hz to 25
-    g.output(
-        "features", g.linear(x, "audio_feature_map"), ["batch", "frames", spec.denoiser.d_model]
-    )
-    return g.model("speech")
+    return g.linear(x, "audio_feature_map")
 
 
 def _front(g: Graph, x: Value) -> Value:

@@ -1,0 +1,138 @@
+"""A whole hop in one graph: speech, window, sampler, and the state that the next hop starts from.
+
+`stream.session` and `stream.windows` written out for one hop H, lookahead R and window rule, so
+that what is remembered between hops can stay where the graph runs.  At a hop that ends at frame e,
+with frames before c = e - R - H committed, the window is [s, s + n):
+
+    adjacent   n = H + R, s = c         sliding   n = T_w, s = 0 at first, then e - T_w
+
+A state's rows end where the last hop ended, so that every hop moves them on by H:
+
+    features (or sound)   frames [e - H - L, e - H), L = T_p + n
+    motion                frames [c - L + R, c)
+    held_noise            frames [e - H - n, e - H)
+
+In the `sliding` rule p = s + n - e frames of silence follow the hop's sound at first; their
+features and noise are used and forgotten.  (p is 0 from frame T_w + T_p on, and in `adjacent`.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from diffposetalk.spec import ModelSpec
+from diffposetalk.tensor_file import TensorFile
+from export.denoiser_graph import Inputs
+from export.feature_rows import row_width
+from export.graph import FLOAT, INT64, Graph, Value
+from export.hubert_graph import hubert_rows
+from export.mel_graph import mel_rows, mel_state, mel_state_out
+from export.sampler_graph import branches, person, sample
+
+
+def hop_graph(
+    spec: ModelSpec, weights: TensorFile, steps: int, *, precision: int = FLOAT, refer: bool = True
+) -> onnx.ModelProto:
+    """The graph of a hop at the live defaults' H, R and window rule, in `steps` network calls.
+
+    Inputs (float32 unless said otherwise), new with every hop:
+        pcm (B, 640 (H + p)), normalised for `hubert`, zeros after the hop's own;
+        noise (B, H + p, D), of frames [e - H, e + p).
+    Inputs that are the outputs `next_*` of the hop before:
+        `mel`: features (B, L, F), columns, tail, level (`mel_graph`); `hubert`: sound (B, 640 L);
+        motion (B, L - R, D), held_noise (B, n, D), committed (B,) int64.
+    Inputs that stay: noise_scale, shape, style, audio_guidance, style_guidance, branch_gives,
+        branch_weights (`sampler_graph`).
+    Outputs: new_motion (B, H, D) of frames [c, c + H), and `next_*`.
+
+    Raises:
+        ValueError: a network that cannot be exported.
+    """
+    g, D, T_p = Graph(weights, precision, refer=refer), spec.d_motion, spec.T_p
+    hop, lookahead = spec.live.hop, spec.live.lookahead
+    sliding = spec.live.window_rule == "sliding"
+    n = spec.T_w if sliding else hop + lookahead
+    rows, batch = T_p + n, "batch"
+    pcm = g.input("pcm", [batch, "samples" if sliding else spec.frame_samples * hop])
+    noise = g.input("noise", [batch, "fresh" if sliding else hop, D])
+    heard = _heard(g, spec, pcm, rows)
+    motion = g.input("motion", [batch, rows - lookahead, D])
+    held = g.input("held_noise", [batch, n, D])
+    committed = g.input("committed", [batch], INT64)
+    scale = g.input("noise_scale", [batch, D])
+    who = person(g, spec)
+    gives, mix = branches(g, spec)
+
+    held = g.concat(held, noise, axis=1)
+    noise_window = _last(g, held, n)
+    known_motion: Value | None = None
+    known_frames: Value | None = None
+    if sliding:
+        padding = g.size(noise, 1) - hop  # p, (1,)
+        begun = n - hop - lookahead  # frames from s to c, but for padding
+        known = g.constant([begun], np.int64) - padding
+        # Rows from s - T_p to the window's end, zero where nothing is committed.
+        seen = g.concat(motion, noise_window * 0.0, axis=1)
+        seen = g.slice(seen, padding + hop, padding + (hop + rows), 1)
+        context, known_motion = _split(g, seen, T_p)
+        zero = committed * 0
+        start = committed - known
+        valid, known_frames = zero + (known + (hop + lookahead)), zero + known
+    else:
+        context = _last(g, motion, T_p)
+        start, valid = committed, committed * 0 + n
+    missing = g.constant([T_p], np.int64) - start
+    missing = g.op("Min", g.op("Max", missing, g.constant([0], np.int64)),
+                   g.constant([T_p], np.int64))  # fmt: skip
+    context_features, features = _split(g, _last(g, heard, rows), T_p)
+    x0 = sample(
+        g, spec,
+        Inputs(
+            noise_window, scale, features, context_features, context, known_motion, *who, missing,
+            valid, known_frames, gives, mix,
+        ),
+        steps,
+    )  # fmt: skip
+    if sliding:
+        fresh = g.slice(x0, known, known + hop, 1)
+    else:
+        fresh = g.slice(x0, 0, g.constant([hop], np.int64), 1)
+    g.output("new_motion", fresh, [batch, hop, D])
+    moved = _last(g, g.concat(motion, fresh, axis=1), rows - lookahead)
+    g.output("next_motion", moved, [batch, rows - lookahead, D])
+    g.output("next_held_noise", _first(g, held, hop, n), [batch, n, D])
+    g.output("next_committed", committed + hop, [batch], INT64)
+    return g.model(f"hop_{steps}")
+
+
+def _heard(g: Graph, spec: ModelSpec, pcm: Value, rows: int) -> Value:
+    """Features of what the window reaches, (B, L + H + p, F); writes the state's outputs."""
+    hop, frame = spec.live.hop, spec.frame_samples
+    if spec.speech.kind == "mel":
+        width = row_width(spec)
+        before = g.input("features", ["batch", rows, width])
+        keep = hop if spec.live.window_rule == "sliding" else None
+        fresh, after = mel_rows(g, spec, pcm, mel_state(g, spec), keep)
+        mel_state_out(g, spec, after, keep)
+        heard = g.concat(before, g.cast(fresh, FLOAT), axis=1)
+        g.output("next_features", _first(g, heard, hop, rows), ["batch", rows, width])
+        return heard
+    sound = g.concat(g.input("sound", ["batch", rows * frame]), pcm, axis=1)
+    g.output("next_sound", _first(g, sound, hop * frame, rows * frame), ["batch", rows * frame])
+    return hubert_rows(g, spec, _last(g, sound, rows * frame))
+
+
+def _first(g: Graph, value: Value, start: int, size: int) -> Value:
+    """`size` entries from `start` on."""
+    return g.slice(value, start, g.constant([start + size], np.int64), 1)
+
+
+def _last(g: Graph, value: Value, size: int) -> Value:
+    """The last `size` entries."""
+    return g.slice(value, -size, None, 1)
+
+
+def _split(g: Graph, rows: Value, T_p: int) -> tuple[Value, Value]:
+    """Context and window."""
+    return g.slice(rows, 0, g.constant([T_p], np.int64), 1), g.slice(rows, T_p, None, 1)
