@@ -87,8 +87,9 @@ def open_server(options: Streaming, session: Session) -> Server:
         OSError, ValueError: the certificate cannot be used.
         head.HeadError: there is no such head.
     """
-    from head.rig import load_head
+    from head.rig import load_head, open_head
     from stream.channel_sets import make_hello
+    from stream.other_heads import other_heads
     from stream.own_session import OwnSessions
     from stream.scheduler import Scheduler
     from stream.server import Server
@@ -99,12 +100,14 @@ def open_server(options: Streaming, session: Session) -> Server:
     hello = make_hello(
         head, style=session.style_name, styles=list(backend.styles), shape=session.shape
     )
+    others = other_heads(backend, [open_head(name) for name in options.other_heads])
     sessions = OwnSessions(
         lambda: Scheduler(backend, options.sessions),
         backend,
         options.model.live_options(),
         style=session.style_name,
         shape=session.shape,
+        heads=others,
     )
     return Server(
         head,

@@ -115,8 +115,14 @@ class Connection:
             self._wake.set()
 
     def switch(self, own: OwnSession | None, encoder: Encoder) -> None:
-        """From now on show its own session, or the server's again: what waits is of the other."""
+        """From now on show its own session, or the server's again: what waits is of the other.
+
+        On another head its faces come anew, if it draws vertices.
+        """
+        other_head = encoder.head is not self.encoder.head
         self.own, self.encoder = own, encoder
+        if other_head and (self.wish.set == wire.VERTICES or self._faces):
+            self._faces = deque(encoder.faces())
         length = (MOTION_QUEUE, AUDIO_QUEUE) if own is None else (OWN_QUEUE, OWN_QUEUE)
         self._frames, self._audio = deque(maxlen=length[0]), deque(maxlen=length[1])
         self._audio_sequence = 0

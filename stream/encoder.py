@@ -20,12 +20,12 @@ class Encoder:
     """Encodes for one head; used by one thread.
 
     Args:
-        head: poses `vertices`, and maps to `arkit52`.
+        head: poses `vertices`, and maps to `arkit52`; an attribute, too.
         hello: names the sets and their channels.
     """
 
     def __init__(self, head: Head, hello: wire.Hello) -> None:
-        self._head, self._channels = head, hello.channels
+        self.head, self._channels = head, hello.channels
         shape = np.asarray(hello.shape, np.float32)[: head.shape_count]
         self._shape = shape if np.any(shape) else None
         self._frames: OrderedDict[tuple[Frame, str, bool], bytes | str] = OrderedDict()
@@ -40,7 +40,7 @@ class Encoder:
         key = (frame, name, as_json)
         data = self._frames.get(key)
         if data is None:
-            values = channel_values(self._head, name, frame, self._shape)
+            values = channel_values(self.head, name, frame, self._shape)
             data = self._frames[key] = (
                 self._as_text(frame, name, values)
                 if as_json
@@ -64,7 +64,7 @@ class Encoder:
 
     def faces(self) -> list[bytes]:
         """The triangles, in messages that small receive buffers can take."""
-        corners = np.ascontiguousarray(self._head.faces, np.uint32).ravel()
+        corners = np.ascontiguousarray(self.head.faces, np.uint32).ravel()
         step = 3 * FACES_PER_MESSAGE
         return [
             wire.serialise(wire.Message(wire.Kind.FACES, number, at, corners[at : at + step]))

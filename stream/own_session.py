@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from stream import wire
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
+from stream.other_heads import OtherHead
 from stream.push_timeline import PushTimeline
 from stream.session import Session, SessionOptions
 
@@ -81,6 +82,7 @@ class OwnSession:
             nothing is animated before its time.
         alive: silence is animated for as long as it lasts.
         clock: the pace of time.
+        head: that it moves; None: the server's.
 
     Attributes:
         frames: how many were delivered.
@@ -100,8 +102,10 @@ class OwnSession:
         fast: bool = True,
         alive: bool = True,
         clock: Clock | None = None,
+        head: OtherHead | None = None,
     ) -> None:
         self._clock, self._listener = clock or MonotonicClock(), listener
+        self.head = head
         self.session = session
         self.lookahead = session.lookahead * FRAME_SAMPLES
         self.hop = session.hop * FRAME_SAMPLES
@@ -250,6 +254,7 @@ class OwnSessions:
         backend: the scheduler's.
         options: live settings; clients may choose their own strengths.
         style, shape: what clients get that name none.
+        heads: that clients may name besides the backend's (`stream.other_heads`).
     """
 
     def __init__(
@@ -260,8 +265,10 @@ class OwnSessions:
         *,
         style: str | None = None,
         shape: Floats | None = None,
+        heads: Mapping[str, OtherHead] | None = None,
         clock: Clock | None = None,
     ) -> None:
+        self.heads = heads or {}
         self._start, self._backend, self._options = start, backend, options or SessionOptions()
         self._style, self._shape, self._clock = style, shape, clock
         self._scheduler: OpenScheduler | None = None
@@ -281,15 +288,19 @@ class OwnSessions:
         backend = self._backend
         if wish.pace not in PACES:
             raise ValueError(f"a pace is one of {', '.join(PACES)}")
-        if wish.head not in ("", backend.head_id):
-            raise ValueError(f"this server animates the head {backend.head_id!r} only")
+        other = self.heads.get(wish.head)
+        if other is None and wish.head not in ("", backend.head_id):
+            names = ", ".join([backend.head_id, *self.heads])
+            raise ValueError(f"this server has no head {wish.head[:80]!r}, but {names}")
+        if other is not None and wish.shape:
+            raise ValueError("a shape is of the hello's head: leave it out on another head")
         options = self._options
         if wish.audio_guidance is not None:
             options = replace(options, audio_guidance=wish.audio_guidance)
         if wish.style_guidance is not None:
             options = replace(options, style_guidance=wish.style_guidance)
         session = Session(
-            backend,
+            backend if other is None else other.backend,
             options=options,
             shape=_shape(wish.shape) if wish.shape else self._shape,
             style=wish.style or self._style,
@@ -304,6 +315,7 @@ class OwnSessions:
             fast=wish.pace == "fast",
             alive=wish.alive,
             clock=self._clock,
+            head=other,
         )
 
 

@@ -65,6 +65,11 @@ class Owners:
         """Give a client a session of its own; it is told, or the error is for it."""
         if self.sessions is None:
             return wire.Error("capacity", "this server has no sessions to give away", False)
+        other = self.sessions.heads.get(wish.head)
+        if other is not None and client.wish.set and client.wish.set not in other.hello.channels:
+            name = client.wish.set
+            sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
+            return wire.Error("open", sentence, False)
         self.close(client, "opened again")
         began = time.time()
         try:
@@ -73,19 +78,29 @@ class Owners:
             return wire.Error("open", str(error), False)
         except RuntimeError as error:  # stream.scheduler.CapacityError
             return wire.Error("capacity", str(error), False)
-        encoder = self._encoder
-        if wish.shape:
+        encoder, head = self._encoder, own.head
+        if head is not None:
+            encoder = Encoder(head.head, head.hello)
+        elif wish.shape:
             encoder = Encoder(self._head, replace(self._hello(), shape=wish.shape))
-        client.switch(own, encoder)
         self._clients[own] = client
         self._counts.sessions = len(self)
         session = own.session
         guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
-        client.text(
-            wire.Opened(
-                0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
-            )
+        told = wire.Opened(
+            0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
         )
+        if head is not None:
+            hello = head.hello
+            told = replace(
+                told,
+                head=hello.head,
+                channels=hello.channels,
+                vertices=hello.vertices,
+                faces=hello.faces,
+            )
+        client.switch(own, encoder)
+        client.text(told)
         return None
 
     def close(self, client: Connection, reason: str) -> None:

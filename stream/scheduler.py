@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 
+from stream.backends.on_head import model_of
 from stream.backends.protocol import Backend
 from stream.batching import Batcher, measure_capacity
 from stream.clock import Clock, MonotonicClock
@@ -41,7 +42,7 @@ class Scheduler:
             busy_seconds: spent in all of them.
 
     Args:
-        backend: of all the sessions.
+        backend: of all the sessions; its model runs them, whatever heads they move.
         capacity: sessions that may be open; None measures what this machine carries in real time
             at the bundle's live defaults (`measure_capacity`).
         workers: threads that share a batch; None chooses (`Batcher`).
@@ -58,8 +59,8 @@ class Scheduler:
     ) -> None:
         if capacity is not None and capacity < 1:
             raise ValueError(f"a capacity of {capacity}: at least one session must fit")
-        self.backend = backend
-        self._batcher = Batcher(backend, workers)
+        self.backend = model_of(backend)
+        self._batcher = Batcher(self.backend, workers)
         self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
         self.lock = threading.Condition()
         self.now = (clock or MonotonicClock()).now
@@ -95,7 +96,7 @@ class Scheduler:
         """Take a session in; from now on it belongs to the scheduler.
 
         Args:
-            session: of this scheduler's backend, new or reset.
+            session: of this scheduler's backend, on any head; new or reset.
             deliver: gets the frames of each call, in order, on the scheduler's thread; it must
                 not wait.
             on_end: called once when no more frames will come, with the error if there was one.
@@ -105,7 +106,7 @@ class Scheduler:
             CapacityError: it carries as many as it can, or is closing.
             ValueError: the session is of another backend.
         """
-        if session.backend is not self.backend:
+        if model_of(session.backend) is not self.backend:
             raise ValueError("a session of another backend: one scheduler runs one model")
         with self.lock:
             if self._closing:

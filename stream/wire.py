@@ -131,7 +131,12 @@ def parse(data: bytes) -> Message:
 
 
 # --- text messages -----------------------------------------------------------------------------
-_LEFT_OUT_WHEN_NONE = frozenset({"accepts", "guidance", "audio_guidance", "style_guidance", "at"})
+_LEFT_OUT_WHEN_NONE = frozenset(
+    {
+        "accepts", "guidance", "audio_guidance", "style_guidance", "at", "heads", "head",
+        "channels", "vertices", "faces",
+    }
+)  # fmt: skip
 """Fields that came after protocol 1 was first written down: absent on the wire unless set."""
 
 ACCEPTS = ("style", "guidance", "interrupt", "audio", "open")
@@ -157,6 +162,7 @@ class Hello:
     protocol: int = PROTOCOL
     accepts: list[str] | None = None  # what this server lets clients ask for, see `ACCEPTS`
     guidance: dict[str, float] | None = None  # strengths now: "audio", "style"
+    heads: list[str] | None = None  # other heads that a session of one's own may move
 
 
 @dataclass(frozen=True)
@@ -237,7 +243,10 @@ class Open:
 
 @dataclass(frozen=True)
 class Opened:
-    """Server: your session begins with this sample; from now on only its frames come."""
+    """Server: your session begins with this sample; from now on only its frames come.
+
+    On another head than the hello's it says which, and what the hello says of its own.
+    """
 
     TYPE: ClassVar[str] = "opened"
     sample: int = 0
@@ -247,6 +256,10 @@ class Opened:
     hop: int = 0  # samples between two bursts of frames
     ahead: int = 0  # samples that may be pushed ahead of time
     guidance: dict[str, float] | None = None
+    head: str | None = None
+    channels: dict[str, list[str]] | None = None
+    vertices: int | None = None
+    faces: int | None = None
 
 
 @dataclass(frozen=True)

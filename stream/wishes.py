@@ -57,7 +57,9 @@ class Wishes:
             "open": self._owners.sessions,
         }
         accepts = [name for name, action in can.items() if action is not None]
-        hello = self._broadcast.hello
+        hello, sessions = self._broadcast.hello, self._owners.sessions
+        if sessions is not None and sessions.heads:
+            hello = replace(hello, heads=[*sessions.heads])
         return replace(hello, accepts=accepts) if accepts else hello
 
     def left(self, client: Connection) -> None:

@@ -74,6 +74,12 @@ def texts() -> dict[str, wire.Text]:
         "opened.json": wire.Opened(
             0, 1700000009.5, "calm", 1280, 1280, 960000, {"audio": 1.5, "style": 1.0}
         ),
+        "open_head.json": wire.Open(head="flame"),
+        "opened_head.json": wire.Opened(
+            0, 1700000009.5, "calm", 1280, 1280, 960000,
+            head="flame", channels={"flame": ["E000", "jawX"], "vertices": []},
+            vertices=5023, faces=9976,
+        ),
         "flush.json": wire.Flush(),
         "close.json": wire.Close(),
         "closed.json": wire.Closed("closed", 250),

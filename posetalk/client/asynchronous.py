@@ -306,6 +306,7 @@ class AsyncClient:
         *,
         style: str = "",
         seed: int = 0,
+        head: str = "",
         pace: str = "fast",
         alive: bool = True,
         shape: NDArray[np.float32] | None = None,
@@ -317,6 +318,7 @@ class AsyncClient:
         Args:
             style: by name or as a mix; the server's if empty.
             seed: the same seed and sound give the same motion.
+            head: the id of one of the hello's `heads`; the server's if empty.
             pace: `fast` makes frames as soon as there is sound, `live` at the pace of time.
             alive: whether the face lives on in silence.
             shape: (S,) identity; the server's if None.
@@ -327,6 +329,7 @@ class AsyncClient:
         wish = wire.Open(
             style=style,
             seed=seed,
+            head=head,
             pace=pace,
             alive=alive,
             shape=[] if shape is None else [float(value) for value in shape],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeAlias
 
@@ -95,18 +95,22 @@ class Reading:
     """
 
     hello: wire.Hello
+    _now: wire.Hello | None = None  # of the head that moves now, in a session on another one
     _corners: dict[int, NDArray[np.uint32]] = field(default_factory=dict)
 
     @property
     def faces(self) -> NDArray[np.uint32] | None:
         parts = [self._corners[at] for at in sorted(self._corners)]
         corners = np.concatenate(parts) if parts else np.zeros(0, np.uint32)
-        return corners.reshape(-1, 3) if len(corners) == 3 * self.hello.faces else None
+        whole = len(corners) == 3 * (self._now or self.hello).faces
+        return corners.reshape(-1, 3) if whole else None
 
     def event(self, data: str | bytes) -> ClientEvent | None:
         """The event in a message; None for what is to be skipped.  Raises `wire.WireError`."""
         if isinstance(data, str):
             text = wire.parse_text(data)
+            if isinstance(text, wire.Opened | wire.Closed):
+                self._turn_to(text)
             return None if isinstance(text, wire.Unknown) else text
         message = wire.parse(data)
         if message.kind == wire.Kind.PCM:
@@ -122,5 +126,19 @@ class Reading:
         values = np.array(message.payload, np.float32)
         if name == wire.VERTICES:
             values = values.reshape(-1, 3)
-        names = tuple(self.hello.channels.get(name, ()))
+        names = tuple((self._now or self.hello).channels.get(name, ()))
         return ClientFrame(name, message.sequence, message.sample, values, names)
+
+    def _turn_to(self, message: wire.Opened | wire.Closed) -> None:
+        """A session begins or ends: whose channels and faces hold from here on."""
+        before, self._now = self._now, None
+        if isinstance(message, wire.Opened) and message.channels is not None:
+            self._now = replace(
+                self.hello,
+                head=message.head or self.hello.head,
+                channels=message.channels,
+                vertices=message.vertices or 0,
+                faces=message.faces or 0,
+            )
+        if (before or self.hello).head != (self._now or self.hello).head:
+            self._corners.clear()

@@ -151,6 +151,11 @@ class Streaming:
     """Stop after this much sound."""
     sessions: Annotated[int, tyro.conf.arg(metavar="N")] = 8
     """Clients that may have a session of their own at once, each with its own sound and style."""
+    other_heads: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME|FILE.npz ...", help_behavior_hint="(default: none)"),
+    ] = ()
+    """Heads that clients' own sessions may move, besides the one of --head."""
     livelink: Annotated[
         str | None,
         tyro.conf.arg(metavar="HOST[:11111]", help_behavior_hint="(default: nowhere)"),

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
 
 
 class OnHead:
-    """`backend` in everything but the head that its frames move."""
+    """`backend` in everything but the head that its frames move.
+
+    Attributes:
+        model: the backend itself; its batches may hold sessions on several heads.
+    """
 
     def __init__(self, backend: Backend, mapping: Retarget) -> None:
-        self._backend = backend
+        self.model = self._backend = backend
         self.mapping = mapping
         self.head_id = mapping.target.id
 
@@ -27,6 +31,11 @@ class OnHead:
     def emit(self, motion: FloatArray) -> FloatArray:
         """Raw motion (n, D) of the model's head -> of this one."""
         return self.mapping(motion)
+
+
+def model_of(backend: Backend) -> Backend:
+    """The model that makes the motion, whatever head its frames move."""
+    return backend.model if isinstance(backend, OnHead) else backend
 
 
 def on_head(backend: Backend, target: Head) -> Backend:

@@ -1,0 +1,180 @@
+"""Sessions on heads of their own: one model, one batch, each client's frames for its own head."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from flame_files import flame_model, pickled
+from websockets.sync.client import connect
+from wire_clients import until
+
+from head import Head, builtin_head
+from head.importing.flame import import_flame
+from head.retarget import retarget
+from posetalk import Client
+from posetalk.client import RequestError
+from stream import wire
+from stream.backends.fake import FakeBackend
+from stream.backends.on_head import model_of, on_head
+from stream.backends.protocol import FloatArray, SamplerCall
+from stream.channel_sets import channel_names, make_hello
+from stream.frames import Frame
+from stream.other_heads import other_heads
+from stream.own_session import OwnSessions
+from stream.scheduler import Scheduler
+from stream.server import Server
+from stream.session import Session
+from stream.wire import Kind
+
+SPEECH = np.random.default_rng(0).normal(0, 0.15, 16000).clip(-1, 1).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def flame() -> Head:
+    return import_flame(pickled(flame_model(builtin_head())), "f.pkl", "flame")
+
+
+class Smiling(FakeBackend):
+    """Smiles while it speaks; remembers how many sessions shared each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        self.sizes.append(len(calls))
+        return super().sample_many(calls)
+
+    def sample(self, call: SamplerCall) -> FloatArray:
+        motion = super().sample(call)
+        smile = builtin_head().expression_names.index("mouthSmileLeft")
+        motion[:, smile] = 3 * motion[:, -1]
+        return motion
+
+
+def test_two_heads_share_a_batch_and_each_gets_its_own_frames(flame: Head) -> None:
+    model = Smiling()
+    heard: tuple[list[Frame], list[Frame]] = ([], [])
+    with Scheduler(on_head(model, flame), 2, workers=1) as scheduler:
+        assert scheduler.backend is model
+        sessions = [Session(model, seed=3), Session(on_head(model, flame), seed=3)]
+        tickets = [
+            scheduler.open(session, frames.extend, realtime=False)
+            for session, frames in zip(sessions, heard, strict=True)
+        ]
+        for start in range(0, len(SPEECH), 1280):
+            with scheduler.lock:  # both are ready before either is served
+                for ticket in tickets:
+                    ticket.feed(SPEECH[start : start + 1280])
+        for ticket in tickets:
+            ticket.finish()
+            assert ticket.ended.wait(20) and ticket.error is None
+    assert max(model.sizes) == 2 and model.sizes.count(2) > len(model.sizes) / 2
+    own, other = (np.array([frame.motion for frame in frames]) for frames in heard)
+    assert len(own) == len(other) == 25
+    np.testing.assert_allclose(other, retarget(builtin_head(), flame)(own), atol=1e-6)
+    assert np.abs(other - own).max() > 0.01, "the heads do not move by the same numbers"
+
+
+def test_a_session_of_another_model_is_not_taken(flame: Head) -> None:
+    model = FakeBackend()
+    with (
+        Scheduler(model, 1) as scheduler,
+        pytest.raises(ValueError, match="another backend"),
+    ):
+        scheduler.open(Session(on_head(FakeBackend(), flame)), lambda frames: None)
+
+
+def test_the_heads_of_a_server_are_made_ready_once(flame: Head) -> None:
+    model = FakeBackend()
+    ready = other_heads(model, [flame, builtin_head()])
+    assert [*ready] == ["flame"], "the server's own is no other"
+    assert model_of(ready["flame"].backend) is model
+    # A server on another head can give its model's own.
+    back = other_heads(on_head(model, flame), [builtin_head()])
+    assert back[builtin_head().id].backend is model
+
+
+@pytest.fixture
+def server(flame: Head) -> Iterator[Server]:
+    backend = FakeBackend()
+    sessions = OwnSessions(
+        lambda: Scheduler(backend, 4), backend, heads=other_heads(backend, [flame])
+    )
+    head = builtin_head()
+    with Server(head, make_hello(head), port=0, sessions=sessions) as running:
+        yield running
+
+
+def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flame: Head) -> None:
+    with connect(server.url, compression=None, max_size=None, close_timeout=0.5) as link:
+        hello = until(link, wire.Hello)
+        assert hello.heads == ["flame"] and hello.head == builtin_head().id
+        link.send(wire.serialise_text(wire.Subscribe("vertices")))
+        corners = 0
+        while corners < 3 * hello.faces:
+            corners += len(until(link, Kind.FACES).payload)
+        link.send(wire.serialise_text(wire.Open(head="flame")))
+        opened = until(link, wire.Opened)
+        assert (opened.head, opened.vertices, opened.faces) == (
+            "flame", flame.vertex_count, len(flame.faces),
+        )  # fmt: skip
+        assert opened.channels == channel_names(flame)
+        corners = 0
+        while corners < 3 * opened.faces:
+            corners += len(until(link, Kind.FACES).payload)
+        assert len(until(link, Kind.VERTICES).payload) == 3 * flame.vertex_count
+        link.send(wire.serialise_text(wire.Close()))
+        until(link, wire.Closed)
+        assert len(until(link, Kind.FACES).payload) > 0, "the server's own triangles come again"
+        server.send(Frame(0, 0, np.zeros(54, "f4")))
+        assert len(until(link, Kind.VERTICES).payload) == 3 * hello.vertices
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [({"head": "bob"}, "no head 'bob'"), ({"head": "flame", "shape": [0.5] * 100}, "shape")],
+)
+def test_a_head_that_cannot_be_is_refused(server: Server, wish: dict, words: str) -> None:
+    with connect(server.url, compression=None, close_timeout=0.5) as link:
+        link.send(wire.serialise_text(wire.Open(**wish)))
+        error = until(link, wire.Error)
+        assert error.code == "open" and words in error.message and not error.fatal
+
+
+def test_two_clients_at_once_each_with_a_head(server: Server, flame: Head) -> None:
+    heard: dict[str, list] = {"": [], "flame": []}
+
+    def visit(head: str) -> None:
+        with Client(server.url) as client:
+            client.open(head=head, seed=3)
+            client.push(SPEECH)
+            client.flush()
+            for frame in client.frames():
+                heard[head].append(frame)
+                if len(heard[head]) == 30:
+                    return
+
+    threads = [threading.Thread(target=visit, args=(head,)) for head in heard]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert heard[""][0].names == tuple(channel_names(builtin_head())["flame"])
+    assert heard["flame"][0].names == tuple(channel_names(flame)["flame"])
+    jaws = [np.array([frame["jawX"] for frame in frames]) for frames in heard.values()]
+    open_at = [jaw.max() for jaw in jaws]
+    assert min(open_at) > 0.02, "both speak"
+
+
+def test_a_client_reads_another_heads_vertices(server: Server, flame: Head) -> None:
+    with Client(server.url, set="vertices") as client:
+        client.open(head="flame")
+        frame = next(client.frames())
+        assert frame.values.shape == (flame.vertex_count, 3)
+        assert client.faces is not None and client.faces.shape == (len(flame.faces), 3)
+        with pytest.raises(RequestError, match="no head"):
+            client.open(head="bob")
