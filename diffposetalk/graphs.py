@@ -3,6 +3,7 @@
     BUNDLE/onnx/manifest.json     this description
     BUNDLE/onnx/speech.onnx       sound to feature rows
     BUNDLE/onnx/sampler_K.onnx    K sampling steps in one graph; sampler.onnx: any number of steps
+    BUNDLE/onnx/hop_K.onnx        a whole hop, speech and K steps, and the state of the next one
 
 A packaged bundle's graphs hold no weights: they refer to its `model.safetensors`.
 """
@@ -21,7 +22,7 @@ from diffposetalk.bundle import CONFIG, MODEL, Bundle
 
 FOLDER, MANIFEST = "onnx", "manifest.json"
 FORMAT, VERSION = "posetalk-graphs", 1
-SPEECH, LOOP = "speech", "sampler"
+SPEECH, LOOP, HOP = "speech", "sampler", "hop"
 
 
 class GraphsError(ValueError):
@@ -58,7 +59,8 @@ class Manifest:
         ranges: smallest and largest value of the free dimensions (None: no limit).
         weights: the bundle's file that the graphs refer to; empty: theirs lie beside them.
         tools: versions of what wrote them.
-        graphs: by name: `speech`, `sampler`, `sampler_1`, ...
+        graphs: by name: `speech`, `sampler`, `sampler_1`, ..., `hop_1`, ...
+        hop: of the graphs of whole hops: their hop, lookahead and window rule.
         calibration: what sound the ranges below come from; empty: none was needed.
         peaks: largest size of what went into each product in 8 bits, by the product's weights.
     """
@@ -72,6 +74,7 @@ class Manifest:
     weights: str
     tools: Mapping[str, str]
     graphs: Mapping[str, GraphFile]
+    hop: Mapping[str, Any] = field(default_factory=dict)
     calibration: str = ""
     peaks: Mapping[str, float] = field(default_factory=dict)
 

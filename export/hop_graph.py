@@ -54,7 +54,7 @@ def hop_graph(
     sliding = spec.live.window_rule == "sliding"
     n = spec.T_w if sliding else hop + lookahead
     rows, batch = T_p + n, "batch"
-    pcm = g.input("pcm", [batch, "samples" if sliding else spec.frame_samples * hop])
+    pcm = g.input("pcm", [batch, "fresh_samples" if sliding else spec.frame_samples * hop])
     noise = g.input("noise", [batch, "fresh" if sliding else hop, D])
     heard = _heard(g, spec, pcm, rows)
     motion = g.input("motion", [batch, rows - lookahead, D])

@@ -8,15 +8,18 @@ import hashlib
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 
 from diffposetalk.bundle import CONFIG, MODEL, Bundle
-from diffposetalk.graphs import FOLDER, MANIFEST, SPEECH, GraphFile, Manifest, network_hash
+from diffposetalk.graphs import FOLDER, HOP, MANIFEST, SPEECH, GraphFile, Manifest, network_hash
+from diffposetalk.spec import ModelSpec
 from diffposetalk.tensor_file import TensorFile
 from export.graph import BFLOAT16, FLOAT, FLOAT16, OPSET, save
+from export.hop_graph import hop_graph
 from export.hubert_graph import hubert_graph
 from export.int8 import quantised
 from export.mel_graph import mel_graph
@@ -34,12 +37,14 @@ class ExportError(ValueError):
 
 
 def build_graphs(
-    bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32", refer: bool = True
+    bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32", refer: bool = True,
+    whole_hops: bool = False,
 ) -> dict[str, onnx.ModelProto]:
     """The graphs of a bundle by name: `speech`, and for each number of steps `sampler_K` (None:
     `sampler`, in a loop).
 
     Args:
+        whole_hops: `hop_K` as well, at the live defaults.
         precision: of weights and activations; what goes in and out is float32.
         refer: refer to the bundle's `model.safetensors` instead of holding the weights (not int8).
 
@@ -63,6 +68,9 @@ def build_graphs(
         for k in steps:
             name = "sampler" if k is None else f"sampler_{k}"
             graphs[name] = sampler_graph(spec, weights, k, precision=kind, refer=refer)
+            if whole_hops and k is not None:
+                name = f"{HOP}_{k}"
+                graphs[name] = hop_graph(spec, weights, k, precision=kind, refer=refer)
     except ValueError as error:
         raise ExportError(str(error)) from None
     if precision == "int8":
@@ -107,20 +115,30 @@ def write_graphs(
             weights=MODEL if refer and precision != "int8" else "",
             tools={name: importlib.metadata.version(name) for name in ("posetalk", "onnx")},
             graphs=files,
+            hop=hop_of(spec, files),
         )
         manifest.write(made)
     return manifest
 
 
+def hop_of(spec: ModelSpec, names: Iterable[str]) -> dict[str, Any]:
+    """What the graphs of whole hops among `names` are for, as a manifest has it."""
+    live = spec.live
+    if not any(name.startswith(f"{HOP}_") for name in names):
+        return {}
+    return {"hop": live.hop, "lookahead": live.lookahead, "window_rule": live.window_rule}
+
+
 def export_onnx(
     bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32",
-    out: Path | None = None,
+    out: Path | None = None, whole_hops: bool = False,
 ) -> tuple[Path, Manifest]:
     """Export a bundle into its own folder, or into a copy of it.
 
     Args:
         out: folder of the copy, whose graphs hold their weights, so that any program can read them;
             None: the bundle's own folder, where graphs in fp32 refer to the bundle's weights.
+        whole_hops: as `build_graphs`.
 
     Returns:
         The folder of the graphs, and what is in it.
@@ -129,7 +147,9 @@ def export_onnx(
         ExportError: as `build_graphs` and `write_graphs`.
     """
     refer = out is None or _same(out, bundle.folder)
-    graphs = build_graphs(bundle, steps, precision=precision, refer=refer)
+    graphs = build_graphs(
+        bundle, steps, precision=precision, refer=refer, whole_hops=whole_hops
+    )
     home = home_of(bundle, out)
     manifest = write_graphs(home / FOLDER, graphs, bundle, precision=precision, refer=refer)
     return home / FOLDER, manifest

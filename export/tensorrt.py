@@ -21,7 +21,14 @@ from diffposetalk.graphs import Manifest, network_hash
 from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
 from export.graph import OPSET, save
-from export.onnx_export import ExportError, build_graphs, describe, home_of, in_place_of
+from export.onnx_export import (
+    ExportError,
+    build_graphs,
+    describe,
+    home_of,
+    hop_of,
+    in_place_of,
+)
 from export.qdq import quantised
 from stream.backends.engine_store import EngineStore
 from stream.backends.problem import RuntimeProblem
@@ -35,7 +42,7 @@ BASE = "fp16"
 
 def export_engines(
     bundle: Bundle, steps: Sequence[int | None], *, target: str, precision: str = "fp32",
-    out: Path | None = None, sound: FloatArray | None = None,
+    out: Path | None = None, sound: FloatArray | None = None, whole_hops: bool = False,
 ) -> tuple[Path, Manifest]:
     """Build engines into a bundle's own folder, or into a copy of it.
 
@@ -45,6 +52,7 @@ def export_engines(
         precision: fp32, bf16, fp16, int8 or fp8.
         out: folder of the copy; None: the bundle's own.
         sound: (n,) speech at 16 kHz that ranges in 8 bits are measured on.
+        whole_hops: engines of whole hops as well, at the live defaults.
 
     Returns:
         The folder of graphs and engines, and what is in it.
@@ -58,7 +66,9 @@ def export_engines(
         raise ExportError("an engine holds a fixed number of steps: choose --steps, 1 to 20")
     try:
         trt = library(target)
-        graphs, calibration = typed_graphs(bundle, wanted, precision, sound)
+        graphs, calibration = typed_graphs(
+            bundle, wanted, precision, sound, whole_hops=whole_hops
+        )
         home = home_of(bundle, out)
         with in_place_of(home / target) as made:
             files = {}
@@ -79,6 +89,7 @@ def export_engines(
                     LIBRARIES[target]: trt.__version__,
                 },
                 graphs=files,
+                hop=hop_of(bundle.spec, files),
                 calibration="" if calibration is None else calibration.source,
                 peaks={} if calibration is None else calibration.peaks,
             )
@@ -92,7 +103,8 @@ def export_engines(
 
 
 def typed_graphs(
-    bundle: Bundle, steps: Sequence[int], precision: str, sound: FloatArray | None = None,
+    bundle: Bundle, steps: Sequence[int], precision: str, sound: FloatArray | None = None, *,
+    whole_hops: bool = False,
 ) -> tuple[dict[str, onnx.ModelProto], Calibration | None]:
     """Graphs whose own types are the precision, and the calibration of those in 8 bits.
 
@@ -104,12 +116,12 @@ def typed_graphs(
     if precision not in PRECISIONS:
         raise ExportError(f"no engine is in {precision}: choose one of {', '.join(PRECISIONS)}")
     if precision not in ("int8", "fp8"):
-        graphs = build_graphs(bundle, steps, precision=precision)
+        graphs = build_graphs(bundle, steps, precision=precision, whole_hops=whole_hops)
         return {name: readable(model) for name, model in graphs.items()}, None
     if sound is None:
         raise ExportError(f"{precision} is calibrated on speech: choose a sound file")
     calibration = calibrate(bundle, sound)
-    graphs = build_graphs(bundle, steps, precision=BASE, refer=False)
+    graphs = build_graphs(bundle, steps, precision=BASE, refer=False, whole_hops=whole_hops)
     return {
         name: quantised(readable(model), precision, calibration.peaks)
         for name, model in graphs.items()

@@ -316,22 +316,27 @@ class Session:
 
     def commit(self, x0: FloatArray) -> list[Frame]:
         """The call's sampled motion, (length, D) normalised: keep and return the new frames."""
-        spec, statistics, window = self.backend.spec, self.backend.statistics, self._window
+        window = self._window
         assert window is not None, "prepare() comes first"
         fresh = x0[window.committed - window.start : window.emit_end - window.start]
         self._motion = np.concatenate([self._motion, fresh])
-        raw = fresh * statistics.motion_std + statistics.motion_mean
-        self._steady(raw)
-        if isinstance(self.backend, OnHead):
-            raw = self.backend.emit(raw)
-        frames = [
-            Frame(sequence, sequence * spec.frame_samples, motion)
-            for sequence, motion in enumerate(raw.astype(np.float32), window.committed)
-        ]
+        frames = self._frames(fresh, window.committed)
         self.committed, self.end = window.emit_end, window.end
         self._window = self._heard = None
         self._forget()
         return frames
+
+    def _frames(self, fresh: FloatArray, first: int) -> list[Frame]:
+        """Normalised motion of frames [first, ...) as it is emitted."""
+        spec, statistics = self.backend.spec, self.backend.statistics
+        raw = fresh * statistics.motion_std + statistics.motion_mean
+        self._steady(raw)
+        if isinstance(self.backend, OnHead):
+            raw = self.backend.emit(raw)
+        return [
+            Frame(sequence, sequence * spec.frame_samples, motion)
+            for sequence, motion in enumerate(raw.astype(np.float32), first)
+        ]
 
     def _steady(self, raw: FloatArray) -> None:
         """Let the head of new frames (n, D) move as a mass does, see `LiveDefaults`; in place."""

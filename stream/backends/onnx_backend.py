@@ -11,15 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.graphs import FOLDER, LOOP, SPEECH, GraphsError, check_graphs, read_manifest
+from diffposetalk.graphs import FOLDER, HOP, LOOP, SPEECH, GraphsError, check_graphs, read_manifest
 from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
+from diffposetalk.spec import WindowRule
+from stream.backends.branches import guidance_inputs
 from stream.backends.problem import RuntimeProblem
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 from stream.cores import usable_cores
 
 if TYPE_CHECKING:
+    from stream.backends.hop import HopGraph, Resident
     from stream.backends.onnx_session import GraphSession
 
 THREADS, MOST_THREADS = 1, 4
@@ -27,18 +30,6 @@ THREADS, MOST_THREADS = 1, 4
 
 CPU_PRECISIONS = ("fp32", "int8")
 """Half precision fails there (bf16 is not implemented, fp16 ends the process)."""
-
-Branches = tuple[tuple[tuple[int, int], tuple[int, int, int]], ...]
-BRANCHES: Mapping[tuple[bool, bool], Branches] = {
-    (False, False): (((1, 1), (1, 0, 0)),),
-    (True, False): (((0, 1), (1, -1, 0)), ((1, 1), (0, 1, 0))),
-    (False, True): (((1, 0), (1, 0, -1)), ((1, 1), (0, 0, 1))),
-    (True, True): (
-        ((0, 0), (1, -1, 0)), ((1, 0), (0, 1, -1)), ((1, 1), (0, 0, 1)),
-    ),
-}  # fmt: skip
-"""Guidance by which scales are not 1: for each branch whether it gives audio and style, and its
-weight as coefficients of 1, the audio scale and the style scale (Sun et al. 2024, equation 10)."""
 
 
 class MelState(NamedTuple):
@@ -180,9 +171,6 @@ class OnnxBackend:
         if m:
             for row, call in zip(known, calls, strict=True):
                 row[:m] = call.known
-        gives, weights = zip(
-            *BRANCHES[one.audio_guidance != 1.0, one.style_guidance != 1.0], strict=True
-        )
         feed: dict[str, NDArray[Any]] = {
             "noise": _batch([call.noise for call in calls]),
             "noise_scale": _batch([call.noise_scale for call in calls]),
@@ -192,19 +180,40 @@ class OnnxBackend:
             "known_motion": known,
             "shape": _batch([call.shape for call in calls]),
             "style": _batch([call.style for call in calls]),
-            "audio_guidance": np.array([call.audio_guidance for call in calls], np.float32),
-            "style_guidance": np.array([call.style_guidance for call in calls], np.float32),
             "missing": np.array([call.missing for call in calls], np.int64),
             "valid": np.array([call.valid for call in calls], np.int64),
             "known": np.full(len(calls), m, np.int64),
-            "branch_gives": np.array(gives, np.float32),
-            "branch_weights": np.array(weights, np.float32),
         }
+        feed |= guidance_inputs(
+            [call.audio_guidance for call in calls], [call.style_guidance for call in calls]
+        )
         sampler = self._sampler(one.steps)
         if "times" in sampler.inputs:
             feed["times"], table = solver_table(self._schedule, one.steps)
             feed["solver"] = table.astype(np.float32)
         return list(sampler.run(feed)[0])
+
+    # --- whole hops ----------------------------------------------------------------------------
+    def hop_graph(
+        self, hop: int, lookahead: int, steps: int, window_rule: WindowRule
+    ) -> HopGraph | None:
+        """A graph of such hops for one stream, if there is one among the exported.
+
+        Raises:
+            RuntimeProblem: there is one, and it cannot be opened.
+        """
+        name = f"{HOP}_{steps}"
+        asked = {"hop": hop, "lookahead": lookahead, "window_rule": window_rule}
+        if name not in self.manifest.graphs or dict(self.manifest.hop) != asked:
+            return None
+        from stream.backends.hop import HopGraph
+
+        return HopGraph(self._resident(self._open(name)), self.manifest.graphs[name].inputs)
+
+    def _resident(self, graph: GraphSession) -> Resident:
+        from stream.backends.onnx_resident import ResidentGraph
+
+        return ResidentGraph(graph)
 
     def _sampler(self, steps: int) -> GraphSession:
         """The graph of `steps` steps, else the one that loops; opened when it is first wanted."""

@@ -64,6 +64,10 @@ class GraphSession:
         self._memory = None if device == "cpu" else "cuda"  # where inputs and outputs lie
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
+        self.dims = {
+            value.name: value.shape
+            for value in (*self._session.get_inputs(), *self._session.get_outputs())
+        }
         self._buffers: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -94,7 +98,7 @@ class GraphSession:
         else:
             for name, buffer in self._buffers[key].items():
                 buffer.update_inplace(feed[name])
-        binding = self._session.io_binding()
+        binding = self.binding()
         for name, buffer in self._buffers[key].items():
             binding.bind_ortvalue_input(name, buffer)
         for name in self.outputs:
@@ -102,6 +106,28 @@ class GraphSession:
         self._session.run_with_iobinding(binding)
         out: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
         return out
+
+    # --- for callers that bind their own buffers -----------------------------------------------
+    def buffer(self, shape: Sequence[int], dtype: Any, *, on_host: bool = False) -> Any:
+        """Memory for a tensor where the graph runs, or on the host."""
+        memory = "cpu" if on_host else self._memory or "cpu"
+        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, memory, 0)
+
+    def binding(self) -> Any:
+        """Inputs and outputs to be bound."""
+        return self._session.io_binding()
+
+    def run_binding(self, binding: Any) -> None:
+        """Run with what is bound, until it is done.
+
+        Raises:
+            RuntimeProblem: the inputs do not fit.
+        """
+        try:
+            self._session.run_with_iobinding(binding)
+            binding.synchronize_outputs()
+        except Exception as error:
+            raise RuntimeProblem(f"onnxruntime: {_line(error)}") from None
 
 
 def _find_libraries() -> None:

@@ -1,0 +1,105 @@
+"""A whole hop in one call, whose state stays with the model: an optional capability of a backend.
+
+`backend.hop_graph(...)` gives one where the bundle has an exported graph of such hops, else None;
+`stream.resident` has the session that uses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffposetalk.spec import FloatArray
+from stream.backends.branches import guidance_inputs
+
+State = Mapping[str, NDArray[Any]]
+"""What a hop starts from, by name, with a leading dimension of 1: see `export.hop_graph`."""
+
+
+@dataclass(frozen=True)
+class HopCall:
+    """One hop of H frames, and p frames of padding where its window needs some.
+
+    Attributes:
+        pcm: (640 (H + p),) the hop's sound and zeros; normalised where windows are encoded whole.
+        noise: (H + p, D) of those frames.
+        noise_scale, shape, style, audio_guidance, style_guidance: as in `SamplerCall`.
+    """
+
+    pcm: FloatArray
+    noise: FloatArray
+    noise_scale: FloatArray
+    shape: FloatArray
+    style: FloatArray
+    audio_guidance: float
+    style_guidance: float
+
+
+class Resident(Protocol):
+    """A graph whose state stays where it runs."""
+
+    @property
+    def states(self) -> Sequence[str]:
+        """Names of its state."""
+        ...
+
+    def start(self, state: State) -> None:
+        """Go on from this state."""
+        ...
+
+    def run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """One call: new motion (1, H, D)."""
+        ...
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of the state."""
+        ...
+
+
+class HopGraph:
+    """Hops of one stream.
+
+    Args:
+        graph: it runs here.
+        dims: of its inputs, by name.
+    """
+
+    def __init__(self, graph: Resident, dims: Mapping[str, Sequence[int | str]]) -> None:
+        self._graph = graph
+        self._dims = dims
+
+    def size(self, name: str) -> int:
+        """Rows of a state, or samples of `sound`."""
+        return int(self._dims[name][1])
+
+    def width(self, name: str) -> int:
+        """Channels of a state."""
+        return int(self._dims[name][2])
+
+    def start(self, state: State) -> None:
+        """Go on from this state."""
+        self._graph.start(state)
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Copies of the state."""
+        return self._graph.state()
+
+    def run(self, call: HopCall) -> FloatArray:
+        """The hop's motion: (H, D) normalised.
+
+        Raises:
+            stream.backends.problem.RuntimeProblem: the model fails; the state is as it was.
+        """
+        feed = {
+            "pcm": call.pcm[None],
+            "noise": call.noise[None],
+            "noise_scale": call.noise_scale[None],
+            "shape": np.ascontiguousarray(call.shape[None], np.float32),
+            "style": np.ascontiguousarray(call.style[None], np.float32),
+        }
+        scales = guidance_inputs([call.audio_guidance], [call.style_guidance])
+        return self._graph.run(feed | scales)[0]
