@@ -6,6 +6,7 @@ what the hop takes where a core is free.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ import tyro
 
 from export.parity import babble
 from stream.backends import load_backend
+from stream.resident import ResidentSession, open_session
 from stream.session import Session
 
 START = """
@@ -42,6 +44,7 @@ class Cost:
         start_seconds: processor time from a new process to a backend that can run, start_mb: its
             memory then.
         hop_ms: processor time of a hop (speech and sampler), median; hop_p99_ms likewise.
+        whole_hops: whether it was one graph that keeps its state.
     """
 
     backend: str
@@ -50,16 +53,24 @@ class Cost:
     start_mb: float
     hop_ms: float
     hop_p99_ms: float
+    whole_hops: bool = False
 
 
-def measure(backend: str, bundle: str, hops: int = 200) -> Cost:
+def measure(
+    backend: str, bundle: str, hops: int = 200, *, whole_hops: bool = False
+) -> Cost:
     """Start it in a process of its own, then run `hops` hops here.
+
+    Args:
+        whole_hops: each in one graph that keeps its state; the bundle must have one.
 
     Raises:
         ValueError, RuntimeError: it cannot run; the message says why.
     """
     model = load_backend(backend, bundle, threads=1)
-    session = Session(model)
+    session = open_session(model) if whole_hops else Session(model)
+    if whole_hops and not isinstance(session, ResidentSession):
+        raise ValueError(f"{bundle} has no graph of whole hops: `posetalk export --whole-hops`")
     samples = (session.lookahead + hops * session.hop) * model.spec.frame_samples
     session.append(babble(samples))
     session.step()  # the first one fills caches
@@ -77,6 +88,7 @@ def measure(backend: str, bundle: str, hops: int = 200) -> Cost:
     return Cost(
         backend, bundle, round(seconds, 2), round(megabytes),
         round(statistics.median(spent), 2), round(spent[int(0.99 * len(spent))], 2),
+        whole_hops,
     )
 
 
@@ -89,6 +101,8 @@ class Settings:
     backends: tuple[str, ...] = ("torch", "onnxruntime")
     """One after the other; those that cannot run here say so."""
     hops: int = 200
+    whole_hops: bool = False
+    """Also hops in one graph, where the bundle has one (`posetalk export --whole-hops`)."""
     json: bool = False
     """Print JSON."""
 
@@ -96,9 +110,10 @@ class Settings:
 def main(settings: Settings) -> None:
     """Print a line for each backend."""
     costs = []
-    for backend in settings.backends:
+    kinds = (False, True) if settings.whole_hops else (False,)
+    for backend, whole in itertools.product(settings.backends, kinds):
         try:
-            costs.append(measure(backend, settings.bundle, settings.hops))
+            costs.append(measure(backend, settings.bundle, settings.hops, whole_hops=whole))
         except (ValueError, RuntimeError) as error:
             print(f"{backend}: not run: {error}", file=sys.stderr)
     if settings.json:
@@ -108,6 +123,7 @@ def main(settings: Settings) -> None:
         print(
             f"{cost.backend:<12} start {cost.start_seconds:5.2f} s of one core, "
             f"{cost.start_mb:.0f} MB; hop {cost.hop_ms:6.2f} ms, p99 {cost.hop_p99_ms:.2f} ms"
+            + (", in one graph" if cost.whole_hops else "")
         )
 
 

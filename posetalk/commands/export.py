@@ -22,7 +22,8 @@ Precision = Literal["fp32", "bf16", "fp16", "int8", "fp8"]
 class Export:
     """Export a bundle's networks: `live` then runs them without torch, and so can your program.
 
-    Two graphs: sound to features, and noise to motion with all sampling steps inside.
+    Two graphs: sound to features, and noise to motion with all sampling steps inside; with
+    --whole-hops a third that does both and hands on its own state.
     `docs/export.md` says what goes in and out.
     """
 
@@ -51,6 +52,9 @@ class Export:
         tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the demo speech)"),
     ] = None
     """Speech that engines in int8 and fp8 are calibrated on."""
+    whole_hops: bool = False
+    """One more graph: a whole hop at the bundle's live settings, whose state stays where it runs.
+    `live` then makes its hops in it."""
     output: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -99,7 +103,9 @@ class Export:
             ) from None
         if self.output is None and not self.steps:
             steps = STEPS
-        return export_onnx(bundle, steps, precision=self.precision, out=self.output)
+        return export_onnx(
+            bundle, steps, precision=self.precision, out=self.output, whole_hops=self.whole_hops
+        )
 
     def _engines(self, bundle: Bundle, steps: tuple[int | None, ...]) -> tuple[Path, Manifest]:
         """TensorRT engines, by the part of `export` that builds them."""
@@ -119,5 +125,6 @@ class Export:
             speech = self.speech or posetalk.demo_speech()
             sound = np.concatenate([*read_blocks(speech, bundle.spec.sample_rate_hz)])
         return export_engines(
-            bundle, steps, target=self.to, precision=self.precision, out=self.output, sound=sound
+            bundle, steps, target=self.to, precision=self.precision, out=self.output, sound=sound,
+            whole_hops=self.whole_hops,
         )
