@@ -4,16 +4,14 @@
 that what is remembered between hops can stay where the graph runs.  At a hop that ends at frame e,
 with frames before c = e - R - H committed, the window is [s, s + n):
 
-    adjacent   n = H + R, s = c         sliding   n = T_w, s = 0 at first, then e - T_w
+    adjacent   n = H + R, s = c, from the first hop on
+    sliding    n = T_w, s = e - T_w, from e = T_w + T_p on (before, windows end in padding)
 
 A state's rows end where the last hop ended, so that every hop moves them on by H:
 
     features (or sound)   frames [e - H - L, e - H), L = T_p + n
     motion                frames [c - L + R, c)
     held_noise            frames [e - H - n, e - H)
-
-In the `sliding` rule p = s + n - e frames of silence follow the hop's sound at first; their
-features and noise are used and forgotten.  (p is 0 from frame T_w + T_p on, and in `adjacent`.)
 """
 
 from __future__ import annotations
@@ -37,11 +35,10 @@ def hop_graph(
     """The graph of a hop at the live defaults' H, R and window rule, in `steps` network calls.
 
     Inputs (float32 unless said otherwise), new with every hop:
-        pcm (B, 640 (H + p)), normalised for `hubert`, zeros after the hop's own;
-        noise (B, H + p, D), of frames [e - H, e + p).
+        pcm (B, 640 H), normalised for `hubert`; noise (B, H, D), of frames [e - H, e).
     Inputs that are the outputs `next_*` of the hop before:
         `mel`: features (B, L, F), columns, tail, level (`mel_graph`); `hubert`: sound (B, 640 L);
-        motion (B, L - R, D), held_noise (B, n, D), committed (B,) int64.
+        motion (B, L - R, D), held_noise (B, n, D), and with `adjacent` committed (B,) int64, c.
     Inputs that stay: noise_scale, shape, style, audio_guidance, style_guidance, branch_gives,
         branch_weights (`sampler_graph`).
     Outputs: new_motion (B, H, D) of frames [c, c + H), and `next_*`.
@@ -54,73 +51,62 @@ def hop_graph(
     sliding = spec.live.window_rule == "sliding"
     n = spec.T_w if sliding else hop + lookahead
     rows, batch = T_p + n, "batch"
-    pcm = g.input("pcm", [batch, "fresh_samples" if sliding else spec.frame_samples * hop])
-    noise = g.input("noise", [batch, "fresh" if sliding else hop, D])
+    pcm = g.input("pcm", [batch, spec.frame_samples * hop])
+    noise = g.input("noise", [batch, hop, D])
     heard = _heard(g, spec, pcm, rows)
     motion = g.input("motion", [batch, rows - lookahead, D])
     held = g.input("held_noise", [batch, n, D])
-    committed = g.input("committed", [batch], INT64)
+    committed = None if sliding else g.input("committed", [batch], INT64)
     scale = g.input("noise_scale", [batch, D])
     who = person(g, spec)
     gives, mix = branches(g, spec)
 
     held = g.concat(held, noise, axis=1)
     noise_window = _last(g, held, n)
+    known = n - hop - lookahead  # frames from s to c
     known_motion: Value | None = None
-    known_frames: Value | None = None
-    if sliding:
-        padding = g.size(noise, 1) - hop  # p, (1,)
-        begun = n - hop - lookahead  # frames from s to c, but for padding
-        known = g.constant([begun], np.int64) - padding
-        # Rows from s - T_p to the window's end, zero where nothing is committed.
-        seen = g.concat(motion, noise_window * 0.0, axis=1)
-        seen = g.slice(seen, padding + hop, padding + (hop + rows), 1)
-        context, known_motion = _split(g, seen, T_p)
-        zero = committed * 0
-        start = committed - known
-        valid, known_frames = zero + (known + (hop + lookahead)), zero + known
+    if committed is None:
+        # The newest rows that are committed, and zeros where nothing is.
+        seen = g.concat(_last(g, motion, T_p + known), noise_window * 0.0, axis=1)
+        context, known_motion = _split(g, _first(g, seen, 0, rows), T_p)
+        missing = g.constant([0], np.int64)
     else:
         context = _last(g, motion, T_p)
-        start, valid = committed, committed * 0 + n
-    missing = g.constant([T_p], np.int64) - start
-    missing = g.op("Min", g.op("Max", missing, g.constant([0], np.int64)),
-                   g.constant([T_p], np.int64))  # fmt: skip
+        missing = g.op("Max", g.constant([T_p], np.int64) - committed, g.constant([0], np.int64))
     context_features, features = _split(g, _last(g, heard, rows), T_p)
     x0 = sample(
         g, spec,
         Inputs(
             noise_window, scale, features, context_features, context, known_motion, *who, missing,
-            valid, known_frames, gives, mix,
+            g.constant([n], np.int64), g.constant([known], np.int64), gives, mix,
         ),
         steps,
     )  # fmt: skip
-    if sliding:
-        fresh = g.slice(x0, known, known + hop, 1)
-    else:
-        fresh = g.slice(x0, 0, g.constant([hop], np.int64), 1)
+    fresh = _first(g, x0, known, hop)
     g.output("new_motion", fresh, [batch, hop, D])
     moved = _last(g, g.concat(motion, fresh, axis=1), rows - lookahead)
     g.output("next_motion", moved, [batch, rows - lookahead, D])
-    g.output("next_held_noise", _first(g, held, hop, n), [batch, n, D])
-    g.output("next_committed", committed + hop, [batch], INT64)
+    g.output("next_held_noise", noise_window, [batch, n, D])
+    if committed is not None:
+        g.output("next_committed", committed + hop, [batch], INT64)
     return g.model(f"hop_{steps}")
 
 
 def _heard(g: Graph, spec: ModelSpec, pcm: Value, rows: int) -> Value:
-    """Features of what the window reaches, (B, L + H + p, F); writes the state's outputs."""
-    hop, frame = spec.live.hop, spec.frame_samples
+    """Features of what the window reaches, (B, L or more, F); writes the state's outputs."""
+    frame = spec.frame_samples
     if spec.speech.kind == "mel":
         width = row_width(spec)
         before = g.input("features", ["batch", rows, width])
-        keep = hop if spec.live.window_rule == "sliding" else None
-        fresh, after = mel_rows(g, spec, pcm, mel_state(g, spec), keep)
-        mel_state_out(g, spec, after, keep)
+        fresh, after = mel_rows(g, spec, pcm, mel_state(g, spec))
+        mel_state_out(g, spec, after)
         heard = g.concat(before, g.cast(fresh, FLOAT), axis=1)
-        g.output("next_features", _first(g, heard, hop, rows), ["batch", rows, width])
+        g.output("next_features", _last(g, heard, rows), ["batch", rows, width])
         return heard
     sound = g.concat(g.input("sound", ["batch", rows * frame]), pcm, axis=1)
-    g.output("next_sound", _first(g, sound, hop * frame, rows * frame), ["batch", rows * frame])
-    return hubert_rows(g, spec, _last(g, sound, rows * frame))
+    heard = _last(g, sound, rows * frame)
+    g.output("next_sound", heard, ["batch", rows * frame])
+    return hubert_rows(g, spec, heard)
 
 
 def _first(g: Graph, value: Value, start: int, size: int) -> Value:

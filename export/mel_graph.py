@@ -79,39 +79,26 @@ def mel_state(g: Graph, spec: ModelSpec) -> MelValues:
     return MelValues(*(g.input(name, dims) for name, dims in _state_dims(spec).items()))
 
 
-def mel_state_out(
-    g: Graph, spec: ModelSpec, heard: MelValues, keep: int | None = None
-) -> None:
-    """The next state as outputs, from what `mel_rows` heard; after `keep` frames (None: all)."""
-    dims, frame = _state_dims(spec), spec.frame_samples
-    columns = _kept(g, heard.columns, COLUMNS * (spec.speech.history_frames - 1), keep, COLUMNS)
-    g.output("next_columns", columns, dims["columns"])
-    g.output("next_tail", _kept(g, heard.tail, TAIL, keep, frame), dims["tail"])
+def mel_state_out(g: Graph, spec: ModelSpec, heard: MelValues) -> None:
+    """The next state as outputs: the end of what `mel_rows` heard."""
+    dims = _state_dims(spec)
+    kept = COLUMNS * (spec.speech.history_frames - 1)
+    g.output("next_columns", g.slice(heard.columns, -kept, None, 1), dims["columns"])
+    g.output("next_tail", g.slice(heard.tail, -TAIL, None, 1), dims["tail"])
     g.output("next_level", heard.level, dims["level"])
 
 
-def _kept(g: Graph, value: Value, size: int, keep: int | None, step: int) -> Value:
-    """`size` entries from frame `keep` on, of `step` entries each; None: the last ones."""
-    if keep is None:
-        return g.slice(value, -size, None, 1)
-    return g.slice(value, step * keep, g.constant([step * keep + size], np.int64), 1)
-
-
 def mel_rows(
-    g: Graph, spec: ModelSpec, pcm: Value, before: MelValues, keep: int | None = None
+    g: Graph, spec: ModelSpec, pcm: Value, before: MelValues
 ) -> tuple[Value, MelValues]:
-    """Feature rows (B, n, F) of sound (B, 640 n), and all columns, samples and the last level.
-
-    Args:
-        keep: the level is that after so many frames; None: after all.
-    """
+    """Feature rows (B, n, F) of sound (B, 640 n), and all columns and samples, and the level."""
     n_mels = spec.speech.n_mels
     samples = g.concat(before.tail, pcm, axis=1)
     decibels = _mel_decibels(g, samples, n_mels)  # (B, 4 n, n_mels)
     frames = g.reshape(decibels, 0, -1, COLUMNS, n_mels)
     loudest = g.reduce("ReduceMax", frames, 2)
     loudness = g.reduce("ReduceMean", loudest, 2)
-    speech, next_level = _running_level(g, loudness, before.level, keep)
+    speech, next_level = _running_level(g, loudness, before.level)
     relative = (frames - g.unsqueeze(speech, 2, 3)) / SCALE_DB
     fresh = g.op("Max", relative, g.constant(LOWEST))
     columns = g.concat(before.columns, g.reshape(fresh, 0, -1, n_mels), axis=1)
@@ -153,9 +140,7 @@ def _filters(g: Graph, n_mels: int) -> Value:
     return g.op("ScatterND", zeros, places, entries)
 
 
-def _running_level(
-    g: Graph, loudness: Value, level: Value, keep: int | None
-) -> tuple[Value, Value]:
+def _running_level(g: Graph, loudness: Value, level: Value) -> tuple[Value, Value]:
     """`follow_level` in closed form: loudness (B, n), level (B, 3) -> speech (B, n), level (B, 3).
 
     The floor min(l_k, floor + r) is a running minimum of l_k - r k; the count of speech frames is a
@@ -179,9 +164,7 @@ def _running_level(
     share = g.op("Exp", g.where(later, g.constant(-FAR), share))
     added = share @ g.unsqueeze(rate * loudness, 2)  # (B, n, 1)
     speeches = g.op("Exp", kept) * speech + g.op("Squeeze", added, g.constant([2], np.int64))
-    at = -1 if keep is None else keep - 1
-    after = None if keep is None else g.constant([keep], np.int64)
-    last = (g.slice(part, at, after, 1) for part in (speeches, counts, floors))
+    last = (g.slice(part, -1, None, 1) for part in (speeches, counts, floors))
     return speeches, g.concat(*last, axis=1)
 
 

@@ -17,7 +17,6 @@ from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, FloatArray
 from stream.frames import Frame
 from stream.session import Session, SessionOptions, SpeechCall
-from stream.windows import plan
 
 
 def open_session(
@@ -68,20 +67,20 @@ class ResidentSession(Session):
         """One model call over the next `hops` hops; one hop is one call of the graph."""
         if hops != 1 or not self.pending_hops:
             return super().step(hops)
-        if not self._away:
-            self._hand_over()
         spec, start = self.backend.spec, max(self.end, self.lookahead)
         end, first = start + self.hop, self.committed
-        window = plan(self.window_rule, first, end, self.lookahead, spec.T_w, spec.T_p)
-        until = window.start + window.length  # frames from `end` on are padding
+        if self.window_rule == "sliding" and end < spec.T_w + spec.T_p:
+            return super().step()  # the window fills for the first time
+        if not self._away:
+            self._hand_over()
         level = copy.copy(self._level)
-        pcm = np.zeros((until - start, spec.frame_samples), np.float32)
-        heard = self._read(start, end).reshape(-1, spec.frame_samples)
-        pcm[: self.hop] = heard if self.backend.incremental else level.normalise(heard)
+        pcm = self._read(start, end)
+        if not self.backend.incremental:
+            pcm = level.normalise(pcm.reshape(-1, spec.frame_samples)).reshape(-1)
         fresh = self._graph.run(
             HopCall(
-                pcm=pcm.reshape(-1),
-                noise=self._noise.take(start, until),
+                pcm=pcm,
+                noise=self._noise.take(start, end),
                 noise_scale=self._noise_scale,
                 shape=self._shape,
                 style=self._style_now(),
@@ -90,7 +89,7 @@ class ResidentSession(Session):
             )
         )
         self._level = level
-        self.committed, self.end, self._encoded = window.emit_end, end, end
+        self.committed, self.end, self._encoded = end - self.lookahead, end, end
         self._audio.drop_before(end * spec.frame_samples)
         return self._frames(fresh, first)
 
@@ -105,7 +104,6 @@ class ResidentSession(Session):
         state: dict[str, NDArray[Any]] = {
             "motion": self._padded(self._motion, self.committed, graph.size("motion")),
             "held_noise": _behind(noise, length),
-            "committed": np.array([self.committed], np.int64),
         }
         if self.backend.incremental:
             if self._features is None:
@@ -115,10 +113,8 @@ class ResidentSession(Session):
         else:
             rows = graph.size("sound") // spec.frame_samples
             state["sound"] = self._padded(self._normal, end, rows).reshape(-1)
-        arrays = {
-            name: array if name == "committed" else array[None] for name, array in state.items()
-        }
-        self._graph.start(arrays)
+        batch = {name: array[None] for name, array in state.items()}
+        self._graph.start(batch | {"committed": np.array([self.committed], np.int64)})
         self._away = True
 
     def _encode_until(self, end: int) -> None:

@@ -22,11 +22,11 @@ State = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class HopCall:
-    """One hop of H frames, and p frames of padding where its window needs some.
+    """One hop of H frames.
 
     Attributes:
-        pcm: (640 (H + p),) the hop's sound and zeros; normalised where windows are encoded whole.
-        noise: (H + p, D) of those frames.
+        pcm: (640 H,) the hop's sound; normalised where windows are encoded whole.
+        noise: (H, D) of those frames.
         noise_scale, shape, style, audio_guidance, style_guidance: as in `SamplerCall`.
     """
 

@@ -12,6 +12,7 @@ from diffposetalk.bundle import Bundle, load_bundle
 from stream.backends.engine_store import EngineStore
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.tensorrt_build import ranges
+from stream.backends.tensorrt_resident import ResidentEngine
 from stream.backends.tensorrt_session import EngineSession, gpu_here, libraries
 
 
@@ -54,3 +55,6 @@ class TensorrtBackend(OnnxBackend):
                 self._folder, self.manifest, self._weights, ranges(self.spec), trt, gpu_here()
             )
         return EngineSession(path.stem, self._store.get(path.stem), self.target)
+
+    def _resident(self, graph: EngineSession) -> ResidentEngine:  # type: ignore[override]
+        return ResidentEngine(graph)

@@ -48,9 +48,6 @@ def ranges(spec: ModelSpec) -> dict[str, Range]:
         "frames": Range(1, usual, spec.T_w),
         "branches": Range(1, 1 if live.audio_guidance == live.style_guidance == 1.0 else 3, 3),
         "samples": Range(frame, heard * frame, (spec.T_p + spec.T_w) * frame),
-        # Of whole hops: their own frames, and padding while the window is not full.
-        "fresh": Range(live.hop, live.hop, spec.T_w),
-        "fresh_samples": Range(live.hop * frame, live.hop * frame, spec.T_w * frame),
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class EngineSession:
         self.inputs = [n for n in names if self._engine.get_tensor_mode(n) == given]
         self.outputs = [n for n in names if n not in self.inputs]
         self._stream = self._torch.cuda.Stream()
-        self._shapes: dict[tuple[Any, ...], _Shape] = {}
+        self._shapes: dict[tuple[Any, ...], Calls] = {}
         self.provider = target
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -60,61 +60,94 @@ class EngineSession:
         wanted = {name: np.ascontiguousarray(feed[name]) for name in self.inputs}
         key = tuple(array.shape for array in wanted.values())
         if key not in self._shapes:
-            self._shapes[key] = self._prepare(wanted)
+            buffers = {name: self.buffer(array) for name, array in wanted.items()}
+            self._shapes[key] = self.calls(buffers, self.inputs, self.outputs)
         return self._shapes[key].run(wanted)
 
-    def _prepare(self, feed: Mapping[str, NDArray[Any]]) -> _Shape:
-        """Buffers and an execution context for these shapes."""
-        context = self._engine.create_execution_context()
-        torch = self._torch
-        buffers = {}
-        for name, array in feed.items():
-            if not context.set_input_shape(name, array.shape):
-                raise RuntimeProblem(f"the engine takes no {name} of shape {array.shape}")
-            buffers[name] = torch.from_numpy(array).cuda()
+    def buffer(self, array: NDArray[Any]) -> Any:
+        """A copy of an array in the device's memory."""
+        return self._torch.from_numpy(np.ascontiguousarray(array)).cuda()
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was given."""
+        self._torch.cuda.synchronize()
+
+    def calls(
+        self, buffers: Mapping[str, Any], given: Sequence[str], wanted: Sequence[str]
+    ) -> Calls:
+        """Calls that work in these buffers.
+
+        Args:
+            buffers: the device's memory of all inputs and of the outputs that stay there.
+            given: inputs that are copied to the device at every call, wanted: outputs that are
+                copied back.
+
+        Raises:
+            RuntimeProblem: the shapes do not fit the engine's ranges.
+        """
+        torch, context = self._torch, self._engine.create_execution_context()
+        for name in self.inputs:
+            if not context.set_input_shape(name, tuple(buffers[name].shape)):
+                raise RuntimeProblem(
+                    f"the engine takes no {name} of shape {tuple(buffers[name].shape)}"
+                )
         missing = context.infer_shapes()
         if missing:
             raise RuntimeProblem(f"the engine still misses {', '.join(missing)}")
+        places = dict(buffers)
         for name in self.outputs:
-            shape = tuple(context.get_tensor_shape(name))
-            buffers[name] = torch.empty(shape, dtype=torch.float32, device="cuda")
-        for name, buffer in buffers.items():
-            context.set_tensor_address(name, buffer.data_ptr())
-        return _Shape(torch, context, self._stream, buffers, self.inputs, self.outputs)
+            if name not in places:
+                shape = tuple(context.get_tensor_shape(name))
+                places[name] = torch.empty(shape, dtype=torch.float32, device="cuda")
+        for name, place in places.items():
+            context.set_tensor_address(name, place.data_ptr())
+        return Calls(torch, context, self._stream, places, given, wanted)
 
 
-class _Shape:
-    """Calls of one set of shapes: pinned host copies, device buffers, and a captured graph."""
+class Calls:
+    """Calls in one set of buffers: pinned host copies, and a captured graph after WARM_UPS."""
 
     def __init__(
-        self, torch: Any, context: Any, stream: Any, buffers: dict[str, Any],
-        inputs: list[str], outputs: list[str],
+        self, torch: Any, context: Any, stream: Any, buffers: Mapping[str, Any],
+        inputs: Sequence[str], outputs: Sequence[str],
     ) -> None:
         self._torch, self._context, self._stream = torch, context, stream
         self._buffers, self._inputs, self._outputs = buffers, inputs, outputs
         self._host = {
-            name: torch.empty(buffer.shape, dtype=buffer.dtype, pin_memory=True)
-            for name, buffer in buffers.items()
+            name: torch.empty(buffers[name].shape, dtype=buffers[name].dtype, pin_memory=True)
+            for name in (*inputs, *outputs)
         }
         self._graph: Any = None
         self._calls = 0
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
+        """What is wanted, for what is given.
+
+        Raises:
+            RuntimeProblem: the GPU fails.
+        """
         for name in self._inputs:
             self._host[name].numpy()[...] = feed[name]
         self._calls += 1
         if self._graph is not None:
-            self._graph.replay()
+            with self._torch.cuda.stream(self._stream):
+                self._graph.replay()
         elif self._calls > WARM_UPS:
             self._graph = self._torch.cuda.CUDAGraph()
             with self._torch.cuda.graph(self._graph, stream=self._stream):
                 self._enqueue()
-            self._graph.replay()
+            with self._torch.cuda.stream(self._stream):
+                self._graph.replay()
         else:
             with self._torch.cuda.stream(self._stream):
                 self._enqueue()
-        self._torch.cuda.synchronize()
+        self._stream.synchronize()
         return [self._host[name].numpy().copy() for name in self._outputs]
+
+    def put(self, name: str, array: NDArray[Any]) -> None:
+        """Copy an input that is not copied at every call."""
+        with self._torch.cuda.stream(self._stream):
+            self._buffers[name].copy_(self._torch.from_numpy(np.ascontiguousarray(array)))
 
     def _enqueue(self) -> None:
         """Inputs to the device, the engine, outputs back: all on the stream."""
