@@ -73,7 +73,7 @@ class Model:
         from posetalk.progress import working
         from posetalk.styling import equip
         from stream.backends import load_backend
-        from stream.session import Session
+        from stream.resident import open_session
 
         if head and self.backend != "fake":
             require_head(self.bundle)
@@ -83,7 +83,9 @@ class Model:
             backend = on_named_head(backend, self.head)
         shape = wishes.pop("shape", None)
         options = replace(self.live_options(), **wishes)
-        return Session(backend, options=options, shape=shape, style=self.style, seed=self.seed)
+        return open_session(
+            backend, options=options, shape=shape, style=self.style, seed=self.seed
+        )
 
     def live_options(self) -> SessionOptions:
         """The live settings among these options."""
