@@ -220,7 +220,7 @@ def test_pictures_show_what_the_key_says(tmp_path: Path, monkeypatch: pytest.Mon
     from PIL import Image
 
     backend = tiny_backend(tmp_path / "bundle")
-    speeches = blind.Speech("one", speech(50, 1)), blind.Speech("two", speech(50, 2))
+    speeches = blind.Speech("one", speech(30, 1)), blind.Speech("two", speech(30, 2))
     drawn: dict[str, list[Any]] = {}
     write_pages = blind.write_pages
 
@@ -239,7 +239,7 @@ def test_pictures_show_what_the_key_says(tmp_path: Path, monkeypatch: pytest.Mon
     assert sorted(key["letters"].values()) == ["calm", "lively"] and key["seed"] == 3
     assert key["live"]["bundle_hash"] == backend.bundle_hash and key["live"]["hop"] == 2
     assert key["speech"] == {"known": "one", "unknown": "two"}
-    assert key["shown"] == {"seconds": 2.0, "numbers": True, "noise": "own"}
+    assert key["shown"] == {"seconds": 1.2, "numbers": True, "noise": "own"}
     # Under every label is the motion of its style, as a live session makes it.
     for stem, clip, names in (
         ("known", speeches[0], {"calm": "calm", "lively": "lively"}),
