@@ -1,11 +1,10 @@
 """TensorRT in name only: what both 10 and 11 have of what posetalk calls, and nothing else.
 
-Names are those of the real bindings 10.16 and 11.4.  An engine is the checksum of its graph.
+Names are those of the real bindings 10.16 and 11.4.  An engine is its graph, after the version.
 """
 
 from __future__ import annotations
 
-import hashlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,8 +68,7 @@ class FakeTensorrt:
 
             def build_serialized_network(self, network: Any, config: Config) -> bytearray:
                 fake.profiles += config.profiles
-                text = f"{version} {hashlib.sha256(network.graph).hexdigest()}"
-                return bytearray(text.encode())
+                return bytearray(f"{version}\n".encode() + network.graph)
 
         class OnnxParser:
             def __init__(self, network: Any, log: Any) -> None:
@@ -85,5 +83,6 @@ class FakeTensorrt:
                 return SimpleNamespace(desc=lambda: fake.broken)
 
         self.Builder, self.OnnxParser = Builder, OnnxParser
+        self.TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
         # 11 still has the name, as deprecated, and ignores it.
         self.NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)

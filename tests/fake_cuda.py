@@ -1,0 +1,179 @@
+"""A GPU in name only: what posetalk calls of torch and of TensorRT's runtime, in the host's memory.
+
+Engines are those of `fake_tensorrt`: onnxruntime runs their graphs, reading and writing at the
+addresses that were set.  As on a GPU, what is captured does not run until it is replayed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+
+class FakeTorch:
+    """The module.
+
+    Attributes:
+        weights: folder that the graphs' weights lie in.
+        copies: bytes that crossed between host and device.
+        captured, replayed: how many graphs, how often.
+    """
+
+    float32 = np.float32
+
+    def __init__(self, weights: Path) -> None:
+        self.weights = weights
+        self.copies = self.captured = self.replayed = 0
+        self.recording: list[Callable[[], Any]] | None = None
+        self.cuda = SimpleNamespace(
+            Stream=lambda: SimpleNamespace(cuda_stream=7, synchronize=lambda: None),
+            stream=contextlib.nullcontext,
+            synchronize=lambda: None,
+            is_available=lambda: True,
+            CUDAGraph=lambda: Graph(self),
+            graph=self._capture,
+        )
+
+    def do(self, work: Callable[[], Any]) -> None:
+        """Now, or when the graph that is being captured is replayed."""
+        if self.recording is None:
+            work()
+        else:
+            self.recording.append(work)
+
+    def from_numpy(self, array: Any) -> Memory:
+        return Memory(self, np.array(array), "host")
+
+    def empty(
+        self, shape: Any, dtype: Any, device: str = "host", pin_memory: bool = False
+    ) -> Memory:
+        return Memory(self, np.full(tuple(shape), 99, dtype), device)
+
+    @contextlib.contextmanager
+    def _capture(self, graph: Graph, stream: Any) -> Iterator[None]:
+        assert self.recording is None and stream.cuda_stream == 7
+        self.recording, self.captured = graph.work, self.captured + 1
+        yield
+        self.recording = None
+
+
+class Graph:
+    def __init__(self, torch: FakeTorch) -> None:
+        self.torch = torch
+        self.work: list[Callable[[], Any]] = []
+
+    def replay(self) -> None:
+        self.torch.replayed += 1
+        for work in self.work:
+            work()
+
+
+class Memory:
+    """A tensor."""
+
+    def __init__(self, torch: FakeTorch, array: Any, place: str) -> None:
+        self.torch, self.array, self.place = torch, array, place
+        self.shape, self.dtype = array.shape, array.dtype
+
+    def data_ptr(self) -> int:
+        return int(self.array.ctypes.data)
+
+    def numpy(self) -> Any:
+        assert self.place == "host", "the device's memory is not the host's"
+        return self.array
+
+    def cuda(self) -> Memory:
+        return Memory(self.torch, self.array.copy(), "cuda")
+
+    def cpu(self) -> Memory:
+        return Memory(self.torch, self.array.copy(), "host")
+
+    def copy_(self, other: Memory, non_blocking: bool = False) -> None:
+        def work() -> None:
+            self.array[...] = other.array
+            self.torch.copies += self.array.nbytes if other.place != self.place else 0
+
+        self.torch.do(work)
+
+
+class Runtime:
+    """Of a fake TensorRT; `torch` says where the weights are."""
+
+    def __init__(self, torch: FakeTorch) -> None:
+        self.torch = torch
+
+    def deserialize_cuda_engine(self, engine: bytes) -> Engine:
+        return Engine(self.torch, engine.partition(b"\n")[2])
+
+
+class Engine:
+    def __init__(self, torch: FakeTorch, graph: bytes) -> None:
+        self.torch = torch
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 4
+        folder = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(folder, str(torch.weights))
+        self.session = onnxruntime.InferenceSession(graph, options)
+        self.inputs = {value.name: value for value in self.session.get_inputs()}
+        self.outputs = {value.name: value for value in self.session.get_outputs()}
+        self.num_io_tensors = len(self.inputs) + len(self.outputs)
+
+    def get_tensor_name(self, index: int) -> str:
+        return [*self.inputs, *self.outputs][index]
+
+    def get_tensor_mode(self, name: str) -> str:
+        return "input" if name in self.inputs else "output"
+
+    def create_execution_context(self) -> Context:
+        return Context(self)
+
+
+class Context:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.addresses: dict[str, int] = {}
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.shapes[name] = shape
+        dims = self.engine.inputs[name].shape
+        return len(dims) == len(shape) and all(
+            isinstance(d, str) or d == n for d, n in zip(dims, shape, strict=True)
+        )
+
+    def infer_shapes(self) -> list[str]:
+        return [name for name in self.engine.inputs if name not in self.shapes]
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        batch, frames = self.shapes["pcm" if "pcm" in self.shapes else "noise"][:2]
+        known = {"batch": batch, "frames": frames // (640 if "pcm" in self.shapes else 1)}
+        return tuple(known.get(d, d) for d in self.engine.outputs[name].shape)
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        assert stream == 7
+        self.engine.torch.do(self._execute)
+        return True
+
+    def _execute(self) -> None:
+        kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+        feed = {}
+        for name, value in self.engine.inputs.items():
+            array = np.empty(self.shapes[name], kinds[value.type])
+            ctypes.memmove(array.ctypes.data, self.addresses[name], array.nbytes)
+            feed[name] = array
+        for name, array in zip(
+            self.engine.outputs, self.engine.session.run(None, feed), strict=True
+        ):
+            ctypes.memmove(self.addresses[name], array.ctypes.data, array.nbytes)
