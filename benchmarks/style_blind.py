@@ -185,15 +185,17 @@ def make(
         numbers: whether they stand beside the curves.
 
     Raises:
-        BlindError: too few styles, another head, or a folder that holds a test already.
+        BlindError: too few styles, another head, twice the same clip, or a folder with files.
     """
     from viewer.renderer import Renderer
 
     head = builtin_head()
     if backend.head_id != head.id:
         raise BlindError(f"bundle {bundle} moves head {backend.head_id!r}: this needs {head.id!r}")
-    if (folder / "key.json").exists():
-        raise BlindError(f"{folder} holds a test already: take another folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise BlindError(f"{folder} is not empty: take another folder, pictures must not mix")
+    if np.array_equal(speeches[0].samples, speeches[1].samples):
+        raise BlindError("both clips are the same: the unknown rows must say something else")
     names = list(backend.styles)
     letters = shuffled(names, seed)
     judge = folder / "judge"

@@ -270,7 +270,7 @@ def test_pictures_show_what_the_key_says(tmp_path: Path, monkeypatch: pytest.Mon
     answers |= {"judge": "me", "answers": key["letters"]}
     (judge / "answers.json").write_text(json.dumps(answers))
     assert blind.result_of(path, judge / "answers.json")["right"] == 2
-    with pytest.raises(blind.BlindError, match="holds a test already"):
+    with pytest.raises(blind.BlindError, match="is not empty"):
         blind.make(backend, "tiny", speeches, 3, folder)
 
 
@@ -292,6 +292,9 @@ def test_a_test_that_cannot_be_made_is_one_line(
         assert blind.main(["make", *out, *arguments]) == 1
         error = capsys.readouterr().err
         assert line in error and error.count("\n") == 1
+    clip = blind.Speech("a", speech(50))
+    with pytest.raises(blind.BlindError, match="both clips are the same"):
+        blind.make(FakeBackend(), "x", (clip, clip), 0, tmp_path / "out")
     other = FakeBackend()
     monkeypatch.setattr(other, "head_id", "somebody-else")
     clips = blind.Speech("a", speech(50)), blind.Speech("b", speech(50))
