@@ -21,18 +21,20 @@ def section(results: Results) -> Iterator[str]:
         yield (
             "`python -m benchmarks.soak` (not among the commands above; a busy machine does not "
             f"disturb it): {found['seconds'] / 60:g} minutes of stream time, {found['clients']} "
-            "clients at a time over real sockets, which come, watch or take a session of their "
-            f"own ({found['own_sessions_at_once']} at once), push speech, interrupt and go; "
+            "clients at a time over real sockets, which come, watch (some ahead of time) or take a "
+            f"session of their own ({found['own_sessions_at_once']} at once), push speech, "
+            "interrupt and go; "
             f"backend `{found['backend']}`. The clock runs as fast as the clients get their "
             f"frames, at most {found['in_flight_s']:g} s in flight: "
             f"{found['times_real_time']:.1f} times real time, "
             f"{found['took_s'] / 60:.1f} minutes in all.\n"
         )
+        frames = found["frames"] + found["early_frames"] + found["own_frames"]
         rows = [
             ("clients that came and went", f"{found['connections']:,}", ""),
             ("sessions of their own", f"{found['sessions']:,}", ""),
             ("interruptions", f"{found['interruptions']:,}", ""),
-            ("frames received", f"{found['frames'] + found['own_frames']:,}", ""),
+            ("frames received", f"{frames:,}", ""),
             ("lost", f"{found['lost']:,}", "0"),
             ("out of order", f"{found['disorder']:,}", "0"),
             ("silence left out", f"{found['left_out']:.1f} s", "0"),

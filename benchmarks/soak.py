@@ -31,12 +31,11 @@ from benchmarks.soak_visit import Findings, Visit
 from stream.backend_names import BackendName
 from stream.backends import load_backend
 from stream.frames import SAMPLE_RATE
-from stream.live import LiveLoop
 from stream.own_session import OwnSessions
+from stream.pushed_loop import PushedLoop
 from stream.scheduler import Scheduler
 from stream.server import Server
 from stream.session import Session
-from stream.sources.pushed import PushedSource
 
 CLIENTS = 6
 SESSIONS = 3
@@ -87,7 +86,6 @@ class SoakRun:
         from stream.channel_sets import make_hello
 
         head = load_head(self._backend.head_id)
-        source = PushedSource(clock=self.clock)
         sessions = OwnSessions(
             lambda: Scheduler(self._backend, SESSIONS, clock=self.clock),
             self._backend,
@@ -97,10 +95,10 @@ class SoakRun:
         with Server(
             head, hello, port=0, sessions=sessions, clock=self.clock, patience=PATIENCE
         ) as server:
-            loop = LiveLoop(source, Session(self._backend), [server], clock=self.clock)
-            server.on_audio, server.on_interrupt = source.push, loop.interrupt
+            loop = PushedLoop(Session(self._backend), [server], ahead=server, clock=self.clock)
+            server.on_audio, server.on_interrupt, server.leads = loop.push, loop.interrupt, True
             worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop})
-            self._zero = self.clock.now()
+            self._zero = loop.begin().zero
             worker.start()
             try:
                 asyncio.run(self._clients(server.url, say))
@@ -143,7 +141,7 @@ class SoakRun:
                 async with connect(
                     url, compression=None, max_size=None, open_timeout=PATIENCE, ping_interval=None
                 ) as link:
-                    await visit.begin(link, own=self._random.random() < 0.5)
+                    await visit.begin(link)
                     async for data in link:
                         await visit.take(data)
                         if self.clock.now() > stay:

@@ -25,6 +25,7 @@ class Findings:
     Attributes:
         seconds: stream time.
         frames, own_frames: frames that clients got of the server's stream, and of their own.
+        early_frames: of the server's stream, ahead of time where speech was pushed.
         connections, sessions, interruptions: how many there were.
         refused: requests that the server refused (no room for a session, for one).
         disorder: frames out of order; lost: frames missing between two that came.
@@ -36,6 +37,7 @@ class Findings:
     seconds: float = 0.0
     frames: int = 0
     own_frames: int = 0
+    early_frames: int = 0
     connections: int = 0
     sessions: int = 0
     interruptions: int = 0
@@ -62,7 +64,8 @@ class Findings:
         return (
             f"{self.seconds / 60:.1f} min of stream time; {self.connections} connections, "
             f"{self.sessions} own sessions, {self.interruptions} interruptions; "
-            f"{self.frames} + {self.own_frames} frames, {self.disorder} out of order, "
+            f"{self.frames} + {self.early_frames} + {self.own_frames} frames, "
+            f"{self.disorder} out of order, "
             f"{self.lost} lost, {self.left_out:.1f} s of silence left out; "
             f"drift {self.drift:+.1f} ms; memory {self.growth:+.1f} MB"
         )
@@ -109,17 +112,21 @@ class Visit:
         self._clock, self._zero, self._findings = clock, zero, findings
         self._speech, self._random = speech, chance
         self._link: Link | None = None
-        self._own = self._cut = False
+        self._own = self._early = self._cut = False
         self._sequence: int | None = None
         self._sample: int | None = None
         clock.hold(self)
 
-    async def begin(self, link: Link, own: bool) -> None:
-        """It is connected: ask for a session of its own, or watch."""
+    async def begin(self, link: Link) -> None:
+        """It is connected: ask for a session of its own, or watch, perhaps ahead of time."""
         self._link = link
         self._findings.connections += 1
-        if own:
+        wish = self._random.random()
+        if wish < 0.5:
             await self._tell(wire.Open(seed=self._random.randrange(1000)))
+        elif wish < 0.7:
+            await self._tell(wire.Subscribe(ahead=True))
+            await self._tell(wire.Ping(1))  # answered before the first frame ahead of time
 
     def leave(self) -> None:
         """The clock need not wait for it any more."""
@@ -136,8 +143,9 @@ class Visit:
         findings = self._findings
         self._judge(message)
         self._clock.hold(self, self._zero + (message.sample + FRAME_SAMPLES) / SAMPLE_RATE)
-        if self._own:
-            findings.own_frames += 1
+        if self._early:
+            findings.own_frames += self._own
+            findings.early_frames += not self._own
             if self._random.random() < 0.004:
                 await self._speak()
             elif self._random.random() < 0.002:
@@ -156,7 +164,7 @@ class Visit:
                 missing, self._cut = 0, False
             gap = message.sample - self._sample - FRAME_SAMPLES * (1 + missing)
             findings.lost += max(0, missing)
-            findings.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._own)
+            findings.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._early)
             findings.left_out += max(0, gap) / SAMPLE_RATE
         self._sequence, self._sample = message.sequence, message.sample
 
@@ -165,11 +173,15 @@ class Visit:
         if isinstance(message, wire.Hello):
             self._clock.hold(self)  # what is due from here on comes to it, too
         elif isinstance(message, wire.Opened):
-            self._own, self._sequence, self._sample = True, None, None
+            self._own = self._early = True
+            self._sequence = self._sample = None
             self._zero = self._clock.now()
             self._clock.hold(self)
             findings.sessions += 1
-        elif isinstance(message, wire.Interrupted) and self._own:
+        elif isinstance(message, wire.Pong):
+            self._early, self._sequence, self._sample = True, None, None
+            self._clock.hold(self)  # what waited to be sent in its time is not sent any more
+        elif isinstance(message, wire.Interrupted) and self._early:
             self._cut = True
             if self._sample is not None and self._sample >= message.sample:
                 self._sample = message.sample - FRAME_SAMPLES
@@ -183,7 +195,8 @@ class Visit:
             piece = speech[at : at + self._random.randrange(1, 30_000)]
             at += len(piece)
             await self._say(wire.serialise(wire.Message(wire.Kind.PCM, 0, 0, piece)))
-        await self._tell(wire.Flush())
+        if self._own:
+            await self._tell(wire.Flush())
 
     async def _tell(self, message: wire.Text) -> None:
         await self._say(wire.serialise_text(message))

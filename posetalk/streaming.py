@@ -9,7 +9,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 from posetalk.commands.options import Streaming
@@ -20,10 +20,14 @@ from posetalk.status import StreamStatus, status_line
 if TYPE_CHECKING:
     from posetalk.children import Child
     from stream.live import LiveLoop
+    from stream.pushed_loop import PushedLoop
     from stream.server import Server
     from stream.session import Session
+    from stream.sink import FrameSink
     from stream.sources import AudioSource
     from stream.statistics import LiveStatistics
+
+Loop: TypeAlias = "LiveLoop | PushedLoop"
 
 REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 """How this machine reaches addresses that only listen."""
@@ -71,7 +75,7 @@ def open_source(options: Streaming, *, page: bool = False) -> AudioSource:
     if name == "demo":
         return FileSource(demo_speech())
     if name == "push":
-        return PushedSource()
+        return NoSource("pushed audio")
     if name == "none":
         return NoSource()
     return RawSource() if name == "-" else FileSource(name)
@@ -167,6 +171,7 @@ def stream(
     """
     from head.rig import load_head
     from stream.live import LiveLoop, stop_on_ctrl_c, warm_up
+    from stream.pushed_loop import PushedLoop
     from stream.senders import open_senders
     from stream.statistics import LiveStatistics
 
@@ -178,7 +183,12 @@ def stream(
             closing.callback(lambda it: say(it.summary()), sender)
             closing.callback(sender.close)
             say("sending {} to {}:{}".format(sender.protocol, *sender.target))
-        loop = LiveLoop(source, session, [server, *senders], statistics=statistics)
+        loop: Loop
+        sinks: list[FrameSink] = [server, *senders]
+        if options.source == "push":
+            loop = PushedLoop(session, sinks, ahead=server, statistics=statistics)
+        else:
+            loop = LiveLoop(source, session, sinks, statistics=statistics)
         _obey_clients(server, loop, session, source)
         server.welcome()
         with working("getting ready"):
@@ -223,9 +233,10 @@ def stream(
         return Ending(statistics, stopped=stop.is_set() and not closed.is_set())
 
 
-def _obey_clients(server: Server, loop: LiveLoop, session: Session, source: AudioSource) -> None:
+def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
     from diffposetalk.styles import resolve
+    from stream.pushed_loop import PushedLoop
     from stream.sources.pushed import PushedSource
 
     def change_style(name: str) -> None:
@@ -241,7 +252,9 @@ def _obey_clients(server: Server, loop: LiveLoop, session: Session, source: Audi
     server.on_style = change_style
     server.on_guidance = change_guidance
     server.guidance_changed(session.audio_guidance, session.style_guidance)
-    if isinstance(source, PushedSource):
+    if isinstance(loop, PushedLoop):
+        server.on_audio, server.leads = loop.push, True
+    elif isinstance(source, PushedSource):
         server.on_audio = source.push
 
 

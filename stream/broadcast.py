@@ -5,7 +5,8 @@ Everything here runs in the server's event loop, but for reading `hello`.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import deque
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from stream import wire
 from stream.clock import Clock, unix_time
-from stream.connection import Connection
+from stream.connection import OWN_QUEUE, Connection
 from stream.encoder import Encoder
 from stream.frames import Frame
 from stream.owners import ServerCounts
@@ -32,6 +33,7 @@ class Broadcast:
         clients: all who are connected, now; those with sessions of their own are passed over.
         counts: where to count.
         clock: of the frames' timings.
+        leads: whether frames come `ahead` of their time, too.
     """
 
     def __init__(
@@ -41,32 +43,75 @@ class Broadcast:
         clients: Collection[Connection],
         counts: ServerCounts,
         clock: Clock,
+        leads: Callable[[], bool],
     ) -> None:
         self.hello = hello
         self._encoder, self._clients, self._counts = encoder, clients, counts
         self._clock = clock
+        self._leads = leads
+        self._frames: deque[Frame] = deque(maxlen=OWN_QUEUE)  # made, and their time not come
+        self._sound: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=OWN_QUEUE)
 
     def frame(self, frame: Frame, timing: FrameTiming | None) -> None:
-        """A frame for every viewer."""
+        """A frame for every viewer but those that have had it ahead of time."""
         if timing is not None:
             self._tell_time(frame, timing)
-        for client in self._viewers():
+        while self._frames and self._frames[0].sample <= frame.sample:
+            self._frames.popleft()
+        for client in self._viewers(early=False):
             self._counts.dropped += client.motion(frame)
         self._counts.sent += 1
 
     def audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Sound for the viewers that asked for it."""
         data = self._encoder.audio(start, samples)
-        for client in self._viewers():
+        end = start + len(samples)
+        while self._sound and self._sound[0][0] + len(self._sound[0][1]) <= end:
+            self._sound.popleft()
+        for client in self._viewers(early=False):
             client.pcm(data)
+
+    def ahead(self, frame: Frame, timing: FrameTiming) -> None:
+        """A frame before its time, for the viewers that want it so."""
+        self._tell_time(frame, timing)
+        self._frames.append(frame)
+        for client in self._viewers(early=True):
+            self._counts.dropped += client.motion(frame)
+
+    def ahead_audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        """The sound that goes with it."""
+        self._sound.append((start, samples))
+        for client in self._viewers(early=True):
+            client.own_pcm(start, samples)
+
+    def catch_up(self, client: Connection) -> None:
+        """Give a viewer that wants frames ahead of time what was made before it said so."""
+        for start, samples in self._sound:
+            client.own_pcm(start, samples)
+        for frame in self._frames:
+            client.motion(frame)
+
+    def cut(self, sample: int) -> None:
+        """Speech was cut: what lies ahead is taken back."""
+        self._frames = deque((f for f in self._frames if f.sample < sample), OWN_QUEUE)
+        self._sound = deque((s for s in self._sound if s[0] < sample), OWN_QUEUE)
+        for client in self._clients:
+            if client.own is None:
+                client.cut(sample)
 
     def text(self, message: wire.Text) -> None:
         """A control message for every viewer."""
-        for client in self._viewers():
-            client.text(message)
+        for client in self._clients:
+            if client.own is None:
+                client.text(message)
 
-    def _viewers(self) -> list[Connection]:
-        return [client for client in self._clients if client.own is None]
+    def _viewers(self, *, early: bool) -> list[Connection]:
+        """Who has no session of its own, and gets frames ahead of their time or in it."""
+        return [
+            client
+            for client in self._clients
+            if client.own is None and bool(client.wish.ahead and self._leads()) is early
+        ]
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:
         """Say when sample 0 was captured, at first and whenever the estimate moves."""

@@ -49,6 +49,7 @@ class Host(Protocol):
 
     def open_own(self, client: Connection, wish: wire.Open) -> wire.Error | None: ...
     def close_own(self, client: Connection, reason: str) -> None: ...
+    def catch_up(self, client: Connection) -> None: ...
     def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> wire.Error | None: ...
     def change_style(self, name: str) -> wire.Error | None: ...
     def change_guidance(self, audio: float | None, style: float | None) -> wire.Error | None: ...
@@ -108,7 +109,7 @@ class Connection:
         return is_full
 
     def own_pcm(self, start: int, samples: NDArray[np.float32]) -> None:
-        """Queue its own session's audio, if it is wished for."""
+        """Queue audio of its own session, or ahead of time, if it is wished for."""
         if self.wish.audio:
             number, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
             self._audio.append(wire.serialise(wire.Message(wire.Kind.PCM, number, start, samples)))
@@ -123,7 +124,12 @@ class Connection:
         self.own, self.encoder = own, encoder
         if other_head and (self.wish.set == wire.VERTICES or self._faces):
             self._faces = deque(encoder.faces())
-        length = (MOTION_QUEUE, AUDIO_QUEUE) if own is None else (OWN_QUEUE, OWN_QUEUE)
+        self._empty()
+
+    def _empty(self) -> None:
+        """Forget what waits: from here on other frames come."""
+        early = self.own is not None or bool(self.wish.ahead)
+        length = (OWN_QUEUE, OWN_QUEUE) if early else (MOTION_QUEUE, AUDIO_QUEUE)
         self._frames, self._audio = deque(maxlen=length[0]), deque(maxlen=length[1])
         self._audio_sequence = 0
 
@@ -304,7 +310,10 @@ class Connection:
             return
         if wish.set == wire.VERTICES and self.wish.set != wire.VERTICES and not self._faces:
             self._faces.extend(self.encoder.faces())
-        self.wish = wish
+        before, self.wish = self.wish, wish
+        if self.own is None and (wish.ahead or before.ahead):
+            self._empty()
+            self._host.catch_up(self)
         self._wake.set()
 
     def _answer(self, error: wire.Error | None) -> None:

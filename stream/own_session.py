@@ -88,10 +88,13 @@ class OwnSession:
         frames: how many were delivered.
         lookahead, hop: samples, see `Session`.
         capacity: samples that may be pushed ahead of the clock.
+        zero: when its sample 0 is, on the clock.
 
     Raises:
         stream.scheduler.CapacityError: there is no room for it.
     """
+
+    CAPACITY = AHEAD_SECONDS * SAMPLE_RATE
 
     def __init__(
         self,
@@ -109,7 +112,7 @@ class OwnSession:
         self.session = session
         self.lookahead = session.lookahead * FRAME_SAMPLES
         self.hop = session.hop * FRAME_SAMPLES
-        self.capacity = AHEAD_SECONDS * SAMPLE_RATE
+        self.capacity = self.CAPACITY
         self._timeline = PushTimeline(
             ahead=self.capacity if fast else 0,
             capacity=self.capacity,
@@ -125,18 +128,18 @@ class OwnSession:
         self._eased = 0
         self._closed = False
         self.frames = 0
-        self._zero = self._clock.now()
+        self.zero = self._clock.now()
         self._ticket = scheduler.open(session, self._deliver, on_end=self._end, realtime=not fast)
 
     @property
     def now(self) -> int:
         """The clock's sample."""
-        return int((self._clock.now() - self._zero) * SAMPLE_RATE)
+        return int((self._clock.now() - self.zero) * SAMPLE_RATE)
 
     @property
     def seconds(self) -> float:
         """How long it has been open."""
-        return self._clock.now() - self._zero
+        return self._clock.now() - self.zero
 
     def fits(self, count: int) -> bool:
         """Whether so many more samples may be pushed now."""

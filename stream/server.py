@@ -40,7 +40,7 @@ __all__ = ["Server", "ServerError"]
 
 log = logging.getLogger(__name__)
 
-NOTES = 256  # waiting for the event loop, which never lags in practice; newest wins
+NOTES = 4096  # waiting for the event loop, a minute made at once and more; newest wins
 TICK_SECONDS = 0.02
 
 
@@ -67,6 +67,7 @@ class Server:
         on_interrupt: a client wants silence.
         on_style: a client wants a style, by name or as a mix; raises ValueError for one that is
             not there.
+        leads: whether frames come by `ahead` before they come by `send`.
         on_guidance: a client wants these strengths of voice and style (None leaves one); raises
             ValueError for a number that cannot be.
 
@@ -103,6 +104,7 @@ class Server:
         self.on_interrupt: Callable[[], None] | None = None
         self.on_style: Callable[[str], None] | None = None
         self.on_guidance: Callable[[float | None, float | None], None] | None = None
+        self.leads = False
         self._ssl = ssl
         limits = limits or Limits()
         encoder = Encoder(head, hello)
@@ -113,7 +115,12 @@ class Server:
             self.counts,
         )
         self._broadcast = Broadcast(
-            hello, encoder, self._listener.clients.keys(), self.counts, clock or MonotonicClock()
+            hello,
+            encoder,
+            self._listener.clients.keys(),
+            self.counts,
+            clock or MonotonicClock(),
+            lambda: self.leads,
         )
         self._owners = Owners(
             sessions, head, encoder, lambda: self._broadcast.hello, self.counts, self._post
@@ -186,9 +193,20 @@ class Server:
         """Give the audio that the frames belong to, to the viewers that asked for it."""
         self._note(lambda: self._broadcast.audio(start, samples))
 
+    def ahead(self, frame: Frame, timing: FrameTiming) -> None:
+        """Give a frame that was made before its time to the viewers that want it so.
+
+        The others get it by `send`, when its time has come.
+        """
+        self._note(lambda: self._broadcast.ahead(frame, timing))
+
+    def ahead_audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        """The audio that goes with it."""
+        self._note(lambda: self._broadcast.ahead_audio(start, samples))
+
     def interrupted(self, sample: int) -> None:
-        """Tell the viewers that speech was cut at `sample`."""
-        self._note(lambda: self._broadcast.text(wire.Interrupted(sample)))
+        """Tell the viewers that speech was cut at `sample`: what lies ahead is taken back."""
+        self._note(lambda: self._broadcast.cut(sample))
 
     def style_changed(self, name: str) -> None:
         """Tell the viewers, now and in later hellos, that the style is another."""

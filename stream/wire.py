@@ -133,13 +133,13 @@ def parse(data: bytes) -> Message:
 # --- text messages -----------------------------------------------------------------------------
 _LEFT_OUT_WHEN_NONE = frozenset(
     {
-        "accepts", "guidance", "audio_guidance", "style_guidance", "at", "heads", "head",
-        "channels", "vertices", "faces",
+        "accepts", "guidance", "audio_guidance", "style_guidance", "at", "ahead", "heads",
+        "head", "channels", "vertices", "faces",
     }
 )  # fmt: skip
 """Fields that came after protocol 1 was first written down: absent on the wire unless set."""
 
-ACCEPTS = ("style", "guidance", "interrupt", "audio", "open")
+ACCEPTS = ("style", "guidance", "interrupt", "audio", "open", "ahead")
 """What a client may ask of a server that says so in its hello."""
 
 
@@ -174,6 +174,7 @@ class Subscribe:
     audio: bool = False
     json: bool = False  # motion as readable text, for debugging
     protocol: int = PROTOCOL
+    ahead: bool | None = None  # frames as they are made, where speech is pushed ahead of time
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ class Hooks(Protocol):
     on_interrupt: Callable[[], None] | None
     on_style: Callable[[str], None] | None
     on_guidance: Callable[[float | None, float | None], None] | None
+    leads: bool
 
 
 class Wishes:
@@ -55,6 +56,7 @@ class Wishes:
             "interrupt": self._hooks.on_interrupt,
             "audio": self._hooks.on_audio,
             "open": self._owners.sessions,
+            "ahead": self._hooks.leads or None,
         }
         accepts = [name for name, action in can.items() if action is not None]
         hello, sessions = self._broadcast.hello, self._owners.sessions
@@ -87,7 +89,14 @@ class Wishes:
 
     def close_own(self, client: Connection, reason: str) -> None:
         """End a client's own session, tell it, and show it the server's again."""
-        self._owners.close(client, reason)
+        if client.own is not None:
+            self._owners.close(client, reason)
+            self.catch_up(client)
+
+    def catch_up(self, client: Connection) -> None:
+        """Give a client what was made ahead before it wished for that."""
+        if client.wish.ahead and self._hooks.leads:
+            self._broadcast.catch_up(client)
 
     def change_style(self, name: str) -> wire.Error | None:
         """Pass a client's wish for a style on."""

@@ -16,7 +16,8 @@ from benchmarks.soak_visit import Findings
 
 def test_a_few_seconds_with_clients_coming_and_going() -> None:
     findings = SoakRun(minutes=0.25, speed=8).run()
-    assert findings.frames > 50 and findings.own_frames > 50 and findings.connections >= 6
+    assert findings.own_frames > 50 and findings.connections >= 6
+    assert findings.frames + findings.early_frames > 50
     assert findings.disorder == findings.lost == findings.left_out == 0
 
 

@@ -42,6 +42,7 @@ class AsyncClient:
         url: `ws://HOST:PORT`, `wss://...`, `HOST` or `HOST:PORT`.
         set: the frames to get: `flame`, `arkit52`, `vertices`, or `""` for none.
         audio: whether to get the sound too.
+        ahead: whether to get frames as they are made, where speech is pushed ahead of time.
         token: what the server was started with.
         timeout: seconds that an answer may take.
         ssl: a TLS context for `wss://`, if the system's is not the one.
@@ -57,13 +58,14 @@ class AsyncClient:
         *,
         set: str = wire.FLAME,
         audio: bool = False,
+        ahead: bool = False,
         token: str | None = None,
         timeout: float = HELLO_SECONDS,
         ssl: tls.SSLContext | None = None,
     ) -> None:
         self.url = parse_url(url)
         self.dropped = 0
-        self._wish = wire.Subscribe(set=set, audio=audio)
+        self._wish = wire.Subscribe(set=set, audio=audio, ahead=ahead or None)
         self._token, self._timeout, self._ssl = token, timeout, ssl
         self._reading: Reading | None = None
         self._link: Any = None
@@ -249,9 +251,11 @@ class AsyncClient:
         self._news.set()
 
     # --- requests ------------------------------------------------------------------------------
-    async def subscribe(self, set: str = wire.FLAME, *, audio: bool = False) -> None:
+    async def subscribe(
+        self, set: str = wire.FLAME, *, audio: bool = False, ahead: bool = False
+    ) -> None:
         """Get another set of channels from now on; raises RequestError `no_such_set`."""
-        self._wish = wire.Subscribe(set=set, audio=audio)
+        self._wish = wire.Subscribe(set=set, audio=audio, ahead=ahead or None)
         await self._ask(wire.serialise_text(self._wish))
 
     async def style(self, name: str) -> None:

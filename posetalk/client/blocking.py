@@ -27,7 +27,7 @@ class Client:
     another may push sound.
 
     Args:
-        url, set, audio, token, timeout, ssl: as of `AsyncClient`.
+        url, set, audio, ahead, token, timeout, ssl: as of `AsyncClient`.
     """
 
     def __init__(
@@ -36,12 +36,14 @@ class Client:
         *,
         set: str = wire.FLAME,
         audio: bool = False,
+        ahead: bool = False,
         token: str | None = None,
         timeout: float = HELLO_SECONDS,
         ssl: tls.SSLContext | None = None,
     ) -> None:
         options: dict[str, Any] = {
-            "set": set, "audio": audio, "token": token, "timeout": timeout, "ssl": ssl,
+            "set": set, "audio": audio, "ahead": ahead, "token": token, "timeout": timeout,
+            "ssl": ssl,
         }  # fmt: skip
         self._client = AsyncClient(url, **options)
         self.url = self._client.url
@@ -103,9 +105,9 @@ class Client:
         """The frames of motion alone; see `AsyncClient.frames`."""
         return (event for event in self.events() if isinstance(event, ClientFrame))
 
-    def subscribe(self, set: str = wire.FLAME, *, audio: bool = False) -> None:
+    def subscribe(self, set: str = wire.FLAME, *, audio: bool = False, ahead: bool = False) -> None:
         """Get another set of channels from now on; raises RequestError `no_such_set`."""
-        self._run(self._client.subscribe(set, audio=audio))
+        self._run(self._client.subscribe(set, audio=audio, ahead=ahead))
 
     def style(self, name: str) -> None:
         """Speak in a style of the hello's, or a mix; raises RequestError `no_such_style`."""

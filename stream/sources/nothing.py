@@ -1,4 +1,4 @@
-"""No sound at all: for a server whose clients all open sessions of their own."""
+"""No sound at all: for a server whose clients open sessions of their own, or push the sound."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class NoSource:
     device_latency = 0.0
     dropped = 0
 
-    def __init__(self) -> None:
-        self.name = "clients' sessions"
+    def __init__(self, name: str = "clients' sessions") -> None:
+        self.name = name
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[Block]:

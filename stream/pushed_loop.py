@@ -1,0 +1,239 @@
+"""The server's own stream, where clients push its sound: made ahead of time, shown in time.
+
+push --> OwnSession --> whoever wants frames as they are made (`Ahead`)
+                    --> held until their time --> sinks
+
+The sound may come faster than it is spoken.  Its frames are made at once, each with its full
+lookahead; viewers, which know no time but that of arrival, get each when its sound has been spoken.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.clock import Clock, MonotonicClock
+from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
+from stream.own_session import OpenScheduler, OwnSession
+from stream.scheduler import Scheduler
+from stream.session import Session
+from stream.sink import FrameSink, FrameTiming
+from stream.sources.protocol import BLOCK_SAMPLES
+from stream.statistics import LiveStatistics
+
+log = logging.getLogger(__name__)
+
+Floats = NDArray[np.float32]
+
+TICK_SECONDS = 0.01
+STOP_SECONDS = 2.0
+"""That the last frames of a run of given length may take."""
+
+
+class Ahead(Protocol):
+    """Takes what is made, as it is made; must not wait.
+
+    A sink too: its `interrupted` takes back what lies ahead.
+    """
+
+    def ahead(self, frame: Frame, timing: FrameTiming) -> None: ...
+    def ahead_audio(self, start: int, samples: Floats) -> None: ...
+
+
+class PushedLoop:
+    """Animates what is pushed, until it is stopped; its methods may be called from any thread.
+
+    Args:
+        session: belongs to the loop.
+        sinks: get audio and frames when their time has come; their owner closes them.
+        ahead: gets them as they are made.
+        clock: the pace of time.
+        statistics: where to count; may be read while the loop runs.
+        start: makes what runs the session.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        sinks: Sequence[FrameSink],
+        *,
+        ahead: Ahead | None = None,
+        clock: Clock | None = None,
+        statistics: LiveStatistics | None = None,
+        start: Callable[[], OpenScheduler] | None = None,
+    ) -> None:
+        self.statistics = statistics or LiveStatistics()
+        self._session, self._sinks, self._ahead = session, list(sinks), ahead
+        self._clock = clock or MonotonicClock()
+        self._start = start or (lambda: Scheduler(session.backend, 1, workers=1, clock=self._clock))
+        self._lock = threading.RLock()  # taken after the session's own, never before
+        self._early: list[Floats] = []  # pushed before it began
+        self._frames: deque[tuple[Frame, float]] = deque()  # not due yet, and when each was made
+        self._sound: deque[tuple[int, Floats]] = deque()
+        self._own: OwnSession | None = None
+        self._scheduler: OpenScheduler | None = None
+        self._shown = self._shown_end = 0  # frames, samples
+        self._limit: int | None = None
+        self._failure: Exception | None = None  # of the session: the run is over
+        self._sink_error: Exception | None = None
+
+    # --- from any thread -----------------------------------------------------------------------
+    def push(self, samples: Floats) -> bool:
+        """Speech to animate: (n,) at 16 kHz; False, and nothing taken, if it does not fit."""
+        with self._lock:
+            if self._own is None:
+                fits = sum(map(len, self._early)) + len(samples) <= OwnSession.CAPACITY
+                if fits:
+                    self._early.append(samples)
+                return fits
+        return self._own.push(samples)
+
+    def interrupt(self) -> None:
+        """Cut the speech now; what was made ahead is taken back, the face eases to rest."""
+        self.statistics.interrupts += 1
+        if self._own is not None:
+            self._own.interrupt()
+        else:
+            self._early.clear()
+
+    def set_style(self, style: str) -> None:
+        """Speak in another style from the next call on; raises ValueError for one not there."""
+        if self._own is not None:
+            self._own.set_style(style)
+        else:
+            self._session.set_style(style)
+
+    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
+        """Guide by these scales from the next call on; raises ValueError."""
+        if self._own is not None:
+            self._own.set_guidance(audio, style)
+        else:
+            self._session.set_guidance(audio, style)
+
+    # --- the loop ------------------------------------------------------------------------------
+    def run(
+        self, *, stop: threading.Event | None = None, seconds: float | None = None
+    ) -> LiveStatistics:
+        """Animate until `stop` is set or `seconds` of sound have been shown.
+
+        Raises what the session or a sink raised, after everything produced has been delivered.
+        """
+        stop = stop or threading.Event()
+        self._limit = None if seconds is None else round(seconds * SAMPLE_RATE)
+        own = self._own or self.begin()
+        try:
+            while not stop.is_set() and self._failure is None and not self._over(own):
+                self.advance()
+                self._clock.wait(stop, TICK_SECONDS)
+        finally:
+            self.close()
+        error = self._failure or self._sink_error
+        if error is not None:
+            raise error
+        return self.statistics
+
+    def begin(self) -> OwnSession:
+        """Time begins: sample 0 is now.  `run` does it, unless it was done before."""
+        self._scheduler = self._start()
+        own = OwnSession(self._scheduler, self._session, self, clock=self._clock)
+        while self._own is None:
+            with self._lock:
+                early, self._early = self._early, []
+                if not early:
+                    self._own = own
+            for samples in early:
+                own.push(samples)
+        return own
+
+    def advance(self) -> None:
+        """Let time pass: called often, costs next to nothing."""
+        if self._own is not None:
+            self._own.pump()
+            self._release()
+
+    def close(self) -> None:
+        """End the session; what is not due yet is forgotten."""
+        if self._own is not None:
+            self._own.close()
+        if self._scheduler is not None:
+            self._scheduler.close()
+
+    def _over(self, own: OwnSession) -> bool:
+        if self._limit is None:
+            return False
+        return self._shown_end >= self._limit or own.now >= self._limit + STOP_SECONDS * SAMPLE_RATE
+
+    # --- the session's listener; under the session's lock ----------------------------------------
+    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
+        with self._lock:
+            made = self._clock.now()
+            for frame in frames:
+                self._frames.append((frame, made))
+                if self._ahead is not None:
+                    self._ahead.ahead(frame, self._timing(own, frame, made))
+        self._release()
+
+    def own_audio(self, own: OwnSession, start: int, samples: Floats) -> None:
+        with self._lock:
+            self._sound.append((start, samples))
+            if self._ahead is not None:
+                self._ahead.ahead_audio(start, samples)
+
+    def own_cut(self, own: OwnSession, sample: int) -> None:
+        with self._lock:
+            self._frames = deque(item for item in self._frames if item[0].sample < sample)
+            kept = ((start, samples[: max(0, sample - start)]) for start, samples in self._sound)
+            self._sound = deque(item for item in kept if len(item[1]))
+            self._tell("interrupted", sample)
+
+    def own_end(self, own: OwnSession, error: Exception | None) -> None:
+        self._failure = self._failure or error
+
+    # --- what is due -----------------------------------------------------------------------------
+    def _release(self) -> None:
+        """Give the sinks what has been spoken by now: sound first, then its frames."""
+        own = self._own
+        if own is None:
+            return
+        with self._lock:
+            now = own.now if self._limit is None else min(own.now, self._limit)
+            whole = now // BLOCK_SAMPLES * BLOCK_SAMPLES
+            while self._sound and self._sound[0][0] < whole:
+                start, samples = self._sound.popleft()
+                spoken = samples[: whole - start]
+                if len(spoken) < len(samples):
+                    self._sound.appendleft((whole, samples[len(spoken) :]))
+                self._tell("audio", start, spoken)
+                self.statistics.audio_seconds = (start + len(spoken)) / SAMPLE_RATE
+            while self._frames and self._frames[0][0].sample + FRAME_SAMPLES <= now:
+                frame, made = self._frames.popleft()
+                timing = self._timing(own, frame, made)
+                # Taken back or not, what viewers get is numbered without gaps.
+                self._tell("send", Frame(self._shown, frame.sample, frame.motion), timing)
+                self._shown += 1
+                self._shown_end = frame.sample + FRAME_SAMPLES
+                late = timing.computed - timing.complete > own.hop / SAMPLE_RATE
+                self.statistics.add(timing, self._clock.now(), late)
+
+    def _timing(self, own: OwnSession, frame: Frame, made: float) -> FrameTiming:
+        """A frame made ahead of its time counts as made when it was due: it waits for nothing."""
+        captured = own.zero + (frame.sample + FRAME_SAMPLES / 2) / SAMPLE_RATE
+        computed = max(captured, made)
+        complete = min(computed, captured + (FRAME_SAMPLES / 2 + own.lookahead) / SAMPLE_RATE)
+        return FrameTiming(captured, complete, complete, complete, computed)
+
+    def _tell(self, what: str, *values: object) -> None:
+        """Call one method of every sink; a sink that fails is left out from then on."""
+        for sink in list(self._sinks):
+            try:
+                getattr(sink, what)(*values)
+            except Exception as error:
+                log.error("%s failed and gets no more frames: %s", type(sink).__name__, error)
+                self._sinks.remove(sink)
+                self._sink_error = self._sink_error or error
