@@ -107,16 +107,18 @@ class Denoiser(nn.Module):
         context_motion: Tensor,
         indicator: Tensor | None = None,
         guidance: Tensor | None = None,
+        first_frame: int = 0,
     ) -> Tensor:
         """`forward` for sampling: the same numbers, for the window's frames only.
 
         Args:
             terms: of the context and the window, T_p + n frames, from `audio_terms`.
+            first_frame: first frame of the window whose motion is wanted.
 
         Returns:
-            (B, n, D).
+            (B, n - first_frame, D).
         """
-        first_row = 1 + self.T_p
+        first_row = 1 + self.T_p + first_frame
         return self._decode(
             x_t, t, terms, person, context_motion, indicator, guidance, first_row
         )

@@ -13,6 +13,7 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from diffposetalk.audio_terms import AudioTerms, join_batch, join_frames
@@ -78,6 +79,7 @@ def guided_denoiser(
     style_scale: Scale = 1.0,
     indicator: Tensor | None = None,
     threshold_quantile: float | None = None,
+    known: int = 0,
 ) -> Denoise:
     """D for a sampler: everything that does not change between steps is done here, once.
 
@@ -90,6 +92,8 @@ def guided_denoiser(
         audio_scale, style_scale: w_a, w_s; one each, or (B,) tensors, which are never taken for 1.
         indicator: (B, n), 0 at padding; None = no padding.
         threshold_quantile: clip every branch at this quantile of |x0|; None or 0 = no clipping.
+        known: leading frames whose estimate nobody reads, as committed motion replaces it; they
+            may come out as zeros, which saves most of the last layer.
 
     Returns:
         A function (x_t (B, n, D), t) -> x0 (B, n, D).
@@ -118,15 +122,18 @@ def guided_denoiser(
         context_motion = context_motion.repeat(count, 1, 1)
         indicator = None if indicator is None else indicator.repeat(count, 1)
     schedule, predicts_noise = model.schedule, model.spec.diffusion.target == "noise"
+    unread = 0 if threshold_quantile else known  # a quantile is of all frames
 
     def denoise(x_t: Tensor, t: int) -> Tensor:
         x = x_t.repeat(count, 1, 1)
         step = torch.full((x.shape[0],), t, dtype=torch.long, device=x.device)
-        x0 = net.denoise(x, step, terms, person, context_motion, indicator, guidance)
+        x0 = net.denoise(x, step, terms, person, context_motion, indicator, guidance, unread)
         if predicts_noise:
-            x0 = (x - float(schedule.sigma[t]) * x0) / float(schedule.alpha[t])
+            x0 = (x[:, unread:] - float(schedule.sigma[t]) * x0) / float(schedule.alpha[t])
         if threshold_quantile:
             x0 = dynamic_threshold(x0, threshold_quantile)
+        if unread:
+            x0 = F.pad(x0, (0, 0, unread, 0))
         if count == 1:
             return x0
         parts = x0.chunk(count)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from diffposetalk.bundle import Bundle, load_bundle
 from diffposetalk.model import DiffPoseTalk
+from diffposetalk.precision import make_ready
 from diffposetalk.schedule import noise_schedule, sampling_times
 from diffposetalk.spec import FloatArray, ModelSpec
 
@@ -26,16 +27,19 @@ class Loaded:
     model: DiffPoseTalk
 
     @staticmethod
-    def of(bundle: str | Bundle | Loaded, device: str = "cpu") -> Loaded:
-        """Load a bundle, by name or folder if need be.
+    def of(
+        bundle: str | Bundle | Loaded, device: str = "cpu", precision: str = "fp32"
+    ) -> Loaded:
+        """Load a bundle, by name or folder if need be; `precision` of what is not yet loaded.
 
         Raises:
             diffposetalk.bundle.BundleError: it cannot be read.
+            ValueError: the network cannot have that precision.
         """
         if isinstance(bundle, Loaded):
             return bundle
         loaded = load_bundle(bundle) if isinstance(bundle, str) else bundle
-        return Loaded(loaded, loaded.model().to(device).eval())
+        return Loaded(loaded, make_ready(loaded.model().to(device), precision))
 
 
 @dataclass(frozen=True, eq=False)

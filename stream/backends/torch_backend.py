@@ -13,34 +13,52 @@ from diffposetalk.bundle import Bundle, load_bundle
 from diffposetalk.guidance import guided_denoiser
 from diffposetalk.hubert import hubert_features
 from diffposetalk.mel import MelEncoder, MelState, initial_state
+from diffposetalk.precision import make_ready
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
+from stream.cores import usable_cores
 
-THREADS = 1
-"""A hop of the starter is too small for two threads, and spinning ones starve the program."""
+THREADS, MOST_THREADS = 1, 4
+"""A hop of the starter is too small for two threads, and spinning ones starve the program; with
+HuBERT there is work for some."""
 
 
 class TorchBackend:
     """A bundle behind the `Backend` protocol.
 
-    A feature row is the frame's audio terms of every layer, flattened: (3 L d,).
+    A feature row is what is final of a frame of speech: with `mel` its audio terms of every layer,
+    flattened, (3 L d,); with `hubert`, whose features last for one window, the feature, (d,).
 
     Args:
         bundle: weights, statistics and named styles.
         device: 'cpu', 'cuda', ...
         threads: of torch's CPU kernels.
+        precision: of the matrix products, 'fp32' or 'bf16', see `diffposetalk.precision`.
+
+    Raises:
+        ValueError: the network cannot have that precision.
     """
 
     name = "torch"
 
-    def __init__(self, bundle: Bundle, device: str = "cpu", threads: int | None = None) -> None:
-        torch.set_num_threads(threads or THREADS)
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: str = "cpu",
+        threads: int | None = None,
+        precision: str = "fp32",
+    ) -> None:
+        if threads is None:
+            mel = bundle.spec.speech.kind == "mel"
+            threads = THREADS if mel else min(MOST_THREADS, usable_cores())
+        torch.set_num_threads(threads)
+        self.threads, self.precision = threads, precision
         self.spec = bundle.spec
         self.styles: Mapping[str, FloatArray] = bundle.styles
         self.statistics: Statistics = bundle.statistics
         self.head_id, self.bundle_hash = bundle.head_id, bundle.hash
         self.device = torch.device(device)
-        self.model = bundle.model().to(self.device).eval()
+        self.model = make_ready(bundle.model().to(self.device), precision)
         self._layers = self.spec.denoiser.n_layers
         self._d = self.spec.denoiser.d_model
         with torch.inference_mode():
@@ -49,16 +67,21 @@ class TorchBackend:
 
     @classmethod
     def load(
-        cls, bundle: str = "starter", device: str | None = None, threads: int | None = None
+        cls,
+        bundle: str = "starter",
+        device: str | None = None,
+        threads: int | None = None,
+        precision: str = "fp32",
     ) -> TorchBackend:
         """Load a bundle by name or folder, on the GPU when there is one.
 
         Raises:
             diffposetalk.bundle.BundleError: it cannot be read.
+            ValueError: the network cannot have that precision.
         """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
-        return cls(load_bundle(bundle), device, threads)
+        return cls(load_bundle(bundle), device, threads, precision)
 
     @property
     def incremental(self) -> bool:
@@ -135,6 +158,7 @@ class TorchBackend:
             style_scale=self._scale([call.style_guidance for call in calls]),
             indicator=indicator,
             threshold_quantile=one.threshold_quantile,
+            known=len(one.known),
         )
         known = None
         if len(one.known):
@@ -147,7 +171,7 @@ class TorchBackend:
             known=known,
             noise_scale=self._tensor([call.noise_scale[None] for call in calls]),
         )
-        return list(x0.cpu().numpy())
+        return list(self._array(x0))
 
     def _context(self, call: SamplerCall) -> tuple[FloatArray, FloatArray]:
         """Features and motion of the context, start features filled in: (T_p, F), (T_p, D)."""
@@ -164,15 +188,24 @@ class TorchBackend:
         return torch.tensor(scales, dtype=torch.float32, device=self.device)
 
     def _rows(self, features: Tensor) -> FloatArray:
-        """Features (B, n, d) -> their audio terms as rows (B, n, 3 L d)."""
+        """Features (B, n, d) -> rows of what is kept of them (B, n, F)."""
+        if not self.incremental:
+            return self._array(features)
         terms = torch.stack(self.model.denoising_net.audio_terms(features))  # (3, L, B, n, d)
-        rows: FloatArray = terms.permute(2, 3, 0, 1, 4).flatten(2).cpu().numpy()
-        return rows
+        return self._array(terms.permute(2, 3, 0, 1, 4).flatten(2))
 
     def _terms(self, rows: list[FloatArray]) -> AudioTerms:
-        """The inverse of `_rows`: B times (n, 3 L d) -> audio terms (L, B, n, d) each."""
-        stacked = self._tensor(rows).unflatten(2, (3, self._layers, self._d))
+        """B times `_rows` (n, F) -> audio terms (L, B, n, d) each."""
+        batch = self._tensor(rows)
+        if not self.incremental:
+            return self.model.denoising_net.audio_terms(batch)
+        stacked = batch.unflatten(2, (3, self._layers, self._d))
         return AudioTerms(*stacked.permute(2, 3, 0, 1, 4).contiguous())
+
+    @staticmethod
+    def _array(tensor: Tensor) -> FloatArray:
+        array: FloatArray = tensor.float().cpu().numpy()
+        return array
 
     def _tensor(self, arrays: Sequence[FloatArray]) -> Tensor:
         """Equal arrays as one batch, on the device."""
