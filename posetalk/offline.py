@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from posetalk.motion_file import Motion, split
 from posetalk.outputs import DEFAULT_SIZE, Output, check_names, open_outputs
-from stream.backend_names import BackendName
+from stream.backend_names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ def animate(
     size: int = DEFAULT_SIZE,
     mode: Literal["live", "paper"] = "live",
     sampler: Literal["ancestral", "dpm++"] | None = None,
+    precision: Precision | None = None,
 ) -> Motion:
     """Animate recorded speech, and write a video or a motion file if asked to.
 
@@ -164,6 +165,7 @@ def animate(
         mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
             `diffposetalk.paper_mode` has all of it).
         sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
+        precision: of torch's matrix products, `fp32` or `bf16`; `auto` then means torch.
 
     Raises:
         OSError: the sound cannot be read, or an output not be written.
@@ -189,10 +191,11 @@ def animate(
             np.concatenate([np.zeros(0, np.float32), *blocks]), bundle, style, shape, seed,
             paper.settings_of(sampler, steps),
             lambda head, own: [collector, *open_outputs(paths, head_id=head, shape=own, size=size)],
+            precision,
         )  # fmt: skip
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-    model = equip(load_backend(backend, bundle), bundle, style)
+    model = equip(load_backend(backend, bundle, None, precision), bundle, style)
     if head is not None:
         model = on_head(model, open_head(head))
     session = Session(model, options=options, shape=shape, style=style, seed=seed)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle import bundle_folder
 from diffposetalk.styles import encoder_of, own_styles, resolve
+from stream.cores import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 
 
-def load(bundle: str) -> Loaded:
-    """A bundle with its network, on the GPU when there is one.
+def load(bundle: str, precision: str | None = None) -> Loaded:
+    """A bundle with its network, on the GPU when there is one; `precision` fp32 by default.
 
     Raises:
         RuntimeError: torch is not installed.
+        ValueError: the network cannot have that precision.
         diffposetalk.bundle.BundleError: it cannot be read.
     """
+    let_threads_sleep()
     try:
         import torch
     except ModuleNotFoundError:
@@ -36,7 +39,7 @@ def load(bundle: str) -> Loaded:
         ) from None
     from diffposetalk.paper_mode import Loaded
 
-    return Loaded.of(bundle, "cuda" if torch.cuda.is_available() else "cpu")
+    return Loaded.of(bundle, "cuda" if torch.cuda.is_available() else "cpu", precision or "fp32")
 
 
 def style_vector(loaded: Loaded, bundle: str, style: str | None) -> FloatArray | None:
@@ -76,13 +79,14 @@ class Made(NamedTuple):
 def animate(
     samples: FloatArray, bundle: str, style: str | None, shape: FloatArray | None, seed: int,
     settings: Settings, open_outputs: Callable[[str, FloatArray], Sequence[Output]],
+    precision: str | None = None,
 ) -> Made:  # fmt: skip
     """Animate samples into what `open_outputs(head id, identity)` opens, once all is judged.
 
     Raises:
         ValueError, RuntimeError: as `load`, `style_vector` and `check_settings`; too little sound.
     """
-    loaded = load(bundle)
+    loaded = load(bundle, precision)
     from diffposetalk.paper_mode import Clip, check_settings, clip_windows
 
     check_settings(settings, loaded.bundle.spec)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.styling import equip
-from stream.backend_names import BackendName
+from stream.backend_names import BackendName, Precision
 from stream.backends import load_backend
 from stream.session import Session as StreamSession
 from stream.session import SessionOptions
@@ -42,6 +42,7 @@ class Session(StreamSession):
         seed: the same seed, sound and settings give the same motion.
         backend: `auto` (the best that is installed), `onnxruntime`, `torch`, or `fake`
             (no model: the jaw follows the loudness).
+        precision: of torch's matrix products, `fp32` or `bf16`; `auto` then means torch.
 
     Raises:
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
@@ -58,7 +59,8 @@ class Session(StreamSession):
         lookahead: int | None = None,
         seed: int = 0,
         backend: BackendName = "auto",
+        precision: Precision | None = None,
     ) -> None:
         options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-        model = equip(load_backend(backend, bundle), bundle, style)
+        model = equip(load_backend(backend, bundle, None, precision), bundle, style)
         super().__init__(model, options=options, shape=shape, style=style, seed=seed)

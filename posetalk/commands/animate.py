@@ -117,6 +117,7 @@ class Animate:
     def _check_mode(self) -> None:
         from posetalk.messages import UsageError
 
+        self.model.check()
         if self.mode == "live":
             for name in ("sampler", "threshold"):
                 if getattr(self, name) is not None:
@@ -159,7 +160,7 @@ class Animate:
         if _needs_head(paths):
             require_head(self.model.bundle)
         with working(f"loading {self.model.bundle}"):
-            loaded = paper.load(self.model.bundle)
+            loaded = paper.load(self.model.bundle, self.model.precision)
         from diffposetalk.paper_mode import Clip, check_settings
 
         shape = None if self.shape is None else self._identity()

@@ -5,25 +5,34 @@ from __future__ import annotations
 import importlib.util
 import logging
 
-from stream.backend_names import BACKENDS
+from stream.backend_names import BACKENDS, check_precision
 from stream.backends.protocol import Backend
+from stream.cores import let_threads_sleep
 
 log = logging.getLogger(__name__)
 
 
 def load_backend(
-    name: str = "auto", bundle: str = "starter", threads: int | None = None
+    name: str = "auto",
+    bundle: str = "starter",
+    threads: int | None = None,
+    precision: str | None = None,
 ) -> Backend:
     """The backend `name` with a bundle's weights.
 
     `auto` is onnxruntime when it is installed and the bundle has graphs of its network, else torch;
-    that it is not onnxruntime is logged with the reason.
+    that it is not onnxruntime is logged with the reason.  With a `precision` ('fp32' or 'bf16', of
+    torch's matrix products) `auto` is torch.
 
     Raises:
-        ValueError: no such backend, or graphs that are not the bundle's.
+        ValueError: no such backend, one that has no choice of precision, a network that cannot have
+            it, or graphs that are not the bundle's.
         RuntimeError: what the backend needs is not here.
         diffposetalk.bundle.BundleError: the bundle is missing or damaged.
     """
+    check_precision(name, precision)
+    if name == "auto" and precision is not None:
+        name = "torch"
     if name == "auto":
         return _best(bundle, threads)
     if name == "fake":
@@ -32,9 +41,10 @@ def load_backend(
         return FakeBackend()
     if name == "torch":
         _require("torch")
+        let_threads_sleep()
         from stream.backends.torch_backend import TorchBackend
 
-        return TorchBackend.load(bundle, threads=threads)
+        return TorchBackend.load(bundle, threads=threads, precision=precision or "fp32")
     if name.startswith("onnxruntime") and name in BACKENDS:
         _require("onnxruntime")
         from stream.backends.onnx_backend import OnnxBackend
