@@ -18,6 +18,9 @@ from diffposetalk.bundle import Bundle, load_bundle, save_bundle
 from diffposetalk.graphs import read_manifest
 from diffposetalk.model import DiffPoseTalk
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
+from diffposetalk.tensor_file import TensorFile
+from export.graph import FLOAT16
+from export.hop_graph import hop_graph
 from export.onnx_export import ExportError, build_graphs
 from export.parity import babble
 from export.tensorrt import PRECISIONS, export_engines, readable, typed_graphs
@@ -34,9 +37,12 @@ needs_gpu = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the starter with engines for one step."""
+    """A copy of the starter with engines for one step, a whole hop's among them."""
     home = tmp_path_factory.mktemp("engines") / "starter"
-    export_engines(load_bundle("starter"), [1], target="tensorrt-rtx", precision="fp16", out=home)
+    export_engines(
+        load_bundle("starter"), [1], target="tensorrt-rtx", precision="fp16", out=home,
+        whole_hops=True,
+    )
     return home
 
 
@@ -50,7 +56,8 @@ def inputs(model: onnx.ModelProto) -> Dims:
 def test_the_starters_engines_build_and_say_what_they_are(engines: Path) -> None:
     folder = engines / "tensorrt-rtx"
     manifest = read_manifest(folder)
-    assert set(manifest.graphs) == {"speech", "sampler_1"}
+    assert set(manifest.graphs) == {"speech", "sampler_1", "hop_1"}
+    assert manifest.hop == {"hop": 2, "lookahead": 2, "window_rule": "adjacent"}
     assert manifest.precision == "fp16" and manifest.tools["tensorrt_rtx"] == trt.__version__
     assert manifest.ranges["frames"] == [1, 100] and manifest.ranges["batch"] == [1, 8]
     assert not manifest.calibration
@@ -59,22 +66,35 @@ def test_the_starters_engines_build_and_say_what_they_are(engines: Path) -> None
     assert record["key"]["version"] == trt.__version__ and record["key"]["gpu"] == ANY_GPU
     half = load_bundle("starter").folder / "model.safetensors"
     sizes = [(built / f"{name}.engine").stat().st_size for name in manifest.graphs]
-    assert sum(sizes) > 0.9 * half.stat().st_size  # the weights are inside
+    assert sum(sizes) > 1.8 * half.stat().st_size  # the weights are inside, in a hop's as well
     # Graphs that others are built from are small: they refer to the bundle's weights.
     assert sum((folder / graph.file).stat().st_size for graph in manifest.graphs.values()) < 1e5
 
 
 @pytest.mark.parametrize("precision", [p for p in PRECISIONS if p != "fp16"])
 def test_the_starter_builds_in_every_precision(precision: str) -> None:
+    """A whole hop: every operator that the other two graphs have."""
     bundle = load_bundle("starter")
-    graphs, calibration = typed_graphs(bundle, [1], precision, babble(16_000 * 3))
+    graphs, calibration = typed_graphs(
+        bundle, [1], precision, babble(16_000 * 3), whole_hops=True
+    )
     assert (calibration is not None) == (precision in ("int8", "fp8"))
-    bounds = ranges(bundle.spec)
-    for model in graphs.values():
-        engine = build_engine(
-            trt, model.SerializeToString(), inputs(model), bounds, bundle.folder
-        )
-        assert len(engine) > 5e6
+    model = graphs["hop_1"]
+    engine = build_engine(
+        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder
+    )
+    assert len(engine) > 1e7
+
+
+def test_whole_hops_build_in_the_sliding_rule(tmp_path: Path) -> None:
+    bundle = load_bundle("starter")
+    spec = dataclasses.replace(
+        bundle.spec, live=dataclasses.replace(bundle.spec.live, window_rule="sliding")
+    )
+    weights = TensorFile(bundle.folder / "model.safetensors")
+    model = readable(hop_graph(spec, weights, 1, precision=FLOAT16))
+    graph = model.SerializeToString()
+    assert build_engine(trt, graph, inputs(model), ranges(spec), bundle.folder)
 
 
 def official(folder: Path) -> Bundle:
@@ -93,10 +113,26 @@ def official(folder: Path) -> Bundle:
 def test_an_official_size_engine_builds(tmp_path: Path) -> None:
     bundle = official(tmp_path / "official")
     bounds, sizes = ranges(bundle.spec), {}
-    for name, model in build_graphs(bundle, [1], precision="bf16").items():
+    graphs = build_graphs(bundle, [1], precision="bf16")
+    for name, model in graphs.items():
         graph = readable(model).SerializeToString()
         sizes[name] = len(build_engine(trt, graph, inputs(model), bounds, bundle.folder))
     assert sizes["speech"] > 150e6 and sizes["sampler_1"] > 50e6  # HuBERT-base; 8 layers of 512
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp16", "fp8"])
+def test_an_official_size_hop_builds_as_one_engine(tmp_path: Path, precision: str) -> None:
+    """Speech and four steps of three branches, in the sliding rule."""
+    bundle = official(tmp_path / "official")
+    assert bundle.spec.live.window_rule == "sliding"
+    sound = babble(16_000 * 3)
+    graphs, _ = typed_graphs(bundle, [4], precision, sound, whole_hops=True)
+    model = graphs["hop_4"]
+    engine = build_engine(
+        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder
+    )
+    assert len(engine) > 100e6
 
 
 @pytest.mark.parametrize(("precision", "steps"), [("int8", [1]), ("fp64", [1]), ("fp32", [None])])
