@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 
 from diffposetalk.audio_terms import AudioTerms
 from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.guidance import guided_denoiser
+from diffposetalk.guidance import Scale, guided_denoiser
 from diffposetalk.hubert import hubert_features
 from diffposetalk.mel import MelEncoder, MelState, initial_state
 from diffposetalk.precision import make_ready
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
+from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 from stream.cores import usable_cores
 
@@ -59,10 +61,13 @@ class TorchBackend:
         self.head_id, self.bundle_hash = bundle.head_id, bundle.hash
         self.device = torch.device(device)
         self.model = make_ready(bundle.model().to(self.device), precision)
+        self._calls: PlainCalls | CapturedCalls = PlainCalls(self.device)
+        if self.device.type == "cuda":
+            self._calls = CapturedCalls(CudaCapture(self.device))
         self._layers = self.spec.denoiser.n_layers
         self._d = self.spec.denoiser.d_model
         with torch.inference_mode():
-            self._start = self._rows(self.model.start_audio_feat)[0]  # (T_p, F)
+            self._start = self._rows(self.model.start_audio_feat)[0].cpu().numpy()  # (T_p, F)
             self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
 
     @classmethod
@@ -98,18 +103,16 @@ class TorchBackend:
         """(n * 640,) samples -> (n, F) rows, and the encoder's state after them."""
         return self.encode_many([pcm], [state])[0]
 
-    @torch.inference_mode()
     def encode_many(
         self, pcms: Sequence[FloatArray], states: Sequence[MelState | None]
     ) -> list[tuple[FloatArray, MelState | None]]:
         """Streams of one length, each from its own state."""
-        assert isinstance(self.model.audio_encoder, MelEncoder)
         known = [state for state in states if state is not None]
-        before = MelState(*(torch.cat(part).to(self.device) for part in zip(*known, strict=True)))
-        features, after = self.model.audio_encoder.encode(self._tensor(pcms), before)
-        rows = self._rows(self.model.audio_feature_map(features))
+        parts = zip(MelState._fields, zip(*known, strict=True), strict=True)
+        before = {name: [part[0].to(self.device) for part in own] for name, own in parts}
+        rows, *after = self._calls.run(self._hear, {"pcm": pcms, **before}, {}, stay=3)
         if len(known) == 1:
-            return [(rows[0], after)]
+            return [(rows[0], MelState(*after))]
         # Copies, as a view would keep the whole batch alive for as long as one session idles.
         return [
             (row.copy(), MelState(*(part[i : i + 1].clone() for part in after)))
@@ -120,58 +123,91 @@ class TorchBackend:
         """(n * 640,) samples -> (n, F) rows, from one pass over them all."""
         return self.encode_window_many([pcm])[0]
 
-    @torch.inference_mode()
     def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
         """Windows of one length."""
         if isinstance(self.model.audio_encoder, MelEncoder):
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        features = hubert_features(self.model.audio_encoder, self._tensor(pcms))
-        return list(self._rows(self.model.audio_feature_map(features)))
+        return list(self._calls.run(self._hear_window, {"pcm": pcms}, {})[0])
+
+    def _hear(
+        self, pcm: Tensor, columns: Tensor, tail: Tensor, level: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The next frames of streams: their rows, and the encoder's state after them."""
+        encoder = self.model.audio_encoder
+        assert isinstance(encoder, MelEncoder)
+        features, after = encoder.encode(pcm, MelState(columns, tail, level))
+        return self._rows(self.model.audio_feature_map(features)), *after
+
+    def _hear_window(self, pcm: Tensor) -> tuple[Tensor, ...]:
+        """Rows of whole windows."""
+        features = hubert_features(self.model.audio_encoder, pcm)
+        return (self.model.audio_feature_map(features).float(),)
 
     def sample(self, call: SamplerCall) -> FloatArray:
         """Few-step sampling of one window: (n, D) normalised motion."""
         return self.sample_many([call])[0]
 
-    @torch.inference_mode()
     def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
         """Few-step sampling of windows of one `batch_key`, in one pass."""
         one = calls[0]
-        n = len(one.features)
-        indicator = None
-        if any(call.valid < n for call in calls):
-            valid = torch.tensor([call.valid for call in calls], device=self.device)
-            indicator = (torch.arange(n, device=self.device) < valid[:, None]).float()
         contexts = [self._context(call) for call in calls]
+        rows: dict[str, list[FloatArray]] = {
+            "noise": [call.noise for call in calls],
+            "noise_scale": [call.noise_scale[None] for call in calls],
+            "features": [
+                np.concatenate([features, call.features])
+                for (features, _), call in zip(contexts, calls, strict=True)
+            ],
+            "context_motion": [motion for _, motion in contexts],
+            "shape": [call.shape for call in calls],
+        }
+        if self.spec.use_style:
+            rows["style"] = [call.style for call in calls]
+        if len(one.known):
+            rows["known"] = [call.known for call in calls]
+        if any(call.valid < len(one.features) for call in calls):
+            rows["valid"] = [np.array([call.valid], np.float32) for call in calls]
+        settings: dict[str, float | None] = {
+            "steps": one.steps, "threshold": one.threshold_quantile,
+        }  # fmt: skip
+        for name in ("audio_guidance", "style_guidance"):
+            scales = [getattr(call, name) for call in calls]
+            alike = all(scale == scales[0] for scale in scales)
+            if alike and (scales[0] == 1.0 or not self._calls.scales_are_inputs):
+                settings[name] = scales[0]
+            else:
+                rows[name] = [np.array(scale, np.float32) for scale in scales]
+        return list(self._calls.run(self._solve, rows, settings)[0])
+
+    def _solve(
+        self, noise: Tensor, noise_scale: Tensor, features: Tensor, context_motion: Tensor,
+        shape: Tensor, style: Tensor | None = None, known: Tensor | None = None,
+        valid: Tensor | None = None, *, audio_guidance: Scale, style_guidance: Scale, steps: int,
+        threshold: float | None,
+    ) -> tuple[Tensor, ...]:  # fmt: skip
+        """Sample windows: tensors (B, ...) as in `SamplerCall`, context before window."""
+        n = noise.shape[1]
+        indicator = None
+        if valid is not None:
+            indicator = (torch.arange(n, device=noise.device) < valid).float()
         denoise = guided_denoiser(
             self.model,
-            self._terms(
-                [
-                    np.concatenate([features, call.features])
-                    for (features, _), call in zip(contexts, calls, strict=True)
-                ]
-            ),
-            self._tensor([call.shape for call in calls]),
-            self._tensor([call.style for call in calls]) if self.spec.use_style else None,
-            self._tensor([motion for _, motion in contexts]),
-            audio_scale=self._scale([call.audio_guidance for call in calls]),
-            style_scale=self._scale([call.style_guidance for call in calls]),
+            self._terms(features),
+            shape,
+            style,
+            context_motion,
+            audio_scale=audio_guidance,
+            style_scale=style_guidance,
             indicator=indicator,
-            threshold_quantile=one.threshold_quantile,
-            known=len(one.known),
+            threshold_quantile=threshold,
+            known=0 if known is None else known.shape[1],
         )
-        known = None
-        if len(one.known):
-            known = known_prefix(self._tensor([call.known for call in calls]), n)
         x0 = dpm_solver_pp_2m(
-            denoise,
-            self._tensor([call.noise for call in calls]),
-            one.steps,
-            self.model.schedule,
-            known=known,
-            noise_scale=self._tensor([call.noise_scale[None] for call in calls]),
-        )
-        return list(self._array(x0))
+            denoise, noise, steps, self.model.schedule,
+            known=None if known is None else known_prefix(known, n), noise_scale=noise_scale,
+        )  # fmt: skip
+        return (x0.float(),)
 
     def _context(self, call: SamplerCall) -> tuple[FloatArray, FloatArray]:
         """Features and motion of the context, start features filled in: (T_p, F), (T_p, D)."""
@@ -181,36 +217,45 @@ class TorchBackend:
             motion = np.concatenate([self._start_motion[:gap], motion[gap:]])
         return features, motion
 
-    def _scale(self, scales: list[float]) -> float | Tensor:
-        """A guidance scale: a number when all calls have the same, else (B,)."""
-        if all(scale == scales[0] for scale in scales):
-            return scales[0]
-        return torch.tensor(scales, dtype=torch.float32, device=self.device)
-
-    def _rows(self, features: Tensor) -> FloatArray:
+    def _rows(self, features: Tensor) -> Tensor:
         """Features (B, n, d) -> rows of what is kept of them (B, n, F)."""
         if not self.incremental:
-            return self._array(features)
+            return features.float()
         terms = torch.stack(self.model.denoising_net.audio_terms(features))  # (3, L, B, n, d)
-        return self._array(terms.permute(2, 3, 0, 1, 4).flatten(2))
+        return terms.permute(2, 3, 0, 1, 4).flatten(2).float()
 
-    def _terms(self, rows: list[FloatArray]) -> AudioTerms:
-        """B times `_rows` (n, F) -> audio terms (L, B, n, d) each."""
-        batch = self._tensor(rows)
+    def _terms(self, rows: Tensor) -> AudioTerms:
+        """The inverse of `_rows`: (B, n, F) -> audio terms (L, B, n, d) each."""
         if not self.incremental:
-            return self.model.denoising_net.audio_terms(batch)
-        stacked = batch.unflatten(2, (3, self._layers, self._d))
+            return self.model.denoising_net.audio_terms(rows)
+        stacked = rows.unflatten(2, (3, self._layers, self._d))
         return AudioTerms(*stacked.permute(2, 3, 0, 1, 4).contiguous())
 
-    @staticmethod
-    def _array(tensor: Tensor) -> FloatArray:
-        array: FloatArray = tensor.float().cpu().numpy()
-        return array
 
-    def _tensor(self, arrays: Sequence[FloatArray]) -> Tensor:
-        """Equal arrays as one batch, on the device."""
-        if len(arrays) == 1:
-            batch = np.ascontiguousarray(arrays[0], np.float32)[None]
+class PlainCalls:
+    """Functions of rows, called as they are; `cuda_graphs.CapturedCalls` is the fast one."""
+
+    scales_are_inputs = False
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def run(
+        self, function: Function, rows: Mapping[str, Sequence[Row]],
+        settings: Mapping[str, Any], stay: int = 0,
+    ) -> list[Any]:  # fmt: skip
+        """The function's answers: arrays, the last `stay` ones tensors on the device."""
+        with torch.inference_mode():
+            outputs = function(**{name: self._batch(own) for name, own in rows.items()}, **settings)
+            host = len(outputs) - stay
+            return [output.cpu().numpy() for output in outputs[:host]] + list(outputs[host:])
+
+    def _batch(self, rows: Sequence[Row]) -> Tensor:
+        """Equal rows as one batch; a single one is not copied."""
+        if isinstance(rows[0], Tensor):
+            return torch.stack(list(rows))
+        if len(rows) == 1:
+            batch = np.ascontiguousarray(rows[0], np.float32)[None]
         else:
-            batch = np.stack(arrays).astype(np.float32, copy=False)
-        return torch.from_numpy(batch).to(self.device)
+            batch = np.stack(rows).astype(np.float32, copy=False)
+        return torch.from_numpy(batch).to(self._device)

@@ -1,0 +1,202 @@
+"""Model calls as captured CUDA graphs: fixed buffers, one launch a call.
+
+A call of a network is hundreds of small kernels; launched one by one they take longer than they
+run.  A graph of them is captured once for each kind of call and replayed.  Between host and device
+go the rows of the call and its answers, through pinned buffers that are made with the graph.
+
+Written by torch's documentation and never run on a GPU.  What is not the GPU's own is tested with
+`EagerCapture` in the place of `CudaCapture`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+Row = Any
+"""A float32 array, or a tensor on the device: one row of a batch."""
+Outputs = tuple[Tensor, ...]
+Function = Callable[..., Outputs]
+"""Tensors by name, (B, ...) each, and settings -> tensors (B, ...); the same kernels every time."""
+
+MOST_GRAPHS = 32
+"""Kinds of calls that are kept; the one that was used longest ago goes first."""
+WARM_UPS = 2
+"""Plain calls before the capture: what libraries set up at first use must not be captured."""
+
+
+class Capture(Protocol):
+    """What runs a piece of work again and again on the same memory."""
+
+    device: torch.device
+
+    def host_buffer(self, shape: Sequence[int]) -> Tensor:
+        """Float32 memory of the host from which the device can copy by itself."""
+        ...
+
+    def capture(self, work: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
+        """Where the answers will be, and what puts them there."""
+        ...
+
+    def wait(self) -> None:
+        """Until everything is done that was begun."""
+        ...
+
+
+class CudaCapture:
+    """Graphs on a stream, in one pool of memory: they never run at the same time."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._pool = torch.cuda.graph_pool_handle()
+
+    def host_buffer(self, shape: Sequence[int]) -> Tensor:
+        return torch.empty(tuple(shape), pin_memory=True)
+
+    def capture(self, work: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
+        aside = torch.cuda.Stream(self.device)
+        aside.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UPS):
+                work()
+        torch.cuda.current_stream(self.device).wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self._pool):
+            outputs = work()
+        return outputs, graph.replay
+
+    def wait(self) -> None:
+        torch.cuda.current_stream(self.device).synchronize()
+
+
+class EagerCapture:
+    """Runs the work itself each time; the answers still come in the same memory."""
+
+    def __init__(self, device: str = "cpu") -> None:
+        self.device = torch.device(device)
+
+    def host_buffer(self, shape: Sequence[int]) -> Tensor:
+        return torch.empty(tuple(shape))
+
+    def capture(self, work: Callable[[], Outputs]) -> tuple[Outputs, Callable[[], None]]:
+        outputs = tuple(torch.empty_like(tensor) for tensor in work())
+
+        def replay() -> None:
+            for place, tensor in zip(outputs, work(), strict=True):
+                place.copy_(tensor)
+
+        return outputs, replay
+
+    def wait(self) -> None:
+        """It is done when it returns."""
+
+
+class CapturedCalls:
+    """Functions of rows, each captured once for every shape, set of names and settings.
+
+    The number of rows is rounded up to a power of two, so that a handful of graphs serves any
+    number of sessions; the rows that are too many repeat the last one and are dropped.
+    """
+
+    scales_are_inputs = True
+    """A number in the settings is part of the graph, so those that may change come as rows."""
+
+    def __init__(self, capture: Capture) -> None:
+        self._capture = capture
+        self._calls: dict[Hashable, _Call] = {}
+        self._lock = threading.Lock()  # the buffers belong to one call at a time
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def run(
+        self,
+        function: Function,
+        rows: Mapping[str, Sequence[Row]],
+        settings: Mapping[str, Hashable],
+        stay: int = 0,
+    ) -> list[Any]:
+        """The function's answers: arrays, the last `stay` ones tensors on the device.
+
+        Args:
+            rows: by name, equally many, of one shape for each name; float32.
+        """
+        count = len(next(iter(rows.values())))
+        size = 1 << (count - 1).bit_length()
+        shapes = {name: (size, *own[0].shape) for name, own in rows.items()}
+        key = (function.__name__, size, tuple(shapes.items()), tuple(sorted(settings.items())))
+        with self._lock, torch.inference_mode():
+            call = self._calls.pop(key, None)
+            if call is None:
+                call = _Call(self._capture, function, shapes, settings)
+                recent = list(self._calls.items())[1 - MOST_GRAPHS :]
+                self._calls = dict(recent)
+            self._calls[key] = call
+            return call.run(rows, count, stay)
+
+
+class _Call:
+    """One kind of call: its buffers on both sides, and what replays it."""
+
+    def __init__(
+        self, capture: Capture, function: Function, shapes: Mapping[str, tuple[int, ...]],
+        settings: Mapping[str, Hashable],
+    ) -> None:  # fmt: skip
+        self._capture = capture
+        self._host = {name: capture.host_buffer(shape) for name, shape in shapes.items()}
+        self._device = {
+            name: torch.zeros(shape, device=capture.device) for name, shape in shapes.items()
+        }
+        self._work = lambda: function(**self._device, **settings)
+        self._outputs: Outputs = ()
+        self._answers: list[Tensor] = []
+        self._replay: Callable[[], None] | None = None
+        self._name = function.__name__
+
+    def run(self, rows: Mapping[str, Sequence[Row]], count: int, stay: int) -> list[Any]:
+        for name, own in rows.items():
+            self._put(name, own)
+        if self._replay is None:
+            self._begin(stay)
+        assert self._replay is not None
+        self._replay()
+        for answer, output in zip(self._answers, self._outputs, strict=False):
+            answer.copy_(output, non_blocking=True)
+        kept = [output[:count].clone() for output in self._outputs[len(self._answers) :]]
+        self._capture.wait()
+        # Copies, as the next call writes into the same memory.
+        return [answer[:count].numpy().copy() for answer in self._answers] + kept
+
+    def _put(self, name: str, rows: Sequence[Row]) -> None:
+        """Rows into the device's buffer, the last one as often as it takes."""
+        place = self._device[name]
+        full = [*rows, *[rows[-1]] * (len(place) - len(rows))]
+        if isinstance(full[0], Tensor):
+            for slot, row in zip(place, full, strict=True):
+                slot.copy_(row)
+            return
+        pinned = self._host[name].numpy()
+        for index, row in enumerate(full):
+            pinned[index] = row
+        place.copy_(self._host[name], non_blocking=True)
+
+    def _begin(self, stay: int) -> None:
+        """Capture; where that fails, say so and make plain calls."""
+        try:
+            self._outputs, self._replay = self._capture.capture(self._work)
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            log.warning("no CUDA graph of %s, it runs without: %s", self._name, reason)
+            plain = EagerCapture(str(self._capture.device))
+            self._outputs, self._replay = plain.capture(self._work)
+        self._answers = [
+            self._capture.host_buffer(output.shape)
+            for output in self._outputs[: len(self._outputs) - stay]
+        ]
