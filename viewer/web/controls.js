@@ -131,6 +131,7 @@ export class Controls {
     if (state === "refused") this.say(this.link.refusal);
     else if (state === "ended") this.say("The server has ended the stream.");
     else if (state === "lost") this.say("The connection was lost; trying to come back.");
+    $("microphone").disabled = state !== "live";
     if (state !== "live") {
       this.stopMicrophone();
       this.latencies = [];
@@ -240,7 +241,7 @@ export class Controls {
       await microphone.stop();
       this.microphoneHint(error.message, true);
     }
-    $("microphone").disabled = false;
+    $("microphone").disabled = this.link.state !== "live";
   }
 
   // Speech goes to the face that everybody sees, where the server listens; else to one of our own.
