@@ -30,9 +30,9 @@ from export.onnx_export import (
     in_place_of,
 )
 from export.qdq import quantised
-from stream.backends.engine_store import EngineStore
+from stream.backends.engine_store import EngineStore, engine_key
 from stream.backends.problem import RuntimeProblem
-from stream.backends.tensorrt_build import LIBRARIES, library, ranges
+from stream.backends.tensorrt_build import LIBRARIES, check_capability, library, ranges
 from stream.backends.tensorrt_session import gpu_here
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "fp8")
@@ -66,6 +66,10 @@ def export_engines(
         raise ExportError("an engine holds a fixed number of steps: choose --steps, 1 to 20")
     try:
         trt = library(target)
+        gpu = gpu_here() if target == "tensorrt" else None  # the other's run on others as well
+        engine_key(target, trt, gpu)
+        if gpu is not None:
+            check_capability(precision, gpu.capability)
         graphs, calibration = typed_graphs(
             bundle, wanted, precision, sound, whole_hops=whole_hops
         )
@@ -94,7 +98,7 @@ def export_engines(
                 peaks={} if calibration is None else calibration.peaks,
             )
             manifest.write(made)
-            store = EngineStore(made, manifest, home, ranges(bundle.spec), trt, gpu_here())
+            store = EngineStore(made, manifest, home, ranges(bundle.spec), trt, gpu)
             for name in graphs:
                 store.keep(name, store.build(name), made)
     except RuntimeProblem as error:

@@ -15,6 +15,7 @@ from fake_tensorrt import FakeTensorrt
 from diffposetalk.bundle import Bundle, load_bundle
 from diffposetalk.graphs import read_manifest
 from export import tensorrt as export_tensorrt
+from export.onnx_export import ExportError
 from export.tensorrt import export_engines
 from stream.backends.engine_store import EngineStore, Gpu
 from stream.backends.problem import RuntimeProblem
@@ -130,6 +131,19 @@ def test_a_gpu_without_the_arithmetic_is_said(home: Path) -> None:
     manifest = dataclasses.replace(read_manifest(home / "tensorrt"), precision="fp8")
     with pytest.raises(RuntimeProblem, match=r"fp8 needs a GPU .* 8\.9 or newer"):
         EngineStore(home, manifest, home, {}, FakeTensorrt("11.4.0"), AMPERE)
+
+
+def test_an_export_that_this_gpu_cannot_run_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = save_random(tmp_path / "bundle", PLAIN)
+    monkeypatch.setattr(export_tensorrt, "library", lambda target: FakeTensorrt("11.4.0"))
+    monkeypatch.setattr(export_tensorrt, "typed_graphs", lambda *args, **kw: 1 / 0)
+    for gpu, reason in ((AMPERE, "fp8 needs a GPU"), (None, "there is none here")):
+        monkeypatch.setattr(export_tensorrt, "gpu_here", lambda gpu=gpu: gpu)
+        with pytest.raises(ExportError, match=reason) as refused:
+            export_engines(bundle, [1], target="tensorrt", precision="fp8")
+        assert "\n" not in str(refused.value) and not (bundle.folder / "tensorrt").exists()
 
 
 def test_networks_are_strongly_typed_in_every_version(home: Path) -> None:
