@@ -295,7 +295,7 @@ def test_the_microphone_moves_a_face_of_ones_own(tab: Tab, avatar: Avatar) -> No
     assert complaints(tab) == []
 
 
-SCREENS = [(390, 844), (360, 640), (844, 390), (1280, 800)]
+SCREENS = [(390, 844), (360, 640), (844, 390), (768, 1024), (1280, 800)]
 
 
 def test_it_fits_screens_of_all_sizes(tab: Tab) -> None:
