@@ -24,13 +24,14 @@ class FakeTorch:
         weights: folder that the graphs' weights lie in.
         copies: bytes that crossed between host and device.
         captured, replayed: how many graphs, how often.
+        refusals: engines that will not load, from now on.
     """
 
     float32 = np.float32
 
     def __init__(self, weights: Path) -> None:
         self.weights = weights
-        self.copies = self.captured = self.replayed = 0
+        self.copies = self.captured = self.replayed = self.refusals = 0
         self.recording: list[Callable[[], Any]] | None = None
         self.cuda = SimpleNamespace(
             Stream=lambda: SimpleNamespace(cuda_stream=7, synchronize=lambda: None),
@@ -109,7 +110,10 @@ class Runtime:
     def __init__(self, torch: FakeTorch) -> None:
         self.torch = torch
 
-    def deserialize_cuda_engine(self, engine: bytes) -> Engine:
+    def deserialize_cuda_engine(self, engine: bytes) -> Engine | None:
+        if self.torch.refusals:
+            self.torch.refusals -= 1
+            return None
         return Engine(self.torch, engine.partition(b"\n")[2])
 
 

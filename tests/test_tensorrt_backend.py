@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from export.tensorrt import export_engines
 from stream.backends import load_backend, tensorrt_backend, tensorrt_session
 from stream.backends.engine_store import Gpu
 from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.problem import RuntimeProblem
 from stream.backends.protocol import Backend
 from stream.resident import ResidentSession, open_session
 from stream.session import Session
@@ -96,3 +98,16 @@ def test_a_style_that_changes_is_copied_once(pair) -> None:
             each.set_guidance(1.0 + start / 40_000, 1.0)
     gap = np.stack([f.motion for f in frames]) - np.stack([f.motion for f in expected])
     assert np.abs(gap / ours.statistics.motion_std).max() < TOLERANCE["fp32"]
+
+
+def test_an_engine_that_does_not_load_is_built_again_once(pair, caplog) -> None:
+    ours, _ = pair
+    folder, torch = str(ours._folder.parent), ours.torch
+    torch.refusals = 1
+    with caplog.at_level(logging.WARNING):
+        load_backend("tensorrt", folder)
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("built the engine speech (fp32) for tensorrt 11.4.0, Name")
+    torch.refusals = 2
+    with pytest.raises(RuntimeProblem, match="does not take the engine speech on this GPU"):
+        load_backend("tensorrt", folder)

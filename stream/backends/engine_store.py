@@ -99,13 +99,16 @@ class EngineStore:
         self._bounds, self._trt = bounds, trt
         self.key = engine_key(manifest.target, trt, gpu)
 
-    def get(self, name: str) -> bytes:
+    def get(self, name: str, *, again: bool = False) -> bytes:
         """The engine of graph `name`: one on record that fits, else built now and kept.
+
+        Args:
+            again: build it whatever is on record: that did not load.
 
         Raises:
             RuntimeProblem: it has to be built, and cannot be.
         """
-        for home in self._homes():
+        for home in () if again else self._homes():
             engine = self._kept(home / self.key.folder, name)
             if engine is not None:
                 return engine

@@ -11,6 +11,7 @@ from pathlib import Path
 from diffposetalk.bundle import Bundle, load_bundle
 from stream.backends.engine_store import EngineStore
 from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.problem import RuntimeProblem
 from stream.backends.tensorrt_build import ranges
 from stream.backends.tensorrt_resident import ResidentEngine
 from stream.backends.tensorrt_session import EngineSession, gpu_here, libraries
@@ -54,7 +55,11 @@ class TensorrtBackend(OnnxBackend):
             self._store = EngineStore(
                 self._folder, self.manifest, self._weights, ranges(self.spec), trt, gpu_here()
             )
-        return EngineSession(path.stem, self._store.get(path.stem), self.target)
+        name, engine = path.stem, self._store.get(path.stem)
+        try:
+            return EngineSession(name, engine, self.target)
+        except RuntimeProblem:  # what is on record does not load: a new one does, or says why not
+            return EngineSession(name, self._store.get(name, again=True), self.target)
 
     def _resident(self, graph: EngineSession) -> ResidentEngine:  # type: ignore[override]
         return ResidentEngine(graph)
