@@ -16,6 +16,7 @@ TEXTS = [data.decode() for name, data in GOLDEN.items() if name.endswith(".json"
     '{"type":"open","shape":[0.5,1,2]}',
     '{"type":"guidance","audio_guidance":1.5,"style_guidance":2}',
     '{"type":"interrupt","at":6400}',
+    '{"type":"subscribe","set":"flame","audio":true,"ahead":true}',
     '{"type":"flush"}',
     '{"type":"close"}',
 ]
