@@ -30,15 +30,21 @@ class GraphSession:
         weights: folder of the file that holds its weights.
         device: `cpu`, `cuda` or `tensorrt`.
         threads: of the CPU kernels.
+        as_written: node by node, without onnxruntime's own fusions.
 
     Raises:
         RuntimeProblem: no such provider here, or not a graph.
     """
 
-    def __init__(self, path: Path, weights: Path, *, device: str, threads: int) -> None:
+    def __init__(
+        self, path: Path, weights: Path, *, device: str, threads: int, as_written: bool = False
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        if as_written:
+            none = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            options.graph_optimization_level = none
         options.log_severity_level = 4  # what goes wrong is raised, once
         # Threads that spin between calls take the cores from microphone, server and picture.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
