@@ -121,6 +121,7 @@ def test_an_official_size_engine_builds(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("precision", ["fp16", "fp8"])
 def test_an_official_size_hop_builds_as_one_engine(tmp_path: Path, precision: str) -> None:
     """Speech and four steps of three branches, in the sliding rule."""
