@@ -19,8 +19,9 @@ def section(results: Results) -> Iterator[str]:
         yield "## Hours at speed\n"
         yield where(result)
         yield (
-            "`python -m benchmarks.soak --json benchmarks/results/soak.json` (a busy machine makes it "
-            f"longer and nothing else): {found['seconds'] / 60:g} minutes of stream time, {found['clients']} "
+            "`python -m benchmarks.soak --json benchmarks/results/soak.json` (a busy machine makes "
+            f"it longer and nothing else): {found['seconds'] / 60:g} minutes of stream time, "
+            f"{found['clients']} "
             "clients at a time over real sockets, which come, watch (some ahead of time) or take a "
             f"session of their own ({found['own_sessions_at_once']} at once), push speech, "
             "interrupt and go; "
