@@ -4,7 +4,8 @@ HuBERT-base, 8 layers of 512, three guidance branches, with random weights (spee
 them).  Paper mode in a few steps of DPM-Solver++ is put beside 500 ancestral steps of a
 straightforward implementation: torch's own decoder layers, all attention computed anew at every
 step.  Of those a few steps are timed and multiplied, as all are alike.  Then live hops of the same
-network, through the product's own session.
+network, through the product's own session, with both window rules and every precision there is; and
+what bf16 changes in the starter's motion, as random weights have no quality to lose.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.circumstances import circumstances
-from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
+from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics, WindowRule
+from stream.cores import let_threads_sleep
 
 ALL_STEPS, K = 500, 4
 AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0
 BRANCHES = 3
 HOP, LOOKAHEAD = 10, 2
 LIVE_SECONDS = 8.0
+RULES: tuple[WindowRule, ...] = ("sliding", "adjacent")
+TORCH_PRECISIONS = ("fp32", "bf16")
+QUALITY_HOPS = 150
 SPEC = dataclasses.replace(
     ModelSpec(),
     live=LiveDefaults(
@@ -90,40 +95,79 @@ def plain_clip(seconds_of_speech: float) -> dict[str, float]:
     return {"step_ms": 1e3 * each, "total_s": ALL_STEPS * each + seconds_of_speech}
 
 
-def paper_mode(folder: Path, bf16: bool) -> dict[str, float]:
+def paper_mode(folder: Path, precision: str) -> dict[str, float]:
     """Seconds of a window in paper mode, K steps, and of its speech encoder alone."""
     import torch
 
     from diffposetalk.bundle import load_bundle
     from diffposetalk.paper_mode import Clip, Loaded, Settings, animate_clips, whole_clip_features
 
-    loaded = Loaded.of(load_bundle(folder))
+    loaded = Loaded.of(load_bundle(folder), precision=precision)
     sound = sound_of(SPEC.T_w * SPEC.frame_samples)
     settings = Settings("dpm++", K, AUDIO_GUIDANCE, STYLE_GUIDANCE)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+    with torch.inference_mode():
         total = median(lambda: animate_clips(loaded, [Clip(sound)], settings), 5)
         speech = median(lambda: whole_clip_features(loaded.model, torch.from_numpy(sound)), 3)
     return {"total_s": total, "speech_s": speech, "step_ms": 1e3 * (total - speech) / K}
 
 
-def live(folder: Path, backend_name: str, threads: int) -> dict[str, float]:
-    """Milliseconds of a live hop, sliding windows, and how many times real time that is."""
+def live(
+    folder: Path, backend_name: str, threads: int, precision: str | None = None
+) -> dict[str, dict[str, float]]:
+    """By window rule: milliseconds of a live hop, and how many times real time that is."""
     from stream.backends import load_backend
-    from stream.session import Session
+    from stream.session import Session, SessionOptions
 
-    session = Session(load_backend(backend_name, str(folder), threads))
+    backend = load_backend(backend_name, str(folder), threads, precision)
     sound = sound_of(int(LIVE_SECONDS * SPEC.sample_rate_hz))
     block = HOP * SPEC.frame_samples
-    took = []
-    for start in range(0, len(sound) - block, block):
-        began = time.perf_counter()
-        if session.feed(sound[start : start + block]):
-            took.append(time.perf_counter() - began)
-    usual = float(np.median(took[1:]))
+    found: dict[str, dict[str, float]] = {}
+    for rule in RULES:
+        session = Session(backend, options=SessionOptions(window_rule=rule))
+        took = []
+        for start in range(0, len(sound) - block, block):
+            began = time.perf_counter()
+            if session.feed(sound[start : start + block]):
+                took.append(time.perf_counter() - began)
+        usual = float(np.median(took[1:]))
+        found[rule] = {
+            "hop_ms": 1e3 * usual, "hop_p99_ms": 1e3 * float(np.percentile(took[1:], 99)),
+            "times_real_time": HOP / SPEC.fps / usual,
+        }  # fmt: skip
+    return found
+
+
+def bf16_quality(hops: int) -> dict[str, Any]:
+    """What bf16 makes of the starter's motion.
+
+    Per hop: the largest and the mean difference in normalised units, given the same state; and in
+    closed loop, each with its own output as its context: range and speed beside those of fp32, and
+    how far the lips are apart (largest distance of a lip vertex, mean over frames).
+    """
+    from export.parity import SCALES, answer, closed_loop, describe, random_case
+    from head.rig import load_head
+    from stream.backends import load_backend
+    from training.paper_metrics import Face, lip_vertex_error
+
+    exact, half = (load_backend("torch", "starter", 1, name) for name in ("fp32", "bf16"))
+    gaps = []
+    for seed, scales in enumerate(SCALES):
+        steps = exact.spec.live.steps
+        case = random_case(exact.spec, "adjacent", 8, steps, scales=scales, seed=seed)
+        gaps.append(np.abs(answer(half, case) - answer(exact, case)))
+    loops = [closed_loop(backend, hops) for backend in (exact, half)]
+    own, theirs = (describe(loop) for loop in loops)
+    statistics = exact.statistics
+    face = Face.of(load_head(exact.head_id))
+    raw = [loop * statistics.motion_std + statistics.motion_mean for loop in loops]
+    lips = lip_vertex_error(face.vertices(raw[1]), face.vertices(raw[0]), face.lips)
     return {
-        "hop_ms": 1e3 * usual, "hop_p99_ms": 1e3 * float(np.percentile(took[1:], 99)),
-        "times_real_time": HOP / SPEC.fps / usual,
-    }
+        "bundle_hash": exact.bundle_hash, "hops": hops,
+        "hop_largest": float(np.max(gaps)), "hop_mean": float(np.mean(gaps)),
+        "loop_range": float(theirs.std.mean() / own.std.mean()),
+        "loop_speed": float(theirs.speed.mean() / own.speed.mean()),
+        "loop_lips_mm": 1000.0 * float(lips.mean()),
+    }  # fmt: skip
 
 
 def sound_of(samples: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -157,16 +201,19 @@ def exported(folder: Path, precision: str) -> Iterator[Path]:
 
 def measure(threads: int) -> dict[str, Any]:
     """Every figure, in one run."""
+    let_threads_sleep()
     import torch
 
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made) / "official"
         make_bundle(folder)
-        fp32 = paper_mode(folder, bf16=False)
-        ours = {"fp32": fp32, "bf16": paper_mode(folder, bf16=True)}
-        plain = plain_clip(fp32["speech_s"])
-        hops = {"torch fp32": live(folder, "torch", threads)}
+        ours = {precision: paper_mode(folder, precision) for precision in TORCH_PRECISIONS}
+        plain = plain_clip(ours["fp32"]["speech_s"])
+        hops = {
+            f"torch {precision}": live(folder, "torch", threads, precision)
+            for precision in TORCH_PRECISIONS
+        }
         for precision in ("fp32", "int8"):
             with exported(folder, precision) as home:
                 hops[f"onnxruntime {precision}"] = live(home, "onnxruntime", threads)
@@ -177,7 +224,11 @@ def measure(threads: int) -> dict[str, Any]:
             name: {**one, "times_faster": plain["total_s"] / one["total_s"]}
             for name, one in ours.items()
         },
-        "live": {"hop": HOP, "lookahead": LOOKAHEAD, "window_rule": "sliding", "backends": hops},
+        "live": {
+            "hop": HOP, "lookahead": LOOKAHEAD,
+            "rules": {rule: {name: one[rule] for name, one in hops.items()} for rule in RULES},
+        },
+        "bf16": bf16_quality(QUALITY_HOPS),
     }  # fmt: skip
 
 
