@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import subprocess
@@ -19,11 +20,13 @@ from diffposetalk.graphs import read_manifest
 from diffposetalk.model import DiffPoseTalk
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
 from diffposetalk.tensor_file import TensorFile
+from export import tensorrt as export_tensorrt
+from export.calibration import Calibration, calibrate
 from export.graph import FLOAT16
 from export.hop_graph import hop_graph
 from export.onnx_export import ExportError, build_graphs
 from export.parity import babble
-from export.tensorrt import PRECISIONS, export_engines, readable, typed_graphs
+from export.tensorrt import export_engines, readable, typed_graphs
 from stream.backends import load_backend
 from stream.backends.engine_store import ANY_GPU
 from stream.backends.problem import RuntimeProblem
@@ -71,9 +74,20 @@ def test_the_starters_engines_build_and_say_what_they_are(engines: Path) -> None
     assert sum((folder / graph.file).stat().st_size for graph in manifest.graphs.values()) < 1e5
 
 
-@pytest.mark.parametrize("precision", [p for p in PRECISIONS if p != "fp16"])
-def test_the_starter_builds_in_every_precision(precision: str) -> None:
+@functools.cache
+def calibrated(bundle_name: str) -> Calibration:
+    return calibrate(load_bundle(bundle_name), babble(16_000 * 3))
+
+
+@pytest.mark.parametrize(
+    "precision",
+    ["int8", "fp8", *(pytest.param(p, marks=pytest.mark.slow) for p in ("fp32", "bf16"))],
+)
+def test_the_starter_builds_in_every_precision(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A whole hop: every operator that the other two graphs have."""
+    monkeypatch.setattr(export_tensorrt, "calibrate", lambda *_: calibrated("starter"))
     bundle = load_bundle("starter")
     graphs, calibration = typed_graphs(
         bundle, [1], precision, babble(16_000 * 3), whole_hops=True
@@ -86,6 +100,7 @@ def test_the_starter_builds_in_every_precision(precision: str) -> None:
     assert len(engine) > 1e7
 
 
+@pytest.mark.slow
 def test_whole_hops_build_in_the_sliding_rule(tmp_path: Path) -> None:
     bundle = load_bundle("starter")
     spec = dataclasses.replace(
