@@ -65,5 +65,5 @@ def _bf16(one: Mapping[str, Any]) -> str:
         f"guidance; over {one['hops']} hops that feed on their own output, motion has "
         f"{one['loop_range']:.3f} times the range and {one['loop_speed']:.3f} times the speed of "
         f"fp32's, and the lips (the vertex that is farthest off, mean over frames) are "
-        f"{one['loop_lips_mm']:.2f} mm from fp32's.\n"
+        f"{one['loop_lips_mm']:.3f} mm from fp32's.\n"
     )

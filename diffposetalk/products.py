@@ -116,7 +116,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
     The softmax is in float32 whatever the rows are in.
     """
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))
-    if q.dtype is torch.float32 or q.device.type != "cpu":
+    if q.dtype is torch.float32 or q.device.type != "cpu" or q.shape[2] == 1:
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
     # torch's own bf16 attention takes half as long again on a CPU, to no more exact an end.
     scores = torch.matmul(q.float() * q.shape[-1] ** -0.5, k.float().transpose(2, 3))
