@@ -144,7 +144,10 @@ class Batcher:
 def default_workers(backend: Backend) -> int:
     """Threads that make batches of this backend's."""
     place = str(getattr(backend, "device", "") or getattr(backend, "provider", "cpu"))
-    return min(usable_cores(), MOST_WORKERS) if "cpu" in place.lower() else 1
+    if "cpu" not in place.lower():
+        return 1
+    # Where a call takes several cores itself, so many fewer calls run at once.
+    return max(1, min(usable_cores(), MOST_WORKERS) // getattr(backend, "threads", 1))
 
 
 def measure_capacity(
