@@ -97,9 +97,19 @@ def page(curves: Mapping[str, Any] | None, table: Mapping[str, Any] | None) -> s
     """The whole page as Markdown; the same figures give the same page."""
     parts = [_HEAD.format(**_asked(table))]
     parts += _table_part(table) if table else ["## The paper's table 1\n\nNot measured yet.\n"]
+    if curves and table and not _same_weights(curves, table):
+        parts.append(
+            f"The table was measured before the curves: its {curves['bundle']} is an earlier "
+            "training, and its labels are those of its own revision.\n"
+        )
     parts.append(_METRICS)
     parts += _curves_part(curves) if curves else ["## Curves\n\nNot measured yet.\n"]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def _same_weights(curves: Mapping[str, Any], table: Mapping[str, Any]) -> bool:
+    """Whether the curves' bundle is in the table as it was for the curves."""
+    return any(str(curves["bundle_hash"]) in row["key"] for row in table["rows"])
 
 
 def _asked(table: Mapping[str, Any] | None) -> dict[str, str]:
@@ -186,7 +196,7 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
         "## Curves\n",
         f"Bundle {result['bundle']} ({result['bundle_hash'][:12]}), clips: "
         f"{len(result['clips'])} of {result['frames']} frames from voices or sentences held out of "
-        "training, each in a style of its own, 10 seeds (fewer where the table says so); mean ± "
+        "training, each in a style of its own, 10 seeds; mean ± "
         "half of the 95 % interval over seeds. Along a curve everything else is as in the live "
         "defaults: hop "
         f"{live['hop']}, lookahead {live['lookahead']}, steps {live['steps']}, "

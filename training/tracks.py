@@ -55,13 +55,13 @@ class Settings:
     """What is built. `tracks` of about `seconds` each, from `seed`; `workers` processes."""
 
     out: Path = Path(".training/tracks")
-    tracks: int = 1800
+    tracks: int = 2400
     seconds: float = 16.0
     seed: int = 0
     workers: int = 2
     n_mels: int = 80
     flite_sentences: int = 150
-    hearings: int = 2
+    hearings: int = 3
     """How often each track is heard; the first is clean in half of the tracks."""
     motion_only: bool = False
     """Keep the sound that is there and label it anew."""
