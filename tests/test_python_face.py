@@ -159,7 +159,7 @@ def test_the_shape_is_the_sessions_everywhere(
         np.testing.assert_array_equal(motion.shape, meant)
         np.testing.assert_array_equal(written.shape, meant)
         server = open_server(Streaming(), StreamSession(backend, shape=asked))
-        np.testing.assert_array_equal(np.float32(server._hello.shape), meant)
+        np.testing.assert_array_equal(np.float32(server._broadcast.hello.shape), meant)
         vertices = np.frombuffer(
             server.encoder.frame(Frame(0, 0, np.zeros(54, np.float32)), "vertices", False)[24:],
             np.float32,
