@@ -189,11 +189,11 @@ def reverse(settings: Settings) -> list[str]:
     only = replace(settings, sets=(known,), steps=())
     conditions = [c for c in CONDITIONS if c.name in ("clean", "noise at 10 dB")]
     reached = ", ".join(
-        f"{name} {part['minutes']:g} minutes" for name, part in bundle.provenance["reached"].items()
+        f"{name} {part['steps']} steps" for name, part in bundle.provenance["reached"].items()
     )
     return [
         "The single speaker is the one voice that the starter knows. A model of the same size that "
-        "was trained without her, on the other voices alone and more briefly "
+        "was trained without her, on the other voices alone and far more briefly "
         f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here:",
         *(f"{c.name[0].upper()}{c.name[1:]}:\n\n{table(rows(model, only, c))}" for c in conditions),
     ]
@@ -264,7 +264,7 @@ def report(settings: Settings) -> list[str]:
         "The recorded jaw of a Mandarin speaker (FACEGOOD, MIT) beside the starter's, which "
         "learned English labels: correlation on frames with a pitch and on all frames, and the "
         "shift at which it is highest (negative: the starter is early). The labels' lags and "
-        "their slope over loudness were set by hand on the fitted takes; the others had been seen "
+        "how much of the jaw is loudness were set by hand on the fitted takes; the others had been seen "
         "by then.",
     ]  # fmt: skip
     pictures = (
