@@ -264,8 +264,8 @@ def report(settings: Settings) -> list[str]:
         "The recorded jaw of a Mandarin speaker (FACEGOOD, MIT) beside the starter's, which "
         "learned English labels: correlation on frames with a pitch and on all frames, and the "
         "shift at which it is highest (negative: the starter is early). The labels' lags and "
-        "how much of the jaw is loudness were set by hand on the fitted takes; the others had been seen "
-        "by then.",
+        "how much of the jaw is loudness were set by hand on the fitted takes; the others had been "
+        "seen by then.",
     ]  # fmt: skip
     pictures = (
         "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
