@@ -1,4 +1,4 @@
-"""How many cores there are for this process."""
+"""The cores of this process: how many, and threads that leave them to others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def let_threads_sleep() -> None:
     """Have OpenMP's threads sleep between two pieces of work; call it before torch is imported.
 
     By default they spin, and on a machine that has other work, each waits for cores that another
-    one spins on: two threads beside one busy program made a call 11 times slower.
+    one spins on: beside one busy program a call of two threads takes many times as long.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -23,7 +23,7 @@ from stream.block_queue import BlockQueue
 from stream.clock import Clock, MonotonicClock
 from stream.frames import Frame
 from stream.session import Session
-from stream.sink import FrameSink, FrameTiming
+from stream.sink import FrameSink, FrameTiming, Sinks
 from stream.sources.protocol import SAMPLE_RATE, AudioSource, Block
 from stream.statistics import LiveStatistics
 
@@ -58,7 +58,7 @@ class LiveLoop:
     ) -> None:
         self.statistics = statistics or LiveStatistics()
         self._source, self._session = source, session
-        self._sinks = list(sinks)
+        self._sinks = Sinks(sinks)
         self._clock = clock or MonotonicClock()
         self._stop_deadline = stop_deadline
         self._queue = BlockQueue(int(QUEUE_SECONDS * SAMPLE_RATE), may_wait=not source.realtime)
@@ -69,7 +69,6 @@ class LiveLoop:
         # Stamps of the blocks that frames still to come depend on, oldest first.
         self._stamps: deque[Block] = deque()
         self._source_error: BaseException | None = None
-        self._sink_error: Exception | None = None
         self._interrupted = threading.Event()
         self._cut = -math.inf  # audio that arrived before this moment is not to be spoken
         self._style: deque[Any] = deque(maxlen=1)
@@ -124,7 +123,7 @@ class LiveLoop:
             if reader.is_alive():
                 log.warning("the source %s did not stop in time", self._source.name)
             self.statistics.dropped = self._queue.dropped + self._source.dropped
-        error = self._source_error or self._sink_error
+        error = self._source_error or self._sinks.error
         if error is not None:
             raise error
         return self.statistics
@@ -143,7 +142,7 @@ class LiveLoop:
         if self._interrupted.is_set():
             self._interrupted.clear()
             self.statistics.interrupts += 1
-            self._tell("interrupted", self._appended)
+            self._sinks.tell("interrupted", self._appended)
         for block in blocks:
             samples = block.samples
             if block.arrival <= self._cut:
@@ -156,7 +155,7 @@ class LiveLoop:
             if not len(samples):
                 continue
             self._session.append(samples)
-            self._tell("audio", self._appended, samples)
+            self._sinks.tell("audio", self._appended, samples)
             self._appended += len(samples)
             self._stamps.append(block)
         self.statistics.audio_seconds = self._appended / SAMPLE_RATE
@@ -204,7 +203,7 @@ class LiveLoop:
         for frame in frames:
             captured = t0 + (frame.sample + self._frame_samples / 2) / SAMPLE_RATE
             timing = FrameTiming(captured, complete, arrived, began, computed)
-            self._tell("send", frame, timing)
+            self._sinks.tell("send", frame, timing)
             self.statistics.add(timing, self._clock.now(), late)
         done = self._session.committed * self._frame_samples
         while len(self._stamps) > 1 and self._stamps[0].end < done:
@@ -213,16 +212,6 @@ class LiveLoop:
     def _arrival(self, end: int) -> float:
         """When all samples before `end` were here."""
         return next(block.arrival for block in self._stamps if block.end >= end)
-
-    def _tell(self, what: str, *values: object) -> None:
-        """Call one method of every sink; a sink that fails is left out from then on."""
-        for sink in list(self._sinks):
-            try:
-                getattr(sink, what)(*values)
-            except Exception as error:
-                log.error("%s failed and gets no more frames: %s", type(sink).__name__, error)
-                self._sinks.remove(sink)
-                self._sink_error = self._sink_error or error
 
 
 def warm_up(session: Session, seconds: float = 1.0) -> None:

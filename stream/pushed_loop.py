@@ -9,7 +9,6 @@ lookahead; viewers, which know no time but that of arrival, get each when its so
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -23,11 +22,9 @@ from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.own_session import OpenScheduler, OwnSession
 from stream.scheduler import Scheduler
 from stream.session import Session
-from stream.sink import FrameSink, FrameTiming
+from stream.sink import FrameSink, FrameTiming, Sinks
 from stream.sources.protocol import BLOCK_SAMPLES
 from stream.statistics import LiveStatistics
-
-log = logging.getLogger(__name__)
 
 Floats = NDArray[np.float32]
 
@@ -69,7 +66,7 @@ class PushedLoop:
         start: Callable[[], OpenScheduler] | None = None,
     ) -> None:
         self.statistics = statistics or LiveStatistics()
-        self._session, self._sinks, self._ahead = session, list(sinks), ahead
+        self._session, self._sinks, self._ahead = session, Sinks(sinks), ahead
         self._clock = clock or MonotonicClock()
         self._start = start or (lambda: Scheduler(session.backend, 1, workers=1, clock=self._clock))
         self._lock = threading.RLock()  # taken after the session's own, never before
@@ -81,7 +78,6 @@ class PushedLoop:
         self._shown = self._shown_end = 0  # frames, samples
         self._limit: int | None = None
         self._failure: Exception | None = None  # of the session: the run is over
-        self._sink_error: Exception | None = None
 
     # --- from any thread -----------------------------------------------------------------------
     def push(self, samples: Floats) -> bool:
@@ -133,7 +129,7 @@ class PushedLoop:
                 self._clock.wait(stop, TICK_SECONDS)
         finally:
             self.close()
-        error = self._failure or self._sink_error
+        error = self._failure or self._sinks.error
         if error is not None:
             raise error
         return self.statistics
@@ -190,7 +186,7 @@ class PushedLoop:
             self._frames = deque(item for item in self._frames if item[0].sample < sample)
             kept = ((start, samples[: max(0, sample - start)]) for start, samples in self._sound)
             self._sound = deque(item for item in kept if len(item[1]))
-            self._tell("interrupted", sample)
+            self._sinks.tell("interrupted", sample)
 
     def own_end(self, own: OwnSession, error: Exception | None) -> None:
         self._failure = self._failure or error
@@ -209,13 +205,13 @@ class PushedLoop:
                 spoken = samples[: whole - start]
                 if len(spoken) < len(samples):
                     self._sound.appendleft((whole, samples[len(spoken) :]))
-                self._tell("audio", start, spoken)
+                self._sinks.tell("audio", start, spoken)
                 self.statistics.audio_seconds = (start + len(spoken)) / SAMPLE_RATE
             while self._frames and self._frames[0][0].sample + FRAME_SAMPLES <= now:
                 frame, made = self._frames.popleft()
                 timing = self._timing(own, frame, made)
                 # Taken back or not, what viewers get is numbered without gaps.
-                self._tell("send", Frame(self._shown, frame.sample, frame.motion), timing)
+                self._sinks.tell("send", Frame(self._shown, frame.sample, frame.motion), timing)
                 self._shown += 1
                 self._shown_end = frame.sample + FRAME_SAMPLES
                 late = timing.computed - timing.complete > own.hop / SAMPLE_RATE
@@ -227,13 +223,3 @@ class PushedLoop:
         computed = max(captured, made)
         complete = min(computed, captured + (FRAME_SAMPLES / 2 + own.lookahead) / SAMPLE_RATE)
         return FrameTiming(captured, complete, complete, complete, computed)
-
-    def _tell(self, what: str, *values: object) -> None:
-        """Call one method of every sink; a sink that fails is left out from then on."""
-        for sink in list(self._sinks):
-            try:
-                getattr(sink, what)(*values)
-            except Exception as error:
-                log.error("%s failed and gets no more frames: %s", type(sink).__name__, error)
-                self._sinks.remove(sink)
-                self._sink_error = self._sink_error or error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import Frame
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,28 @@ class FrameSink(Protocol):
     def close(self) -> None:
         """No more frames will come."""
         ...
+
+
+class Sinks:
+    """Several sinks; one that fails is told nothing more, and the others go on.
+
+    Attributes:
+        error: what the first sink to fail raised.
+    """
+
+    def __init__(self, sinks: Iterable[FrameSink]) -> None:
+        self._sinks = list(sinks)
+        self.error: Exception | None = None
+
+    def tell(self, what: str, *values: object) -> None:
+        """Call one method of every sink."""
+        for sink in list(self._sinks):
+            try:
+                getattr(sink, what)(*values)
+            except Exception as error:
+                log.error("%s failed and gets no more frames: %s", type(sink).__name__, error)
+                self._sinks.remove(sink)
+                self.error = self.error or error
 
 
 @dataclass

@@ -31,8 +31,8 @@ GAP_MM = {
     "mouthUpperUp": 6.4,
 }
 YIELD_MM = 1.5  # lips pressed with all force overlap by this much
-# Recorded jaws are part phones, part how loud. Fitted to the takes that `real_faces` names:
-# about this share of loudness brought the correlation from 0.78 to 0.82 and from 0.67 to 0.71.
+# Recorded jaws are part phones, part how loud. Fitted by hand to the takes that `real_faces` names;
+# docs/starter.md tells what it brings.
 LOUD_SHARE = 0.35
 LOUD_JAW_RADIANS = 0.12  # at full voice: that deviates about as much as the phones' part
 LOUD_LAG_SECONDS, LOUD_BLUR_SECONDS, LOUD_GATE = 0.02, 0.04, 0.3
