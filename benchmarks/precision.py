@@ -1,4 +1,4 @@
-"""A bundle in another precision: exported to graphs in a folder of its own for the benchmark."""
+"""A model in another precision: told to torch, exported as graphs for onnxruntime."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Exports:
         """The setting, on a bundle that has graphs in its precision.
 
         Raises:
-            BenchmarkError: they cannot be made, or the backend runs no graphs.
+            BenchmarkError: they cannot be made, or the backend has no choice.
         """
-        if setting.precision is None:
-            return setting
+        if setting.precision is None or setting.backend == "torch":
+            return setting  # torch says itself what it has not
         if setting.backend not in ("auto", "onnxruntime"):
             raise BenchmarkError(
                 f"precision {setting.precision}: {setting.backend} has one precision here; "
-                "take the backend onnxruntime"
+                "take the backend onnxruntime or torch"
             )
         key = (setting.bundle, setting.precision, setting.steps)
         if key not in self._made:

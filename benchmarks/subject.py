@@ -48,6 +48,8 @@ def open_model(setting: Setting) -> OpenedModel:
         steps=setting.steps,
         hop=setting.hop,
         lookahead=setting.lookahead,
+        # Graphs have theirs in them.
+        precision=setting.precision if setting.backend == "torch" else None,  # type: ignore[arg-type]
         seed=setting.seed,
     )
     session = model.session()

@@ -251,6 +251,8 @@ def test_the_viewer_draws_beside_the_run(tmp_path: Path) -> None:
         (["--bundle", "no/such/bundle", "--backend", "auto"], "no/such/bundle"),
         (["--seconds", "1"], "2 or more"),
         (["--json", "no/such/folder/out.json"], "no such folder"),
+        (["--precision", "bf16"], "fake has one precision"),
+        (["--backend", "torch", "--precision", "int8"], "choose fp32 or bf16"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
