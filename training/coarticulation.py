@@ -49,7 +49,7 @@ ARTICULATORS = (
 JAW, APERTURE, PUCKER, FUNNEL, SPREAD, ROLL_LOWER, ROLL_UPPER, RAISE = range(8)
 DEPRESS, PRESS, TONGUE = range(8, 11)
 RATE_HZ = 100
-VOWEL_MIN_APERTURE_MM = 3.6  # what even the weakest vowel keeps at its middle
+VOWEL_MIN_APERTURE_MM = 4.5  # what even the weakest vowel of a neutral speaker keeps at its middle
 SEALED_MM = -4.6  # aperture target of P, B, M: most of it 0.04 rad of jaw beyond contact
 _SMOOTHING_SECONDS = 0.009
 _NEIGHBOURS = 6  # phones on each side that can still be felt
@@ -236,7 +236,7 @@ def _vowel(
     reach = float(np.clip((length / 0.10) ** 0.30, 0.70, 1.15)) * vigour * style.opening
     target = np.zeros(len(ARTICULATORS))
     target[JAW] = jaw * reach * style.jaw_share
-    target[APERTURE] = max(aperture * reach, VOWEL_MIN_APERTURE_MM)
+    target[APERTURE] = max(aperture * reach, least_aperture(phone.name, style))
     shape = float(np.clip(0.4 + 0.6 * reach / style.opening, 0.7, 1.15))
     target[PUCKER] = pucker * style.rounding * shape
     target[FUNNEL] = funnel * style.rounding * shape
@@ -248,6 +248,13 @@ def _vowel(
     before, after = _fades(style)
     span = (phone.start + core[0] * phone.length, phone.start + core[1] * phone.length)
     return Segment(phone.name, span, target, strength, before, after)
+
+
+def least_aperture(vowel: str, style: SpeakingStyle) -> float:
+    """Millimetres between the lips that a vowel keeps at its middle, however short or weak."""
+    floor = VOWEL_MIN_APERTURE_MM * float(np.clip(style.opening, 0.8, 1.0))
+    # One that is narrow by nature stays so.
+    return min(floor, _VOWEL_SHAPES[vowel][1]) if vowel in _VOWEL_SHAPES else floor
 
 
 def _consonant(phone: Phone, style: SpeakingStyle) -> Segment:

@@ -104,7 +104,8 @@ def articulation(
     for phone in spoken:
         k = int(phone.middle * FRAMES_PER_SECOND)
         if phone.name in VOWELS and 0 <= k < n_frames and not sealed[k]:
-            values[k, co.APERTURE] = max(values[k, co.APERTURE], co.VOWEL_MIN_APERTURE_MM)
+            least = co.least_aperture(phone.name, style)
+            values[k, co.APERTURE] = max(values[k, co.APERTURE], least)
     return values
 
 

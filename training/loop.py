@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -26,6 +27,8 @@ from training.engine import Engine, OneProcess
 from training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
+
+FUSED = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
 
 Losses = tuple[Tensor, Mapping[str, Tensor]]
 
@@ -199,10 +202,13 @@ class _Run:
             index = engine.rank + engine.world * turn
             rng = self._seed(index)
             batch = () if self.ahead is None else (self.ahead.get((self.step, index)),)
-            with torch.autocast(engine.device.type, torch.bfloat16, enabled=settings.bf16):
-                loss, terms = self.step_losses(rng, self.step, *batch)
-            share = loss if settings.accumulate == 1 else loss / settings.accumulate
-            share.backward()  # type: ignore[no-untyped-call]
+            # On the CPU, windows are too short for the fused attention's backward pass to pay.
+            attention = [SDPBackend.MATH] if engine.device.type == "cpu" else list(FUSED)
+            with sdpa_kernel(attention):
+                with torch.autocast(engine.device.type, torch.bfloat16, enabled=settings.bf16):
+                    loss, terms = self.step_losses(rng, self.step, *batch)
+                share = loss if settings.accumulate == 1 else loss / settings.accumulate
+                share.backward()  # type: ignore[no-untyped-call]
             for name, term in {"loss": loss, **terms}.items():
                 sums[name] = sums.get(name, 0.0) + term.detach() / settings.accumulate
         stop = engine.combine(self.parameters, bool(request.signal))

@@ -55,6 +55,7 @@ class FaceGeometry(nn.Module):
     Args:
         mean, std: (D,) normalisation of motion.
         others: vertices beside the lips; None takes the whole head, as the paper does.
+        lips: at most so many vertices of the lips, spread evenly over them; None takes all.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class FaceGeometry(nn.Module):
         mean: NDArray[np.float32],
         std: NDArray[np.float32],
         others: int | None = 60,
+        lips: int | None = None,
     ) -> None:
         super().__init__()
         every = np.arange(len(head.template))
@@ -72,10 +74,11 @@ class FaceGeometry(nn.Module):
             chosen = every
         else:
             rng = np.random.default_rng(0)
-            lips = np.unique(np.asarray(head.regions["lips"]))
-            rest = np.setdiff1d(every, lips)
+            mouth = np.unique(np.asarray(head.regions["lips"]))
+            rest = np.setdiff1d(every, mouth)
+            thinned = mouth[:: 1 if lips is None else -(-len(mouth) // lips)]
             chosen = np.unique(
-                np.concatenate([lips, upper, lower, rng.choice(rest, others, replace=False)])
+                np.concatenate([thinned, upper, lower, rng.choice(rest, others, replace=False)])
             )
         self.part = head if others is None else head.subset(chosen)
         self.upper = torch.from_numpy(np.searchsorted(chosen, upper))

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import tyro
 
-from diffposetalk.bundle import PACKAGED, save_bundle
+from diffposetalk.bundle import PACKAGED, save_bundle, sha256_of
 from diffposetalk.spec import Statistics
 from diffposetalk.style_encoder import StyleEncoder
 from export.ship import ship
@@ -28,6 +28,7 @@ from training.loop import averaged
 from training.starter import DISTILLED, STARTER, earlier
 from training.style import style_vectors
 
+SHEETS = ("columns.npy", "motion.npy", "phone.npy")
 CARD = Path(__file__).with_name("starter_card.md")
 
 
@@ -72,6 +73,8 @@ def main(settings: Settings) -> None:
             "where": circumstances(),
             "torch": torch.__version__.partition("+")[0],
             "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
+            "settings": json.loads((settings.folder / "settings.json").read_text()),
+            "data": {name: sha256_of(settings.tracks / name) for name in SHEETS},
             "reached": reached,
         },
         style_encoder=style, half=True,

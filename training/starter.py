@@ -6,15 +6,18 @@ then `training.package` makes the bundle.  Each part resumes where it was.
 
 from __future__ import annotations
 
+import json
 import logging
-import os
-from dataclasses import dataclass, replace
+import math
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import tyro
 
+from diffposetalk.bundle import load_bundle
 from diffposetalk.spec import (
     DenoiserSpec,
     LiveDefaults,
@@ -58,19 +61,19 @@ DISTILLED = replace(
 
 @dataclass(frozen=True)
 class Settings:
-    """Budget of each part in minutes of wall time, and threads of the machine."""
+    """Steps of each part; the same settings on the same machine give the same weights."""
 
     tracks: Path = Path(".training/tracks")
     folder: Path = Path(".training/starter")
-    start: Path | None = None
-    """Folder of an earlier run, whose weights are where this one begins."""
+    start: str | None = None
+    """A bundle whose weights, style encoder and units are where this run begins."""
     without: tuple[str, ...] = ()
     """Sets of voices to leave out, as named in the tracks; `kathleen` for the reverse test."""
-    speech_minutes: float = 22.0
-    style_minutes: float = 3.0
-    denoiser_minutes: float = 60.0
-    distil_minutes: float = 20.0
-    scales_minutes: float = 6.0
+    speech_steps: int = 3000
+    style_steps: int = 600
+    denoiser_steps: int = 6000
+    distil_steps: int = 1400
+    scales_steps: int = 150
     """Of the distillation's end, when only the guidance scales' projection learns."""
     threads: int = 1
     seed: int = 0
@@ -78,29 +81,33 @@ class Settings:
     part: str = "all"
     """speech, style, denoiser, distil or all."""
 
+    def run(self, part: str, steps: int, learning_rate: float, **more: Any) -> RunSettings:
+        """How a part is trained: to its steps, however long they take."""
+        return RunSettings(
+            self.folder / part, steps=steps, minutes=math.inf, learning_rate=learning_rate,
+            **{"bf16": self.bf16, "seed": self.seed, **more},
+        )
+
 
 def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
     """The speech encoder with its heads."""
     torch.manual_seed(settings.seed)
     model = SpeechPretraining(STARTER)
     if settings.start is not None:
-        model.load_state_dict(earlier(settings.start).speech.state_dict())
-    run = RunSettings(
-        settings.folder / "speech", steps=6000, minutes=settings.speech_minutes,
-        learning_rate=1e-3, bf16=settings.bf16, seed=settings.seed,
-    )
+        model.encoder.load_state_dict(load_bundle(settings.start).model().audio_encoder.state_dict())
+    run = settings.run("speech", settings.speech_steps, 1e-3)
     train(model, lambda rng, _: batch_losses(model, tracks, 32, 100, rng), run)
     return model
 
 
 def train_style(settings: Settings, tracks: Tracks) -> StyleEncoder:
-    """The style encoder."""
+    """The style encoder; one that is there already stays, as the denoiser knows its language."""
     torch.manual_seed(settings.seed)
-    encoder = StyleEncoder(STARTER)
-    run = RunSettings(
-        settings.folder / "style", steps=4000, minutes=settings.style_minutes,
-        learning_rate=5e-4, seed=settings.seed,
-    )
+    encoder, steps = StyleEncoder(STARTER), settings.style_steps
+    if settings.start is not None:
+        encoder.load_state_dict(load_bundle(settings.start).style_encoder().state_dict())
+        steps = 0
+    run = settings.run("style", steps, 5e-4, bf16=False)
     train(encoder, lambda rng, _: pair_losses(encoder, tracks, 32, rng), run)
     return encoder
 
@@ -112,16 +119,15 @@ def train_denoiser(
     torch.manual_seed(settings.seed)
     training = Training(STARTER, speech)
     if settings.start is not None:
-        weights = earlier(settings.start).state_dict()
-        heard = ("model.audio_encoder.", "speech.")  # what the new run's first part has trained
-        fresh = {name: w for name, w in weights.items() if not name.startswith(heard)}
-        training.load_state_dict(fresh, strict=False)
+        weights = load_bundle(settings.start).model().state_dict()
+        # Not what this run's first part has trained, nor what only a distilled network has.
+        other = ("audio_encoder.", "denoising_net.guidance_proj.")
+        kept = {name: w for name, w in weights.items() if not name.startswith(other)}
+        training.model.load_state_dict(kept, strict=False)
     vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
-    geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std)
-    losses = WindowLosses(training, tracks, geometry, vectors)
-    run = RunSettings(
-        settings.folder / "denoiser", steps=100_000, minutes=settings.denoiser_minutes,
-        learning_rate=6e-4, warm_up=300, bf16=settings.bf16, seed=settings.seed,
+    losses = WindowLosses(training, tracks, geometry(tracks), vectors)
+    run = settings.run(
+        "denoiser", settings.denoiser_steps, 6e-4, warm_up=300,
         slow=("model.audio_encoder", "speech"),
     )
     train(training, losses, run)
@@ -133,37 +139,62 @@ def distil(settings: Settings, tracks: Tracks, teacher: Training, style: StyleEn
     torch.manual_seed(settings.seed)
     student = Student(teacher.model)
     vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
-    geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std)
-    losses = DistilLosses(student, teacher, tracks, geometry, vectors)
-    run = RunSettings(
-        settings.folder / "distilled", steps=100_000, minutes=settings.distil_minutes,
-        learning_rate=2e-4, warm_up=100, ema=0.998, bf16=settings.bf16, seed=settings.seed,
-    )
+    face = geometry(tracks)
+    losses = DistilLosses(student, teacher, tracks, face, vectors)
+    run = settings.run("distilled", settings.distil_steps, 2e-4, warm_up=100, ema=0.998)
     train(student, losses, run)
-    losses = DistilLosses(
-        scales_alone(student), teacher, tracks, geometry, vectors, guided=1.0
-    )
-    run = RunSettings(
-        settings.folder / "scales", steps=100_000, minutes=settings.scales_minutes,
-        learning_rate=1e-2, warm_up=20, ema=0.97, bf16=settings.bf16, seed=settings.seed + 1,
+    losses = DistilLosses(scales_alone(student), teacher, tracks, face, vectors, guided=1.0)
+    run = settings.run(
+        "scales", settings.scales_steps, 1e-2, warm_up=20, ema=0.97, seed=settings.seed + 1
     )
     train(student, losses, run)
     return student
 
 
+def geometry(tracks: Tracks) -> FaceGeometry:
+    """The face whose vertices are compared: a third of the lips and a few others are enough."""
+    return FaceGeometry(builtin_head(), tracks.mean, tracks.std, others=20, lips=120)
+
+
 def earlier(folder: Path) -> Training:
-    """The networks that an earlier run has reached."""
+    """The networks that a run has reached."""
     training = Training(STARTER, SpeechPretraining(STARTER))
     averaged(folder / "denoiser", training)
     return training
+
+
+def keep_units(tracks: Path, start: str) -> None:
+    """Give tracks the normalisation that a bundle's networks were trained in.
+
+    Raises:
+        ValueError: the tracks have another already.
+    """
+    path, units = tracks / "statistics.npz", load_bundle(start).statistics
+    if not path.exists():
+        np.savez(path, mean=units.motion_mean, std=units.motion_std)
+    with np.load(path, allow_pickle=False) as found:
+        if not np.allclose(found["mean"], units.motion_mean, atol=1e-6):
+            raise ValueError(f"{path} is not the normalisation of {start}: remove the file")
+
+
+def note(settings: Settings) -> None:
+    """Leave beside the weights what they come from, for their bundle."""
+    paths = ("tracks", "folder", "start", "part")
+    told = {key: value for key, value in asdict(settings).items() if key not in paths}
+    if settings.start is not None:
+        told["start_hash"] = load_bundle(settings.start).hash
+    (settings.folder / "settings.json").write_text(json.dumps(told, indent=1))
 
 
 def main(settings: Settings) -> None:
     """Train what is asked for; parts before it are read from their folders."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(settings.threads)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    if settings.start is not None:
+        keep_units(settings.tracks, settings.start)
     tracks = Tracks(settings.tracks, settings.without)
-    os.makedirs(settings.folder, exist_ok=True)
+    note(settings)
     speech, style = SpeechPretraining(STARTER), StyleEncoder(STARTER)
     if settings.part in ("all", "speech"):
         speech = train_speech(settings, tracks)

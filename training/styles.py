@@ -93,7 +93,7 @@ STYLE_RANGES: MappingProxyType[str, tuple[float, float]] = MappingProxyType(
         "blink_seconds": (0.16, 0.25),
         "gaze_life": (0.3, 1.8),
         "gaze_down": (0.0, 0.22),
-        "lead": (-0.015, 0.02),
+        "lead": (-0.045, 0.02),
         "asymmetry": (-0.3, 0.3),
     }
 )
@@ -103,17 +103,17 @@ _NAMED = (
     SpeakingStyle(
         name="lively", opening=1.25, spread=1.3, effort=1.15, smile=0.16, brow_rest=0.08,
         brow_life=1.9, head_amplitude=1.6, head_tempo=1.35, nod=1.4, blink_rate=22.0,
-        gaze_life=1.5, lead=0.012, asymmetry=0.06,
+        gaze_life=1.5, lead=0.018, asymmetry=0.06,
     ),
     SpeakingStyle(
-        name="calm", opening=0.86, rounding=0.95, spread=0.85, effort=0.88, smile=0.08,
-        brow_life=0.45, head_amplitude=0.55, head_tempo=0.7, nod=0.6, head_roll=0.02,
-        blink_rate=11.0, blink_seconds=0.24, gaze_life=0.5, lead=-0.008,
+        name="calm", opening=0.8, rounding=0.95, spread=0.85, effort=0.88, smile=0.08,
+        brow_life=0.45, head_amplitude=0.4, head_tempo=0.65, nod=0.6, head_roll=0.02,
+        blink_rate=11.0, blink_seconds=0.24, gaze_life=0.5, lead=-0.025,
     ),
     SpeakingStyle(
         name="cheerful", opening=1.1, spread=1.55, rounding=0.85, smile=0.38, upper_lip=0.08,
         squint=0.2, brow_rest=0.14, brow_life=1.4, head_amplitude=1.2, head_tempo=1.15,
-        head_roll=0.05, blink_rate=18.0, gaze_life=1.1, asymmetry=-0.05,
+        head_roll=0.05, blink_rate=18.0, gaze_life=1.1, asymmetry=-0.05, lead=0.01,
     ),
     SpeakingStyle(
         name="serious", opening=0.92, spread=0.6, effort=1.15, smile=-0.1, squint=0.12,
@@ -123,19 +123,19 @@ _NAMED = (
     SpeakingStyle(
         name="broadcaster", opening=1.15, jaw_share=0.9, rounding=1.2, spread=1.15, effort=1.35,
         smile=0.1, brow_life=1.1, head_amplitude=0.9, nod=1.7, head_pitch=-0.02,
-        blink_rate=13.0, blink_seconds=0.17, gaze_life=0.35, lead=0.015,
+        blink_rate=13.0, blink_seconds=0.17, gaze_life=0.35, lead=0.018,
     ),
     SpeakingStyle(
         name="shy", opening=0.72, jaw_share=0.85, spread=0.7, effort=0.8, smile=0.1,
         brow_rest=0.16, brow_life=0.7, head_amplitude=0.8, head_tempo=0.8, nod=0.6,
         head_pitch=0.11, head_yaw=-0.06, head_roll=-0.06, blink_rate=27.0, gaze_life=1.6,
-        gaze_down=0.2, lead=-0.01, asymmetry=0.08,
+        gaze_down=0.2, lead=-0.03, asymmetry=0.08,
     ),
     SpeakingStyle(
         name="mumbling", opening=0.7, jaw_share=0.8, rounding=0.65, spread=0.5, effort=0.7,
         smile=-0.05, brow_life=0.3, head_amplitude=0.5, head_tempo=0.75, nod=0.4,
         head_pitch=0.06, blink_rate=14.0, blink_seconds=0.25, gaze_life=0.7, gaze_down=0.08,
-        lead=-0.015, asymmetry=0.15,
+        lead=-0.04, asymmetry=0.15,
     ),
     SpeakingStyle(
         name="theatrical", opening=1.4, jaw_share=1.1, rounding=1.35, spread=1.4, effort=1.3,
@@ -145,17 +145,17 @@ _NAMED = (
     SpeakingStyle(
         name="whispering", opening=0.8, jaw_share=0.8, rounding=1.25, spread=0.9, effort=1.25,
         squint=0.15, brow_rest=0.2, brow_life=1.0, head_amplitude=0.45, head_tempo=0.8,
-        nod=0.7, head_pitch=0.08, head_yaw=0.06, blink_rate=12.0, gaze_life=1.2,
+        nod=0.7, head_pitch=0.08, head_yaw=0.06, blink_rate=12.0, gaze_life=1.2, lead=-0.015,
     ),
     SpeakingStyle(
         name="skeptical", opening=0.95, spread=0.8, smile=-0.04, squint=0.28, brow_rest=-0.12,
         brow_life=1.5, head_amplitude=0.9, head_roll=-0.08, head_yaw=0.07, nod=0.7,
-        blink_rate=10.0, gaze_life=0.8, asymmetry=0.3,
+        blink_rate=10.0, gaze_life=0.8, asymmetry=0.3, lead=-0.01,
     ),
     SpeakingStyle(
         name="nervous", opening=0.85, jaw_share=0.9, effort=0.95, smile=0.06, squint=-0.18,
         brow_rest=0.22, brow_life=1.5, head_amplitude=0.9, head_tempo=1.5, nod=1.2,
-        blink_rate=32.0, blink_seconds=0.16, gaze_life=1.8, lead=0.005, asymmetry=-0.12,
+        blink_rate=32.0, blink_seconds=0.16, gaze_life=1.8, lead=0.015, asymmetry=-0.12,
     ),
 )  # fmt: skip
 STYLES: MappingProxyType[str, SpeakingStyle] = MappingProxyType({s.name: s for s in _NAMED})

@@ -61,8 +61,8 @@ class Settings:
     workers: int = 2
     n_mels: int = 80
     flite_sentences: int = 150
-    hearings: int = 3
-    """How often each track is heard; the first is clean in half of the tracks."""
+    hearings: int = 4
+    """How often each track is heard: clean, in a quiet room by some device, then disturbed."""
     motion_only: bool = False
     """Keep the sound that is there and label it anew."""
 
@@ -136,17 +136,20 @@ def hear(
     rng: np.random.Generator,
     noises: list[NDArray[np.float32]],
     crowd: list[Utterance],
-    clean: bool,
+    hearing: int,
 ) -> NDArray[np.float32]:
-    """The samples as a microphone may hear them; `clean` changes the level alone."""
-    if not clean:
+    """The samples as a microphone may hear them.
+
+    Hearing 0 changes the level alone, 1 adds a room, a line or a codec, later ones disturb.
+    """
+    if hearing > 0:
         if rng.random() < 0.4:
             samples = augment.room(samples, rng)
-        if rng.random() < 0.85:
+        if hearing > 1 and rng.random() < 0.85:
             # Half below 14 dB: what a laptop hears in a kitchen.
             snr = 4.0 + 28.0 * rng.random() ** 1.5
             samples = augment.mix(samples, background(len(samples), rng, noises, crowd), snr)
-        if rng.random() < ANOTHER_VOICE:
+        if hearing > 1 and rng.random() < ANOTHER_VOICE:
             # Somebody else in the room is not who speaks, but farther away.
             other = load_audio(crowd[int(rng.integers(len(crowd)))].path)
             under = augment.babble([other], len(samples), rng)
@@ -212,9 +215,8 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     motion = make_motion(phones, n, style, gestures, prosody)
     if job["motion_only"]:
         return {"motion": motion.astype(np.float32)}
-    clean = (rng.random() < 0.5, False)
     heard = [
-        hear(samples, rng, job["noises"], job["crowd"], clean[min(hearing, 1)])
+        hear(samples, rng, job["noises"], job["crowd"], hearing)
         for hearing in range(job["hearings"])
     ]
     return {
@@ -261,8 +263,8 @@ def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
 
 CUT_SHORT = 0.12
 """Utterances that break off."""
-ANOTHER_VOICE = 0.25
-"""Hearings in which one other person talks in the background."""
+ANOTHER_VOICE = 0.35
+"""Disturbed hearings in which one other person talks in the background."""
 SHARES = {"kathleen": 0.32, "many": 0.34, "wake": 0.12, "flite": 0.22}
 
 
@@ -302,7 +304,7 @@ def main(settings: Settings) -> None:
             at += n
     np.save(settings.out / "motion.npy", np.concatenate(motion))
     if settings.motion_only:
-        _note_relabelling(settings.out / "tracks.json")
+        _note_relabelling(settings)
         return
     np.save(settings.out / "columns.npy", np.concatenate(columns, 1))
     np.save(settings.out / "phone.npy", np.concatenate(phone))
@@ -313,9 +315,11 @@ def main(settings: Settings) -> None:
     log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
 
 
-def _note_relabelling(path: Path) -> None:
-    """Count in the tracks' record how often their motion was made anew."""
+def _note_relabelling(settings: Settings) -> None:
+    """Tell the tracks' record how often their motion was made anew, and of which styles."""
+    path = settings.out / "tracks.json"
     about = json.loads(path.read_text())
+    about["styles"] = [asdict(style) for style in style_table(settings.seed)]
     about["settings"]["relabelled"] = 1 + about["settings"].get("relabelled", 0)
     path.write_text(json.dumps(about))
 
