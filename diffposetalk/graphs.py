@@ -21,7 +21,7 @@ from typing import Any
 from diffposetalk.bundle import CONFIG, MODEL, Bundle
 
 FOLDER, MANIFEST = "onnx", "manifest.json"
-FORMAT, VERSION = "posetalk-graphs", 1
+FORMAT, VERSION = "posetalk-graphs", 2
 SPEECH, LOOP, HOP = "speech", "sampler", "hop"
 
 

@@ -1,8 +1,8 @@
 """The starter's speech encoder: log-mel and causal convolutions, each feature computed once.
 
-Feature k reads samples before 640 (k + 1) only, and only `history_frames` motion frames of them, so
-its whole streaming state is a short tail: columns, samples and two levels.  Lookahead reaches a
-frame through the denoiser's self-attention alone (design: speech encoders).
+Feature k reads samples before 640 (k + 1) only, and only `history_frames` motion frames of them.
+The streaming state is what each convolution reads again, so no hop computes anything twice.
+Lookahead reaches a frame through the denoiser's self-attention alone (design: speech encoders).
 """
 
 from __future__ import annotations
@@ -15,10 +15,14 @@ from torch import Tensor, nn
 
 from diffposetalk.mel_front import (
     COLUMNS,
+    DILATIONS,
     FLOOR_DB,
     FLOOR_RISE_DB,
     GATE_DB,
     HOP,
+    KEPT_COLUMNS,
+    KEPT_FRAMES,
+    KEPT_HIDDEN,
     LOWEST,
     N_FFT,
     PRIOR_FRAMES,
@@ -33,13 +37,16 @@ from diffposetalk.spec import ModelSpec
 
 
 class MelState(NamedTuple):
-    """The encoder's streaming state for B streams (all float32).
+    """The encoder's streaming state of B streams (all float32).
 
-    columns: (B, 4 (history_frames - 1), n_mels) normalised; tail: (B, 240) samples;
-    level: (B, 3) = speech level dB, frames of speech heard, noise floor dB.
+    columns: (B, 4, n_mels) normalised, hidden: (B, 8, d_hidden), frames: (B, 22, d_out): the last
+    inputs of the first convolution, of the second, and of every block, one block after another;
+    tail: (B, 240) samples; level: (B, 3) = speech level dB, frames of speech heard, noise floor dB.
     """
 
     columns: Tensor
+    hidden: Tensor
+    frames: Tensor
     tail: Tensor
     level: Tensor
 
@@ -90,15 +97,9 @@ def normalise(columns: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     return relative.clamp(min=LOWEST).view(batch, count, n_mels), level
 
 
-def initial_state(spec: ModelSpec, batch: int = 1) -> MelState:
-    """Silence before the first sample."""
-    columns = COLUMNS * (spec.speech.history_frames - 1)
-    level = torch.tensor([PRIOR_LEVEL_DB, 0.0, FLOOR_DB]).expand(batch, 3)
-    return MelState(
-        torch.full((batch, columns, spec.speech.n_mels), LOWEST),
-        torch.zeros(batch, TAIL),
-        level,
-    )
+def initial_level(batch: int = 1) -> Tensor:
+    """Levels before the first sample: (B, 3)."""
+    return torch.tensor([PRIOR_LEVEL_DB, 0.0, FLOOR_DB]).expand(batch, 3)
 
 
 def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
@@ -135,14 +136,13 @@ class MelEncoder(nn.Module):
     Input (B, 4 (history_frames - 1 + n), n_mels), output (B, n, d_out).
     """
 
-    DILATIONS = (1, 2, 4, 4)
-    FRONT_FRAMES = 3
-    """Frames of history that the two column convolutions (4 + 8 columns) need."""
+    FRONT_FRAMES = (KEPT_COLUMNS + KEPT_HIDDEN) // COLUMNS
+    """Frames of history that the two column convolutions need."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         speech = spec.speech
-        needed = self.FRONT_FRAMES + 2 * sum(self.DILATIONS) + 1
+        needed = self.FRONT_FRAMES + sum(KEPT_FRAMES) + 1
         if speech.history_frames != needed:
             raise ValueError(f"the mel encoder reads {needed} frames, not {speech.history_frames}")
         hidden, d = speech.d_hidden, speech.d_out
@@ -155,24 +155,62 @@ class MelEncoder(nn.Module):
         self.conv2 = nn.Conv1d(hidden, hidden, 5, dilation=2)
         self.norm2 = nn.LayerNorm(hidden)
         self.gather = nn.Linear(COLUMNS * hidden, d)
-        self.blocks = nn.ModuleList(CausalBlock(d, dilation) for dilation in self.DILATIONS)
+        self.blocks = nn.ModuleList(CausalBlock(d, dilation) for dilation in DILATIONS)
         self.norm = nn.LayerNorm(d)
 
     def forward(self, columns: Tensor) -> Tensor:
         """(B, 4 (history_frames - 1 + n), n_mels) -> (B, n, d_out)."""
-        x = F.gelu(self.norm1(convolve(columns, self.conv1)))
-        x = F.gelu(self.norm2(convolve(x, self.conv2)))
-        batch, count, hidden = x.shape  # 12 columns fewer: whole frames
-        x = self.gather(x.reshape(batch, count // COLUMNS, COLUMNS * hidden))
+        x = self._gathered(self._second(self._first(columns)))
         for block in self.blocks:
             x = block(x)
         normed: Tensor = self.norm(x)
         return normed
 
+    def advance(self, fresh: Tensor, state: MelState) -> tuple[Tensor, MelState]:
+        """`forward` of new columns alone: (B, 4 n, n_mels) -> (B, n, d_out), and what to keep."""
+        columns = torch.cat([state.columns, fresh], 1)
+        hidden = torch.cat([state.hidden, self._first(columns)], 1)
+        x, kept = self._gathered(self._second(hidden)), []
+        for block, before in zip(self.blocks, state.frames.split(KEPT_FRAMES, 1), strict=True):
+            x = torch.cat([before, x], 1)
+            kept.append(x[:, -before.shape[1] :])
+            x = block(x)
+        return self.norm(x), state._replace(
+            columns=columns[:, -KEPT_COLUMNS:], hidden=hidden[:, -KEPT_HIDDEN:],
+            frames=torch.cat(kept, 1),
+        )  # fmt: skip
+
     def encode(self, pcm: Tensor, state: MelState) -> tuple[Tensor, MelState]:
         """Features of the next n frames: pcm (B, 640 n) -> (B, n, d_out), and the new state."""
         samples = torch.cat([state.tail, pcm], -1)
         fresh, level = normalise(mel_columns(samples, self.filters), state.level)
-        columns = torch.cat([state.columns, fresh], 1)
-        kept = state.columns.shape[1]
-        return self(columns), MelState(columns[:, -kept:], samples[:, -TAIL:], level)
+        features, after = self.advance(fresh, state)
+        return features, after._replace(tail=samples[:, -TAIL:], level=level)
+
+    def initial_state(self, batch: int = 1) -> MelState:
+        """Silence for as long as anything can be heard, before the first sample."""
+        n_mels, hidden = self.conv1.in_channels, self.conv1.out_channels
+        zeros = self.filters.new_zeros
+        empty = MelState(
+            zeros(batch, KEPT_COLUMNS, n_mels), zeros(batch, KEPT_HIDDEN, hidden),
+            zeros(batch, sum(KEPT_FRAMES), self.gather.out_features), zeros(batch, TAIL),
+            initial_level(batch).to(self.filters),
+        )  # fmt: skip
+        frames = self.FRONT_FRAMES + sum(KEPT_FRAMES)
+        silent = self.filters.new_full((batch, COLUMNS * frames, n_mels), LOWEST)
+        _, state = self.advance(silent, empty)
+        return state
+
+    def _first(self, columns: Tensor) -> Tensor:
+        """(B, 4 + m, n_mels) -> (B, m, d_hidden)."""
+        return F.gelu(self.norm1(convolve(columns, self.conv1)))
+
+    def _second(self, hidden: Tensor) -> Tensor:
+        """(B, 8 + m, d_hidden) -> (B, m, d_hidden)."""
+        return F.gelu(self.norm2(convolve(hidden, self.conv2)))
+
+    def _gathered(self, columns: Tensor) -> Tensor:
+        """Whole frames: (B, 4 n, d_hidden) -> (B, n, d_out)."""
+        batch, count, hidden = columns.shape
+        rows: Tensor = self.gather(columns.reshape(batch, count // COLUMNS, COLUMNS * hidden))
+        return rows

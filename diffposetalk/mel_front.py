@@ -17,6 +17,12 @@ WINDOW = 400
 N_FFT = 512
 COLUMNS = 4
 """Columns per motion frame."""
+DILATIONS = (1, 2, 4, 4)
+"""Of the encoder's blocks over frames, each of which reads 2 * dilation frames before its own."""
+KEPT_COLUMNS, KEPT_HIDDEN = 4, 8
+"""Columns, and columns of the first convolution, that the two convolutions read again."""
+KEPT_FRAMES = tuple(2 * dilation for dilation in DILATIONS)
+"""Frames that each block reads again."""
 TAIL = WINDOW - HOP
 """Samples before a frame that its first column still reads."""
 SCALE_DB = 15.0

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from diffposetalk.denoiser import Denoiser
 from diffposetalk.hubert import build_hubert, hubert_features
-from diffposetalk.mel import MelEncoder, MelState, initial_state
+from diffposetalk.mel import MelEncoder
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, schedule_buffers
 from diffposetalk.spec import ModelSpec
 
@@ -53,9 +53,8 @@ class DiffPoseTalk(nn.Module):
         `hubert` takes normalised samples; `mel` starts from silence and needs no normalisation.
         """
         if isinstance(self.audio_encoder, MelEncoder):
-            silence = initial_state(self.spec, pcm.shape[0])
-            state = MelState(*(part.to(pcm.device) for part in silence))
-            features, _ = self.audio_encoder.encode(pcm, state)
+            silence = self.audio_encoder.initial_state(pcm.shape[0])
+            features, _ = self.audio_encoder.encode(pcm, silence)
         else:
             features = hubert_features(self.audio_encoder, pcm)
         return self.audio_feature_map(features)

@@ -15,8 +15,12 @@ import onnx
 
 from diffposetalk.mel_front import (
     COLUMNS,
+    DILATIONS,
     FLOOR_RISE_DB,
     GATE_DB,
+    KEPT_COLUMNS,
+    KEPT_FRAMES,
+    KEPT_HIDDEN,
     LOWEST,
     N_FFT,
     PRIOR_FRAMES,
@@ -34,7 +38,6 @@ from export.graph import FLOAT, INT64, Graph, Value
 CHUNK = 80
 """Samples: columns start every 160 and are 400 long, so they are whole chunks."""
 BINS = N_FFT // 2 + 1
-DILATIONS = (1, 2, 4, 4)
 FAR = 1e9
 """Larger than any level; keeps frames out of a minimum or a sum."""
 NAME = "audio_encoder"
@@ -45,9 +48,8 @@ def mel_graph(
 ) -> onnx.ModelProto:
     """The graph of one hop of n frames for B streams.
 
-    Inputs: pcm (B, 640 n) and the state of `MelState`: columns (B, 4 (history_frames - 1), n_mels),
-    tail (B, 240), level (B, 3).  Outputs: features (B, n, F) and next_columns, next_tail,
-    next_level.
+    Inputs: pcm (B, 640 n) and the state of `MelState`, by its names.  Outputs: features (B, n, F)
+    and the state after them, next_columns, ..., next_level.
     """
     g = Graph(weights, precision, refer=refer)
     pcm = g.input("pcm", ["batch", "samples"])
@@ -62,16 +64,21 @@ class MelValues(NamedTuple):
     """The state of `diffposetalk.mel.MelState` for B streams."""
 
     columns: Value
+    hidden: Value
+    frames: Value
     tail: Value
     level: Value
 
 
 def _state_dims(spec: ModelSpec) -> dict[str, list[int | str]]:
-    kept = COLUMNS * (spec.speech.history_frames - 1)
+    speech = spec.speech
     return {
-        "columns": ["batch", kept, spec.speech.n_mels], "tail": ["batch", TAIL],
+        "columns": ["batch", KEPT_COLUMNS, speech.n_mels],
+        "hidden": ["batch", KEPT_HIDDEN, speech.d_hidden],
+        "frames": ["batch", sum(KEPT_FRAMES), speech.d_out],
+        "tail": ["batch", TAIL],
         "level": ["batch", 3],
-    }  # fmt: skip
+    }
 
 
 def mel_state(g: Graph, spec: ModelSpec) -> MelValues:
@@ -79,32 +86,28 @@ def mel_state(g: Graph, spec: ModelSpec) -> MelValues:
     return MelValues(*(g.input(name, dims) for name, dims in _state_dims(spec).items()))
 
 
-def mel_state_out(g: Graph, spec: ModelSpec, heard: MelValues) -> None:
-    """The next state as outputs: the end of what `mel_rows` heard."""
-    dims = _state_dims(spec)
-    kept = COLUMNS * (spec.speech.history_frames - 1)
-    g.output("next_columns", g.slice(heard.columns, -kept, None, 1), dims["columns"])
-    g.output("next_tail", g.slice(heard.tail, -TAIL, None, 1), dims["tail"])
-    g.output("next_level", heard.level, dims["level"])
+def mel_state_out(g: Graph, spec: ModelSpec, after: MelValues) -> None:
+    """The next state as outputs."""
+    for (name, dims), value in zip(_state_dims(spec).items(), after, strict=True):
+        g.output(f"next_{name}", value, dims)
 
 
 def mel_rows(
     g: Graph, spec: ModelSpec, pcm: Value, before: MelValues
 ) -> tuple[Value, MelValues]:
-    """Feature rows (B, n, F) of sound (B, 640 n), and all columns and samples, and the level."""
+    """Feature rows (B, n, F) of sound (B, 640 n), and the state after it."""
     n_mels = spec.speech.n_mels
     samples = g.concat(before.tail, pcm, axis=1)
     decibels = _mel_decibels(g, samples, n_mels)  # (B, 4 n, n_mels)
     frames = g.reshape(decibels, 0, -1, COLUMNS, n_mels)
     loudest = g.reduce("ReduceMax", frames, 2)
     loudness = g.reduce("ReduceMean", loudest, 2)
-    speech, next_level = _running_level(g, loudness, before.level)
+    speech, level = _running_level(g, loudness, before.level)
     relative = (frames - g.unsqueeze(speech, 2, 3)) / SCALE_DB
-    fresh = g.op("Max", relative, g.constant(LOWEST))
-    columns = g.concat(before.columns, g.reshape(fresh, 0, -1, n_mels), axis=1)
-    features = g.linear(_encoder(g, spec, g.cast(columns, g.precision)), "audio_feature_map")
-    rows = term_rows(g, spec, features)
-    return rows, MelValues(columns, samples, next_level)
+    fresh = g.reshape(g.op("Max", relative, g.constant(LOWEST)), 0, -1, n_mels)
+    features, kept = _encoder(g, spec, fresh, before)
+    rows = term_rows(g, spec, g.linear(features, "audio_feature_map"))
+    return rows, MelValues(*kept, g.slice(samples, -TAIL, None, 1), level)
 
 
 def _mel_decibels(g: Graph, samples: Value, n_mels: int) -> Value:
@@ -168,17 +171,32 @@ def _running_level(g: Graph, loudness: Value, level: Value) -> tuple[Value, Valu
     return speeches, g.concat(*last, axis=1)
 
 
-def _encoder(g: Graph, spec: ModelSpec, columns: Value) -> Value:
-    """`MelEncoder.forward`: (B, 4 (history_frames - 1 + n), n_mels) -> (B, n, d_out)."""
-    hidden = spec.speech.d_hidden
+def _encoder(
+    g: Graph, spec: ModelSpec, fresh: Value, before: MelValues
+) -> tuple[Value, tuple[Value, Value, Value]]:
+    """`MelEncoder.advance`: (B, 4 n, n_mels) -> (B, n, d_out), and columns, hidden, frames kept."""
+
+    def after(kept: Value, new: Value) -> Value:
+        return g.concat(g.cast(kept, g.precision), g.cast(new, g.precision), axis=1)
+
+    def last(value: Value, count: int) -> Value:
+        return g.cast(g.slice(value, -count, None, 1), FLOAT)
+
+    columns = after(before.columns, fresh)
     x = g.gelu(g.layer_norm(_convolve(g, columns, f"{NAME}.conv1", 5, 1), f"{NAME}.norm1"))
-    x = g.gelu(g.layer_norm(_convolve(g, x, f"{NAME}.conv2", 5, 2), f"{NAME}.norm2"))
-    x = g.linear(g.reshape(x, 0, -1, COLUMNS * hidden), f"{NAME}.gather")
-    for index, dilation in enumerate(DILATIONS):
+    hidden = after(before.hidden, x)
+    x = g.gelu(g.layer_norm(_convolve(g, hidden, f"{NAME}.conv2", 5, 2), f"{NAME}.norm2"))
+    x = g.linear(g.reshape(x, 0, -1, COLUMNS * spec.speech.d_hidden), f"{NAME}.gather")
+    frames, start = [], 0
+    for index, (dilation, count) in enumerate(zip(DILATIONS, KEPT_FRAMES, strict=True)):
         name = f"{NAME}.blocks.{index}"
+        x = after(g.slice(before.frames, start, g.constant([start + count], np.int64), 1), x)
+        frames.append(last(x, count))
+        start += count
         y = g.gelu(_convolve(g, g.layer_norm(x, f"{name}.norm"), f"{name}.conv", 3, dilation))
-        x = g.slice(x, 2 * dilation, None, 1) + g.linear(y, f"{name}.out")
-    return g.layer_norm(x, f"{NAME}.norm")
+        x = g.slice(x, count, None, 1) + g.linear(y, f"{name}.out")
+    kept = last(columns, KEPT_COLUMNS), last(hidden, KEPT_HIDDEN), g.concat(*frames, axis=1)
+    return g.layer_norm(x, f"{NAME}.norm"), kept
 
 
 def _convolve(g: Graph, x: Value, name: str, reach: int, dilation: int) -> Value:

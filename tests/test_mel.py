@@ -12,7 +12,7 @@ from diffposetalk.mel import (
     LOWEST,
     TAIL,
     MelEncoder,
-    initial_state,
+    initial_level,
     mel_columns,
     mel_filterbank,
     normalise,
@@ -34,10 +34,25 @@ def voice(frames: int, seed: int = 0) -> torch.Tensor:
 
 
 @torch.inference_mode()
+def test_what_is_kept_gives_what_the_whole_past_gives(encoder) -> None:
+    """Streaming against the training's one pass over silence and then speech."""
+    pcm = voice(30)
+    samples = torch.cat([torch.zeros(1, TAIL), pcm], -1)
+    fresh, _ = normalise(mel_columns(samples, encoder.filters), initial_level())
+    silence = torch.full((1, 4 * (SPEC.speech.history_frames - 1), 40), LOWEST)
+    whole = encoder(torch.cat([silence, fresh], 1))
+    state, parts = encoder.initial_state(), []
+    for hop in pcm.split(640 * 2, 1):
+        features, state = encoder.encode(hop, state)
+        parts.append(features)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=2e-5, rtol=0)
+
+
+@torch.inference_mode()
 def test_hops_of_any_size_give_one_pass(encoder) -> None:
     pcm = voice(40)
-    whole, last = encoder.encode(pcm, initial_state(SPEC))
-    state, parts, at = initial_state(SPEC), [], 0
+    whole, last = encoder.encode(pcm, encoder.initial_state())
+    state, parts, at = encoder.initial_state(), [], 0
     for hop in (1, 2, 7, 3, 12, 15):
         features, state = encoder.encode(pcm[:, 640 * at : 640 * (at + hop)], state)
         parts.append(features)
@@ -50,8 +65,8 @@ def test_hops_of_any_size_give_one_pass(encoder) -> None:
 def test_feature_k_reads_only_samples_before_its_frame_ends(encoder) -> None:
     pcm, other = voice(30), voice(30)
     other[:, 640 * 20 :] = voice(10, seed=5)
-    a, _ = encoder.encode(pcm, initial_state(SPEC))
-    b, _ = encoder.encode(other, initial_state(SPEC))
+    a, _ = encoder.encode(pcm, encoder.initial_state())
+    b, _ = encoder.encode(other, encoder.initial_state())
     assert torch.equal(a[:, :20], b[:, :20])
     assert not torch.allclose(a[:, 20], b[:, 20])
 
@@ -67,12 +82,12 @@ def test_filters_cover_the_band_and_sum_to_one() -> None:
 def level_after(pcm: torch.Tensor) -> float:
     samples = torch.cat([torch.zeros(1, TAIL), pcm], -1)
     columns = mel_columns(samples, torch.from_numpy(mel_filterbank(40)))
-    _, level = normalise(columns, initial_state(SPEC).level)
+    _, level = normalise(columns, initial_level())
     return float(level[0, 0])
 
 
 def test_the_level_follows_a_voice_but_not_a_silent_room() -> None:
-    prior = float(initial_state(SPEC).level[0, 0])
+    prior = float(initial_level()[0, 0])
     hiss = 1e-4 * torch.randn(1, 640 * 250)
     assert level_after(hiss) == pytest.approx(prior, abs=0.5)
     speech = voice(250) * (torch.arange(640 * 250) // 8000 % 2)  # bursts of half a second
@@ -84,7 +99,7 @@ def test_a_steady_noise_stops_being_taken_for_speech() -> None:
     noise = torch.cat([voice(50) * 1e-3, voice(1500, seed=2) * 0.02], -1)
     samples = torch.cat([torch.zeros(1, TAIL), noise], -1)
     columns = mel_columns(samples, torch.from_numpy(mel_filterbank(40)))
-    normal, early = normalise(columns[:, : 4 * 1000], initial_state(SPEC).level)
+    normal, early = normalise(columns[:, : 4 * 1000], initial_level())
     _, late = normalise(columns[:, 4 * 1000 :], early)
     assert torch.isfinite(normal).all() and float(normal.min()) >= LOWEST
     assert float(late[0, 1]) == float(early[0, 1]), "the floor has risen to the noise"

@@ -71,7 +71,7 @@ def test_the_starters_engines_build_and_say_what_they_are(engines: Path) -> None
     sizes = [(built / f"{name}.engine").stat().st_size for name in manifest.graphs]
     assert sum(sizes) > 1.8 * half.stat().st_size  # the weights are inside, in a hop's as well
     # Graphs that others are built from are small: they refer to the bundle's weights.
-    assert sum((folder / graph.file).stat().st_size for graph in manifest.graphs.values()) < 1e5
+    assert sum((folder / graph.file).stat().st_size for graph in manifest.graphs.values()) < 1.1e5
 
 
 @functools.cache

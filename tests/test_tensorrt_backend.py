@@ -55,12 +55,15 @@ def pair(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Back
 def test_calls_are_those_of_the_graphs(pair) -> None:
     """Again and again in the same buffers: plain, captured, and replayed."""
     ours, theirs = pair
+    ours.speech_state(), theirs.speech_state()  # they hear silence first, in graphs of that shape
+    torch = ours.torch
+    captured, replayed = torch.captured, torch.replayed
     for seed in range(6):
         for batch in (1, 3):
             case = random_case(PLAIN, "adjacent", batch, 2, seed=seed, scales=(1.5, 2.0))
             np.testing.assert_allclose(answer(ours, case), answer(theirs, case), atol=1e-5)
-    torch = ours.torch
-    assert torch.captured == 4 and torch.replayed == 4 * 3  # two graphs, two batch sizes
+    # Two graphs, two batch sizes.
+    assert torch.captured == captured + 4 and torch.replayed == replayed + 4 * 3
 
 
 @pytest.mark.parametrize(

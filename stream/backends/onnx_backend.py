@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle import Bundle, load_bundle
 from diffposetalk.graphs import FOLDER, HOP, LOOP, SPEECH, GraphsError, check_graphs, read_manifest
-from diffposetalk.mel_front import COLUMNS, FLOOR_DB, LOWEST, PRIOR_LEVEL_DB, TAIL
+from diffposetalk.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
 from diffposetalk.spec import WindowRule
@@ -36,6 +36,8 @@ class MelState(NamedTuple):
     """The speech encoder's streaming state of one stream, see `diffposetalk.mel.MelState`."""
 
     columns: FloatArray
+    hidden: FloatArray
+    frames: FloatArray
     tail: FloatArray
     level: FloatArray
 
@@ -83,6 +85,7 @@ class OnnxBackend:
         self._samplers: dict[str, GraphSession] = {}
         self._schedule = noise_schedule(bundle.spec.diffusion)
         self._speech = self._open(SPEECH)
+        self._silence: MelState | None = None
         self._sampler(self.spec.live.steps)
         self.provider = self._speech.provider
 
@@ -106,14 +109,22 @@ class OnnxBackend:
     # --- speech --------------------------------------------------------------------------------
     def speech_state(self) -> MelState | None:
         """Silence before the first sample."""
-        if not self.incremental:
-            return None
-        speech = self.spec.speech
-        return MelState(
-            np.full((COLUMNS * (speech.history_frames - 1), speech.n_mels), LOWEST, np.float32),
-            np.zeros(TAIL, np.float32),
-            np.array([PRIOR_LEVEL_DB, 0.0, FLOOR_DB], np.float32),
-        )
+        if self.incremental and self._silence is None:
+            self._silence = self._hear_silence()
+        return self._silence
+
+    def _hear_silence(self) -> MelState:
+        """What the encoder keeps of silence that is longer than it reaches back."""
+        dims, spec = self.manifest.graphs[SPEECH].inputs, self.spec
+        sizes = [[int(size) for size in dims[name][1:]] for name in MelState._fields]
+        # Digital silence, a full scale below the level: columns as low as they get.
+        state = MelState(*(np.zeros(size, np.float32) for size in sizes))
+        quiet, level = np.zeros(spec.frame_samples * spec.live.hop, np.float32), state.level
+        for _ in range(0, spec.speech.history_frames, spec.live.hop):
+            _, heard = self.encode(quiet, state)
+            assert heard is not None
+            state = heard._replace(level=level)
+        return state._replace(level=np.array([PRIOR_LEVEL_DB, 0.0, FLOOR_DB], np.float32))
 
     def encode(
         self, pcm: FloatArray, state: MelState | None
@@ -126,10 +137,9 @@ class OnnxBackend:
     ) -> list[tuple[FloatArray, MelState | None]]:
         """Streams of one length, each from its own state."""
         known = [state for state in states if state is not None]
-        columns, tail, level = (_batch(part) for part in zip(*known, strict=True))
-        rows, *after = self._speech.run(
-            {"pcm": _batch(pcms), "columns": columns, "tail": tail, "level": level}
-        )
+        parts = zip(MelState._fields, zip(*known, strict=True), strict=True)
+        before = {name: _batch(own) for name, own in parts}
+        rows, *after = self._speech.run({"pcm": _batch(pcms), **before})
         if len(known) == 1:
             return [(rows[0], MelState(*(part[0] for part in after)))]
         # Copies, as a view would keep the whole batch alive for as long as one session idles.

@@ -13,7 +13,7 @@ from diffposetalk.audio_terms import AudioTerms
 from diffposetalk.bundle import Bundle, load_bundle
 from diffposetalk.guidance import Scale, guided_denoiser
 from diffposetalk.hubert import hubert_features
-from diffposetalk.mel import MelEncoder, MelState, initial_state
+from diffposetalk.mel import MelEncoder, MelState
 from diffposetalk.precision import make_ready
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
@@ -69,6 +69,8 @@ class TorchBackend:
         with torch.inference_mode():
             self._start = self._rows(self.model.start_audio_feat)[0].cpu().numpy()  # (T_p, F)
             self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
+            encoder = self.model.audio_encoder
+            self._silence = encoder.initial_state() if isinstance(encoder, MelEncoder) else None
 
     @classmethod
     def load(
@@ -95,7 +97,7 @@ class TorchBackend:
 
     def speech_state(self) -> MelState | None:
         """Silence before the first sample."""
-        return initial_state(self.spec) if self.incremental else None
+        return self._silence
 
     def encode(
         self, pcm: FloatArray, state: MelState | None
@@ -109,8 +111,9 @@ class TorchBackend:
         """Streams of one length, each from its own state."""
         known = [state for state in states if state is not None]
         parts = zip(MelState._fields, zip(*known, strict=True), strict=True)
-        before = {name: [part[0].to(self.device) for part in own] for name, own in parts}
-        rows, *after = self._calls.run(self._hear, {"pcm": pcms, **before}, {}, stay=3)
+        before = {name: [part[0] for part in own] for name, own in parts}
+        stay = len(MelState._fields)
+        rows, *after = self._calls.run(self._hear, {"pcm": pcms, **before}, {}, stay=stay)
         if len(known) == 1:
             return [(rows[0], MelState(*after))]
         # Copies, as a view would keep the whole batch alive for as long as one session idles.
@@ -130,13 +133,11 @@ class TorchBackend:
             return [rows for rows, _ in self.encode_many(pcms, states)]
         return list(self._calls.run(self._hear_window, {"pcm": pcms}, {})[0])
 
-    def _hear(
-        self, pcm: Tensor, columns: Tensor, tail: Tensor, level: Tensor
-    ) -> tuple[Tensor, ...]:
+    def _hear(self, pcm: Tensor, **state: Tensor) -> tuple[Tensor, ...]:
         """The next frames of streams: their rows, and the encoder's state after them."""
         encoder = self.model.audio_encoder
         assert isinstance(encoder, MelEncoder)
-        features, after = encoder.encode(pcm, MelState(columns, tail, level))
+        features, after = encoder.encode(pcm, MelState(**state))
         return self._rows(self.model.audio_feature_map(features)), *after
 
     def _hear_window(self, pcm: Tensor) -> tuple[Tensor, ...]:
