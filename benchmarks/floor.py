@@ -81,11 +81,9 @@ def _speech_products(spec: ModelSpec, hop: int, tokens: int) -> float:
     terms = 3.0 * net.n_layers * net.d_model**2 + d * net.d_model
     if speech.kind == "mel":
         hidden = speech.d_hidden
-        columns = 4 * (speech.history_frames - 1 + hop)
-        front = columns * 5.0 * hidden * (speech.n_mels + hidden)
-        frames = [hop + reach for reach in (22, 20, 16, 8, 0)]
-        blocks = sum(f * 4.0 * d * d for f in frames[1:])
-        return front + frames[0] * 4.0 * hidden * d + blocks + hop * terms
+        front = 4 * 5.0 * hidden * (speech.n_mels + hidden)
+        blocks = 4 * 4.0 * d * d
+        return hop * (front + 4.0 * hidden * d + blocks + terms)
     # HuBERT: convolutions down to 50 a second, then transformer layers over every position.
     frames_heard = spec.T_p + tokens
     samples, channels, products = 640.0 * frames_heard, 1.0, 0.0
