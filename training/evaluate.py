@@ -20,7 +20,16 @@ from head.rig import builtin_head
 from stream.backends import load_backend
 from stream.backends.protocol import Backend
 from stream.session import SessionOptions
-from training.heldout import CONDITIONS, SETS, STYLE, Clip, Condition, clips_of, stream_all
+from training.heldout import (
+    CONDITIONS,
+    MISSED_SECONDS,
+    SETS,
+    STYLE,
+    Clip,
+    Condition,
+    clips_of,
+    stream_all,
+)
 from training.live_figures import blinks, head_jitter, head_range
 from training.long_run import long_run
 from training.metrics import FPS, measure_vertices, summary, total
@@ -235,7 +244,8 @@ def told_settings(live: LiveDefaults, clips: int) -> str:
         f"{live.style_guidance:g}; noise of lips {live.lip_noise:g}, of the face "
         f"{live.face_noise:g}, of the head {live.head_noise:g} over {live.head_noise_frames} "
         f"frames, with an inertia of {live.head_inertia:g}. At most {clips} clips a set, spread "
-        f"evenly over it, in the style `{STYLE}`."
+        f"evenly over it, in the style `{STYLE}`; recordings in whose pauses somebody speaks for "
+        f"more than {MISSED_SECONDS:g} s, words that the alignment missed, are left out."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from stream.session import SessionOptions
 from training import augment
 from training.corpora import Utterance, held_out_voices, load_audio
 from training.labels import make_motion
-from training.phones import Phone, tidy
+from training.phones import SILENCE, Phone, tidy
 from training.prosody import extract_prosody
 from training.rehearsal import Take, rehearse
 from training.styles import STYLES
@@ -27,6 +28,8 @@ STYLE = "neutral"
 FRAME = 640
 BATCH = 16
 """Clips that are streamed side by side."""
+MISSED_SECONDS = 0.2
+"""Speech in the middle of a pause that is more than a breath or a click."""
 
 Array = NDArray[np.float32]
 
@@ -89,14 +92,33 @@ def disturbed(
     return Clip(samples[: n * FRAME], label, phones)
 
 
+def well_aligned(utterance: Utterance) -> bool:
+    """Whether nobody speaks where the phones say that nobody does: words that they miss."""
+    prosody = extract_prosody(load_audio(utterance))
+    middles = (np.arange(len(prosody.activity)) + 0.5) / prosody.rate
+    for phone in tidy(utterance.phones, prosody):
+        if phone.name == SILENCE:
+            inside = (middles >= phone.start + 0.2) & (middles < phone.end - 0.2)
+            if (prosody.activity[inside] > 0.5).sum() > MISSED_SECONDS * prosody.rate:
+                return False
+    return True
+
+
 def clips_of(set_name: str, condition: Condition, most: int) -> list[Clip]:
-    """At most so many clips of a set, spread evenly over it, in one condition."""
-    _, held = held_out_voices()
-    found = [u for u in held if u.speaker_set in SETS[set_name]]
+    """At most so many clips of a set, spread evenly over it, in one condition.
+
+    What is not `well_aligned` is left out: its label is wrong.
+    """
+    found, others = _found(SETS[set_name]), _found(("picovoice_s2i",))
     places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     chosen = [found[place] for place in places]
-    others = [u for u in held if u.speaker_set == "picovoice_s2i"]
     return [disturbed(u, number, condition, others) for number, u in enumerate(chosen)]
+
+
+@lru_cache
+def _found(sets: tuple[str, ...]) -> list[Utterance]:
+    _, held = held_out_voices()
+    return [u for u in held if u.speaker_set in sets and well_aligned(u)]
 
 
 def stream_all(
