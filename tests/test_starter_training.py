@@ -1,0 +1,63 @@
+"""The starter's training from its command: begun from a bundle, and the same again to the bit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffposetalk.bundle import load_bundle
+from training import starter
+from training.checkpoint import load
+
+PARTS = ("speech", "style", "denoiser", "distilled", "scales")
+
+
+@pytest.fixture
+def tracks(tmp_path: Path) -> Path:
+    """Noise for sound and motion, two tracks of it."""
+    folder, rng, n = tmp_path / "tracks", np.random.default_rng(0), 600
+    folder.mkdir()
+    np.save(folder / "columns.npy", rng.normal(size=(2, 4 * n, 80)).astype(np.float16))
+    np.save(folder / "motion.npy", rng.normal(size=(n, 54)).astype(np.float32))
+    np.save(folder / "phone.npy", rng.integers(0, 40, n).astype(np.uint8))
+    spans = [{"start": 300 * i, "end": 300 * i + 300, "style": i, "set": "a"} for i in range(2)]
+    about = {"spans": spans, "styles": [{}, {}], "named": ["x", "y"], "settings": {}}
+    (folder / "tracks.json").write_text(json.dumps(about))
+    return folder
+
+
+def trained(tracks: Path, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
+    starter.main(starter.Settings(
+        tracks=tracks, folder=folder, start="starter",
+        speech_steps=1, denoiser_steps=1, distil_steps=1, scales_steps=1,
+    ))  # fmt: skip
+    states = {part: load(folder / part) for part in PARTS}
+    return {part: dict(state["average"]) for part, state in states.items() if state is not None}
+
+
+def test_a_run_from_a_bundle_keeps_its_language_and_can_be_had_again(
+    tracks: Path, tmp_path: Path
+) -> None:
+    first, again = (trained(tracks, tmp_path / name) for name in ("first", "again"))
+    assert first.keys() == set(PARTS)
+    for part, weights in first.items():
+        assert all(torch.equal(value, again[part][name]) for name, value in weights.items()), part
+    bundle = load_bundle("starter")
+    style = bundle.style_encoder().state_dict()
+    assert all(torch.equal(value, first["style"][name]) for name, value in style.items())
+    with np.load(tracks / "statistics.npz") as units:
+        np.testing.assert_allclose(units["std"], bundle.statistics.motion_std)
+    told = json.loads((tmp_path / "first" / "settings.json").read_text())
+    assert told["start_hash"] == bundle.hash and told["speech_steps"] == 1
+    assert not any(str(tmp_path) in str(value) for value in told.values())
+
+
+def test_tracks_in_other_units_are_refused(tracks: Path) -> None:
+    starter.keep_units(tracks, "starter")
+    np.savez(tracks / "statistics.npz", mean=np.ones(54), std=np.ones(54))
+    with pytest.raises(ValueError, match="not the normalisation"):
+        starter.keep_units(tracks, "starter")
