@@ -202,7 +202,7 @@ def reverse(settings: Settings) -> list[str]:
     )
     return [
         "The single speaker is the one voice that the starter knows. A model of the same size that "
-        "was trained without her, on the other voices alone and far more briefly "
+        "was trained from nothing without her, on the other voices alone and more briefly "
         f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here:",
         *(f"{c.name[0].upper()}{c.name[1:]}:\n\n{table(rows(model, only, c))}" for c in conditions),
     ]
