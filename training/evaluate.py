@@ -20,6 +20,7 @@ from head.rig import builtin_head
 from stream.backends import load_backend
 from stream.backends.protocol import Backend
 from stream.session import SessionOptions
+from training.gesture_report import gesture_table
 from training.heldout import (
     CONDITIONS,
     MISSED_SECONDS,
@@ -276,6 +277,11 @@ def report(settings: Settings) -> list[str]:
         "shift at which it is highest (negative: the starter is early). The labels' lags and "
         "how much of the jaw is loudness were set by hand on the fitted takes; the others had been "
         "seen by then.",
+    ]  # fmt: skip
+    parts += [
+        "## Gestures", gesture_table(model),
+        "On held-out sentences, clean. Motion that knew nothing of the speech would have ratios "
+        "of 1.",
     ]  # fmt: skip
     pictures = (
         "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
