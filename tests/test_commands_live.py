@@ -1,0 +1,222 @@
+"""`live` and `serve` end to end, with the fake model: real sockets, microphones and signals."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from cli import call, finish, start, wait_for_line, watch_video
+from virtual_microphone import missing, virtual_microphone
+from websockets.sync.client import connect
+
+import posetalk
+from posetalk.commands.options import Streaming
+from posetalk.streaming import open_source
+from stream import wire
+
+FAKE = ["--backend", "fake"]
+
+
+def ws_url(line: str) -> str:
+    """The websocket's address in what a server says when it is up."""
+    return next(word.rstrip(",;") for word in line.split() if word.startswith("ws://"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# live
+
+
+def test_live_without_microphone_and_display_records_the_demo(tmp_path: Path) -> None:
+    code, _, messages = finish(start("live", *FAKE, "--seconds", "2", "--port", "0", cwd=tmp_path))
+    assert code == 0, messages
+    assert "playing the demo speech" in messages
+    recording = next(tmp_path.glob("posetalk-*.mp4"))
+    assert f"recorded {recording.name}" in messages
+    assert "50 frames of 2.0 s" in messages and "dropped 0" in messages
+    pictures, sound, metadata = watch_video(recording)
+    assert len(pictures) == 50
+    assert abs(len(sound) - 32000) < 3000 and np.abs(sound).max() > 0.1
+    assert "synthetic" in metadata["title"]
+
+
+def test_ctrl_c_ends_live_and_the_recording_plays(tmp_path: Path) -> None:
+    arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
+    process = start("live", *FAKE, *arguments, cwd=tmp_path)
+    recording = tmp_path / "cut.mp4"
+    until = time.monotonic() + 30
+    while not (recording.exists() and recording.stat().st_size > 50_000):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    code, _, messages = finish(process, 20)
+    assert code == 130
+    assert "recorded cut.mp4" in messages
+    pictures, sound, _ = watch_video(recording)
+    assert len(pictures) >= 10
+    assert abs(len(pictures) / 25 - len(sound) / 16000) < 0.2
+
+
+@pytest.mark.slow
+def test_a_recording_survives_the_death_of_live(tmp_path: Path) -> None:
+    arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
+    process = start("live", *FAKE, *arguments, cwd=tmp_path)
+    recording = tmp_path / "cut.mp4"
+    until = time.monotonic() + 30
+    while not (recording.exists() and recording.stat().st_size > 50_000):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    time.sleep(3)  # the viewer notices, and finishes the file
+    assert len(watch_video(recording)[0]) >= 10
+
+
+def test_live_goes_on_without_a_picture_where_nothing_can_draw(tmp_path: Path) -> None:
+    broken = start(
+        "live", *FAKE, "--seconds", "0.4", "--port", "0", cwd=tmp_path, PYOPENGL_PLATFORM="bogus"
+    )
+    code, _, messages = finish(broken)
+    assert code == 0, messages
+    assert "no OpenGL" in messages and "going on without it" in messages
+    assert "10 frames of 0.4 s" in messages
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_recording_of_another_day_is_not_called_recorded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = tmp_path / "old.mp4"
+    old.write_bytes(b"of yesterday")
+    arguments = ["live", *FAKE, "--source", "nowhere.wav", "--view", "none", "--record", str(old)]
+    code, _, messages = call(arguments, capsys)
+    assert code == 1 and "no such file" in messages
+    arguments = ["live", "--source", "demo", "--bundle", "nowhere", "--view", "none"]
+    code, _, messages = call([*arguments, "--record", str(old)], capsys)
+    assert code == 1 and "nowhere" in messages
+    assert "recorded" not in messages and old.read_bytes() == b"of yesterday"
+
+
+def test_what_is_wrong_with_a_microphone_is_said_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ALSA's device names hold colons themselves."""
+    from stream.sources import microphone
+
+    def fail(device: object) -> None:
+        raise microphone.MicrophoneError("the microphone 'hw: 0,0' is held", "close the other one")
+
+    monkeypatch.setattr(microphone, "Microphone", fail)
+    source = open_source(Streaming())
+    source.close()
+    assert "the microphone 'hw: 0,0' is held; playing the demo speech" in capsys.readouterr().err
+    with pytest.raises(microphone.MicrophoneError, match="'hw: 0,0' is held: close the other one"):
+        open_source(Streaming(device="hw"))
+
+
+def test_no_portaudio_means_demo_speech(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
+    arguments = ["live", *FAKE, "--view", "none", "--port", "0", "--seconds", "0.2"]
+    code, _, messages = call(arguments, capsys)
+    assert code == 0
+    assert "playing the demo speech" in messages
+    code, _, messages = call(["devices"], capsys)
+    assert code == 1 and "libportaudio2" in messages
+
+
+# serve
+
+
+def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
+    port = free_port()
+    process = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
+    url = ws_url(wait_for_line(process, "serving at"))
+    with connect(url) as socket_:
+        hello = wire.parse_text(str(socket_.recv(timeout=10)))
+        assert isinstance(hello, wire.Hello) and hello.synthetic
+        socket_.send(wire.serialise_text(wire.Subscribe()))
+        frames = []
+        while len(frames) < 10:
+            data = socket_.recv(timeout=10)
+            if isinstance(data, bytes):
+                frames.append(wire.parse(data))
+        assert [b.sample - a.sample for a, b in itertools.pairwise(frames)] == [640] * 9
+        assert frames[0].payload.shape == (56,)
+        second = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
+        code, _, messages = finish(second)
+        assert code == 1 and f"port {port}" in messages and "in use" in messages
+    process.send_signal(signal.SIGINT)
+    code, _, messages = finish(process, 20)
+    assert code == 130 and "frames" in messages
+
+
+def test_raw_sound_on_standard_input_is_animated(tmp_path: Path) -> None:
+    samples, _ = soundfile.read(posetalk.demo_speech(), frames=16000, dtype="int16")
+    process = start("serve", *FAKE, "--source", "-", "--port", "0", cwd=tmp_path)
+    assert process.stdin is not None
+    process.stdin.buffer.write(samples.tobytes())
+    code, _, messages = finish(process)
+    assert code == 0, messages
+    assert "25 frames of 1.0 s" in messages
+
+
+def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
+    """Speak into a real capture device; the jaw of a client's face opens."""
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    speech, _ = soundfile.read(posetalk.demo_speech(), start=8000, frames=48000, dtype="float32")
+    with virtual_microphone() as microphone:
+        environment = {key: os.environ[key] for key in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+        arguments = ["serve", *FAKE, "--port", "0", "--seconds", "4"]
+        process = start(*arguments, cwd=tmp_path, **environment)
+        url = ws_url(wait_for_line(process, "serving at"))
+        speaking = microphone.speak(speech)
+        frames = []
+        with connect(url) as socket_:
+            socket_.send(wire.serialise_text(wire.Subscribe()))
+            for data in socket_:
+                if isinstance(data, bytes):
+                    frames.append(wire.parse(data))
+        code, _, messages = finish(process)
+        assert speaking.wait(10) == 0
+    assert code == 0, messages
+    assert "100 frames of 4.0 s" in messages and "dropped 0" in messages
+    assert "demo speech" not in messages
+    samples = [frame.sample for frame in frames]
+    assert len(samples) > 80 and samples == list(range(samples[0], samples[-1] + 1, 640))
+    assert max(float(frame.payload[53]) for frame in frames) > 0.05, "the jaw opens"
+
+
+@pytest.mark.slow
+def test_a_microphone_that_is_unplugged_ends_live_and_loses_nothing(tmp_path: Path) -> None:
+    reason = missing()
+    if reason:
+        pytest.skip(reason)
+    with virtual_microphone() as microphone:
+        environment = {key: os.environ[key] for key in ("XDG_RUNTIME_DIR", "PULSE_SERVER")}
+        arguments = ["live", *FAKE, "--port", "0", "--view", "none", "--record", "cut.mp4"]
+        process = start(*arguments, cwd=tmp_path, **environment)
+        recording = tmp_path / "cut.mp4"
+        until = time.monotonic() + 30
+        while not (recording.exists() and recording.stat().st_size > 50_000):
+            assert time.monotonic() < until and process.poll() is None
+            time.sleep(0.05)
+        microphone.unplug()
+        code, _, messages = finish(process, 30)
+    assert code == 1
+    assert "is gone" in messages.splitlines()[-1]
+    assert len(watch_video(recording)[0]) >= 10
