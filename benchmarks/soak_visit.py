@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.paced_clock import PacedClock
-from stream import wire
+from stream import control, wire
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
 
 MOST_GROWTH_MB = 10.0
@@ -123,10 +123,10 @@ class Visit:
         self._findings.connections += 1
         wish = self._random.random()
         if wish < 0.5:
-            await self._tell(wire.Open(seed=self._random.randrange(1000)))
+            await self._tell(control.Open(seed=self._random.randrange(1000)))
         elif wish < 0.7:
-            await self._tell(wire.Subscribe(ahead=True))
-            await self._tell(wire.Ping(1))  # answered before the first frame ahead of time
+            await self._tell(control.Subscribe(ahead=True))
+            await self._tell(control.Ping(1))  # answered before the first frame ahead of time
 
     def leave(self) -> None:
         """The clock need not wait for it any more."""
@@ -150,7 +150,7 @@ class Visit:
                 await self._speak()
             elif self._random.random() < 0.002:
                 findings.interruptions += 1
-                await self._tell(wire.Interrupt())
+                await self._tell(control.Interrupt())
         else:
             findings.frames += 1
             transit = self._clock.now() - self._zero - message.sample / SAMPLE_RATE
@@ -168,24 +168,24 @@ class Visit:
             findings.left_out += max(0, gap) / SAMPLE_RATE
         self._sequence, self._sample = message.sequence, message.sample
 
-    def _obey(self, message: wire.Text | wire.Unknown) -> None:
+    def _obey(self, message: control.Text | control.Unknown) -> None:
         findings = self._findings
-        if isinstance(message, wire.Hello):
+        if isinstance(message, control.Hello):
             self._clock.hold(self)  # what is due from here on comes to it, too
-        elif isinstance(message, wire.Opened):
+        elif isinstance(message, control.Opened):
             self._own = self._early = True
             self._sequence = self._sample = None
             self._zero = self._clock.now()
             self._clock.hold(self)
             findings.sessions += 1
-        elif isinstance(message, wire.Pong):
+        elif isinstance(message, control.Pong):
             self._early, self._sequence, self._sample = True, None, None
             self._clock.hold(self)  # what waited to be sent in its time is not sent any more
-        elif isinstance(message, wire.Interrupted) and self._early:
+        elif isinstance(message, control.Interrupted) and self._early:
             self._cut = True
             if self._sample is not None and self._sample >= message.sample:
                 self._sample = message.sample - FRAME_SAMPLES
-        elif isinstance(message, wire.Error):
+        elif isinstance(message, control.Error):
             findings.refused += 1
 
     async def _speak(self) -> None:
@@ -196,9 +196,9 @@ class Visit:
             at += len(piece)
             await self._say(wire.serialise(wire.Message(wire.Kind.PCM, 0, 0, piece)))
         if self._own:
-            await self._tell(wire.Flush())
+            await self._tell(control.Flush())
 
-    async def _tell(self, message: wire.Text) -> None:
+    async def _tell(self, message: control.Text) -> None:
         await self._say(wire.serialise_text(message))
 
     async def _say(self, data: str | bytes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import wire
+from stream import control
 from stream.clock import Clock, unix_time
 from stream.connection import OWN_QUEUE, Connection
 from stream.encoder import Encoder
@@ -38,7 +38,7 @@ class Broadcast:
 
     def __init__(
         self,
-        hello: wire.Hello,
+        hello: control.Hello,
         encoder: Encoder,
         clients: Collection[Connection],
         counts: ServerCounts,
@@ -99,7 +99,7 @@ class Broadcast:
             if client.own is None:
                 client.cut(sample)
 
-    def text(self, message: wire.Text) -> None:
+    def text(self, message: control.Text) -> None:
         """A control message for every viewer."""
         for client in self._clients:
             if client.own is None:
@@ -121,4 +121,4 @@ class Broadcast:
         known = self.hello.start_time
         if known is None or abs(start - known) > CLOCK_STEP:
             self.hello = replace(self.hello, start_time=start)
-            self.text(wire.ClockInfo(0, start))
+            self.text(control.ClockInfo(0, start))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import wire
+from stream import control, wire
 from stream.encoder import Encoder
 from stream.frames import Frame
 from stream.limits import Bucket, Limits
@@ -47,12 +47,14 @@ class Host(Protocol):
     encoder: Encoder
     limits: Limits
 
-    def open_own(self, client: Connection, wish: wire.Open) -> wire.Error | None: ...
+    def open_own(self, client: Connection, wish: control.Open) -> control.Error | None: ...
     def close_own(self, client: Connection, reason: str) -> None: ...
     def catch_up(self, client: Connection) -> None: ...
-    def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> wire.Error | None: ...
-    def change_style(self, name: str) -> wire.Error | None: ...
-    def change_guidance(self, audio: float | None, style: float | None) -> wire.Error | None: ...
+    def take_audio(
+        self, client: Connection, samples: NDArray[np.float32]
+    ) -> control.Error | None: ...
+    def change_style(self, name: str) -> control.Error | None: ...
+    def change_guidance(self, audio: float | None, style: float | None) -> control.Error | None: ...
     def interrupt(self) -> None: ...
 
 
@@ -68,7 +70,7 @@ class Connection:
 
     def __init__(self, socket: Socket, host: Host) -> None:
         self._socket, self._host = socket, host
-        self.wish = wire.Subscribe()
+        self.wish = control.Subscribe()
         self.last_push = -np.inf
         self.own: OwnSession | None = None
         self.encoder = host.encoder
@@ -80,7 +82,7 @@ class Connection:
         self._ended = False
         self._sending = False
         self._wake = asyncio.Event()
-        self._rate = wire.Hello.sample_rate
+        self._rate = control.Hello.sample_rate
         self._resampler = LiveResampler(self._rate)
         self._audio_sequence = 0
         limits = host.limits
@@ -88,7 +90,7 @@ class Connection:
         self._bytes = Bucket(limits.bytes, limits.byte_burst)
 
     # --- what the server hands over, without waiting -------------------------------------------
-    def text(self, message: wire.Text) -> None:
+    def text(self, message: control.Text) -> None:
         """Queue a control message; it overtakes audio and frames."""
         self._texts.append(wire.serialise_text(message))
         self._wake.set()
@@ -122,7 +124,7 @@ class Connection:
         """
         other_head = encoder.head is not self.encoder.head
         self.own, self.encoder = own, encoder
-        if other_head and (self.wish.set == wire.VERTICES or self._faces):
+        if other_head and (self.wish.set == control.VERTICES or self._faces):
             self._faces = deque(encoder.faces())
         self._empty()
 
@@ -139,9 +141,9 @@ class Connection:
         self._frames = deque(kept, self._frames.maxlen)
         sounds = [data for data in self._audio if _starts_before(data, sample)]
         self._audio = deque(sounds, self._audio.maxlen)
-        self.text(wire.Interrupted(sample))
+        self.text(control.Interrupted(sample))
 
-    def farewell(self, message: wire.Text, at_once: bool = False) -> None:
+    def farewell(self, message: control.Text, at_once: bool = False) -> None:
         """Say this last: after what waits, or instead of it."""
         if at_once:
             for waiting in (self._texts, self._faces, self._audio, self._frames):
@@ -215,7 +217,7 @@ class Connection:
         self.last_push = time.monotonic()
         samples = message.payload
         own = self.own
-        if own is not None and not own.fits(len(samples) * wire.Hello.sample_rate // self._rate):
+        if own is not None and not own.fits(len(samples) * control.Hello.sample_rate // self._rate):
             self._answer(_FULL)
             return
         if message.flags & wire.Flag.INT16:
@@ -233,43 +235,45 @@ class Connection:
             self._resampler = resampler
         self._answer(error)
 
-    def _push(self, samples: NDArray[np.float32]) -> wire.Error | None:
+    def _push(self, samples: NDArray[np.float32]) -> control.Error | None:
         if self.own is None:
             return self._host.take_audio(self, samples)
         return None if self.own.push(samples) else _FULL
 
-    def _obey_text(self, message: wire.Text | wire.Unknown) -> bool:
+    def _obey_text(self, message: control.Text | control.Unknown) -> bool:
         """Do what it says; whether that was much work."""
         match message:
-            case wire.Subscribe():
+            case control.Subscribe():
                 self._subscribe(message)
-                return message.set == wire.VERTICES
-            case wire.AudioFormat(rate):
+                return message.set == control.VERTICES
+            case control.AudioFormat(rate):
                 self._set_rate(rate)
                 return True
-            case wire.Interrupt(at):
+            case control.Interrupt(at):
                 self._resampler.reset()
                 if self.own is not None:
                     self.own.interrupt(at)
                 else:
                     self._host.interrupt()
-            case wire.Style(name):
+            case control.Style(name):
                 self._answer(self._set_style(name))
-            case wire.Guidance(audio, style):
+            case control.Guidance(audio, style):
                 self._answer(self._set_guidance(audio, style))
-            case wire.Open():
+            case control.Open():
                 self._answer(self._host.open_own(self, message))
                 self._resampler.reset()
                 return True
-            case wire.Close() | wire.Flush() if self.own is None:
-                self._answer(wire.Error("no_session", "there is no session to do that to", False))
-            case wire.Close():
+            case control.Close() | control.Flush() if self.own is None:
+                self._answer(
+                    control.Error("no_session", "there is no session to do that to", False)
+                )
+            case control.Close():
                 self._host.close_own(self, "closed")
-            case wire.Flush() if self.own is not None:
+            case control.Flush() if self.own is not None:
                 self.own.flush()
-            case wire.Ping(number):
-                self.text(wire.Pong(number, time.time()))
-            case wire.Unknown() | wire.Hello():
+            case control.Ping(number):
+                self.text(control.Pong(number, time.time()))
+            case control.Unknown() | control.Hello():
                 pass
             case _:
                 raise wire.WireError("unexpected", f"clients do not send `{message.TYPE}`")
@@ -283,32 +287,32 @@ class Connection:
         self._rate = rate
         self._resampler = LiveResampler(rate)
 
-    def _set_style(self, name: str) -> wire.Error | None:
+    def _set_style(self, name: str) -> control.Error | None:
         if self.own is None:
             return self._host.change_style(name)
         try:
             self.own.set_style(name)
         except ValueError as error:
-            return wire.Error("no_such_style", str(error), False)
-        self.text(wire.Style(name))
+            return control.Error("no_such_style", str(error), False)
+        self.text(control.Style(name))
         return None
 
-    def _set_guidance(self, audio: float | None, style: float | None) -> wire.Error | None:
+    def _set_guidance(self, audio: float | None, style: float | None) -> control.Error | None:
         if self.own is None:
             return self._host.change_guidance(audio, style)
         try:
             self.own.set_guidance(audio, style)
         except ValueError as error:
-            return wire.Error("guidance", str(error), False)
+            return control.Error("guidance", str(error), False)
         session = self.own.session
-        self.text(wire.Guidance(session.audio_guidance, session.style_guidance))
+        self.text(control.Guidance(session.audio_guidance, session.style_guidance))
         return None
 
-    def _subscribe(self, wish: wire.Subscribe) -> None:
+    def _subscribe(self, wish: control.Subscribe) -> None:
         if wish.set and not self.encoder.offers(wish.set):
-            self._answer(wire.Error("no_such_set", "the hello's `channels` has the sets", False))
+            self._answer(control.Error("no_such_set", "the hello's `channels` has the sets", False))
             return
-        if wish.set == wire.VERTICES and self.wish.set != wire.VERTICES and not self._faces:
+        if wish.set == control.VERTICES and self.wish.set != control.VERTICES and not self._faces:
             self._faces.extend(self.encoder.faces())
         before, self.wish = self.wish, wish
         if self.own is None and (wish.ahead or before.ahead):
@@ -316,12 +320,12 @@ class Connection:
             self._host.catch_up(self)
         self._wake.set()
 
-    def _answer(self, error: wire.Error | None) -> None:
+    def _answer(self, error: control.Error | None) -> None:
         if error is not None:
             self.text(error)
 
 
-_FULL = wire.Error("audio_full", "too much audio waits: push this again later", False)
+_FULL = control.Error("audio_full", "too much audio waits: push this again later", False)
 
 
 def _starts_before(data: bytes, sample: int) -> bool:

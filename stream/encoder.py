@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream import wire
+from stream import control, wire
 from stream.channel_sets import channel_values
 from stream.frames import Frame
 
@@ -24,7 +24,7 @@ class Encoder:
         hello: names the sets and their channels.
     """
 
-    def __init__(self, head: Head, hello: wire.Hello) -> None:
+    def __init__(self, head: Head, hello: control.Hello) -> None:
         self.head, self._channels = head, hello.channels
         shape = np.asarray(hello.shape, np.float32)[: head.shape_count]
         self._shape = shape if np.any(shape) else None
@@ -55,7 +55,7 @@ class Encoder:
     def _as_text(self, frame: Frame, name: str, values: NDArray[np.float32]) -> str:
         names = self._channels[name] or [str(index) for index in range(len(values))]
         readable = {n: round(float(v), 5) for n, v in zip(names, values, strict=True)}
-        return wire.serialise_text(wire.TextFrame(name, frame.sequence, frame.sample, readable))
+        return wire.serialise_text(control.TextFrame(name, frame.sequence, frame.sample, readable))
 
     def audio(self, start: int, samples: NDArray[np.float32]) -> bytes:
         """(n,) samples from index `start`."""

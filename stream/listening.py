@@ -20,7 +20,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from stream import web, wire
+from stream import control, web, wire
 from stream.admission import Admission
 from stream.connection import Connection
 from stream.owners import ServerCounts
@@ -137,7 +137,7 @@ class Listener:
         except wire.WireError as error:
             self._counts.refused += 1
             log.info("closed %s: %s", socket.remote_address, error)
-            client.farewell(wire.Error(error.code, str(error)), at_once=True)
+            client.farewell(control.Error(error.code, str(error)), at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
             closing = asyncio.create_task(socket.close(1008, error.code))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from head.model import Head
-from stream import wire
+from stream import control
 from stream.backends.on_head import model_of, on_head
 from stream.backends.protocol import Backend
 from stream.channel_sets import make_hello
@@ -24,7 +24,7 @@ class OtherHead:
 
     head: Head
     backend: Backend
-    hello: wire.Hello
+    hello: control.Hello
 
 
 def other_heads(backend: Backend, heads: Iterable[Head]) -> dict[str, OtherHead]:

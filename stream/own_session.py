@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import wire
+from stream import control
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
@@ -281,7 +281,7 @@ class OwnSessions:
         if self._scheduler is not None:
             self._scheduler.close()
 
-    def open(self, wish: wire.Open, listener: Listener) -> OwnSession:
+    def open(self, wish: control.Open, listener: Listener) -> OwnSession:
         """A session as a client wishes it.
 
         Raises:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream import web, wire
+from stream import control, web
 from stream.access import Gate, is_loopback
 from stream.admission import Admission
 from stream.broadcast import Broadcast
@@ -78,7 +78,7 @@ class Server:
     def __init__(
         self,
         head: Head,
-        hello: wire.Hello,
+        hello: control.Hello,
         host: str = "127.0.0.1",
         port: int = 8765,
         *,
@@ -211,13 +211,13 @@ class Server:
     def style_changed(self, name: str) -> None:
         """Tell the viewers, now and in later hellos, that the style is another."""
         self._broadcast.hello = replace(self._broadcast.hello, style=name)
-        self._note(lambda: self._broadcast.text(wire.Style(name)))
+        self._note(lambda: self._broadcast.text(control.Style(name)))
 
     def guidance_changed(self, audio: float, style: float) -> None:
         """Tell the viewers, now and in later hellos, how much voice and style count."""
         guidance = {"audio": audio, "style": style}
         self._broadcast.hello = replace(self._broadcast.hello, guidance=guidance)
-        self._note(lambda: self._broadcast.text(wire.Guidance(audio, style)))
+        self._note(lambda: self._broadcast.text(control.Guidance(audio, style)))
 
     def close(self, deadline: float = 2.0) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
@@ -276,7 +276,7 @@ class Server:
         self._read_notes()
         self._listener.greets.set()
         for client in self._listener.clients:
-            client.farewell(wire.End(frames=self.counts.sent))
+            client.farewell(control.End(frames=self.counts.sent))
         self._stop.set()
 
     def _read_notes(self) -> None:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import wire
+from stream import control
 from stream.broadcast import Broadcast
 from stream.connection import Connection
 from stream.encoder import Encoder
@@ -48,7 +48,7 @@ class Wishes:
         self._hooks, self._owners, self._broadcast = hooks, owners, broadcast
         self._floor: Connection | None = None  # whose pushed audio is taken
 
-    def greeting(self) -> wire.Hello:
+    def greeting(self) -> control.Hello:
         """The hello, with what clients may ask for by now."""
         can = {
             "style": self._hooks.on_style,
@@ -70,20 +70,20 @@ class Wishes:
         if self._floor is client:
             self._floor = None
 
-    def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> wire.Error | None:
+    def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> control.Error | None:
         """Pass pushed audio on; the first client that pushes has the floor until it pauses."""
         on_audio, holder = self._hooks.on_audio, self._floor
         if on_audio is None:
-            return wire.Error("audio_not_accepted", "this session hears another source", False)
+            return control.Error("audio_not_accepted", "this session hears another source", False)
         held = holder is not None and time.monotonic() - holder.last_push < FLOOR_SECONDS
         if held and holder is not client:
-            return wire.Error("audio_busy", "another client is pushing audio", False)
+            return control.Error("audio_busy", "another client is pushing audio", False)
         self._floor = client
         if not on_audio(samples):
-            return wire.Error("audio_full", "too much audio waits: push this again later", False)
+            return control.Error("audio_full", "too much audio waits: push this again later", False)
         return None
 
-    def open_own(self, client: Connection, wish: wire.Open) -> wire.Error | None:
+    def open_own(self, client: Connection, wish: control.Open) -> control.Error | None:
         """Give a client a session of its own."""
         return self._owners.open(client, wish)
 
@@ -98,10 +98,10 @@ class Wishes:
         if client.wish.ahead and self._hooks.leads:
             self._broadcast.catch_up(client)
 
-    def change_style(self, name: str) -> wire.Error | None:
+    def change_style(self, name: str) -> control.Error | None:
         """Pass a client's wish for a style on."""
         styles = ", ".join(self._broadcast.hello.styles)
-        refused = wire.Error("no_such_style", f"choose one of {styles}, or a mix of them", False)
+        refused = control.Error("no_such_style", f"choose one of {styles}, or a mix of them", False)
         if self._hooks.on_style is None:
             return refused
         try:
@@ -110,14 +110,14 @@ class Wishes:
             return refused
         return None
 
-    def change_guidance(self, audio: float | None, style: float | None) -> wire.Error | None:
+    def change_guidance(self, audio: float | None, style: float | None) -> control.Error | None:
         """Pass a client's wish for strengths on."""
         if self._hooks.on_guidance is None:
-            return wire.Error("guidance", "the strengths are fixed here", False)
+            return control.Error("guidance", "the strengths are fixed here", False)
         try:
             self._hooks.on_guidance(audio, style)
         except ValueError as error:
-            return wire.Error("guidance", str(error), False)
+            return control.Error("guidance", str(error), False)
         return None
 
     def interrupt(self) -> None:

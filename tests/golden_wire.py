@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stream import wire
+from stream import control, wire
 from stream.wire import Flag, Kind, Message
 
 FOLDER = Path(__file__).parent / "data" / "wire"
@@ -36,10 +36,10 @@ def messages() -> dict[str, Message]:
     }
 
 
-def texts() -> dict[str, wire.Text]:
+def texts() -> dict[str, control.Text]:
     """Control messages."""
     return {
-        "hello.json": wire.Hello(
+        "hello.json": control.Hello(
             head="posetalk-head-1",
             channels={"flame": ["jawX", "jawY"], "vertices": []},
             style="calm",
@@ -49,40 +49,40 @@ def texts() -> dict[str, wire.Text]:
             faces=9900,
             start_time=1700000000.5,
         ),
-        "subscribe.json": wire.Subscribe("arkit52", audio=True),
-        "audio_format.json": wire.AudioFormat(48000),
-        "interrupt.json": wire.Interrupt(),
-        "interrupted.json": wire.Interrupted(64000),
-        "style.json": wire.Style("lively"),
-        "ping.json": wire.Ping(3),
-        "pong.json": wire.Pong(3, 1700000000.25),
-        "clock.json": wire.ClockInfo(0, 1700000000.5),
-        "frame.json": wire.TextFrame("flame", 2, 1280, {"jawX": 0.25, "jawY": 0.0}),
-        "error.json": wire.Error(
+        "subscribe.json": control.Subscribe("arkit52", audio=True),
+        "audio_format.json": control.AudioFormat(48000),
+        "interrupt.json": control.Interrupt(),
+        "interrupted.json": control.Interrupted(64000),
+        "style.json": control.Style("lively"),
+        "ping.json": control.Ping(3),
+        "pong.json": control.Pong(3, 1700000000.25),
+        "clock.json": control.ClockInfo(0, 1700000000.5),
+        "frame.json": control.TextFrame("flame", 2, 1280, {"jawX": 0.25, "jawY": 0.0}),
+        "error.json": control.Error(
             "audio_full", "too much audio waits: push this again later", False
         ),
-        "end.json": wire.End(250),
-        "hello_accepts.json": wire.Hello(
+        "end.json": control.End(250),
+        "hello_accepts.json": control.Hello(
             head="posetalk-head-1",
             channels={"flame": ["jawX"]},
             accepts=["style", "guidance", "open"],
             guidance={"audio": 1.5, "style": 1.0},
         ),
-        "interrupt_at.json": wire.Interrupt(6400),
-        "guidance.json": wire.Guidance(1.5, 2.0),
-        "open.json": wire.Open(style="calm", seed=7, pace="live", alive=False),
-        "opened.json": wire.Opened(
+        "interrupt_at.json": control.Interrupt(6400),
+        "guidance.json": control.Guidance(1.5, 2.0),
+        "open.json": control.Open(style="calm", seed=7, pace="live", alive=False),
+        "opened.json": control.Opened(
             0, 1700000009.5, "calm", 1280, 1280, 960000, {"audio": 1.5, "style": 1.0}
         ),
-        "open_head.json": wire.Open(head="flame"),
-        "opened_head.json": wire.Opened(
+        "open_head.json": control.Open(head="flame"),
+        "opened_head.json": control.Opened(
             0, 1700000009.5, "calm", 1280, 1280, 960000,
             head="flame", channels={"flame": ["E000", "jawX"], "vertices": []},
             vertices=5023, faces=9976,
         ),
-        "flush.json": wire.Flush(),
-        "close.json": wire.Close(),
-        "closed.json": wire.Closed("closed", 250),
+        "flush.json": control.Flush(),
+        "close.json": control.Close(),
+        "closed.json": control.Closed("closed", 250),
     }
 
 

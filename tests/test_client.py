@@ -29,7 +29,7 @@ from posetalk.client import (
 )
 from posetalk.client.asynchronous import INBOX_EVENTS
 from posetalk.client.events import Reading
-from stream import wire
+from stream import control, wire
 from stream.backends import load_backend
 from stream.channel_sets import make_hello
 from stream.live import LiveLoop
@@ -92,7 +92,7 @@ def test_pushed_speech_moves_the_jaw_and_comes_back(avatar: Server) -> None:
                 if widest > 0.2 and sum(map(len, heard)) > 8000:
                     break
         client.interrupt()
-        cut = next(e for e in client.events() if isinstance(e, wire.Interrupted))
+        cut = next(e for e in client.events() if isinstance(e, control.Interrupted))
         assert cut.sample > 0
     assert np.concatenate(heard).std() > 0.01
 
@@ -123,7 +123,7 @@ def test_a_push_waits_for_room(avatar: Server) -> None:
 def test_requests_are_obeyed_or_raise_where_they_were_made(avatar: Server) -> None:
     with posetalk.Client(avatar.url, set="") as client:
         client.style("lively")
-        assert isinstance(next(client.events()), wire.Style)
+        assert isinstance(next(client.events()), control.Style)
         with pytest.raises(RequestError, match="calm, lively") as error:
             client.style("opera")
         assert error.value.code == "no_such_style"
@@ -164,12 +164,12 @@ def test_a_session_of_one_s_own(tmp_path: Path) -> None:
         playing = frames[50].sample
         client.interrupt(at=playing)
         events = client.events()
-        cut = next(e for e in events if isinstance(e, wire.Interrupted))
+        cut = next(e for e in events if isinstance(e, control.Interrupted))
         assert abs(cut.sample - playing) <= 1280
         again = next(e for e in events if isinstance(e, ClientFrame))
         assert again.sample >= cut.sample - 640
         client.close_session()
-        assert any(isinstance(e, wire.Closed) for e in client.events())
+        assert any(isinstance(e, control.Closed) for e in client.events())
         assert next(client.frames()).set == "arkit52"  # the server's own again
         with pytest.raises(RequestError) as error:
             client.open(style="opera")

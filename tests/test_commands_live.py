@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 import posetalk
 from posetalk.commands.options import Streaming
 from posetalk.streaming import open_source
-from stream import wire
+from stream import control, wire
 
 FAKE = ["--backend", "fake"]
 
@@ -146,8 +146,8 @@ def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
     url = ws_url(wait_for_line(process, "serving at"))
     with connect(url) as socket_:
         hello = wire.parse_text(str(socket_.recv(timeout=10)))
-        assert isinstance(hello, wire.Hello) and hello.synthetic
-        socket_.send(wire.serialise_text(wire.Subscribe()))
+        assert isinstance(hello, control.Hello) and hello.synthetic
+        socket_.send(wire.serialise_text(control.Subscribe()))
         frames = []
         while len(frames) < 10:
             data = socket_.recv(timeout=10)
@@ -187,7 +187,7 @@ def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
         speaking = microphone.speak(speech)
         frames = []
         with connect(url) as socket_:
-            socket_.send(wire.serialise_text(wire.Subscribe()))
+            socket_.send(wire.serialise_text(control.Subscribe()))
             for data in socket_:
                 if isinstance(data, bytes):
                     frames.append(wire.parse(data))

@@ -22,7 +22,7 @@ from fuzzing import Fuzzer
 from websockets.sync.client import connect
 
 from head.rig import builtin_head
-from stream import wire
+from stream import control, wire
 from stream.backends.fake import FakeBackend
 from stream.channel_sets import make_hello
 from stream.own_session import OwnSessions
@@ -143,14 +143,14 @@ def test_a_server_lives_through_rude_clients(
         # And an honest client is served as if nothing had been.
         with connect(server.url, compression=None, close_timeout=0.5) as link:
             greeting = wire.parse_text(link.recv(timeout=10))
-            assert isinstance(greeting, wire.Hello) and greeting.head == HEAD.id
+            assert isinstance(greeting, control.Hello) and greeting.head == HEAD.id
             link.send('{"type":"open"}')
             frames = 0
             while frames < 5:
                 data = link.recv(timeout=10)
                 frames += isinstance(data, bytes)
             link.send('{"type":"close"}')
-            while wire.Closed.TYPE not in str(link.recv(timeout=10)):
+            while control.Closed.TYPE not in str(link.recv(timeout=10)):
                 pass
             link.send('{"type":"ping"}')
             frames = 0
@@ -180,7 +180,7 @@ def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
             assert time.monotonic() < deadline, "somebody was not let go"
             time.sleep(0.05)
         with connect(server.url, compression=None, close_timeout=0.5) as good:
-            assert isinstance(wire.parse_text(good.recv(timeout=10)), wire.Hello)
+            assert isinstance(wire.parse_text(good.recv(timeout=10)), control.Hello)
 
 
 def test_no_more_connections_than_there_may_be() -> None:

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
-from stream import wire
+from stream import control, wire
 from stream.backends import load_backend
 from stream.channel_sets import make_hello
 from stream.live import LiveLoop
@@ -41,7 +41,7 @@ def avatar() -> Iterator[Server]:
         assert not worker.is_alive()
 
 
-def read(socket: ClientConnection) -> wire.Message | wire.Text | wire.Unknown:
+def read(socket: ClientConnection) -> wire.Message | control.Text | control.Unknown:
     data = socket.recv(timeout=5)
     return wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
 
@@ -53,14 +53,14 @@ def test_pushed_speech_is_spoken_and_cut(avatar: Server) -> None:
     cut = None
     with connect(avatar.url, compression=None) as socket:
         hello = read(socket)
-        assert isinstance(hello, wire.Hello)
+        assert isinstance(hello, control.Hello)
         jaw = hello.channels["flame"].index("jawX")
-        socket.send(wire.serialise_text(wire.Subscribe("flame", audio=True)))
+        socket.send(wire.serialise_text(control.Subscribe("flame", audio=True)))
         for number, part in enumerate(np.split(np.int16(SPEECH * 32767), 5)):  # all of it at once
             socket.send(wire.serialise(wire.Message(Kind.PCM, number, 0, part, Flag.INT16)))
         while cut is None or max(opened) < cut // 640 + 15:
             message = read(socket)
-            if isinstance(message, wire.Interrupted):
+            if isinstance(message, control.Interrupted):
                 cut = message.sample
             elif isinstance(message, wire.Message) and message.kind == Kind.PCM:
                 start = message.sample if start is None else start
@@ -70,7 +70,7 @@ def test_pushed_speech_is_spoken_and_cut(avatar: Server) -> None:
                 opened[message.sample // 640] = float(message.payload[jaw])
                 if jaws is None and opened[message.sample // 640] > 0.05:
                     jaws = message.sample
-                    socket.send(wire.serialise_text(wire.Interrupt()))
+                    socket.send(wire.serialise_text(control.Interrupt()))
     heard = np.concatenate(audio)
     begin = int(np.flatnonzero(heard)[0])
     spoken = int(np.flatnonzero(heard)[-1]) + 1
@@ -101,7 +101,7 @@ def test_when_it_ends_viewers_are_told(avatar: Server) -> None:
             pass
         avatar.close()
         with pytest.raises(ConnectionClosed):
-            while not isinstance(message := read(socket), wire.End):
+            while not isinstance(message := read(socket), control.End):
                 pass
             assert message.frames > 0
             read(socket)

@@ -16,7 +16,7 @@ from head.importing.flame import import_flame
 from head.retarget import retarget
 from posetalk import Client
 from posetalk.client import RequestError
-from stream import wire
+from stream import control, wire
 from stream.backends.fake import FakeBackend
 from stream.backends.on_head import model_of, on_head
 from stream.backends.protocol import FloatArray, SamplerCall
@@ -111,14 +111,14 @@ def server(flame: Head) -> Iterator[Server]:
 
 def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flame: Head) -> None:
     with connect(server.url, compression=None, max_size=None, close_timeout=0.5) as link:
-        hello = until(link, wire.Hello)
+        hello = until(link, control.Hello)
         assert hello.heads == ["flame"] and hello.head == builtin_head().id
-        link.send(wire.serialise_text(wire.Subscribe("vertices")))
+        link.send(wire.serialise_text(control.Subscribe("vertices")))
         corners = 0
         while corners < 3 * hello.faces:
             corners += len(until(link, Kind.FACES).payload)
-        link.send(wire.serialise_text(wire.Open(head="flame")))
-        opened = until(link, wire.Opened)
+        link.send(wire.serialise_text(control.Open(head="flame")))
+        opened = until(link, control.Opened)
         assert (opened.head, opened.vertices, opened.faces) == (
             "flame", flame.vertex_count, len(flame.faces),
         )  # fmt: skip
@@ -127,8 +127,8 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
         while corners < 3 * opened.faces:
             corners += len(until(link, Kind.FACES).payload)
         assert len(until(link, Kind.VERTICES).payload) == 3 * flame.vertex_count
-        link.send(wire.serialise_text(wire.Close()))
-        until(link, wire.Closed)
+        link.send(wire.serialise_text(control.Close()))
+        until(link, control.Closed)
         assert len(until(link, Kind.FACES).payload) > 0, "the server's own triangles come again"
         server.send(Frame(0, 0, np.zeros(54, "f4")))
         assert len(until(link, Kind.VERTICES).payload) == 3 * hello.vertices
@@ -140,8 +140,8 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
 )
 def test_a_head_that_cannot_be_is_refused(server: Server, wish: dict, words: str) -> None:
     with connect(server.url, compression=None, close_timeout=0.5) as link:
-        link.send(wire.serialise_text(wire.Open(**wish)))
-        error = until(link, wire.Error)
+        link.send(wire.serialise_text(control.Open(**wish)))
+        error = until(link, control.Error)
         assert error.code == "open" and words in error.message and not error.fatal
 
 

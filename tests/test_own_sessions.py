@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
-from stream import wire
+from stream import control, wire
 from stream.backends import load_backend
 from stream.channel_sets import make_hello
 from stream.clock import FakeClock
@@ -310,9 +310,9 @@ def until(socket: ClientConnection, kind: Any) -> Any:
 def opened(server: Server, **wish: Any) -> Iterator[ClientConnection]:
     """A client that has asked for its own session."""
     with connect(server.url, compression=None, max_size=None, close_timeout=0.5) as socket:
-        assert "open" in (until(socket, wire.Hello).accepts or [])
-        socket.send(wire.serialise_text(wire.Subscribe("flame", audio=True)))
-        socket.send(wire.serialise_text(wire.Open(**wish)))
+        assert "open" in (until(socket, control.Hello).accepts or [])
+        socket.send(wire.serialise_text(control.Subscribe("flame", audio=True)))
+        socket.send(wire.serialise_text(control.Open(**wish)))
         yield socket
 
 
@@ -322,7 +322,7 @@ def pcm(samples: Any, number: int = 0) -> bytes:
 
 def test_speech_pushed_faster_than_time_comes_back_as_frames_and_sound(server: Server) -> None:
     with opened(server) as socket:
-        told = until(socket, wire.Opened)
+        told = until(socket, control.Opened)
         assert abs(told.time - time.time()) < 5 and told.ahead == 960_000
         assert (told.lookahead, told.hop) == (1280, 1280)
         began = time.monotonic()
@@ -352,7 +352,7 @@ def test_speech_pushed_faster_than_time_comes_back_as_frames_and_sound(server: S
 
 def test_an_interruption_over_the_socket(server: Server) -> None:
     with opened(server) as socket:
-        until(socket, wire.Opened)
+        until(socket, control.Opened)
         socket.send(pcm(SPEECH))
         held: dict[int, float] = {}
         while len(held) < 100:
@@ -360,7 +360,7 @@ def test_an_interruption_over_the_socket(server: Server) -> None:
             if isinstance(message, wire.Message) and message.kind == Kind.FLAME:
                 held[message.sample] = float(message.payload[JAW])
         socket.send('{"type":"interrupt","at":32000}')
-        cut = until(socket, wire.Interrupted).sample
+        cut = until(socket, control.Interrupted).sample
         assert cut == 32000
         held = {sample: jaw for sample, jaw in held.items() if sample < cut}
         while len(held) < 75:
@@ -374,8 +374,8 @@ def test_an_interruption_over_the_socket(server: Server) -> None:
 
 def test_own_sessions_do_not_see_each_other_nor_the_servers_frames(server: Server) -> None:
     with opened(server) as one, opened(server, pace="live", seed=3) as other:
-        until(one, wire.Opened)
-        until(other, wire.Opened)
+        until(one, control.Opened)
+        until(other, control.Opened)
         one.send(pcm(SPEECH[:16000]))
         server.send(Frame(0, 0, np.full(54, 0.5, "f4")))
         loud = [until(one, wire.Message) for _ in range(30)]
@@ -385,7 +385,7 @@ def test_own_sessions_do_not_see_each_other_nor_the_servers_frames(server: Serve
         ]
         assert max(mouths[0]) > 0.05 and max(mouths[1]) < 0.01 and max(map(max, mouths)) < 0.4
         one.send('{"type":"close"}')
-        assert until(one, wire.Closed).frames > 0
+        assert until(one, control.Closed).frames > 0
         server.send(Frame(7, 4480, np.full(54, 0.25, "f4")))
         while (message := until(one, wire.Message)).kind != Kind.FLAME or message.sequence != 7:
             pass
@@ -397,17 +397,17 @@ def test_beyond_the_capacity_there_is_a_clear_refusal_until_one_leaves(server: S
         sockets = [first.enter_context(opened(server))]
         sockets += [rest.enter_context(opened(server)) for _ in range(3)]
         for socket in sockets[:3]:
-            until(socket, wire.Opened)
-        error = until(sockets[3], wire.Error)
+            until(socket, control.Opened)
+        error = until(sockets[3], control.Error)
         assert (error.code, error.fatal) == ("capacity", False) and "3" in error.message
         first.close()
         for _ in range(50):
             sockets[3].send('{"type":"open"}')
-            answer = until(sockets[3], wire.Opened | wire.Error)
-            if isinstance(answer, wire.Opened):
+            answer = until(sockets[3], control.Opened | control.Error)
+            if isinstance(answer, control.Opened):
                 break
             time.sleep(0.1)
-        assert isinstance(answer, wire.Opened)
+        assert isinstance(answer, control.Opened)
 
 
 @pytest.mark.parametrize(
@@ -419,26 +419,26 @@ def test_beyond_the_capacity_there_is_a_clear_refusal_until_one_leaves(server: S
 )  # fmt: skip
 def test_sessions_that_cannot_be_are_refused(server: Server, wish: dict[str, Any]) -> None:
     with opened(server, **wish) as socket:
-        error = until(socket, wire.Error)
+        error = until(socket, control.Error)
         assert (error.code, error.fatal) == ("open", False) and error.message
         socket.send('{"type":"flush"}')
-        assert until(socket, wire.Error).code == "no_session"
+        assert until(socket, control.Error).code == "no_session"
 
 
 def test_a_session_is_steered_by_its_client(server: Server) -> None:
     with opened(server, seed=-5, shape=[0.5] * 100) as socket:
-        until(socket, wire.Opened)
+        until(socket, control.Opened)
         socket.send('{"type":"guidance","style_guidance":2}')
-        assert until(socket, wire.Guidance) == wire.Guidance(1.0, 2.0)
+        assert until(socket, control.Guidance) == control.Guidance(1.0, 2.0)
         socket.send('{"type":"guidance","style_guidance":-2}')
-        assert until(socket, wire.Error).code == "guidance"
+        assert until(socket, control.Error).code == "guidance"
         socket.send('{"type":"style","name":"neutral"}')
-        assert until(socket, wire.Style).name == "neutral"
+        assert until(socket, control.Style).name == "neutral"
         socket.send('{"type":"style","name":"drunken"}')
-        assert until(socket, wire.Error).code == "no_such_style"
+        assert until(socket, control.Error).code == "no_such_style"
         socket.send('{"type":"open"}')
-        assert until(socket, wire.Closed).reason == "opened again"
-        until(socket, wire.Opened)
+        assert until(socket, control.Closed).reason == "opened again"
+        until(socket, control.Opened)
 
 
 def test_a_session_has_its_time() -> None:
@@ -448,23 +448,23 @@ def test_a_session_has_its_time() -> None:
         Server(HEAD, make_hello(HEAD), port=0, sessions=sessions, limits=limits) as server,
         opened(server) as socket,
     ):
-        until(socket, wire.Opened)
-        assert until(socket, wire.Closed).reason == "too long"
+        until(socket, control.Opened)
+        assert until(socket, control.Closed).reason == "too long"
 
 
 def test_what_does_not_fit_is_refused_whole_and_may_come_again(server: Server) -> None:
     with opened(server) as socket:
-        until(socket, wire.Opened)
+        until(socket, control.Opened)
         minute = np.resize(SPEECH, 16000 * 30)
         for _ in range(3):
             socket.send(pcm(minute))
-        assert until(socket, wire.Error).code == "audio_full"
+        assert until(socket, control.Error).code == "audio_full"
         socket.send('{"type":"interrupt"}')
-        until(socket, wire.Interrupted)
+        until(socket, control.Interrupted)
         socket.send(pcm(SPEECH[:16000]))
         socket.send('{"type":"ping","id":9}')
-        while not isinstance(message := read(socket), wire.Pong):
-            assert not isinstance(message, wire.Error)
+        while not isinstance(message := read(socket), control.Pong):
+            assert not isinstance(message, control.Error)
 
 
 def test_threads_end_with_the_server() -> None:
@@ -474,7 +474,7 @@ def test_threads_end_with_the_server() -> None:
         Server(HEAD, make_hello(HEAD), port=0, sessions=sessions) as server,
         opened(server) as socket,
     ):
-        until(socket, wire.Opened)
+        until(socket, control.Opened)
         assert "scheduler" in {thread.name for thread in threading.enumerate()}
     left = {thread.name for thread in threading.enumerate()} - before
     assert not {name for name in left if name in ("scheduler", "websocket-server")}

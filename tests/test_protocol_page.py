@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from wire_clients import HEAD, HELLO, frame
 
-from stream import connection, owners, wire, wishes
+from stream import connection, control, owners, wire, wishes
 from stream.server import Server
 from stream.wire import Kind
 
@@ -43,7 +43,7 @@ def test_the_page_names_every_message_and_error() -> None:
         assert f"| {int(kind)} |" in PAGE
     modules = (wire, wishes, owners, connection)
     sources = "".join(Path(str(m.__file__)).read_text() for m in modules)
-    codes = set(re.findall(r'(?:WireError|wire\.Error)\(\s*"(\w+)"', sources))
+    codes = set(re.findall(r'(?:WireError|control\.Error)\(\s*"(\w+)"', sources))
     assert len(codes) >= 10
     assert not [code for code in codes if f"`{code}`" not in PAGE]
 
@@ -51,7 +51,7 @@ def test_the_page_names_every_message_and_error() -> None:
 def test_the_page_has_the_heads_numbers() -> None:
     text = re.findall(r"## Hello\n```json\n(.*?)```", PAGE, flags=re.DOTALL)[0]
     hello = wire.parse_text(text)
-    assert isinstance(hello, wire.Hello)
+    assert isinstance(hello, control.Hello)
     assert (hello.head, hello.vertices, hello.faces) == (HEAD.id, HELLO.vertices, HELLO.faces)
     size = len(wire.serialise(wire.Message(Kind.VERTICES, 0, 0, HEAD.template.ravel())))
     assert f"24 + 12 V bytes, {size:,} for the built-in head" in PAGE
@@ -59,7 +59,7 @@ def test_the_page_has_the_heads_numbers() -> None:
 
 def test_the_json_on_the_page_is_accepted() -> None:
     for example in re.findall(r'^\| `(\{"type".*?\})` \|', PAGE, flags=re.MULTILINE):
-        assert not isinstance(wire.parse_text(example), wire.Unknown)
+        assert not isinstance(wire.parse_text(example), control.Unknown)
 
 
 def test_the_example_on_the_page_runs(server: Server) -> None:

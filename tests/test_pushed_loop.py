@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from head.rig import builtin_head
 from posetalk import Client
-from stream import wire
+from stream import control
 from stream.backends import load_backend
 from stream.channel_sets import make_hello
 from stream.clock import FakeClock
@@ -241,7 +241,7 @@ def test_who_wants_frames_ahead_gets_them_at_once_and_the_others_in_time(avatar:
         assert np.array_equal(seen.values, first[20].values)
         early.interrupt()
         events = early.events()
-        while not isinstance(event := next(events), wire.Interrupted):
+        while not isinstance(event := next(events), control.Interrupted):
             pass
         assert event.sample < first[89].sample, "what was made ahead is taken back"
 

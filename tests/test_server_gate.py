@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
-from stream import wire
+from stream import control, wire
 from stream.access import Gate, is_loopback
 from stream.server import Server, ServerError
 from stream.wire import Kind
@@ -38,7 +38,7 @@ RUBBISH: dict[str, tuple[bytes | str, str]] = {
     "length": (b"PTK1\x01\x10" + bytes(17) + b"\x01" + b"abc", "length"),
     "own kind": (wire.serialise(wire.Message(Kind.FLAME, 0, 0, np.zeros(56))), "unexpected"),
     "json": ("{", "json"),
-    "own text": (wire.serialise_text(wire.End()), "unexpected"),
+    "own text": (wire.serialise_text(control.End()), "unexpected"),
     "field": ('{"type":"subscribe","audio":1}', "field"),
     "rate": ('{"type":"audio_format","sample_rate":1}', "field"),
     "text version": ('{"type":"subscribe","protocol":2}', "version"),
@@ -50,7 +50,7 @@ def test_rubbish_gets_a_typed_error_and_closes_that_client_only(server: Server, 
     data, code = RUBBISH[name]
     with client(server) as good, client(server) as bad:
         bad.send(data)
-        error = until(bad, wire.Error)
+        error = until(bad, control.Error)
         assert (error.code, error.fatal) == (code, True)
         with pytest.raises(ConnectionClosed) as closed:
             bad.recv(timeout=10)

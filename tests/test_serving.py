@@ -15,7 +15,7 @@ from cli import call, finish, start, wait_for_line
 from websockets.sync.client import ClientConnection, connect
 
 from posetalk.streaming import delay_advice
-from stream import wire
+from stream import control, wire
 from stream.sink import FrameTiming
 from stream.statistics import LiveStatistics
 
@@ -28,9 +28,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def hello(link: ClientConnection) -> wire.Hello:
+def hello(link: ClientConnection) -> control.Hello:
     greeting = wire.parse_text(link.recv(timeout=20))
-    assert isinstance(greeting, wire.Hello)
+    assert isinstance(greeting, control.Hello)
     return greeting
 
 
@@ -57,7 +57,7 @@ def test_live_on_a_page_waits_for_somebody_to_look_and_tells_what_may_be_asked(
         page.close()
         with connect(f"ws://127.0.0.1:{port}", compression=None) as link:
             accepts = hello(link).accepts
-            assert accepts is not None and set(accepts) <= set(wire.ACCEPTS)
+            assert accepts is not None and set(accepts) <= set(control.ACCEPTS)
             assert {"audio", "open", "interrupt", "guidance"} <= set(accepts)
             assert read(link, wire.Message).sample < 16000 * 5, "it began when somebody came"
         process.send_signal(signal.SIGINT)
@@ -87,12 +87,12 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
         with connect(address, ssl=trust, compression=None) as one:
             assert "audio" not in (hello(one).accepts or [])
             one.send('{"type":"open","style":"neutral"}')
-            assert read(one, wire.Opened).style == "neutral"
+            assert read(one, control.Opened).style == "neutral"
             assert [read(one, wire.Message).sequence for _ in range(3)] == [0, 1, 2]
             with connect(address, ssl=trust, compression=None) as other:
                 hello(other)
                 other.send('{"type":"open"}')
-                error = read(other, wire.Error)
+                error = read(other, control.Error)
                 assert error.code == "capacity" and "1" in error.message
         process.send_signal(signal.SIGINT)
         assert finish(process)[0] == 130

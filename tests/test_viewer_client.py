@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from head.model import Head
 from head.rig import builtin_head
-from stream import wire
+from stream import control, wire
 from stream.channel_sets import make_hello
 from stream.frames import Frame
 from stream.server import Server
@@ -198,7 +198,7 @@ def test_rubbish_after_the_hello_is_one_line(head: Head) -> None:
 
 
 def test_a_refusal_is_passed_on(head: Head) -> None:
-    with peer(wire.serialise_text(wire.Error("busy", "too many viewers"))) as url:
+    with peer(wire.serialise_text(control.Error("busy", "too many viewers"))) as url:
         assert "too many viewers" in failure(Client(url))
     with Server(head, make_hello(head), port=0, token="secret") as server:
         assert "401" in failure(Client(server.url))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream import wire
+from stream import control, wire
 from stream.wire import Flag, Kind, Message, WireError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +45,7 @@ def test_golden_bytes_are_read_as_the_manifest_says(name: str) -> None:
         assert "\n" not in str(raised.value)
     elif "skip" in expected:
         message = read()
-        assert isinstance(message, wire.Unknown) or message.kind not in list(Kind)
+        assert isinstance(message, control.Unknown) or message.kind not in list(Kind)
     elif "text" in expected:
         assert json.loads(wire.serialise_text(read())) == expected["text"]
     else:
@@ -157,12 +157,12 @@ def test_version_is_said_first() -> None:
 
 
 def test_unknown_keys_are_ignored() -> None:
-    assert wire.parse_text('{"type":"ping","id":4,"mood":"good"}') == wire.Ping(4)
+    assert wire.parse_text('{"type":"ping","id":4,"mood":"good"}') == control.Ping(4)
 
 
 def test_not_a_number_cannot_be_sent() -> None:
     with pytest.raises(ValueError):
-        wire.serialise_text(wire.Pong(0, math.nan))
+        wire.serialise_text(control.Pong(0, math.nan))
 
 
 def test_the_live_loop_imports_nothing_heavy() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
-from stream import wire
+from stream import control, wire
 from stream.channel_sets import make_hello
 from stream.frames import Frame
 from stream.server import Server
@@ -29,11 +29,11 @@ def frame(sequence: int) -> Frame:
 def client(server: Server, **options: Any) -> Iterator[ClientConnection]:
     """A connected client that has read the hello."""
     with connect(server.url, compression=None, close_timeout=0.5, **options) as connection:
-        assert isinstance(wire.parse_text(connection.recv(timeout=10)), wire.Hello)
+        assert isinstance(wire.parse_text(connection.recv(timeout=10)), control.Hello)
         yield connection
 
 
-def receive(connection: ClientConnection) -> wire.Message | wire.Text | wire.Unknown:
+def receive(connection: ClientConnection) -> wire.Message | control.Text | control.Unknown:
     data = connection.recv(timeout=10)
     return wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
 
@@ -51,5 +51,5 @@ def until(connection: ClientConnection, kind: Any) -> Any:
 
 def settled(connection: ClientConnection) -> None:
     """Wait until the server has read everything sent so far."""
-    connection.send(wire.serialise_text(wire.Ping(7)))
-    assert until(connection, wire.Pong).id == 7
+    connection.send(wire.serialise_text(control.Ping(7)))
+    assert until(connection, control.Pong).id == 7

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import wire
+from stream import control, wire
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,7 +61,7 @@ class Sound:
 class Restarted:
     """The server has started a new timeline, or forgot what was not animated yet."""
 
-    hello: wire.Hello
+    hello: control.Hello
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Client:
         self,
         url: str,
         *,
-        channel_set: str = wire.FLAME,
+        channel_set: str = control.FLAME,
         audio: bool = False,
         reconnect: bool = True,
         patience: float = 10.0,
@@ -153,9 +153,9 @@ class Client:
     ) -> None:
         self.url = parse_url(url)
         self.inbox = Inbox()
-        self.hello: wire.Hello | None = None
+        self.hello: control.Hello | None = None
         self.connections = 0
-        self._subscribe = wire.Subscribe(set=channel_set, audio=audio)
+        self._subscribe = control.Subscribe(set=channel_set, audio=audio)
         self._reconnect, self._patience, self._clock = reconnect, patience, clock
         self._stopping = asyncio.Event()
 
@@ -224,9 +224,9 @@ class Client:
         async with asyncio.timeout(HELLO_SECONDS):
             first = await link.recv()
         hello = wire.parse_text(first) if isinstance(first, str) else None
-        if isinstance(hello, wire.Error):
+        if isinstance(hello, control.Error):
             raise ClientError(f"{self.url} refused: {hello.message}")
-        if not isinstance(hello, wire.Hello):
+        if not isinstance(hello, control.Hello):
             raise ClientError(f"{self.url} did not say hello: it is no posetalk server")
         self.hello = hello
         self.connections += 1
@@ -242,10 +242,10 @@ class Client:
                 self.inbox.put(event)
             return False
         message = wire.parse_text(data)
-        if isinstance(message, wire.End):
+        if isinstance(message, control.End):
             self.inbox.put(Ended())
             return True
-        if isinstance(message, wire.Error):
+        if isinstance(message, control.Error):
             raise ClientError(f"{self.url}: {message.message}")
         return False
 

@@ -22,7 +22,7 @@ from posetalk.client.events import (
     RequestError,
     VersionMismatch,
 )
-from stream import wire
+from stream import control, wire
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import from_int16, mono
 from viewer.client import HELLO_SECONDS, ClientError, parse_url
@@ -56,7 +56,7 @@ class AsyncClient:
         self,
         url: str = "ws://127.0.0.1:8765",
         *,
-        set: str = wire.FLAME,
+        set: str = control.FLAME,
         audio: bool = False,
         ahead: bool = False,
         token: str | None = None,
@@ -65,7 +65,7 @@ class AsyncClient:
     ) -> None:
         self.url = parse_url(url)
         self.dropped = 0
-        self._wish = wire.Subscribe(set=set, audio=audio, ahead=ahead or None)
+        self._wish = control.Subscribe(set=set, audio=audio, ahead=ahead or None)
         self._token, self._timeout, self._ssl = token, timeout, ssl
         self._reading: Reading | None = None
         self._link: Any = None
@@ -80,7 +80,7 @@ class AsyncClient:
         self._number = self._pushed = 0
         self._rate = SAMPLE_RATE
         self._asked: dict[int, asyncio.Future[None]] = {}
-        self._opening: asyncio.Future[wire.Opened] | None = None
+        self._opening: asyncio.Future[control.Opened] | None = None
 
     # --- coming and going ----------------------------------------------------------------------
     async def connect(self) -> Self:
@@ -122,7 +122,7 @@ class AsyncClient:
         await self.close()
 
     @property
-    def hello(self) -> wire.Hello:
+    def hello(self) -> control.Hello:
         """What the server said first.  Raises ConnectionFailed before `connect`."""
         if self._reading is None:
             raise ConnectionFailed("not connected: call connect(), or use `with`")
@@ -190,25 +190,25 @@ class AsyncClient:
 
     def _take(self, event: ClientEvent) -> None:
         match event:
-            case wire.Pong(number):
+            case control.Pong(number):
                 waiting = self._asked.pop(number, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(None)
                 return
-            case wire.Error(code, message, fatal):
+            case control.Error(code, message, fatal):
                 error = RequestError(code, message)
                 if self._blame(error) and not fatal:
                     return
                 self._put(error)
                 return
-            case wire.Opened():
+            case control.Opened():
                 self._forget(-(2**63))  # of another time line
                 if self._opening is not None:
                     self._opening.set_result(event)
                     self._opening = None
-            case wire.Interrupted(sample):
+            case control.Interrupted(sample):
                 self._forget(sample)
-            case wire.End():
+            case control.End():
                 self._ended = True
         self._put(event)
 
@@ -252,26 +252,26 @@ class AsyncClient:
 
     # --- requests ------------------------------------------------------------------------------
     async def subscribe(
-        self, set: str = wire.FLAME, *, audio: bool = False, ahead: bool = False
+        self, set: str = control.FLAME, *, audio: bool = False, ahead: bool = False
     ) -> None:
         """Get another set of channels from now on; raises RequestError `no_such_set`."""
-        self._wish = wire.Subscribe(set=set, audio=audio, ahead=ahead or None)
+        self._wish = control.Subscribe(set=set, audio=audio, ahead=ahead or None)
         await self._ask(wire.serialise_text(self._wish))
 
     async def style(self, name: str) -> None:
         """Speak in a style of the hello's, or a mix; raises RequestError `no_such_style`."""
-        await self._ask(wire.serialise_text(wire.Style(name)))
+        await self._ask(wire.serialise_text(control.Style(name)))
 
     async def guidance(self, audio: float | None = None, style: float | None = None) -> None:
         """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
-        await self._ask(wire.serialise_text(wire.Guidance(audio, style)))
+        await self._ask(wire.serialise_text(control.Guidance(audio, style)))
 
     async def interrupt(self, at: int | None = None) -> None:
         """Be silent now, or in one's own session from the sample `at` on.
 
         What is taken back so, and nobody took yet, does not come out of `frames` any more.
         """
-        await self._ask(wire.serialise_text(wire.Interrupt(at)))
+        await self._ask(wire.serialise_text(control.Interrupt(at)))
 
     async def push(
         self, samples: Samples, sample_rate: int = SAMPLE_RATE, *, wait: bool = True
@@ -287,7 +287,7 @@ class AsyncClient:
             RequestError: `audio_not_accepted`, `audio_busy`, `audio_full`.
         """
         if sample_rate != self._rate:
-            await self._ask(wire.serialise_text(wire.AudioFormat(sample_rate)))
+            await self._ask(wire.serialise_text(control.AudioFormat(sample_rate)))
             self._rate = sample_rate
         sound: NDArray[Any] = np.asarray(samples)
         whole = mono(from_int16(sound) if sound.dtype == np.int16 else sound)
@@ -314,7 +314,7 @@ class AsyncClient:
         pace: str = "fast",
         alive: bool = True,
         shape: NDArray[np.float32] | None = None,
-    ) -> wire.Opened:
+    ) -> control.Opened:
         """Get a session of one's own, with one's own sound; returns when it begins.
 
         Frames and sound of before that nobody took are forgotten.
@@ -330,7 +330,7 @@ class AsyncClient:
         Raises:
             RequestError: `capacity` (no room for another), `open` (a session that cannot be).
         """
-        wish = wire.Open(
+        wish = control.Open(
             style=style,
             seed=seed,
             head=head,
@@ -345,11 +345,11 @@ class AsyncClient:
 
     async def flush(self) -> None:
         """The utterance is over: make its last frames now (one's own session)."""
-        await self._ask(wire.serialise_text(wire.Flush()))
+        await self._ask(wire.serialise_text(control.Flush()))
 
     async def close_session(self) -> None:
         """End one's own session; the server's frames come again."""
-        await self._ask(wire.serialise_text(wire.Close()))
+        await self._ask(wire.serialise_text(control.Close()))
 
     async def _ask(self, message: str | bytes) -> None:
         """Send a request, and wait until the server has dealt with it.
@@ -360,7 +360,7 @@ class AsyncClient:
         number = self._number
         self._asked[number] = waiting = asyncio.get_running_loop().create_future()
         await self._send(message)
-        await self._send(wire.serialise_text(wire.Ping(number)))
+        await self._send(wire.serialise_text(control.Ping(number)))
         try:
             async with asyncio.timeout(self._timeout):
                 await waiting

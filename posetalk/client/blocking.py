@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from posetalk.client.asynchronous import AsyncClient, Samples
 from posetalk.client.events import ClientEvent, ClientFrame, ConnectionFailed
-from stream import wire
+from stream import control
 from stream.frames import SAMPLE_RATE
 from viewer.client import HELLO_SECONDS
 
@@ -34,7 +34,7 @@ class Client:
         self,
         url: str = "ws://127.0.0.1:8765",
         *,
-        set: str = wire.FLAME,
+        set: str = control.FLAME,
         audio: bool = False,
         ahead: bool = False,
         token: str | None = None,
@@ -82,7 +82,7 @@ class Client:
         self.close()
 
     @property
-    def hello(self) -> wire.Hello:
+    def hello(self) -> control.Hello:
         """What the server said first."""
         return self._client.hello
 
@@ -105,7 +105,9 @@ class Client:
         """The frames of motion alone; see `AsyncClient.frames`."""
         return (event for event in self.events() if isinstance(event, ClientFrame))
 
-    def subscribe(self, set: str = wire.FLAME, *, audio: bool = False, ahead: bool = False) -> None:
+    def subscribe(
+        self, set: str = control.FLAME, *, audio: bool = False, ahead: bool = False
+    ) -> None:
         """Get another set of channels from now on; raises RequestError `no_such_set`."""
         self._run(self._client.subscribe(set, audio=audio, ahead=ahead))
 
@@ -125,7 +127,7 @@ class Client:
         """Have this sound spoken; see `AsyncClient.push`."""
         self._run(self._client.push(samples, sample_rate, wait=wait))
 
-    def open(self, **options: Any) -> wire.Opened:
+    def open(self, **options: Any) -> control.Opened:
         """Get a session of one's own; see `AsyncClient.open`."""
         return self._run(self._client.open(**options))
 

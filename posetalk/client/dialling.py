@@ -7,7 +7,7 @@ import ssl as tls
 from typing import TYPE_CHECKING
 
 from posetalk.client.events import ConnectionFailed, Refused, VersionMismatch
-from stream import wire
+from stream import control, wire
 from viewer.client import ClientError, reason
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ async def dial(
         ) from None
 
 
-async def greeting(link: ClientConnection, url: str, timeout: float) -> wire.Hello:
+async def greeting(link: ClientConnection, url: str, timeout: float) -> control.Hello:
     """The hello that a server says first.
 
     Raises:
@@ -67,8 +67,8 @@ async def greeting(link: ClientConnection, url: str, timeout: float) -> wire.Hel
         raise VersionMismatch(f"{url}: {error}") from None
     except (wire.WireError, ConnectionClosed, TimeoutError):
         hello = None
-    if isinstance(hello, wire.Error):
+    if isinstance(hello, control.Error):
         raise Refused(f"{url} refused: {hello.message}")
-    if not isinstance(hello, wire.Hello):
+    if not isinstance(hello, control.Hello):
         raise ClientError(f"{url} did not say hello: it is no posetalk server")
     return hello

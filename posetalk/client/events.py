@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import wire
+from stream import control, wire
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import from_int16
 from viewer.client import ClientError
@@ -79,8 +79,8 @@ class ClientSound:
     samples: NDArray[np.float32]
 
 
-ClientEvent: TypeAlias = ClientFrame | ClientSound | wire.Text
-"""What `events` gives: frames, sound, and the server's messages (`stream.wire`)."""
+ClientEvent: TypeAlias = ClientFrame | ClientSound | control.Text
+"""What `events` gives: frames, sound, and the server's messages (`stream.control`)."""
 
 _SETS = {int(kind): name for name, kind in wire.KIND_OF_SET.items()}
 
@@ -94,8 +94,8 @@ class Reading:
         faces: (F, 3) triangles, once they were sent with `vertices`.
     """
 
-    hello: wire.Hello
-    _now: wire.Hello | None = None  # of the head that moves now, in a session on another one
+    hello: control.Hello
+    _now: control.Hello | None = None  # of the head that moves now, in a session on another one
     _corners: dict[int, NDArray[np.uint32]] = field(default_factory=dict)
 
     @property
@@ -109,9 +109,9 @@ class Reading:
         """The event in a message; None for what is to be skipped.  Raises `wire.WireError`."""
         if isinstance(data, str):
             text = wire.parse_text(data)
-            if isinstance(text, wire.Opened | wire.Closed):
+            if isinstance(text, control.Opened | control.Closed):
                 self._turn_to(text)
-            return None if isinstance(text, wire.Unknown) else text
+            return None if isinstance(text, control.Unknown) else text
         message = wire.parse(data)
         if message.kind == wire.Kind.PCM:
             int16 = message.flags & wire.Flag.INT16
@@ -124,15 +124,15 @@ class Reading:
         if name is None:
             return None
         values = np.array(message.payload, np.float32)
-        if name == wire.VERTICES:
+        if name == control.VERTICES:
             values = values.reshape(-1, 3)
         names = tuple((self._now or self.hello).channels.get(name, ()))
         return ClientFrame(name, message.sequence, message.sample, values, names)
 
-    def _turn_to(self, message: wire.Opened | wire.Closed) -> None:
+    def _turn_to(self, message: control.Opened | control.Closed) -> None:
         """A session begins or ends: whose channels and faces hold from here on."""
         before, self._now = self._now, None
-        if isinstance(message, wire.Opened) and message.channels is not None:
+        if isinstance(message, control.Opened) and message.channels is not None:
             self._now = replace(
                 self.hello,
                 head=message.head or self.hello.head,

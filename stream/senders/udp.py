@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from head.model import Head
 from stream.channel_sets import channel_values
 from stream.clock import Clock, MonotonicClock, unix_time
+from stream.control import ARKIT52
 from stream.frames import FPS, Frame
 from stream.sink import FrameTiming
-from stream.wire import ARKIT52
 
 log = logging.getLogger(__name__)
 

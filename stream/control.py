@@ -1,0 +1,242 @@
+"""The control messages of the wire as values: what client and server say as JSON text.
+
+`docs/protocol.md` is the page, `stream.wire` the text itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+PROTOCOL = 1
+FLAME, ARKIT52, VERTICES = "flame", "arkit52", "vertices"
+
+ACCEPTS = ("style", "guidance", "interrupt", "audio", "open", "ahead")
+"""What a client may ask of a server that says so in its hello."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """First message of a server: all a client needs to read the frames that follow."""
+
+    TYPE: ClassVar[str] = "hello"
+    head: str
+    channels: dict[str, list[str]]  # set -> channel names in payload order; vertices: empty
+    style: str = ""
+    styles: list[str] = field(default_factory=list)
+    shape: list[float] = field(default_factory=list)
+    vertices: int = 0
+    faces: int = 0
+    fps: int = 25
+    sample_rate: int = 16000
+    synthetic: bool = True
+    start_time: float | None = None  # Unix seconds at which sample 0 was captured, once known
+    protocol: int = PROTOCOL
+    accepts: list[str] | None = None  # what this server lets clients ask for, see `ACCEPTS`
+    guidance: dict[str, float] | None = None  # strengths now: "audio", "style"
+    heads: list[str] | None = None  # other heads that a session of one's own may move
+
+
+@dataclass(frozen=True)
+class Subscribe:
+    """Client: what to send me.  A second one replaces the first; an empty set pauses motion."""
+
+    TYPE: ClassVar[str] = "subscribe"
+    set: str = FLAME
+    audio: bool = False
+    json: bool = False  # motion as readable text, for debugging
+    protocol: int = PROTOCOL
+    ahead: bool | None = None  # frames as they are made, where speech is pushed ahead of time
+
+
+@dataclass(frozen=True)
+class AudioFormat:
+    """Client: the rate of the PCM I shall push (8000 to 192000 Hz, mono)."""
+
+    TYPE: ClassVar[str] = "audio_format"
+    sample_rate: int = 16000
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Client: forget the audio that has not been animated yet.
+
+    `at` is the sample that a client with a session of its own is playing now: everything from
+    there on is taken back.
+    """
+
+    TYPE: ClassVar[str] = "interrupt"
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """Server: speech was cut; from `sample` on there is silence until new audio comes."""
+
+    TYPE: ClassVar[str] = "interrupted"
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class Style:
+    """Client: speak in another of the hello's `styles`; server: the style changed."""
+
+    TYPE: ClassVar[str] = "style"
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """Client: follow the voice and the style that much; server: it changed.  1 is as trained."""
+
+    TYPE: ClassVar[str] = "guidance"
+    audio_guidance: float | None = None  # None leaves it
+    style_guidance: float | None = None
+
+
+@dataclass(frozen=True)
+class Open:
+    """Client: give me a session of my own: my audio, my style, my seed.
+
+    `pace` "fast" makes frames as soon as there is audio, "live" at the pace of time.  Without
+    `alive`, silence is not animated for long.
+    """
+
+    TYPE: ClassVar[str] = "open"
+    style: str = ""  # "": the server's
+    seed: int = 0
+    head: str = ""  # "": the server's
+    shape: list[float] = field(default_factory=list)  # identity; empty: the server's
+    pace: str = "fast"
+    alive: bool = True
+    audio_guidance: float | None = None
+    style_guidance: float | None = None
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Server: your session begins with this sample; from now on only its frames come.
+
+    On another head than the hello's it says which, and what the hello says of its own.
+    """
+
+    TYPE: ClassVar[str] = "opened"
+    sample: int = 0
+    time: float = 0.0  # Unix seconds of `sample`
+    style: str = ""
+    lookahead: int = 0  # samples of audio that must follow a frame before it is made
+    hop: int = 0  # samples between two bursts of frames
+    ahead: int = 0  # samples that may be pushed ahead of time
+    guidance: dict[str, float] | None = None
+    head: str | None = None
+    channels: dict[str, list[str]] | None = None
+    vertices: int | None = None
+    faces: int | None = None
+
+
+@dataclass(frozen=True)
+class Flush:
+    """Client: my utterance is over: make its last frames now, without waiting for silence."""
+
+    TYPE: ClassVar[str] = "flush"
+
+
+@dataclass(frozen=True)
+class Close:
+    """Client: end my own session; show me the server's again."""
+
+    TYPE: ClassVar[str] = "close"
+
+
+@dataclass(frozen=True)
+class Closed:
+    """Server: your own session is over, after so many frames."""
+
+    TYPE: ClassVar[str] = "closed"
+    reason: str = ""
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Ping:
+    """Client: answer me; `id` comes back."""
+
+    TYPE: ClassVar[str] = "ping"
+    id: int = 0
+
+
+@dataclass(frozen=True)
+class Pong:
+    """Server: `time` is the server's Unix time, to estimate the offset of two clocks."""
+
+    TYPE: ClassVar[str] = "pong"
+    id: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class ClockInfo:
+    """Server: sample `sample` was captured at Unix time `time`."""
+
+    TYPE: ClassVar[str] = "clock"
+    sample: int = 0
+    time: float = 0.0
+
+
+@dataclass(frozen=True)
+class TextFrame:
+    """Server: one frame of motion in JSON text mode, `values` by channel name."""
+
+    TYPE: ClassVar[str] = "frame"
+    set: str
+    sequence: int
+    sample: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Error:
+    """Server: what was wrong, as a code and as a sentence; if `fatal`, the socket closes next."""
+
+    TYPE: ClassVar[str] = "error"
+    code: str
+    message: str
+    fatal: bool = True
+
+
+@dataclass(frozen=True)
+class End:
+    """Server: the last frame has been sent."""
+
+    TYPE: ClassVar[str] = "end"
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A text message of a type unknown here, to be skipped."""
+
+    type: str
+
+
+Text: TypeAlias = (
+    Hello
+    | Subscribe
+    | AudioFormat
+    | Interrupt
+    | Interrupted
+    | Style
+    | Guidance
+    | Open
+    | Opened
+    | Flush
+    | Close
+    | Closed
+    | Ping
+    | Pong
+    | ClockInfo
+    | TextFrame
+    | Error
+    | End
+)
