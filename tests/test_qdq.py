@@ -29,8 +29,8 @@ def calibration(bundle: Bundle) -> Calibration:
     return calibrate(bundle, babble(16_000 * 4))
 
 
-def test_the_large_products_are_quantised_by_measured_ranges(plain, calibration) -> None:
-    assert calibration.source.startswith("4 s of speech, hop 2")
+def test_the_large_products_are_quantised_by_measured_ranges(bundle, plain, calibration) -> None:
+    assert calibration.source.startswith(f"4 s of speech, hop {bundle.spec.live.hop}")
     for model in plain.values():
         found = products(model)
         assert {p.name for p in found} <= set(calibration.peaks)
@@ -69,8 +69,8 @@ def test_both_move_like_fp32(bundle) -> None:
     assert (int8.precision, fp8.precision) == ("int8", "fp8")
     assert 1e-3 < int8.rms < 0.05 and int8.largest < TOLERANCE["int8"]
     assert 1e-3 < fp8.rms < 0.1 and fp8.largest < 2 * TOLERANCE["int8"]
-    for loss in (int8, fp8):  # three seconds differ by chance as well: a blink more or less
-        assert 0.8 < loss.spread < 1.25 and 0.8 < loss.speed < 1.25
+    for loss in (int8, fp8):  # seconds differ by chance as well: a blink more or less
+        assert 0.7 < loss.spread < 1.4 and 0.7 < loss.speed < 1.4
 
 
 def test_what_cannot_be_calibrated_gets_one_line(bundle, plain) -> None:

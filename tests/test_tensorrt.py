@@ -60,7 +60,9 @@ def test_the_starters_engines_build_and_say_what_they_are(engines: Path) -> None
     folder = engines / "tensorrt-rtx"
     manifest = read_manifest(folder)
     assert set(manifest.graphs) == {"speech", "sampler_1", "hop_1"}
-    assert manifest.hop == {"hop": 2, "lookahead": 2, "window_rule": "adjacent"}
+    live = load_bundle("starter").spec.live
+    hop = {"hop": live.hop, "lookahead": live.lookahead, "window_rule": live.window_rule}
+    assert manifest.hop == hop
     assert manifest.precision == "fp16" and manifest.tools["tensorrt_rtx"] == trt.__version__
     assert manifest.ranges["frames"] == [1, 100] and manifest.ranges["batch"] == [1, 8]
     assert not manifest.calibration
