@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from diffposetalk.mel import LOWEST
 from head.rig import builtin_head
 from training import augment
 from training.dataset import Tracks
@@ -130,6 +131,22 @@ def test_crops_stay_inside_their_track_and_carry_their_history(tracks) -> None:
         assert span[0] + 25 <= first and first + 30 <= span[1]
         expected = tracks.columns[:, 4 * (first - 25) : 4 * (first + 30)].astype(np.float32)
         assert any(np.array_equal(columns.numpy(), heard) for heard in expected)
+
+
+def test_crops_that_begin_a_stream_have_silence_before_it(tracks) -> None:
+    crops = tracks.crops(8, 30, 26, np.random.default_rng(0), starts=1.0, lead=12)
+    assert crops.before.tolist() == [12] * 8
+    whole = tracks.normalised(0, 400)
+    for motion, style, columns, phone in zip(
+        crops.motion, crops.style, crops.columns, crops.phone, strict=True
+    ):
+        start = int(tracks.spans[int(style)][0])
+        assert (columns[: 4 * 37] == LOWEST).all() and (phone[:12] == 0).all()
+        heard = tracks.columns[:, 4 * start : 4 * (start + 18)].astype(np.float32)
+        assert any(np.array_equal(columns[4 * 37 :].numpy(), one) for one in heard)
+        np.testing.assert_array_equal(motion[12:], whole[start : start + 18])
+        np.testing.assert_array_equal(motion[:12], np.repeat(whole[start : start + 1], 12, 0))
+    assert not tracks.crops(8, 30, 26, np.random.default_rng(0)).before.any()
 
 
 LOOP = """

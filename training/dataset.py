@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffposetalk.mel import COLUMNS
+from diffposetalk.mel import COLUMNS, LOWEST
 
 
 @dataclass(frozen=True)
@@ -20,13 +20,15 @@ class Crops:
     """B crops of n frames, with the mel history their first feature needs.
 
     columns (B, 4 (history - 1 + n), n_mels); motion (B, n, D) normalised; phone (B, n) int64;
-    style (B,) int64 index into the style table.
+    style (B,) int64 index into the style table; before (B,) int64: so many of the crop's first
+    frames lie before the stream, in silence.
     """
 
     columns: Tensor
     motion: Tensor
     phone: Tensor
     style: Tensor
+    before: Tensor
 
 
 class Tracks:
@@ -55,23 +57,35 @@ class Tracks:
         """Normalised motion of frames [start, stop): (n, D)."""
         return (self.motion[start:stop] - self.mean) / self.std
 
-    def crops(self, batch: int, n: int, history: int, rng: np.random.Generator) -> Crops:
-        """Draw `batch` crops of n frames, each with `history` - 1 frames of columns before it."""
-        columns, motion, phone, style = [], [], [], []
-        before = history - 1
+    def crops(
+        self, batch: int, n: int, history: int, rng: np.random.Generator, *,
+        starts: float = 0.0, lead: int = 0,
+    ) -> Crops:  # fmt: skip
+        """Draw `batch` crops of n frames, each with `history` - 1 frames of columns before it.
+
+        A share of `starts` begins `lead` frames before its track does, as streams begin: in the
+        silence of a microphone that is still closed.
+        """
+        columns, motion, phone, style, before = [], [], [], [], []
         for track in rng.choice(len(self.spans), batch, p=self._weights):
             start, end, style_id = self.spans[track]
             heard = self.columns[int(rng.integers(len(self.columns)))]
-            first = int(rng.integers(start + before, end - n + 1))
-            columns.append(heard[COLUMNS * (first - before) : COLUMNS * (first + n)])
-            motion.append(self.normalised(first, first + n))
-            phone.append(self.phone[first : first + n])
+            begins = bool(starts) and rng.random() < starts
+            early, reach = (lead, 0) if begins else (0, history - 1)
+            first = start if begins else int(rng.integers(start + reach, end - n + 1))
+            last, silent = first + n - early, COLUMNS * (early + history - 1 - reach)
+            sound = heard[COLUMNS * (first - reach) : COLUMNS * last]
+            columns.append(np.pad(sound, ((silent, 0), (0, 0)), constant_values=LOWEST))
+            motion.append(np.pad(self.normalised(first, last), ((early, 0), (0, 0)), mode="edge"))
+            phone.append(np.pad(self.phone[first:last], (early, 0)))
             style.append(style_id)
+            before.append(early)
         return Crops(
             torch.from_numpy(np.stack(columns)).float(),
             torch.from_numpy(np.stack(motion)),
             torch.from_numpy(np.stack(phone)).long(),
             torch.tensor(style),
+            torch.tensor(before),
         )
 
 

@@ -46,6 +46,8 @@ class Dropout:
     """Windows of LONG frames and more that end early."""
     start: float = 0.12
     """Windows whose context is not wholly real."""
+    begin: float = 0.0
+    """Crops that are the beginning of a stream."""
 
 
 class Training(nn.Module):
@@ -105,7 +107,9 @@ class WindowSource:
         spec, T_p = model.spec, model.spec.T_p
         n = int(rng.choice(list(LENGTHS), p=list(LENGTHS.values())))
         crop = T_p + max(60, n)
-        crops = self.tracks.crops(self.crops, crop, spec.speech.history_frames, rng)
+        crops = self.tracks.crops(
+            self.crops, crop, spec.speech.history_frames, rng, starts=self.dropout.begin, lead=T_p
+        )
         columns = mask_columns(crops.columns, rng)
         # A truncated batch has one window a crop, as what follows its end falls silent.
         truncated = n >= LONG and rng.random() < self.dropout.truncate
@@ -130,7 +134,8 @@ class WindowSource:
         context_features, now_features = features[rows[:, None], span].split([T_p, n], 1)
         clean, x0 = crops.motion[rows[:, None], span].split([T_p, n], 1)
         context_motion, context_features = start_slots(
-            model, perturb(clean, rng), context_features, self.dropout.start, rng
+            model, perturb(clean, rng), context_features, self.dropout.start, rng,
+            least=crops.before[rows] + T_p - starts,
         )
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
         valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
@@ -207,13 +212,19 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def start_slots(
-    model: DiffPoseTalk, motion: Tensor, features: Tensor, share: float, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Let a share of the windows begin s < T_p frames into it: slots j < T_p - s are learned."""
+    model: DiffPoseTalk, motion: Tensor, features: Tensor, share: float, rng: np.random.Generator,
+    least: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Let a share of the windows begin s < T_p frames into it: slots j < T_p - s are learned.
+
+    At `least` so many of them, (B,), are in any case: the stream was not there yet.
+    """
     batch, T_p, _ = motion.shape
     missing = torch.from_numpy(rng.integers(1, T_p + 1, batch))
     missing = torch.where(torch.from_numpy(rng.random(batch)) < 0.5, T_p, missing)
     missing = torch.where(torch.from_numpy(rng.random(batch)) < share, missing, 0)
+    if least is not None:
+        missing = torch.maximum(missing, least)
     absent = (torch.arange(T_p)[None] < missing[:, None])[..., None]  # (B, T_p, 1)
     return (
         torch.where(absent, model.start_motion_feat, motion),

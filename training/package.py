@@ -28,6 +28,7 @@ from training.loop import averaged
 from training.starter import DISTILLED, STARTER, earlier
 from training.style import style_vectors
 
+STUDENT = ("distilled", "begins", "scales")
 SHEETS = ("columns.npy", "motion.npy", "phone.npy")
 CARD = Path(__file__).with_name("starter_card.md")
 
@@ -48,7 +49,7 @@ def main(settings: Settings) -> None:
     spec, parts = STARTER, ["speech", "style", "denoiser"]
     if (settings.folder / "distilled").exists():
         training, spec = Student(training.model), DISTILLED
-        ends = [part for part in ("distilled", "scales") if (settings.folder / part).exists()]
+        ends = [part for part in STUDENT if (settings.folder / part).exists()]
         averaged(settings.folder / ends[-1], training)
         parts += ends
     style = StyleEncoder(STARTER)
