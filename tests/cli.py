@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,14 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return line
     raise AssertionError(f"ended without saying {text!r}")
+
+
+def wait_for_recording(process: subprocess.Popen[str], path: Path) -> None:
+    """Until there is some video in a file that the process writes."""
+    until = time.monotonic() + 30
+    while not (path.exists() and path.stat().st_size > 50_000):
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.02)
 
 
 def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

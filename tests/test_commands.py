@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from cli import call, finish, start, watch_video
+from cli import call, finish, start, wait_for_recording, watch_video
 
 import posetalk
 from diffposetalk.bundle import PACKAGED, save_bundle
@@ -76,10 +76,7 @@ def test_animate_gives_the_same_as_python(speech: Path, tmp_path: Path) -> None:
 def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
     process = start("animate", "demo", *FAKE, "-o", "part.mp4", "part.npz", cwd=tmp_path)
     recording = tmp_path / "part.mp4"
-    until = time.monotonic() + 30
-    while not (recording.exists() and recording.stat().st_size > 50_000):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.02)
+    wait_for_recording(process, recording)
     process.send_signal(signal.SIGINT)
     code, _, messages = finish(process, 20)
     assert code == 130 and "part.npz" in messages

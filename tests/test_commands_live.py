@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from cli import call, finish, start, wait_for_line, watch_video
+from cli import call, finish, start, wait_for_line, wait_for_recording, watch_video
 from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
@@ -55,10 +55,7 @@ def test_ctrl_c_ends_live_and_the_recording_plays(tmp_path: Path) -> None:
     arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
     process = start("live", *FAKE, *arguments, cwd=tmp_path)
     recording = tmp_path / "cut.mp4"
-    until = time.monotonic() + 30
-    while not (recording.exists() and recording.stat().st_size > 50_000):
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
+    wait_for_recording(process, recording)
     process.send_signal(signal.SIGINT)
     code, _, messages = finish(process, 20)
     assert code == 130
@@ -73,10 +70,7 @@ def test_a_recording_survives_the_death_of_live(tmp_path: Path) -> None:
     arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
     process = start("live", *FAKE, *arguments, cwd=tmp_path)
     recording = tmp_path / "cut.mp4"
-    until = time.monotonic() + 30
-    while not (recording.exists() and recording.stat().st_size > 50_000):
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for_recording(process, recording)
     process.kill()
     process.communicate()
     time.sleep(3)  # the viewer notices, and finishes the file
@@ -211,10 +205,7 @@ def test_a_microphone_that_is_unplugged_ends_live_and_loses_nothing(tmp_path: Pa
         arguments = ["live", *FAKE, "--port", "0", "--view", "none", "--record", "cut.mp4"]
         process = start(*arguments, cwd=tmp_path, **environment)
         recording = tmp_path / "cut.mp4"
-        until = time.monotonic() + 30
-        while not (recording.exists() and recording.stat().st_size > 50_000):
-            assert time.monotonic() < until and process.poll() is None
-            time.sleep(0.05)
+        wait_for_recording(process, recording)
         microphone.unplug()
         code, _, messages = finish(process, 30)
     assert code == 1

@@ -28,8 +28,6 @@ from training.stopping import StopRequest
 
 log = logging.getLogger(__name__)
 
-FUSED = (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH)
-
 Losses = tuple[Tensor, Mapping[str, Tensor]]
 
 
@@ -203,8 +201,8 @@ class _Run:
             rng = self._seed(index)
             batch = () if self.ahead is None else (self.ahead.get((self.step, index)),)
             # On the CPU, windows are too short for the fused attention's backward pass to pay.
-            attention = [SDPBackend.MATH] if engine.device.type == "cpu" else list(FUSED)
-            with sdpa_kernel(attention):
+            on_cpu = engine.device.type == "cpu"
+            with sdpa_kernel(SDPBackend.MATH) if on_cpu else contextlib.nullcontext():
                 with torch.autocast(engine.device.type, torch.bfloat16, enabled=settings.bf16):
                     loss, terms = self.step_losses(rng, self.step, *batch)
                 share = loss if settings.accumulate == 1 else loss / settings.accumulate

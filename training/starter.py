@@ -185,7 +185,8 @@ def keep_units(tracks: Path, start: str) -> None:
     if not path.exists():
         np.savez(path, mean=units.motion_mean, std=units.motion_std)
     with np.load(path, allow_pickle=False) as found:
-        if not np.allclose(found["mean"], units.motion_mean, atol=1e-6):
+        pairs = ((found["mean"], units.motion_mean), (found["std"], units.motion_std))
+        if not all(np.allclose(a, b, atol=1e-6) for a, b in pairs):
             raise ValueError(f"{path} is not the normalisation of {start}: remove the file")
 
 
