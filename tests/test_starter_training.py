@@ -13,7 +13,7 @@ from diffposetalk.bundle import load_bundle
 from training import starter
 from training.checkpoint import load
 
-PARTS = ("speech", "style", "denoiser", "distilled", "begins", "scales")
+PARTS = ("speech", "style", "denoiser", "distilled", "scales")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def tracks(tmp_path: Path) -> Path:
 def trained(tracks: Path, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     starter.main(starter.Settings(
         tracks=tracks, folder=folder, start="starter",
-        speech_steps=1, denoiser_steps=1, distil_steps=1, begins_steps=1, scales_steps=1,
+        speech_steps=1, denoiser_steps=1, distil_steps=1, scales_steps=1,
     ))  # fmt: skip
     states = {part: load(folder / part) for part in PARTS}
     return {part: dict(state["average"]) for part, state in states.items() if state is not None}

@@ -23,7 +23,7 @@ from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.dataset import Tracks
 from training.losses import ROTATION, FaceGeometry, Weights, motion_losses
-from training.speech import LIPS, SpeechPretraining, mask_columns
+from training.speech import BEGIN, LIPS, SpeechPretraining, mask_columns
 
 LENGTHS = {3: 0.25, 4: 0.3, 6: 0.12, 12: 0.12, 25: 0.1, 50: 0.06, 100: 0.05}
 """Window lengths in frames and how often a batch has them."""
@@ -46,7 +46,7 @@ class Dropout:
     """Windows of LONG frames and more that end early."""
     start: float = 0.12
     """Windows whose context is not wholly real."""
-    begin: float = 0.0
+    begin: float = BEGIN
     """Crops that are the beginning of a stream."""
 
 

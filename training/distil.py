@@ -81,11 +81,10 @@ class DistilLosses:
     def __init__(
         self, student: Student, teacher: Training, tracks: Tracks, geometry: FaceGeometry,
         styles: Tensor, weights: Weights | None = None, guided: float = GUIDED,
-        dropout: Dropout | None = None,
     ) -> None:
         self.student, self.geometry, self.guided = student.model, geometry, guided
         self.teacher = copy.deepcopy(teacher.model).eval().requires_grad_(False)
-        self.source = WindowSource(teacher, tracks, styles, dropout or Dropout())
+        self.source = WindowSource(teacher, tracks, styles, Dropout())
         self.schedule = noise_schedule(self.teacher.spec.diffusion)
         self.weights = weights or Weights()
         lips = torch.zeros(self.teacher.spec.d_motion, dtype=torch.bool)

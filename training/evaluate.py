@@ -20,10 +20,10 @@ from head.rig import builtin_head
 from stream.backends import load_backend
 from stream.backends.protocol import Backend
 from stream.session import SessionOptions
+from training.alignment import MISSED_SECONDS
 from training.gesture_report import gesture_table
 from training.heldout import (
     CONDITIONS,
-    MISSED_SECONDS,
     SETS,
     STYLE,
     Clip,

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from stream.backends.protocol import Backend
 from stream.session import SessionOptions
 from training import augment
+from training.alignment import well_aligned
 from training.corpora import Utterance, held_out_voices, load_audio
 from training.labels import make_motion
-from training.phones import SILENCE, Phone, tidy
+from training.phones import Phone, tidy
 from training.prosody import extract_prosody
 from training.rehearsal import Take, rehearse
 from training.styles import STYLES
@@ -28,8 +29,6 @@ STYLE = "neutral"
 FRAME = 640
 BATCH = 16
 """Clips that are streamed side by side."""
-MISSED_SECONDS = 0.2
-"""Speech in the middle of a pause that is more than a breath or a click."""
 
 Array = NDArray[np.float32]
 
@@ -90,18 +89,6 @@ def disturbed(
             under = augment.coloured_noise(len(samples), rng)
         samples = augment.mix(samples, under, condition.snr_db)
     return Clip(samples[: n * FRAME], label, phones)
-
-
-def well_aligned(utterance: Utterance) -> bool:
-    """Whether nobody speaks where the phones say that nobody does: words that they miss."""
-    prosody = extract_prosody(load_audio(utterance))
-    middles = (np.arange(len(prosody.activity)) + 0.5) / prosody.rate
-    for phone in tidy(utterance.phones, prosody):
-        if phone.name == SILENCE:
-            inside = (middles >= phone.start + 0.2) & (middles < phone.end - 0.2)
-            if (prosody.activity[inside] > 0.5).sum() > MISSED_SECONDS * prosody.rate:
-                return False
-    return True
 
 
 def clips_of(set_name: str, condition: Condition, most: int) -> list[Clip]:

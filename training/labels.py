@@ -33,7 +33,7 @@ GAP_MM = {
 YIELD_MM = 1.5  # lips pressed with all force overlap by this much
 # Recorded jaws are part phones, part how loud. Fitted by hand to the takes that `real_faces` names;
 # docs/starter.md tells what it brings.
-LOUD_SHARE = 0.35
+LOUD_SHARE = 0.45
 LOUD_JAW_RADIANS = 0.12  # at full voice: that deviates about as much as the phones' part
 LOUD_LAG_SECONDS, LOUD_BLUR_SECONDS, LOUD_GATE = 0.02, 0.04, 0.3
 EYE_TURN_RADIANS = (0.6, 0.5)  # eyeLook... = 1: sideways, up and down

@@ -28,7 +28,7 @@ from training.loop import averaged
 from training.starter import DISTILLED, STARTER, earlier
 from training.style import style_vectors
 
-STUDENT = ("distilled", "begins", "scales")
+STUDENT = ("distilled", "scales")
 SHEETS = ("columns.npy", "motion.npy", "phone.npy")
 CARD = Path(__file__).with_name("starter_card.md")
 

@@ -25,6 +25,10 @@ LIPS = (*ARTICULATION, 53)
 """Jaw, mouth and tongue channels of the motion vector."""
 
 
+BEGIN = 0.2
+"""Share of crops that begin a stream, perhaps in a loud room: before them there is only silence."""
+
+
 class SpeechPretraining(nn.Module):
     """The encoder with three linear heads that training throws away."""
 
@@ -68,7 +72,7 @@ def batch_losses(
     model: SpeechPretraining, tracks: Tracks, batch: int, n: int, rng: np.random.Generator
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """One batch of crops through the model, with small masks over time and frequency."""
-    crops = tracks.crops(batch, n, model.encoder_history, rng)
+    crops = tracks.crops(batch, n, model.encoder_history, rng, starts=BEGIN)
     return model.losses(mask_columns(crops.columns, rng), crops.phone, crops.motion)
 
 

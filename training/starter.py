@@ -29,7 +29,7 @@ from diffposetalk.spec import (
 from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.dataset import Tracks
-from training.denoiser import Dropout, Training, WindowLosses
+from training.denoiser import Training, WindowLosses
 from training.distil import DistilLosses, Student, scales_alone
 from training.loop import RunSettings, averaged, train
 from training.losses import FaceGeometry
@@ -58,8 +58,6 @@ DISTILLED = replace(
     live=replace(STARTER.live, steps=1),
 )
 """What ships: the starter after `training.distil`."""
-BEGINS = 0.3
-"""Share of crops that begin a stream, where that is learned."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,6 @@ class Settings:
     style_steps: int = 600
     denoiser_steps: int = 6000
     distil_steps: int = 1400
-    begins_steps: int = 450
-    """Of the distillation that hear streams begin in a noisy room, more often than they do."""
     scales_steps: int = 150
     """Of the distillation's end, when only the guidance scales' projection learns."""
     threads: int = 1
@@ -147,13 +143,6 @@ def distil(settings: Settings, tracks: Tracks, teacher: Training, style: StyleEn
     face = geometry(tracks)
     losses = DistilLosses(student, teacher, tracks, face, vectors)
     run = settings.run("distilled", settings.distil_steps, 2e-4, warm_up=100, ema=0.998)
-    train(student, losses, run)
-    losses = DistilLosses(
-        student, teacher, tracks, face, vectors, dropout=Dropout(begin=BEGINS)
-    )
-    run = settings.run(
-        "begins", settings.begins_steps, 1e-4, warm_up=50, ema=0.995, seed=settings.seed + 2
-    )
     train(student, losses, run)
     losses = DistilLosses(scales_alone(student), teacher, tracks, face, vectors, guided=1.0)
     run = settings.run(

@@ -33,6 +33,7 @@ from diffposetalk.mel import (
     normalise,
 )
 from training import augment
+from training.alignment import well_aligned
 from training.corpora import Utterance, data_folder, held_out_voices, load_audio
 from training.labels import make_motion
 from training.phones import INVENTORY, SILENCE, canonical
@@ -61,7 +62,7 @@ class Settings:
     workers: int = 2
     n_mels: int = 80
     flite_sentences: int = 150
-    hearings: int = 4
+    hearings: int = 5
     """How often each track is heard: clean, in a quiet room by some device, then disturbed."""
     motion_only: bool = False
     """Keep the sound that is there and label it anew."""
@@ -246,8 +247,14 @@ def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]
 
 
 def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
-    """Groups of utterances that may be joined (one voice each), by set; training voices only."""
+    """Groups of utterances that may be joined (one voice each), by set; training voices only.
+
+    Recordings whose alignment missed words are left out: lips would learn to rest while they speak.
+    """
     train, _ = held_out_voices()
+    with ProcessPoolExecutor(settings.workers) as pool:
+        fit = pool.map(well_aligned, train, chunksize=16)
+        train = [u for u, aligned in zip(train, fit, strict=True) if aligned]
     groups: dict[str, list[list[Utterance]]] = {"kathleen": [], "many": [], "wake": [], "flite": []}
     kathleen = [u for u in train if u.speaker_set == "kathleen_cc0"]
     groups["kathleen"] = [kathleen]

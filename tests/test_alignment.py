@@ -1,4 +1,4 @@
-"""Which held-out recordings are fit to judge by."""
+"""Which recordings are fit to learn from, and to judge by."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 
 from training.corpora import Utterance
-from training.heldout import well_aligned
+from training.alignment import well_aligned
 from training.phones import Phone
 
 RATE = 16_000
