@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from training.corpora import Utterance
 from training.alignment import well_aligned
+from training.corpora import Utterance
 from training.phones import Phone
 
 RATE = 16_000
