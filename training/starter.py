@@ -70,13 +70,13 @@ class Settings:
     """A bundle whose weights, style encoder and units are where this run begins."""
     without: tuple[str, ...] = ()
     """Sets of voices to leave out, as named in the tracks; `kathleen` for the reverse test."""
-    speech_steps: int = 3000
-    style_steps: int = 600
-    denoiser_steps: int = 6000
-    distil_steps: int = 1400
+    speech_steps: int = 6000
+    style_steps: int = 700
+    denoiser_steps: int = 10500
+    distil_steps: int = 1800
     scales_steps: int = 150
     """Of the distillation's end, when only the guidance scales' projection learns."""
-    threads: int = 1
+    threads: int = 2
     seed: int = 0
     bf16: bool = True
     part: str = "all"
