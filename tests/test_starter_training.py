@@ -32,7 +32,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def trained(tracks: Path, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     starter.main(starter.Settings(
-        tracks=tracks, folder=folder, start="starter",
+        tracks=tracks, folder=folder, start="starter", threads=1,
         speech_steps=1, denoiser_steps=1, distil_steps=1, scales_steps=1,
     ))  # fmt: skip
     states = {part: load(folder / part) for part in PARTS}
@@ -54,6 +54,13 @@ def test_a_run_from_a_bundle_keeps_its_language_and_can_be_had_again(
     told = json.loads((tmp_path / "first" / "settings.json").read_text())
     assert told["start_hash"] == bundle.hash and told["speech_steps"] == 1
     assert not any(str(tmp_path) in str(value) for value in told.values())
+
+
+def test_a_part_alone_tells_its_own_steps_and_leaves_those_of_the_others(tmp_path: Path) -> None:
+    starter.note(starter.Settings(folder=tmp_path, speech_steps=1, distil_steps=2))
+    starter.note(starter.Settings(folder=tmp_path, part="distil", distil_steps=3, scales_steps=4))
+    told = json.loads((tmp_path / "settings.json").read_text())
+    assert (told["speech_steps"], told["distil_steps"], told["scales_steps"]) == (1, 3, 4)
 
 
 def test_tracks_in_other_units_are_refused(tracks: Path) -> None:

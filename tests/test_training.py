@@ -14,10 +14,12 @@ import torch
 from diffposetalk.mel import LOWEST
 from head.rig import builtin_head
 from training import augment
-from training.dataset import Tracks
+from training.dataset import Crops, Tracks
 from training.losses import FaceGeometry, Weights, motion_losses, nt_xent
 from training.metrics import correlation, measure, summary, total
 from training.phones import Phone
+from training.speech import SpeechPretraining, batch_losses
+from training.starter import STARTER
 from training.tracks import frame_phones
 
 
@@ -147,6 +149,21 @@ def test_crops_that_begin_a_stream_have_silence_before_it(tracks) -> None:
         np.testing.assert_array_equal(motion[12:], whole[start : start + 18])
         np.testing.assert_array_equal(motion[:12], np.repeat(whole[start : start + 1], 12, 0))
     assert not tracks.crops(8, 30, 26, np.random.default_rng(0)).before.any()
+
+
+def test_the_speech_encoder_hears_streams_begin(tracks, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+    draw = tracks.crops
+
+    def crops(*args: object, **more: object) -> Crops:
+        drawn.append(draw(*args, **more))
+        return drawn[-1]
+
+    monkeypatch.setattr(tracks, "crops", crops)
+    model = SpeechPretraining(STARTER)
+    batch_losses(model, tracks, 32, 30, np.random.default_rng(0))
+    silent = (drawn[0].columns[:, : 4 * 25] == LOWEST).all(-1).all(-1)
+    assert 2 <= silent.sum() <= 12
 
 
 LOOP = """

@@ -180,12 +180,20 @@ def keep_units(tracks: Path, start: str) -> None:
 
 
 def note(settings: Settings) -> None:
-    """Leave beside the weights what they come from, for their bundle."""
+    """Leave beside the weights what they come from, for their bundle.
+
+    A part alone changes its own steps; those of the other parts stay as they were told.
+    """
+    path = settings.folder / "settings.json"
     paths = ("tracks", "folder", "start", "part")
     told = {key: value for key, value in asdict(settings).items() if key not in paths}
     if settings.start is not None:
         told["start_hash"] = load_bundle(settings.start).hash
-    (settings.folder / "settings.json").write_text(json.dumps(told, indent=1))
+    if settings.part != "all" and path.exists():
+        own = ("distil", "scales") if settings.part == "distil" else (settings.part,)
+        mine = {f"{part}_steps": told[f"{part}_steps"] for part in own}
+        told = json.loads(path.read_text()) | mine
+    path.write_text(json.dumps(told, indent=1))
 
 
 def main(settings: Settings) -> None:
