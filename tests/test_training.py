@@ -136,18 +136,22 @@ def test_crops_stay_inside_their_track_and_carry_their_history(tracks) -> None:
 
 
 def test_crops_that_begin_a_stream_have_silence_before_it(tracks) -> None:
-    crops = tracks.crops(8, 30, 26, np.random.default_rng(0), starts=1.0, lead=12)
-    assert crops.before.tolist() == [12] * 8
-    whole = tracks.normalised(0, 400)
+    crops = tracks.crops(16, 30, 26, np.random.default_rng(0), starts=1.0, lead=12)
+    assert crops.before.tolist() == [12] * 16
+    whole, begun = tracks.normalised(0, 400), []
     for motion, style, columns, phone in zip(
         crops.motion, crops.style, crops.columns, crops.phone, strict=True
     ):
-        start = int(tracks.spans[int(style)][0])
+        start, end, _ = tracks.spans[int(style)]
+        first = int(np.flatnonzero((whole == motion[12].numpy()).all(1))[0])
+        assert start <= first <= end - 18
+        begun.append(first == start)
         assert (columns[: 4 * 37] == LOWEST).all() and (phone[:12] == 0).all()
-        heard = tracks.columns[:, 4 * start : 4 * (start + 18)].astype(np.float32)
+        heard = tracks.columns[:, 4 * first : 4 * (first + 18)].astype(np.float32)
         assert any(np.array_equal(columns[4 * 37 :].numpy(), one) for one in heard)
-        np.testing.assert_array_equal(motion[12:], whole[start : start + 18])
-        np.testing.assert_array_equal(motion[:12], np.repeat(whole[start : start + 1], 12, 0))
+        np.testing.assert_array_equal(motion[12:], whole[first : first + 18])
+        np.testing.assert_array_equal(motion[:12], np.repeat(whole[first : first + 1], 12, 0))
+    assert 4 <= sum(begun) <= 12  # some in a pause, some while somebody speaks
     assert not tracks.crops(8, 30, 26, np.random.default_rng(0)).before.any()
 
 

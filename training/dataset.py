@@ -63,8 +63,9 @@ class Tracks:
     ) -> Crops:  # fmt: skip
         """Draw `batch` crops of n frames, each with `history` - 1 frames of columns before it.
 
-        A share of `starts` begins `lead` frames before its track does, as streams begin: in the
-        silence of a microphone that is still closed.
+        A share of `starts` are the beginnings of streams, with `lead` frames of the silence of a
+        microphone that is still closed: half of them where their track begins, in a pause, half
+        anywhere, as when somebody is speaking already.
         """
         columns, motion, phone, style, before = [], [], [], [], []
         for track in rng.choice(len(self.spans), batch, p=self._weights):
@@ -72,7 +73,8 @@ class Tracks:
             heard = self.columns[int(rng.integers(len(self.columns)))]
             begins = bool(starts) and rng.random() < starts
             early, reach = (lead, 0) if begins else (0, history - 1)
-            first = start if begins else int(rng.integers(start + reach, end - n + 1))
+            in_a_pause = begins and rng.random() < 0.5
+            first = start if in_a_pause else int(rng.integers(start + reach, end - n + 1))
             last, silent = first + n - early, COLUMNS * (early + history - 1 - reach)
             sound = heard[COLUMNS * (first - reach) : COLUMNS * last]
             columns.append(np.pad(sound, ((silent, 0), (0, 0)), constant_values=LOWEST))
