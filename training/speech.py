@@ -23,8 +23,6 @@ LAG = 2
 """Frames of hindsight of the second phone target: what lookahead is worth to the denoiser."""
 LIPS = (*ARTICULATION, 53)
 """Jaw, mouth and tongue channels of the motion vector."""
-
-
 BEGIN = 0.2
 """Share of crops that begin a stream, perhaps in a loud room: before them there is only silence."""
 
