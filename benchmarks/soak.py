@@ -9,7 +9,6 @@ in order, none is lost, the timeline does not drift against the clock, memory st
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
 import random
@@ -126,16 +125,14 @@ class SoakRun:
             gc.collect()
             self.findings.memory.append(process.memory_info().rss)
             say(f"{tenth + 1}/{TENTHS}: {self.findings.line()}")
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks)  # they leave as they would at any other time
 
     async def _come_and_go(self, url: str) -> None:
         from websockets.asyncio.client import connect
-        from websockets.exceptions import ConnectionClosed
 
-        while True:
-            stay = self.clock.now() + self._random.uniform(2, 60)
+        end = self._zero + self.seconds
+        while (now := self.clock.now()) < end:
+            stay = min(now + self._random.uniform(2, 60), end)
             visit = Visit(self.clock, self._zero, self.findings, self._speech, self._random)
             try:
                 async with connect(
@@ -146,10 +143,10 @@ class SoakRun:
                         await visit.take(data)
                         if self.clock.now() > stay:
                             break
+                    visit.wants_nothing = True
                     closing = asyncio.create_task(link.close())
-                    with contextlib.suppress(ConnectionClosed):
-                        async for data in link:
-                            await visit.take(data)
+                    async for data in link:  # the goodbye stands behind what was sent before it
+                        await visit.take(data)
                     await closing
             finally:
                 visit.leave()

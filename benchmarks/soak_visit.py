@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -94,6 +95,9 @@ class Visit:
 
     The clock waits for it from the beginning to `leave`.
 
+    Attributes:
+        wants_nothing: it is about to leave: it judges what still comes, and says nothing more.
+
     Args:
         clock: the server's; zero: when the server's stream began on it.
         findings: where to count.
@@ -111,11 +115,14 @@ class Visit:
     ) -> None:
         self._clock, self._zero, self._findings = clock, zero, findings
         self._speech, self._random = speech, chance
+        self.wants_nothing = False
         self._link: Link | None = None
-        self._own = self._early = self._cut = False
+        self._own = self._early = self._turning = False
+        self._reached = -math.inf
+        self._cuts: set[int] = set()
         self._sequence: int | None = None
         self._sample: int | None = None
-        clock.hold(self)
+        self._hold(clock.now())
 
     async def begin(self, link: Link) -> None:
         """It is connected: ask for a session of its own, or watch, perhaps ahead of time."""
@@ -125,8 +132,9 @@ class Visit:
         if wish < 0.5:
             await self._tell(control.Open(seed=self._random.randrange(1000)))
         elif wish < 0.7:
+            self._turning = True
             await self._tell(control.Subscribe(ahead=True))
-            await self._tell(control.Ping(1))  # answered before the first frame ahead of time
+            await self._tell(control.Ping(1))  # once that is answered, all that comes is ahead
 
     def leave(self) -> None:
         """The clock need not wait for it any more."""
@@ -141,11 +149,15 @@ class Visit:
         if message.kind != wire.Kind.FLAME:
             return
         findings = self._findings
+        self._hold(self._zero + (message.sample + FRAME_SAMPLES) / SAMPLE_RATE)
+        if self._turning:
+            return
         self._judge(message)
-        self._clock.hold(self, self._zero + (message.sample + FRAME_SAMPLES) / SAMPLE_RATE)
         if self._early:
             findings.own_frames += self._own
             findings.early_frames += not self._own
+            if self.wants_nothing:
+                return
             if self._random.random() < 0.004:
                 await self._speak()
             elif self._random.random() < 0.002:
@@ -156,12 +168,16 @@ class Visit:
             transit = self._clock.now() - self._zero - message.sample / SAMPLE_RATE
             findings.transit[-1] = min(findings.transit[-1], transit)
 
+    def _hold(self, reached: float) -> None:
+        self._reached = reached
+        self._clock.hold(self, reached)
+
     def _judge(self, message: wire.Message) -> None:
         findings = self._findings
         if self._sequence is not None and self._sample is not None:
             missing = message.sequence - self._sequence - 1
-            if missing > 0 and self._cut:  # taken back before they were sent
-                missing, self._cut = 0, False
+            if missing > 0 and message.sample in self._cuts:  # taken back before they were sent
+                missing = 0
             gap = message.sample - self._sample - FRAME_SAMPLES * (1 + missing)
             findings.lost += max(0, missing)
             findings.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._early)
@@ -171,18 +187,20 @@ class Visit:
     def _obey(self, message: control.Text | control.Unknown) -> None:
         findings = self._findings
         if isinstance(message, control.Hello):
-            self._clock.hold(self)  # what is due from here on comes to it, too
+            self._hold(self._clock.now())  # what is due from here on comes to it, too
         elif isinstance(message, control.Opened):
             self._own = self._early = True
             self._sequence = self._sample = None
             self._zero = self._clock.now()
-            self._clock.hold(self)
+            self._hold(self._zero)
             findings.sessions += 1
         elif isinstance(message, control.Pong):
-            self._early, self._sequence, self._sample = True, None, None
-            self._clock.hold(self)  # what waited to be sent in its time is not sent any more
+            self._early, self._turning = True, False
+            # What waited to be sent in its time is not sent any more; what was made ahead of it
+            # may have come before this answer.
+            self._hold(max(self._reached, self._clock.now()))
         elif isinstance(message, control.Interrupted) and self._early:
-            self._cut = True
+            self._cuts.add(message.sample)
             if self._sample is not None and self._sample >= message.sample:
                 self._sample = message.sample - FRAME_SAMPLES
         elif isinstance(message, control.Error):

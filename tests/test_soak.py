@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import page, soak
 from benchmarks.paced_clock import PacedClock
 from benchmarks.soak import SoakRun
-from benchmarks.soak_visit import Findings
+from benchmarks.soak_visit import Findings, Visit
+from stream import control, wire
+from stream.frames import FRAME_SAMPLES
 
 
 def test_a_few_seconds_with_clients_coming_and_going() -> None:
@@ -65,6 +70,56 @@ def test_waiting_on_the_clock_ends_in_its_time_or_with_the_event() -> None:
     done = threading.Event()
     threading.Timer(0.05, done.set).start()
     assert clock.wait(done, 1000.0)
+
+
+class _Said(list[str | bytes]):
+    async def send(self, data: str | bytes) -> None:
+        self.append(data)
+
+
+def _watching_ahead(clock: PacedClock, findings: Findings) -> Visit:
+    chance = random.Random(0)
+    chance.random = lambda: 0.6  # type: ignore[method-assign]
+    visit = Visit(clock, 0.0, findings, np.zeros(8, np.float32), chance)
+    asyncio.run(visit.begin(_Said()))
+    return visit
+
+
+def _frame(number: int, index: int) -> bytes:
+    motion = np.zeros(56, np.float32)
+    return wire.serialise(wire.Message(wire.Kind.FLAME, number, index * FRAME_SAMPLES, motion))
+
+
+def _take(visit: Visit, *messages: str | bytes) -> None:
+    for data in messages:
+        asyncio.run(visit.take(data))
+
+
+PONG = wire.serialise_text(control.Pong(1, 0.0))
+
+
+def test_what_was_made_ahead_may_come_before_the_answer() -> None:
+    """The clock must not wait for it a second time: nobody would send it."""
+    machine = [0.0]
+    clock = PacedClock(1000, ahead=0.5, machine=lambda: machine[0])
+    visit = _watching_ahead(clock, Findings())
+    _take(visit, _frame(3, 0), _frame(70, 24), PONG)
+    machine[0] = 1.0
+    assert clock.now() == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("after, lost", [(7, 0), (8, 2)])
+def test_frames_that_were_taken_back_are_not_lost(after: int, lost: int) -> None:
+    """Two cuts are told before the frames between them: only those that begin at one miss some."""
+    findings = Findings()
+    visit = _watching_ahead(PacedClock(1, ahead=9.0), findings)
+    first, second = (
+        wire.serialise_text(control.Interrupted(index * FRAME_SAMPLES)) for index in (5, 7)
+    )
+    _take(visit, PONG, _frame(0, 4), first, second, _frame(9, 5), _frame(10, 6))
+    assert findings.disorder == findings.lost == 0
+    _take(visit, _frame(13, after))
+    assert findings.lost == lost
 
 
 def test_what_is_found_is_told() -> None:
