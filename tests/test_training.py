@@ -89,7 +89,7 @@ def test_frame_phones_are_read_at_frame_middles() -> None:
     assert list(found) == [1, 1, 7, 0, 0]
 
 
-@pytest.mark.parametrize("change", [augment.room, augment.line, augment.level])
+@pytest.mark.parametrize("change", [augment.room, augment.line, augment.suppress, augment.level])
 def test_augmentation_keeps_length_and_timing(change) -> None:
     rng = np.random.default_rng(0)
     speech = np.zeros(32_000, np.float32)

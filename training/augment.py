@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import signal
+from scipy import ndimage, signal
 
 Samples = NDArray[np.float32]
 RATE = 16_000
@@ -68,6 +68,22 @@ def babble(voices: list[Samples], length: int, rng: np.random.Generator) -> Samp
         turned = np.resize(np.roll(voice, -int(rng.integers(len(voice)))), length)
         crowd += rng.uniform(0.4, 1.0) * turned / (np.std(voice) + 1e-9)
     return (crowd / (np.std(crowd) + 1e-9)).astype(np.float32)
+
+
+def suppress(samples: Samples, rng: np.random.Generator) -> Samples:
+    """What a browser's or a call's noise suppression leaves: Boll's spectral subtraction (1979).
+
+    The floor of every band is its least power in the last second.  More or less of it is taken
+    away, down to a residue; what remains warbles, and weak consonants go with the noise.
+    """
+    _, _, spectrum = signal.stft(samples, RATE, nperseg=512, noverlap=384)
+    power = signal.lfilter([0.3], [1.0, -0.7], np.abs(spectrum) ** 2, axis=-1)
+    second = RATE // 128
+    floor = ndimage.minimum_filter1d(power, second, axis=-1, origin=second // 2)
+    taken, residue = rng.uniform(2.0, 8.0), 10 ** (-rng.uniform(8.0, 25.0) / 20)
+    gain = np.sqrt(np.maximum(1 - taken * floor / (power + 1e-12), residue**2))
+    _, out = signal.istft(spectrum * gain, RATE, nperseg=512, noverlap=384)
+    return out[: len(samples)].astype(np.float32)
 
 
 def codec(samples: Samples, rng: np.random.Generator) -> Samples:

@@ -41,11 +41,13 @@ class Condition:
         name: for the tables.
         snr_db: speech over the disturbance, None = clean.
         voice: the disturbance is one other speaker, not noise.
+        suppressed: a noise suppression has heard it first.
     """
 
     name: str
     snr_db: float | None = None
     voice: bool = False
+    suppressed: bool = False
 
 
 CONDITIONS = (
@@ -53,6 +55,7 @@ CONDITIONS = (
     Condition("noise at 20 dB", 20.0),
     Condition("noise at 10 dB", 10.0),
     Condition("noise at 5 dB", 5.0),
+    Condition("noise at 10 dB, suppressed", 10.0, suppressed=True),
     Condition("another voice at 15 dB", 15.0, voice=True),
 )
 
@@ -88,6 +91,8 @@ def disturbed(
         else:
             under = augment.coloured_noise(len(samples), rng)
         samples = augment.mix(samples, under, condition.snr_db)
+        if condition.suppressed:
+            samples = augment.suppress(samples, rng)
     return Clip(samples[: n * FRAME], label, phones)
 
 
