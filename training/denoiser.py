@@ -25,7 +25,7 @@ from training.dataset import Tracks
 from training.losses import ROTATION, FaceGeometry, Weights, motion_losses
 from training.speech import BEGIN, LIPS, SpeechPretraining, mask_columns
 
-LENGTHS = {3: 0.25, 4: 0.3, 6: 0.12, 12: 0.12, 25: 0.1, 50: 0.06, 100: 0.05}
+LENGTHS = {3: 0.32, 4: 0.26, 6: 0.1, 12: 0.1, 25: 0.1, 50: 0.07, 100: 0.05}
 """Window lengths in frames and how often a batch has them."""
 LONG = 25
 DIGITAL_SILENCE = LOWEST
