@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ from diffposetalk.guidance import guided_denoiser
 from diffposetalk.samplers import dpm_solver_pp_2m
 from diffposetalk.schedule import sampling_times
 from head.rig import builtin_head
-from training.dataset import Tracks
-from training.denoiser import Training, Windows
+from training.dataset import Crops, Tracks
+from training.denoiser import Training, WindowLosses, Windows
 from training.distil import (
     AUDIO_SCALES,
     STYLE_SCALES,
@@ -67,6 +68,30 @@ def windows() -> Windows:
         torch.randn(batch, n, 54, generator=g), torch.ones(batch, n, dtype=torch.bool),
         torch.randn(batch, 8, generator=g),
     )
+
+
+@pytest.mark.parametrize("part", ["denoiser", "student"])
+def test_both_networks_hear_streams_begin(
+    part: str, losses: DistilLosses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher, tracks, styles = losses.source.training, losses.source.tracks, losses.source.styles
+    source = losses.source
+    if part == "denoiser":
+        source = WindowLosses(teacher, tracks, losses.geometry, styles).source
+    drawn: list[Crops] = []
+    draw = tracks.crops
+
+    def crops(*args: Any, **more: Any) -> Crops:
+        drawn.append(draw(*args, **more))
+        return drawn[-1]
+
+    monkeypatch.setattr(tracks, "crops", crops)
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        for _ in range(6):
+            source.draw(rng)
+    begun = torch.cat([one.before for one in drawn]) > 0
+    assert 4 <= begun.sum() <= 24, "about a fifth of 60"
 
 
 @torch.no_grad()

@@ -188,7 +188,8 @@ def note(settings: Settings) -> None:
     paths = ("tracks", "folder", "start", "part")
     told = {key: value for key, value in asdict(settings).items() if key not in paths}
     if settings.start is not None:
-        told["start_hash"] = load_bundle(settings.start).hash
+        # Its style encoder is taken as it is.
+        told |= {"start_hash": load_bundle(settings.start).hash, "style_steps": 0}
     if settings.part != "all" and path.exists():
         own = ("distil", "scales") if settings.part == "distil" else (settings.part,)
         mine = {f"{part}_steps": told[f"{part}_steps"] for part in own}
