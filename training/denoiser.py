@@ -192,7 +192,9 @@ def window_losses(
 def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     """The context as the model's own past might be: (B, T_p, D), another error for every window.
 
-    White noise, a slowly wandering error, and, in a fifth of the windows, lips that say nothing.
+    White noise and a slowly wandering error.  In three tenths of the windows the lips say nothing:
+    noise in the third of them; held still, as in some frame of another window, in the rest, or a
+    mouth that has once stayed shut while somebody speaks would take that for its reason to stay so.
     The head is all but spared: it must go on from where it is, and only the context knows where.
     """
     batch, frames, d = context.shape
@@ -207,8 +209,11 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     white, slow = torch.where(lips, 0.35, 0.1), torch.where(lips, 1.0, 0.5)
     white[ROTATION], slow[ROTATION] = 0.02, 0.0
     out = context + strength * (white * torch.randn_like(context) + slow * wander)
-    lost = torch.from_numpy(rng.random((batch, 1, 1)) < 0.2)
-    return torch.where(lost & lips, torch.randn_like(out), out)
+    lost = torch.from_numpy(rng.random((batch, 1, 1)))
+    still = context[rng.permutation(batch), rng.integers(frames, size=batch)][:, None]
+    still = still + 0.05 * torch.randn_like(out)
+    said = torch.where(lost < 0.1, torch.randn_like(out), still)
+    return torch.where((lost < 0.3) & lips, said, out)
 
 
 def start_slots(
