@@ -23,6 +23,7 @@ from head.channels import ARTICULATION
 from stream.backends.on_head import OnHead
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
+from stream.gaze import Gaze
 from stream.noise import NoiseTrack
 from stream.running_level import RunningLevel
 from stream.timeline import Timeline
@@ -185,6 +186,7 @@ class Session:
             self.seed, spec.d_motion, self._rotation, spec.live.head_noise_frames
         )
         self._shown: FloatArray | None = None  # the head's rotation in the newest frame
+        self._gaze = Gaze(spec.live.gaze_frames)
         self.committed = 0
         self.end = 0
         self._style_before, self._style_since = self._style, 0
@@ -331,6 +333,7 @@ class Session:
         spec, statistics = self.backend.spec, self.backend.statistics
         raw = fresh * statistics.motion_std + statistics.motion_mean
         self._steady(raw)
+        self._gaze.settle(raw)
         if isinstance(self.backend, OnHead):
             raw = self.backend.emit(raw)
         return [
