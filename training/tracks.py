@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +35,10 @@ from training import augment
 from training.alignment import well_aligned
 from training.corpora import Utterance, data_folder, held_out_voices, load_audio
 from training.labels import make_motion
-from training.phones import INVENTORY, SILENCE, canonical
+from training.phones import INVENTORY, SILENCE
 from training.prosody import extract_prosody
 from training.styles import STYLES, SpeakingStyle, random_style
+from training.synthetic import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ RATE, FRAME = 16_000, 640
 PHONES = (SILENCE, *sorted(INVENTORY - {SILENCE}))
 """Every phone; its place is its class for the speech encoder."""
 
-FLITE_VOICES = ("awb", "rms", "slt", "kal16")
 N_STYLES = 96
 """Styles in training: the named ones first, then random ones."""
 
@@ -61,7 +60,9 @@ class Settings:
     seed: int = 13
     workers: int = 2
     n_mels: int = 80
-    flite_sentences: int = 150
+    flite_sentences: int = 500
+    espeak_sentences: int = 60
+    """Of each voice."""
     hearings: int = 5
     """How often each track is heard: clean, in a quiet room by some device, then disturbed."""
     motion_only: bool = False
@@ -76,25 +77,6 @@ def style_table(seed: int) -> list[SpeakingStyle]:
     rng = np.random.default_rng(seed)
     named = list(STYLES.values())
     return named + [random_style(rng) for _ in range(N_STYLES - len(named))]
-
-
-def synthesise(sentences: list[str], voice: str, folder: Path) -> list[Utterance]:
-    """Utterances spoken by a flite voice, with the phone times it used."""
-    folder.mkdir(parents=True, exist_ok=True)
-    out = []
-    for number, sentence in enumerate(sentences):
-        path = folder / f"{voice}_{number:04d}.wav"
-        printed = subprocess.run(
-            ["flite", "-voice", voice, "-t", sentence, "-psdur", "-o", str(path)],
-            check=True, capture_output=True, text=True,
-        ).stdout
-        phones, start = [], 0.0
-        for item in printed.split():
-            name, _, end = item.rpartition(":")
-            phones.append((canonical(name), start, float(end) - start))
-            start = float(end)
-        out.append(Utterance(f"{voice}_{number:04d}", f"flite_{voice}", path, start, phones))
-    return out
 
 
 def join(
@@ -257,16 +239,33 @@ def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
     with ProcessPoolExecutor(settings.workers) as pool:
         fit = pool.map(well_aligned, train, chunksize=16)
         train = [u for u, aligned in zip(train, fit, strict=True) if aligned]
-    groups: dict[str, list[list[Utterance]]] = {"kathleen": [], "many": [], "wake": [], "flite": []}
     kathleen = [u for u in train if u.speaker_set == "kathleen_cc0"]
-    groups["kathleen"] = [kathleen]
-    groups["many"] = [[u] for u in train if u.speaker_set == "picovoice_s2i"]
-    groups["wake"] = [[u] for u in train if u.speaker_set == "picovoice_wake"]
-    rng = np.random.default_rng(settings.seed)
     texts = [u.text for u in kathleen if u.text]
-    for voice in FLITE_VOICES:
-        chosen = [texts[i] for i in rng.permutation(len(texts))[: settings.flite_sentences]]
-        groups["flite"].append(synthesise(chosen, voice, settings.out.parent / "flite"))
+    return {
+        "kathleen": [kathleen],
+        "many": [[u] for u in train if u.speaker_set == "picovoice_s2i"],
+        "wake": [[u] for u in train if u.speaker_set == "picovoice_wake"],
+        **synthetic_voices(settings, texts),
+    }
+
+
+def synthetic_voices(settings: Settings, texts: list[str]) -> dict[str, list[list[Utterance]]]:
+    """What every synthetic voice says, by engine."""
+    rng = np.random.default_rng(settings.seed)
+    folder = settings.out.parent / "synthetic"
+    folder.mkdir(parents=True, exist_ok=True)
+    groups: dict[str, list[list[Utterance]]] = {"flite": [], "espeak": []}
+    with ThreadPoolExecutor(settings.workers) as pool:
+        for voice in FLITE_VOICES:
+            said = sentences(texts, settings.flite_sentences, rng)
+            paths = [folder / f"{voice}_{i:04d}.wav" for i in range(len(said))]
+            groups["flite"].append(list(pool.map(flite, said, [voice] * len(said), paths)))
+    for voice in ESPEAK_VOICES:  # one after another: the library has one state
+        rate, pitch = int(rng.integers(140, 200)), int(rng.integers(35, 65))
+        groups["espeak"].append([
+            espeak(text, voice, folder / f"{voice}_{i:04d}.wav", words_per_minute=rate, pitch=pitch)
+            for i, text in enumerate(sentences(texts, settings.espeak_sentences, rng))
+        ])
     return groups
 
 
@@ -276,7 +275,7 @@ ANOTHER_VOICE = 0.45
 """Disturbed hearings in which one other person talks in the background."""
 SUPPRESSED = 0.2
 """Disturbed hearings that came through a noise suppression, as browsers have it."""
-SHARES = {"kathleen": 0.32, "many": 0.34, "wake": 0.12, "flite": 0.22}
+SHARES = {"kathleen": 0.3, "many": 0.3, "wake": 0.1, "flite": 0.18, "espeak": 0.12}
 
 
 def main(settings: Settings) -> None:
