@@ -23,7 +23,7 @@ from diffposetalk.spec import (
     StyleEncoderSpec,
 )
 from training.dataset import Tracks
-from training.denoiser import Training, draw_times, perturb, start_slots
+from training.denoiser import Training, draw_times, missing_slots, perturb, start_slots
 from training.losses import FaceGeometry, Weights, motion_losses
 from training.speech import mask_columns
 
@@ -132,8 +132,9 @@ class VariantLosses:
         motion = crops.motion[rows[:, None], span]
         context_features, now = features[rows[:, None], span].split([T_p, n], 1)
         context, x0 = motion.split([T_p, n], 1)
+        missing = missing_slots(len(rows), T_p, START, rng)
         context, context_features = start_slots(
-            model, perturb(context, rng), context_features, START, rng
+            model, perturb(context, rng), context_features, missing
         )
         person, now = self._conditions(crops.style[rows], now, rng)
         x_t, t = self._noised(x0, rng)

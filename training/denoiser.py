@@ -22,6 +22,7 @@ from diffposetalk.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.dataset import Tracks
+from training.gaze import wandered
 from training.losses import ROTATION, FaceGeometry, Weights, motion_losses
 from training.speech import BEGIN, LIPS, SpeechPretraining, mask_columns
 
@@ -69,8 +70,8 @@ class Windows:
     Attributes:
         features: (B, n, d), context_features: (B, T_p, d), speech; start features filled in.
         context_motion: (B, T_p, D) perturbed, start features filled in.
-        before: (B, 1, D) the clean frame before the window: differences reach over the seam.
-        x0: (B, n, D) the label, zero at padding.
+        before: (B, 1, D) the frame before the window, clean: differences reach over the seam.
+        x0: (B, n, D) the label, with eyes that come back to it; zero at padding.
         valid: (B, n) bool, False at padding.
         style: (B, d_style) of another clip in the same style.
     """
@@ -100,6 +101,7 @@ class WindowSource:
     ) -> None:
         self.training, self.tracks, self.styles = training, tracks, styles
         self.dropout, self.crops = dropout, crops
+        self.units = torch.from_numpy(tracks.mean).float(), torch.from_numpy(tracks.std).float()
 
     def draw(self, rng: np.random.Generator) -> tuple[Windows, Tensor, Tensor]:
         """A batch, its speech loss, and how many of its phones the encoder tells."""
@@ -132,10 +134,14 @@ class WindowSource:
             starts[:] = T_p
         span = starts[:, None] + torch.arange(-T_p, n)[None]  # (B, T_p + n)
         context_features, now_features = features[rows[:, None], span].split([T_p, n], 1)
-        clean, x0 = crops.motion[rows[:, None], span].split([T_p, n], 1)
+        missing = missing_slots(
+            len(rows), T_p, self.dropout.start, rng, least=crops.before[rows] + T_p - starts
+        )
+        motion = crops.motion[rows[:, None], span]
+        motion = wandered(motion, T_p, missing < T_p, *self.units, rng)
+        clean, x0 = motion.split([T_p, n], 1)
         context_motion, context_features = start_slots(
-            model, perturb(clean, rng), context_features, self.dropout.start, rng,
-            least=crops.before[rows] + T_p - starts,
+            model, perturb(clean, rng), context_features, missing
         )
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
         valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
@@ -216,21 +222,24 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     return torch.where((lost < 0.3) & lips, said, out)
 
 
-def start_slots(
-    model: DiffPoseTalk, motion: Tensor, features: Tensor, share: float, rng: np.random.Generator,
-    least: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Let a share of the windows begin s < T_p frames into it: slots j < T_p - s are learned.
+def missing_slots(
+    batch: int, T_p: int, share: float, rng: np.random.Generator, least: Tensor | None = None
+) -> Tensor:
+    """How many of the past's first slots are not there: (B,), at least as many as given.
 
-    At `least` so many of them, (B,), are in any case: the stream was not there yet.
+    A share of the windows begin s < T_p frames into the stream, half of these at its beginning.
     """
-    batch, T_p, _ = motion.shape
     missing = torch.from_numpy(rng.integers(1, T_p + 1, batch))
     missing = torch.where(torch.from_numpy(rng.random(batch)) < 0.5, T_p, missing)
     missing = torch.where(torch.from_numpy(rng.random(batch)) < share, missing, 0)
-    if least is not None:
-        missing = torch.maximum(missing, least)
-    absent = (torch.arange(T_p)[None] < missing[:, None])[..., None]  # (B, T_p, 1)
+    return missing if least is None else torch.maximum(missing, least).clamp(max=T_p)
+
+
+def start_slots(
+    model: DiffPoseTalk, motion: Tensor, features: Tensor, missing: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The past (B, T_p, D) and (B, T_p, d) with learned features where slots are missing, (B,)."""
+    absent = (torch.arange(motion.shape[1])[None] < missing[:, None])[..., None]  # (B, T_p, 1)
     return (
         torch.where(absent, model.start_motion_feat, motion),
         torch.where(absent, model.start_audio_feat, features),

@@ -24,9 +24,9 @@ from training.prosody import SAMPLE_RATE_HZ
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
 ESPEAK_VOICES = (
     "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "klatt2",
-    "klatt4", "Alicia", "Andrea", "Andy", "Annie", "Hugo", "Jacky", "Marco", "Michael", "adam", "belinda",
-    "edward", "grandma", "grandpa", "linda", "norbert", "paul", "rob", "shelby", "steph", "victor",
-    "whisper",
+    "klatt4", "Alicia", "Andrea", "Andy", "Annie", "Hugo", "Jacky", "Marco", "Michael", "adam",
+    "belinda", "edward", "grandma", "grandpa", "linda", "norbert", "paul", "rob", "shelby",
+    "steph", "victor", "whisper",
 )  # fmt: skip
 CLOSURE_SECONDS = 0.07
 """The longest silence before a burst that is the stop's own."""
@@ -81,7 +81,7 @@ def espeak(
     """The same by American English espeak-ng, in a variant of its voice; pitch is 0 to 100.
 
     Raises:
-        CorpusError: espeak-ng is not there or has no such variant.
+        CorpusError: espeak-ng or its American English is not there.
     """
     library, rate = _espeak()
     blocks: list[NDArray[np.int16]] = []
@@ -100,7 +100,7 @@ def espeak(
 
     library.espeak_SetSynthCallback(take)
     if library.espeak_SetVoiceByName(f"en-us+{voice}".encode()) != 0:
-        raise CorpusError(f"espeak-ng has no variant {voice!r}")
+        raise CorpusError("espeak-ng has no American English: `sudo apt install espeak-ng-data`")
     library.espeak_SetParameter(_WORDS_PER_MINUTE, words_per_minute, 0)
     library.espeak_SetParameter(_PITCH, pitch, 0)
     said = text.encode()

@@ -1,0 +1,66 @@
+"""The past that a denoiser learns from: wrong in the ways that its own will be."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from head.channels import CHANNELS
+from training.denoiser import missing_slots, perturb
+from training.gaze import SHARE, wandered
+from training.losses import ROTATION
+from training.speech import LIPS
+
+T_P, N, D = 12, 6, 54
+LOOKS = [i for i, name in enumerate(CHANNELS) if name.startswith("eyeLook")]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    torch.manual_seed(0)
+    return np.random.default_rng(0)
+
+
+def test_lips_say_nothing_in_three_tenths_of_the_pasts(rng: np.random.Generator) -> None:
+    context = torch.randn(1500, T_P, D)
+    past = perturb(context, rng)
+    lips = past[..., list(LIPS)]
+    still = (lips.diff(dim=1).abs().amax((1, 2)) < 0.6).float().mean()
+    assert 0.15 < still < 0.25
+    told = torch.stack([
+        torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+        for a, b in zip(lips, context[..., list(LIPS)], strict=True)
+    ])
+    assert 0.25 < (told.abs() < 0.4).float().mean() < 0.35, "noise, or another window's lips"
+    assert (past - context)[..., ROTATION].abs().max() < 0.1, "the head goes on from where it is"
+
+
+def test_eyes_have_wandered_in_some_pasts_and_come_back(rng: np.random.Generator) -> None:
+    mean, std = torch.zeros(D), torch.full((D,), 0.1)
+    motion = torch.zeros(2000, T_P + N, D)
+    motion[..., CHANNELS.index("eyeLookUpLeft")] = 1.0
+    seen = torch.arange(2000) % 4 > 0
+    out = wandered(motion, T_P, seen, mean, std, rng)
+    off = (out - motion).abs().amax(-1)
+    moved = off[:, 0] > 0
+    assert not moved[~seen].any(), "where no past tells it, there is nothing to come back from"
+    assert float(moved[seen].float().mean()) == pytest.approx(SHARE, abs=0.05)
+    assert torch.equal(out[~moved], motion[~moved])
+    assert (off[moved, :T_P].diff(dim=1).abs() < 1e-6).all(), "all of the past is off by the same"
+    assert (off[moved, T_P - 1 :].diff(dim=1) < 1e-6).all(), "then that fades"
+    assert (off[moved, -1] < off[moved, 0]).all()
+    others = [i for i in range(D) if i not in LOOKS]
+    assert torch.equal(out[..., others], motion[..., others])
+    raw = out * std
+    assert raw[..., LOOKS].min() >= 0.0 and raw[..., LOOKS].max() <= 1.0
+    up, down = (raw[..., CHANNELS.index(f"eyeLook{name}Left")] for name in ("Up", "Down"))
+    assert (torch.minimum(up, down) == 0.0).all(), "nobody looks up and down at once"
+
+
+def test_some_windows_have_no_past_or_a_part_of_one(rng: np.random.Generator) -> None:
+    missing = missing_slots(4000, T_P, 0.2, rng, least=torch.full((4000,), -3))
+    assert 0.17 < (missing > 0).float().mean() < 0.23
+    assert 0.45 < (missing[missing > 0] == T_P).float().mean() < 0.65
+    least = torch.arange(50)
+    assert torch.equal(missing_slots(50, T_P, 0.0, rng, least=least), least.clamp(max=T_P))
