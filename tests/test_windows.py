@@ -9,6 +9,7 @@ import torch
 from head.channels import CHANNELS
 from training.denoiser import missing_slots, perturb
 from training.gaze import SHARE, wandered
+from training.long_run import mean_gaze
 from training.losses import ROTATION
 from training.speech import LIPS
 
@@ -64,3 +65,10 @@ def test_some_windows_have_no_past_or_a_part_of_one(rng: np.random.Generator) ->
     assert 0.45 < (missing[missing > 0] == T_P).float().mean() < 0.65
     least = torch.arange(50)
     assert torch.equal(missing_slots(50, T_P, 0.0, rng, least=least), least.clamp(max=T_P))
+
+
+def test_a_mean_gaze_is_told_in_degrees() -> None:
+    motion = np.zeros((10, D))
+    for name, weight in (("OutLeft", 0.1), ("InRight", 0.1), ("DownLeft", 0.2), ("DownRight", 0.2)):
+        motion[:5, CHANNELS.index(f"eyeLook{name}")] = weight
+    assert mean_gaze(motion) == pytest.approx((np.degrees(0.03), -np.degrees(0.05)))

@@ -213,13 +213,13 @@ def long_run_table(model: Backend, minutes: int) -> str:
     """One session over held-out speech without end, minute by minute, as a Markdown table."""
     lines = [
         "| minute | jaw, 95th percentile, rad | head range, degrees | head jitter | blinks "
-        "| largest normalised value |",
-        "|---:|---:|---:|---:|---:|---:|",
+        "| eyes to the left, degrees | eyes up | largest normalised value |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for number, one in enumerate(long_run(model, minutes, STYLE), 1):
         lines.append(
             f"| {number} | {one.jaw:.3f} | {one.head_range:.2f} | {one.head_jitter:.3f} "
-            f"| {one.blinks} | {one.largest:.1f} |"
+            f"| {one.blinks} | {one.gaze[0]:+.1f} | {one.gaze[1]:+.1f} | {one.largest:.1f} |"
         )
     return "\n".join(lines)
 

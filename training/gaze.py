@@ -19,7 +19,7 @@ ELSEWHERE = 0.3
 RETURN_FRAMES = 10.0
 """Over so many frames the eyes come back."""
 
-_AXES = tuple(
+AXES = tuple(
     (CHANNELS.index(toward), CHANNELS.index(away))
     for toward, away in (
         ("eyeLookOutLeft", "eyeLookInLeft"), ("eyeLookInRight", "eyeLookOutRight"),
@@ -48,7 +48,7 @@ def wandered(
     since = np.maximum(np.arange(frames) - (T_p - 1), 0)
     fading = torch.from_numpy((off * np.exp(-since / RETURN_FRAMES)[:, None]).astype(np.float32))
     out = motion.clone()
-    for axis, (toward, away) in enumerate(_AXES):
+    for axis, (toward, away) in enumerate(AXES):
         ends = [toward, away]
         raw = motion[..., ends] * std[ends] + mean[ends]
         angle = raw[..., 0] - raw[..., 1] + fading[..., axis // 2]

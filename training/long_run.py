@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from stream.backends.protocol import Backend
 from stream.session import Session
 from training.corpora import held_out_voices, load_audio
+from training.gaze import AXES
+from training.labels import EYE_TURN_RADIANS
 from training.live_figures import blinks, head_jitter, head_range
 from training.metrics import JAW
 
@@ -25,6 +27,7 @@ class Minute:
         head_range: degrees between the 5th and 95th percentile.
         head_jitter: degrees per frame^2.
         blinks: their number.
+        gaze: where the eyes look on average against the head, degrees: (to the left, up).
         largest: largest normalised value of any channel.
     """
 
@@ -32,6 +35,7 @@ class Minute:
     head_range: float
     head_jitter: float
     blinks: int
+    gaze: tuple[float, float]
     largest: float
 
 
@@ -53,8 +57,15 @@ def long_run(backend: Backend, minutes: int, style: str) -> list[Minute]:
     return [
         Minute(
             float(np.percentile(part[:, JAW], 95)), head_range(part), head_jitter(part),
-            blinks(part), float(size[start : start + MINUTE].max()),
+            blinks(part), mean_gaze(part), float(size[start : start + MINUTE].max()),
         )
         for start in range(0, len(motion), MINUTE)
         for part in [motion[start : start + MINUTE]]
     ]
+
+
+def mean_gaze(motion: NDArray[np.floating]) -> tuple[float, float]:
+    """Mean direction of both eyes over (n, D) raw motion, degrees: (to the left, up)."""
+    angles = [motion[:, toward] - motion[:, away] for toward, away in AXES]
+    left, up = np.reshape(angles, (2, -1)).mean(1) * np.degrees(EYE_TURN_RADIANS)
+    return float(left), float(up)
