@@ -8,10 +8,10 @@ import torch
 
 from head.channels import CHANNELS
 from training.denoiser import missing_slots, perturb
-from training.gaze import SHARE, wandered
 from training.long_run import mean_gaze
 from training.losses import ROTATION
 from training.speech import LIPS
+from training.wandering import SHARE, TURNED, wandered
 
 T_P, N, D = 12, 6, 54
 LOOKS = [i for i, name in enumerate(CHANNELS) if name.startswith("eyeLook")]
@@ -40,23 +40,34 @@ def test_lips_say_nothing_in_three_tenths_of_the_pasts(rng: np.random.Generator)
 def test_eyes_have_wandered_in_some_pasts_and_come_back(rng: np.random.Generator) -> None:
     mean, std = torch.zeros(D), torch.full((D,), 0.1)
     motion = torch.zeros(2000, T_P + N, D)
-    motion[..., CHANNELS.index("eyeLookUpLeft")] = 1.0
+    motion[..., CHANNELS.index("eyeLookUpLeft")] = 1.0  # weight 0.1
     seen = torch.arange(2000) % 4 > 0
     out = wandered(motion, T_P, seen, mean, std, rng)
-    off = (out - motion).abs().amax(-1)
+    off = (out - motion)[..., LOOKS].abs().amax(-1)
     moved = off[:, 0] > 0
     assert not moved[~seen].any(), "where no past tells it, there is nothing to come back from"
     assert float(moved[seen].float().mean()) == pytest.approx(SHARE, abs=0.05)
-    assert torch.equal(out[~moved], motion[~moved])
     assert (off[moved, :T_P].diff(dim=1).abs() < 1e-6).all(), "all of the past is off by the same"
     assert (off[moved, T_P - 1 :].diff(dim=1) < 1e-6).all(), "then that fades"
     assert (off[moved, -1] < off[moved, 0]).all()
-    others = [i for i in range(D) if i not in LOOKS]
-    assert torch.equal(out[..., others], motion[..., others])
+    still = [i for i in range(50) if i not in LOOKS] + [53]
+    assert torch.equal(out[..., still], motion[..., still])
     raw = out * std
     assert raw[..., LOOKS].min() >= 0.0 and raw[..., LOOKS].max() <= 1.0
     up, down = (raw[..., CHANNELS.index(f"eyeLook{name}Left")] for name in ("Up", "Down"))
     assert (torch.minimum(up, down) == 0.0).all(), "nobody looks up and down at once"
+
+
+def test_heads_have_turned_in_other_pasts_and_come_back(rng: np.random.Generator) -> None:
+    motion, std = torch.zeros(2000, T_P + N, D), torch.full((D,), 0.1)
+    seen = torch.arange(2000) % 4 > 0
+    raw = wandered(motion, T_P, seen, torch.zeros(D), std, rng)[..., ROTATION] * std[ROTATION]
+    turned = raw[:, 0].abs().amax(-1) > 0
+    assert not turned[~seen].any()
+    assert float(turned[seen].float().mean()) == pytest.approx(SHARE, abs=0.05)
+    np.testing.assert_allclose(raw[turned, 0].std(0), TURNED, rtol=0.1)
+    torch.testing.assert_close(raw[:, T_P - 1], raw[:, 0])
+    assert (raw[turned, T_P:].abs() < raw[turned, T_P - 1 : -1].abs()).all()
 
 
 def test_some_windows_have_no_past_or_a_part_of_one(rng: np.random.Generator) -> None:

@@ -22,9 +22,9 @@ from diffposetalk.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.dataset import Tracks
-from training.gaze import wandered
 from training.losses import ROTATION, FaceGeometry, Weights, motion_losses
 from training.speech import BEGIN, LIPS, SpeechPretraining, mask_columns
+from training.wandering import wandered
 
 LENGTHS = {3: 0.32, 4: 0.26, 6: 0.1, 12: 0.1, 25: 0.1, 50: 0.07, 100: 0.05}
 """Window lengths in frames and how often a batch has them."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from stream.backends.protocol import Backend
 from stream.session import Session
 from training.corpora import held_out_voices, load_audio
-from training.gaze import AXES
 from training.labels import EYE_TURN_RADIANS
 from training.live_figures import blinks, head_jitter, head_range
 from training.metrics import JAW
+from training.wandering import AXES
 
 MINUTE = 25 * 60
 
