@@ -1,7 +1,7 @@
 """Eyes and a head that have wandered off and come back: what a past of one's own must teach.
 
 A model that goes on from its own frames adds up its errors, and nothing in a recorded or labelled
-past tells how to come back.  For the lips the sound does; eyes and head need to have been elsewhere.
+past tells how to come back.  For the lips the sound does; eyes and head must have been elsewhere.
 """
 
 from __future__ import annotations
