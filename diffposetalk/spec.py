@@ -107,9 +107,10 @@ class LiveDefaults:
     Few steps pull towards the mean, so lips can be cooled to be certain and the rest warmed to
     stay alive.  The head's noise is smooth over `head_noise_frames` frames (1 = white): it sways.
     A shown head keeps a share `head_inertia` of where it was a frame ago: calls do not agree to the
-    last tenth of a degree, and a head has mass.  A shown look aside fades over `gaze_frames` frames
-    (0 = it stays as long as the model says), see `stream.gaze`.  What the model goes on from is its
-    own motion.
+    last tenth of a degree, and a head has mass.  A shown look aside or up fades over `gaze_frames`
+    frames (0 = it stays as long as the model says), see `stream.gaze`.  A shown face that has
+    stared for about `stare_frames` frames blinks (0 = when the model says), see `stream.lids`.
+    What the model goes on from is its own motion.
     """
 
     hop: int = 10
@@ -125,6 +126,7 @@ class LiveDefaults:
     head_noise_frames: int = 1
     head_inertia: float = 0.0
     gaze_frames: float = 0.0
+    stare_frames: float = 0.0
 
 
 @dataclass(frozen=True)

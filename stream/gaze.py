@@ -1,8 +1,8 @@
 """Eyes that come back to whom they speak to.
 
-What the starter imitates knows no look aside that stays (`training.gestures.gaze`), but a model
-that goes on from its own past drifts into one.  So a shown gaze is the model's without what is slow
-in it, sideways: quick looks, and the eyes' turn against the head's, stay as they are.
+What the starter imitates knows no look aside or up that stays (`training.gestures.gaze`; some
+styles do look down), but a model that goes on from its own past drifts into one.  So a shown gaze
+is the model's without what is slow in it: quick looks, and the eyes' turn against the head's, stay.
 """
 
 from __future__ import annotations
@@ -12,29 +12,36 @@ from numpy.typing import NDArray
 
 from head.channels import CHANNELS
 
-_LEFT, _RIGHT = (
-    [CHANNELS.index(name) for name in names]
-    for names in (("eyeLookOutLeft", "eyeLookInRight"), ("eyeLookInLeft", "eyeLookOutRight"))
-)
+
+def _indices(*names: str) -> list[int]:
+    return [CHANNELS.index(f"eyeLook{name}") for name in names]
+
+
+_LEFT, _RIGHT = _indices("OutLeft", "InRight"), _indices("InLeft", "OutRight")
+_UP, _DOWN = _indices("UpLeft", "UpRight"), _indices("DownLeft", "DownRight")
 
 
 class Gaze:
     """The gaze of one stream.
 
     Args:
-        frames: over so many a look aside fades; 0 leaves every look as it is.
+        frames: over so many a look aside or up fades; 0 leaves every look as it is.
     """
 
     def __init__(self, frames: float) -> None:
         self._frames = frames
-        self._slow = 0.0
+        self._slow = np.zeros(2)  # to the left, up
 
     def settle(self, raw: NDArray[np.floating]) -> None:
         """Take what is slow out of new frames (n, D) in raw units, in place."""
         if not self._frames:
             return
         for row in raw:
-            aside = float(row[_LEFT].mean() - row[_RIGHT].mean())
-            self._slow += (aside - self._slow) / self._frames
-            aside -= self._slow
+            looks = np.array([
+                row[_LEFT].mean() - row[_RIGHT].mean(), row[_UP].mean() - row[_DOWN].mean()
+            ])
+            self._slow += (looks - self._slow) / self._frames
+            aside, up = looks - self._slow
             row[_LEFT], row[_RIGHT] = max(aside, 0.0), max(-aside, 0.0)
+            if self._slow[1] > 0.0:
+                row[_UP], row[_DOWN] = max(up, 0.0), max(-up, 0.0)

@@ -24,6 +24,7 @@ from stream.backends.on_head import OnHead
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
 from stream.gaze import Gaze
+from stream.lids import Lids
 from stream.noise import NoiseTrack
 from stream.running_level import RunningLevel
 from stream.timeline import Timeline
@@ -187,6 +188,7 @@ class Session:
         )
         self._shown: FloatArray | None = None  # the head's rotation in the newest frame
         self._gaze = Gaze(spec.live.gaze_frames)
+        self._lids = Lids(spec.live.stare_frames, self.seed)
         self.committed = 0
         self.end = 0
         self._style_before, self._style_since = self._style, 0
@@ -334,6 +336,7 @@ class Session:
         raw = fresh * statistics.motion_std + statistics.motion_mean
         self._steady(raw)
         self._gaze.settle(raw)
+        self._lids.settle(raw)
         if isinstance(self.backend, OnHead):
             raw = self.backend.emit(raw)
         return [

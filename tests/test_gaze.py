@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from diffposetalk.bundle import load_bundle
 from head.channels import CHANNELS
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
@@ -15,9 +14,7 @@ from stream.gaze import Gaze
 from stream.session import Session
 
 OUT, IN = CHANNELS.index("eyeLookOutLeft"), CHANNELS.index("eyeLookInLeft")
-SIDEWAYS = [
-    CHANNELS.index(f"eyeLook{name}") for name in ("InLeft", "OutLeft", "InRight", "OutRight")
-]
+LOOKS = [i for i, name in enumerate(CHANNELS) if name.startswith("eyeLook")]
 
 
 def looking(left: np.ndarray) -> np.ndarray:
@@ -40,11 +37,21 @@ def test_a_look_that_stays_fades_and_a_quick_one_does_not(side: float) -> None:
     assert back[-1, second] > 0.5, "seen from where they rest, straight on is the other side"
 
 
+def test_a_look_up_that_stays_fades_and_one_down_does_not() -> None:
+    for name, end in (("Up", 0.0), ("Down", 0.4)):
+        there = [CHANNELS.index(f"eyeLook{name}{side}") for side in ("Left", "Right")]
+        raw = np.zeros((400, 54))
+        raw[:, there] = 0.4
+        Gaze(60).settle(raw)
+        assert raw[3, there].min() > 0.35
+        assert raw[-1, there] == pytest.approx(end, abs=0.01), "some styles look down"
+
+
 def test_nothing_else_moves_and_blocks_do_not_matter() -> None:
     left = np.random.default_rng(0).normal(0, 0.3, 200).cumsum() / 10
     whole, plain = looking(left), looking(left)
     Gaze(60).settle(whole)
-    others = [i for i in range(54) if i not in SIDEWAYS]
+    others = [i for i in range(54) if i not in LOOKS]
     np.testing.assert_array_equal(whole[:, others], plain[:, others])
     gaze, parts = Gaze(60), np.split(looking(left), [1, 7, 8, 100])
     for part in parts:
@@ -72,7 +79,3 @@ def test_a_session_shows_eyes_that_come_back(frames: float, least: float, most: 
     shown = session.feed(np.zeros(640 * 300, np.float32)) + session.finish()
     assert least <= shown[-1].motion[OUT] <= most
     assert shown[0].motion[OUT] > 0.45
-
-
-def test_the_starters_eyes_do() -> None:
-    assert load_bundle("starter").spec.live.gaze_frames > 0

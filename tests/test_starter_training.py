@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from diffposetalk.bundle import load_bundle
-from training import starter
+from diffposetalk.bundle import load_bundle, save_bundle
+from training import average, starter
 from training.checkpoint import load
 
 PARTS = ("speech", "style", "denoiser", "distilled", "scales")
@@ -72,3 +73,31 @@ def test_tracks_in_other_units_are_refused(tracks: Path) -> None:
         np.savez(tracks / "statistics.npz", **{**units, name: np.ones(54)})
         with pytest.raises(ValueError, match="not the normalisation"):
             starter.keep_units(tracks, "starter")
+
+
+def test_halfway_between_two_bundles(tmp_path: Path) -> None:
+    bundle = load_bundle("starter")
+    model = bundle.model()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(3.0)
+    thrice = save_bundle(
+        tmp_path / "thrice", model, bundle.spec, bundle.statistics, bundle.styles, bundle.head_id,
+        "", {}, style_encoder=bundle.style_encoder(),
+    )  # fmt: skip
+    average.main(average.Settings("starter", str(thrice.folder), tmp_path / "between"))
+    between = load_bundle(tmp_path / "between")
+    assert between.provenance["of"] == [bundle.hash, thrice.hash]
+    for weight, once in zip(between.model().parameters(), bundle.model().parameters(), strict=True):
+        torch.testing.assert_close(weight, 2.0 * once, rtol=2e-3, atol=1e-6)  # kept in 16 bits
+
+
+def test_bundles_in_other_units_have_no_middle(tmp_path: Path) -> None:
+    bundle = load_bundle("starter")
+    units = replace(bundle.statistics, motion_std=2.0 * bundle.statistics.motion_std)
+    other = save_bundle(
+        tmp_path / "other", bundle.model(), bundle.spec, units, bundle.styles, bundle.head_id, "",
+        {},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match="other units"):
+        average.main(average.Settings("starter", str(other.folder), tmp_path / "between"))

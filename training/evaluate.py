@@ -244,8 +244,9 @@ def told_settings(live: LiveDefaults, clips: int) -> str:
         f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
         f"{live.style_guidance:g}; noise of lips {live.lip_noise:g}, of the face "
         f"{live.face_noise:g}, of the head {live.head_noise:g} over {live.head_noise_frames} "
-        f"frames, with an inertia of {live.head_inertia:g}; a look aside fades over "
-        f"{live.gaze_frames:g} frames. At most {clips} clips a set, spread "
+        f"frames, with an inertia of {live.head_inertia:g}; a look aside or up "
+        f"fades over {live.gaze_frames:g} frames, a stare ends after about {live.stare_frames:g}. "
+        f"At most {clips} clips a set, spread "
         f"evenly over it, in the style `{STYLE}`; recordings in whose pauses somebody speaks for "
         f"more than {MISSED_SECONDS:g} s, words that the alignment missed, are left out."
     )
