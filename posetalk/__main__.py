@@ -42,10 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from posetalk.commands import parse
     from posetalk.messages import UsageError, say, set_up_logging
 
-    options = parse(sys.argv[1:] if arguments is None else arguments)
-    set_up_logging(debug=options.debug)
-    interrupts = Interrupts()
+    interrupts, debug = Interrupts(), False
     try:
+        options = parse(sys.argv[1:] if arguments is None else arguments)
+        debug = options.debug
+        set_up_logging(debug=debug)
         return options.run()
     except KeyboardInterrupt:
         return interrupts.exit_code or 128 + signal.SIGINT
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:
-        if options.debug:
+        if debug:
             traceback.print_exc()
         if interrupts.exit_code:
             return interrupts.exit_code

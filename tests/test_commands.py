@@ -277,6 +277,17 @@ def test_the_help_text_is_enough(command: str, capsys: pytest.CaptureFixture[str
 # doctor
 
 
+def test_help_for_a_reader_who_has_gone_ends_quietly(tmp_path: Path) -> None:
+    process = start("animate", "--help", cwd=tmp_path)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()  # as `| head` does, long before the command has loaded
+    assert process.wait(60) == 1
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.stdin is not None
+    process.stdin.close()
+
+
 def test_doctor_says_what_is_there(tmp_path: Path) -> None:
     code, output, _ = finish(start("doctor", "--json", cwd=tmp_path))
     findings = {finding["name"]: finding for finding in json.loads(output)}
