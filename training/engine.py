@@ -8,6 +8,7 @@ the run on one that accumulates W batches a step.  `accelerate` is imported here
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -64,6 +65,8 @@ class Accelerated:
         self.device: torch.device = self._accelerator.device
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
+        # A process that ends among others still joined may abort on its way out.
+        atexit.register(self._accelerator.end_training)
 
     def same_start(self, model: nn.Module) -> None:
         from accelerate.utils import broadcast
