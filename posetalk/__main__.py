@@ -44,10 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     interrupts, debug = Interrupts(), False
     try:
-        options = parse(sys.argv[1:] if arguments is None else arguments)
-        debug = options.debug
-        set_up_logging(debug=debug)
-        return options.run()
+        try:
+            options = parse(sys.argv[1:] if arguments is None else arguments)
+            debug = options.debug
+            set_up_logging(debug=debug)
+            return options.run()
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone is expected
     except KeyboardInterrupt:
         return interrupts.exit_code or 128 + signal.SIGINT
     except BrokenPipeError:
