@@ -76,6 +76,9 @@ ARTICULATION: Final[tuple[int, ...]] = tuple(
 )
 """Channels that speech articulates, as indices into `expression`."""
 
+LIDS: Final = (INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"])
+"""Channels that shut the eyes."""
+
 JAW_OPEN_RADIANS: Final = 0.35
 """Jaw angle about +x that counts as fully open (ARKit's jawOpen = 1)."""
 

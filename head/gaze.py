@@ -12,6 +12,15 @@ from head.channels import CHANNELS, INDEX
 GAZE_RADIANS: Final = {"LookUp": 0.42, "LookDown": 0.46, "LookIn": 0.55, "LookOut": 0.55}
 """The eye's turn at full weight."""
 
+AXES: Final = tuple(
+    (INDEX[f"eyeLook{toward}"], INDEX[f"eyeLook{away}"])
+    for toward, away in (
+        ("OutLeft", "InLeft"), ("InRight", "OutRight"), ("UpLeft", "DownLeft"),
+        ("UpRight", "DownRight"),
+    )
+)  # fmt: skip
+"""Channel pairs of one signed angle each, toward and away: both eyes to the left, then up."""
+
 
 def gaze() -> NDArray[np.float64]:
     """(15, 50) axis-angle of the five joints per unit of a channel."""

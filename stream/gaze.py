@@ -10,15 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from head.channels import CHANNELS
+from head.gaze import AXES
 
-
-def _indices(*names: str) -> list[int]:
-    return [CHANNELS.index(f"eyeLook{name}") for name in names]
-
-
-_LEFT, _RIGHT = _indices("OutLeft", "InRight"), _indices("InLeft", "OutRight")
-_UP, _DOWN = _indices("UpLeft", "UpRight"), _indices("DownLeft", "DownRight")
+_LEFT, _RIGHT = (list(ends) for ends in zip(*AXES[:2], strict=True))
+_UP, _DOWN = (list(ends) for ends in zip(*AXES[2:], strict=True))
 
 
 class Gaze:

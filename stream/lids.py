@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from head.channels import CHANNELS
+from head.channels import LIDS
 
-_LIDS = [CHANNELS.index("eyeBlinkLeft"), CHANNELS.index("eyeBlinkRight")]
+_LIDS = list(LIDS)
 SHUT = 0.5
 """Lids further down than this have blinked."""
 BLINK = (0.6, 1.0, 0.95, 0.4, 0.1)

@@ -274,9 +274,6 @@ def test_the_help_text_is_enough(command: str, capsys: pytest.CaptureFixture[str
     assert "(default: None)" not in output, "no default is left unexplained"
 
 
-# doctor
-
-
 def test_help_for_a_reader_who_has_gone_ends_quietly(tmp_path: Path) -> None:
     process = start("animate", "--help", cwd=tmp_path)
     assert process.stdout is not None and process.stderr is not None
@@ -286,6 +283,9 @@ def test_help_for_a_reader_who_has_gone_ends_quietly(tmp_path: Path) -> None:
     process.stderr.close()
     assert process.stdin is not None
     process.stdin.close()
+
+
+# doctor
 
 
 def test_doctor_says_what_is_there(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from training.corpora import CorpusError
 from training.phones import SILENCE, Phone
 from training.synthetic import closures, espeak, flite, sentences, timed
 
@@ -73,3 +74,11 @@ def test_phones_lie_where_the_sound_has_them(engine: str, tmp_path: Path) -> Non
     assert len(vowels) >= 5 and len(stops) >= 5
     assert np.median(vowels) > -12.0
     assert np.median(stops) < np.median(vowels) - 12.0
+
+
+def test_a_machine_without_flite_is_told_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CorpusError, match="apt install flite"):
+        flite("Hello.", "slt", tmp_path / "said.wav")

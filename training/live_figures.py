@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.channels import CHANNELS
+from head.channels import LIDS
 from training.clips import Clip
 from training.metrics import Measured, head_speed, measure_vertices, summary, total
 from training.paper_metrics import (
@@ -27,7 +27,7 @@ from training.paper_metrics import (
 
 Array = NDArray[np.floating[Any]]
 
-BLINK = (CHANNELS.index("eyeBlinkLeft"), CHANNELS.index("eyeBlinkRight"))
+BLINK = LIDS
 SHUT, OPEN_AGAIN = 0.5, 0.3
 """A blink: the lids' mean weight rises over SHUT; the next one after it fell below OPEN_AGAIN."""
 ROTATION = slice(50, 53)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from head.gaze import AXES
 from stream.backends.protocol import Backend
 from stream.session import Session
 from training.corpora import held_out_voices, load_audio
 from training.labels import EYE_TURN_RADIANS
 from training.live_figures import blinks, head_jitter, head_range
 from training.metrics import JAW
-from training.wandering import AXES
 
 MINUTE = 25 * 60
 
@@ -65,7 +65,10 @@ def long_run(backend: Backend, minutes: int, style: str) -> list[Minute]:
 
 
 def mean_gaze(motion: NDArray[np.floating]) -> tuple[float, float]:
-    """Mean direction of both eyes over (n, D) raw motion, degrees: (to the left, up)."""
+    """Mean direction of both eyes over (n, D) raw motion, degrees: (to the left, up).
+
+    By the labels' angles at full weight; another head's eyes may turn a little less.
+    """
     angles = [motion[:, toward] - motion[:, away] for toward, away in AXES]
     left, up = np.reshape(angles, (2, -1)).mean(1) * np.degrees(EYE_TURN_RADIANS)
     return float(left), float(up)

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from head.channels import CHANNELS
+from head.gaze import AXES
 from training.losses import ROTATION
 
 SHARE = 0.5
@@ -22,15 +22,6 @@ EYES_RETURN, HEAD_RETURNS = 10.0, 25.0
 """Over so many frames they come back."""
 TURNED = np.radians([4.0, 6.0, 3.0])
 """How far the head: pitch, yaw and roll (standard deviations, radians)."""
-
-AXES = tuple(
-    (CHANNELS.index(toward), CHANNELS.index(away))
-    for toward, away in (
-        ("eyeLookOutLeft", "eyeLookInLeft"), ("eyeLookInRight", "eyeLookOutRight"),
-        ("eyeLookUpLeft", "eyeLookDownLeft"), ("eyeLookUpRight", "eyeLookDownRight"),
-    )
-)  # fmt: skip
-"""Channel pairs of one signed angle each: both eyes to the left, then up."""
 
 
 def wandered(
