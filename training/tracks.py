@@ -58,7 +58,7 @@ class Settings:
     out: Path = Path(".training/tracks")
     tracks: int = 2400
     seconds: float = 16.0
-    seed: int = 13
+    seed: int = 14
     workers: int = 2
     n_mels: int = 80
     flite_sentences: int = 500
@@ -129,9 +129,9 @@ def hear(
     if hearing > 0:
         if rng.random() < 0.4:
             samples = augment.room(samples, rng)
-        if hearing > 1 and rng.random() < 0.85:
-            # Half below 14 dB: what a laptop hears in a kitchen.
-            snr = 4.0 + 28.0 * rng.random() ** 1.5
+        if hearing > 1 and rng.random() < 0.9:
+            # Half below 11 dB: what a laptop hears in a kitchen.
+            snr = 3.0 + 27.0 * rng.random() ** 1.8
             samples = augment.mix(samples, background(len(samples), rng, noises, crowd), snr)
         if hearing > 1 and rng.random() < ANOTHER_VOICE:
             # Somebody else in the room is not who speaks, but farther away.
@@ -276,7 +276,8 @@ ANOTHER_VOICE = 0.45
 """Disturbed hearings in which one other person talks in the background."""
 SUPPRESSED = 0.2
 """Disturbed hearings that came through a noise suppression, as browsers have it."""
-SHARES = {"kathleen": 0.3, "many": 0.3, "wake": 0.1, "flite": 0.18, "espeak": 0.12}
+SHARES = {"kathleen": 0.3, "many": 0.38, "wake": 0.14, "flite": 0.1, "espeak": 0.08}
+"""Half of the sound is of many real speakers: synthetic ones bring words, not rooms and tongues."""
 
 
 def main(settings: Settings) -> None:
