@@ -12,13 +12,11 @@ from head.channels import CHANNELS, INDEX
 GAZE_RADIANS: Final = {"LookUp": 0.42, "LookDown": 0.46, "LookIn": 0.55, "LookOut": 0.55}
 """The eye's turn at full weight."""
 
-AXES: Final = tuple(
-    (INDEX[f"eyeLook{toward}"], INDEX[f"eyeLook{away}"])
-    for toward, away in (
-        ("OutLeft", "InLeft"), ("InRight", "OutRight"), ("UpLeft", "DownLeft"),
-        ("UpRight", "DownRight"),
-    )
+_PAIRS: Final = (
+    ("LookOutLeft", "LookInLeft"), ("LookInRight", "LookOutRight"),
+    ("LookUpLeft", "LookDownLeft"), ("LookUpRight", "LookDownRight"),
 )  # fmt: skip
+AXES: Final = tuple((INDEX[f"eye{toward}"], INDEX[f"eye{away}"]) for toward, away in _PAIRS)
 """Channel pairs of one signed angle each, toward and away: both eyes to the left, then up."""
 
 
@@ -31,3 +29,11 @@ def gaze() -> NDArray[np.float64]:
         turn[3 * joint + 1, INDEX[f"eyeLookIn{side}"]] = inward * GAZE_RADIANS["LookIn"]
         turn[3 * joint + 1, INDEX[f"eyeLookOut{side}"]] = -inward * GAZE_RADIANS["LookOut"]
     return turn
+
+
+def looks(weights: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Where the eyes of (n, >= 50) channel weights look: (n, 4) radians, in the order of `AXES`."""
+    way = [[GAZE_RADIANS[end.removesuffix("Left").removesuffix("Right")] for end in pair]
+           for pair in _PAIRS]  # fmt: skip
+    ends = weights[:, np.array(AXES)] * np.array(way)  # (n, 4, 2)
+    return ends[..., 0] - ends[..., 1]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from head.channels import CHANNELS
+from head.gaze import gaze, looks
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.gaze import Gaze
@@ -79,3 +80,10 @@ def test_a_session_shows_eyes_that_come_back(frames: float, least: float, most: 
     shown = session.feed(np.zeros(640 * 300, np.float32)) + session.finish()
     assert least <= shown[-1].motion[OUT] <= most
     assert shown[0].motion[OUT] > 0.45
+
+
+def test_where_eyes_look_is_where_their_joints_turn() -> None:
+    weights = np.random.default_rng(0).uniform(0, 1, (20, 54))
+    turned = weights[:, :50] @ gaze().T  # (20, 15): of the eyes, joints 3 and 4
+    left, up = turned[:, [10, 13]], -turned[:, [9, 12]]
+    assert looks(weights) == pytest.approx(np.concatenate([left, up], 1))

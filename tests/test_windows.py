@@ -82,4 +82,4 @@ def test_a_mean_gaze_is_told_in_degrees() -> None:
     motion = np.zeros((10, D))
     for name, weight in (("OutLeft", 0.1), ("InRight", 0.1), ("DownLeft", 0.2), ("DownRight", 0.2)):
         motion[:5, CHANNELS.index(f"eyeLook{name}")] = weight
-    assert mean_gaze(motion) == pytest.approx((np.degrees(0.03), -np.degrees(0.05)))
+    assert mean_gaze(motion) == pytest.approx((np.degrees(0.0275), -np.degrees(0.046)))

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from head.gaze import AXES
+from head.gaze import looks
 from stream.backends.protocol import Backend
 from stream.session import Session
 from training.corpora import held_out_voices, load_audio
-from training.labels import EYE_TURN_RADIANS
 from training.live_figures import blinks, head_jitter, head_range
 from training.metrics import JAW
 
@@ -67,8 +66,7 @@ def long_run(backend: Backend, minutes: int, style: str) -> list[Minute]:
 def mean_gaze(motion: NDArray[np.floating]) -> tuple[float, float]:
     """Mean direction of both eyes over (n, D) raw motion, degrees: (to the left, up).
 
-    By the labels' angles at full weight; another head's eyes may turn a little less.
+    By the built-in head's turns; another head's eyes may turn more or less.
     """
-    angles = [motion[:, toward] - motion[:, away] for toward, away in AXES]
-    left, up = np.reshape(angles, (2, -1)).mean(1) * np.degrees(EYE_TURN_RADIANS)
+    left, up = np.degrees(looks(motion).mean(0)).reshape(2, 2).mean(1)
     return float(left), float(up)
