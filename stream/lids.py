@@ -6,6 +6,8 @@ past can miss that for a minute.  A blink of its own always counts; one is added
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,7 +33,8 @@ class Lids:
     def __init__(self, frames: float, seed: int) -> None:
         self._frames = frames
         self._rng = np.random.default_rng([seed & 0xFFFF_FFFF_FFFF_FFFF, 0x11D5])
-        self._left = self._stare()
+        # A stream begins somewhere in a stare: short ones have their blinks, too.
+        self._left = math.ceil(self._rng.random() * self._stare())
 
     def settle(self, raw: NDArray[np.floating]) -> None:
         """Let the lids of new frames (n, D) in raw units fall where they must, in place."""

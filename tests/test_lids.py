@@ -33,6 +33,15 @@ def test_a_stare_ends_in_whole_blinks_about_as_often_as_asked() -> None:
     np.testing.assert_array_equal(raw[:, others], staring(20_000)[:, others])
 
 
+def test_a_stream_begins_anywhere_in_a_stare() -> None:
+    firsts = []
+    for seed in range(200):
+        raw = staring(400)
+        Lids(100, seed).settle(raw)
+        firsts.append(blink_starts(raw)[0][0])
+    assert np.quantile(firsts, [0.1, 0.5, 0.9]) == pytest.approx([10, 52, 100], abs=12)
+
+
 def test_the_models_own_blinks_count() -> None:
     raw = staring(2000)
     raw[::40, LIDS] = 0.9
