@@ -76,6 +76,8 @@ class Settings:
     distil_steps: int = 1800
     scales_steps: int = 150
     """Of the distillation's end, when only the guidance scales' projection learns."""
+    rate: float = 1.0
+    """Times the usual learning rates before the distillation: less forgets less of the start."""
     threads: int = 2
     seed: int = 0
     bf16: bool = True
@@ -96,7 +98,7 @@ def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
     model = SpeechPretraining(STARTER)
     if settings.start is not None:
         model.encoder.load_state_dict(load_bundle(settings.start).model().audio_encoder.state_dict())
-    run = settings.run("speech", settings.speech_steps, 1e-3)
+    run = settings.run("speech", settings.speech_steps, 1e-3 * settings.rate)
     train(model, lambda rng, _: batch_losses(model, tracks, 32, 100, rng), run)
     return model
 
@@ -128,7 +130,7 @@ def train_denoiser(
     vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
     losses = WindowLosses(training, tracks, geometry(tracks), vectors)
     run = settings.run(
-        "denoiser", settings.denoiser_steps, 6e-4, warm_up=300,
+        "denoiser", settings.denoiser_steps, 6e-4 * settings.rate, warm_up=300,
         slow=("model.audio_encoder", "speech"),
     )
     train(training, losses, run)
