@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from benchmarks.processes import BenchmarkError
 
 _TOOLS = ("pulseaudio", "parec", "paplay")
+# No rewinds: each one lets the sink's clock fall back by milliseconds, which no sound card does.
 _CONFIG = """\
 load-module module-native-protocol-unix auth-anonymous=1 socket={folder}/native
-load-module module-null-sink sink_name=virtmic rate=16000 channels=1 format=s16le
+load-module module-null-sink sink_name=virtmic norewinds=1 rate=16000 channels=1 format=s16le
 load-module module-remap-source master=virtmic.monitor source_name=mic
 set-default-sink virtmic
 set-default-source mic
