@@ -35,6 +35,16 @@ def test_every_loss_is_zero_at_the_truth_and_grows_away_from_it() -> None:
         assert float(off[name]) > float(term), name
 
 
+def test_lips_that_are_too_near_can_cost_more() -> None:
+    geometry = FaceGeometry(builtin_head(), np.zeros(54, np.float32), np.ones(54, np.float32))
+    wide, near = torch.zeros(1, 2, 54), torch.zeros(1, 2, 54)
+    wide[..., 53], near[..., 53] = 0.2, 0.1
+    _, shut = motion_losses(near, wide, geometry, Weights(shut=1.0))
+    _, loose = motion_losses(wide, near, geometry, Weights(shut=1.0))
+    assert float(shut["shut"]) == pytest.approx(float(shut["gap"])) > 1.0
+    assert float(loose["shut"]) == 0.0 < float(loose["gap"])
+
+
 def test_geometry_opens_the_lips_with_the_jaw_in_millimetres() -> None:
     geometry = FaceGeometry(builtin_head(), np.zeros(54, np.float32), np.ones(54, np.float32))
     x = torch.zeros(1, 2, 54)

@@ -36,6 +36,8 @@ class Weights:
     head_velocity: float = 1.0
     head_smooth: float = 0.1
     transition: float = 0.0
+    shut: float = 0.0
+    """Of lips nearer than they should be, beside `gap`: the mean of two answers lies too near."""
 
     def without_geometry(self) -> Weights:
         """Equation 2 alone: no geometric loss of the face or of the head."""
@@ -134,7 +136,10 @@ def motion_losses(
         terms["vel"] = _mean_square(a.diff(dim=1) - b.diff(dim=1), valid)
         terms["smooth"] = _mean_square(a.diff(n=2, dim=1), valid)
         if weights.gap and geometry.has_lips:
-            terms["gap"] = _mean_square(geometry.gap(a) - geometry.gap(b), valid)
+            apart = geometry.gap(a) - geometry.gap(b)
+            terms["gap"] = _mean_square(apart, valid)
+            if weights.shut:
+                terms["shut"] = _mean_square(apart.clamp(max=0.0), valid)
     if predicted.shape[-1] > ROTATION.stop:
         rotation, true = predicted[..., ROTATION], target[..., ROTATION]
         terms["angle"] = _mean_square(rotation - true, valid)
