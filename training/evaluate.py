@@ -7,6 +7,7 @@ would, prints the tables with machine and revision, and writes the page.
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 import time
 from dataclasses import dataclass, replace
@@ -85,7 +86,8 @@ class Settings:
     conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
     sets: tuple[str, ...] = tuple(SETS)
     reverse: Path | None = None
-    """A bundle that was trained without the single speaker, to be measured on her."""
+    """A bundle that was trained without the single speaker, to be measured on her; without one, a
+    page keeps what it says of an earlier one."""
     page: Path | None = None
     """Also write the tables as a page."""
 
@@ -204,9 +206,16 @@ def reverse(settings: Settings) -> list[str]:
     return [
         "The single speaker is the one voice that the starter knows. A model of the same size that "
         "was trained from nothing without her, on the other voices alone and more briefly "
-        f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here:",
+        f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here "
+        f"({circumstances()}):",
         *(f"{c.name[0].upper()}{c.name[1:]}:\n\n{table(rows(model, only, c))}" for c in conditions),
     ]
+
+
+def section(page: str, title: str) -> list[str]:
+    """A section of a Markdown page with its heading, without what follows; none if it has none."""
+    found = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    return [found[0].strip()] if found else []
 
 
 def long_run_table(model: Backend, minutes: int) -> str:
@@ -272,6 +281,8 @@ def report(settings: Settings) -> list[str]:
     ]
     if settings.reverse is not None:
         parts += ["## The reverse", *reverse(settings)]
+    elif settings.page is not None and settings.page.exists():
+        parts += section(settings.page.read_text("utf-8"), "The reverse")
     parts += [
         "## Real faces", real_faces(model),
         "The recorded jaw of a Mandarin speaker (FACEGOOD, MIT) beside the starter's, which "
@@ -314,9 +325,9 @@ def main(settings: Settings) -> None:
             "# How the starter measures\n\nWritten by `python -m training.evaluate`; the voices "
             "were held out of training whole. The label is what the coarticulation model of "
             "`training/` makes of the known phones; nobody's face was recorded for it. The "
-            "starter's live defaults and its labels' constants were chosen with some of these "
-            "clips in view, so its figures are those of a validation set. The loudness follower "
-            "opens the jaw with the sound's log energy.\n\n"
+            "starter's live defaults, its labels' constants and what its distillation weighs were "
+            "chosen with some of these clips in view, so its figures are those of a validation "
+            "set. The loudness follower opens the jaw with the sound's log energy.\n\n"
             f"{text}\n",
             "utf-8",
         )
