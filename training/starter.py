@@ -46,7 +46,7 @@ STARTER = ModelSpec(
     live=LiveDefaults(
         hop=1, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0,
         # Certain lips; lids that blink and a head that sways: at K = 2 white noise stills both.
-        lip_noise=0.3, face_noise=1.7, head_noise=1.2, head_noise_frames=25,
+        lip_noise=0.3, face_noise=1.2, head_noise=1.2, head_noise_frames=25,
         head_inertia=0.4, gaze_frames=60, stare_frames=175,
     ),
 )
