@@ -6,13 +6,13 @@ learns to answer:
 - from pure noise (the call of K = 1, and the first of more): for lips and jaw the label itself,
   whose mean is what one call can know; for head, brows, lids and gaze the end of the teacher's
   own path from that noise in `TEACHER_CALLS` calls of DPM-Solver++ (Luhman and Luhman 2021).  So
-  certainty stays in the lips, and the variety of sampling in the rest.  Where it is not certain
-  whether the lips are shut, it lets them part (`SHUT`): a vowel through shut lips is the worse lie.
+  certainty stays in the lips, and the variety of sampling in the rest.
 - from anywhere later on the path: the label, as in training, so that more steps still work.
 - with other scales than 1: the same, moved by what guidance moves the teacher's estimate,
   x0 + [guided D - D] (guidance distillation, Meng et al. 2023, around the label).
 
-The speech encoder stays as it is and is shared.
+Wherever it is unsure whether the lips are shut, it lets them part (`SHUT`): a vowel through shut
+lips is the worse lie.  The speech encoder stays as it is and is shared.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ AUDIO_SCALES, STYLE_SCALES = (0.5, 2.0), (0.0, 3.0)
 GUIDED = 0.3
 """Share of batches with scales other than 1."""
 SHUT = 0.16
-"""Weight of lips that are too near, on top of that of lips that are wrong either way."""
+"""Weight per mm² of lips that are too near, on top of that of lips that are wrong either way."""
 SWAY_FRAMES = 25
 """Half of the starts have the smooth head noise of live use (`stream.noise`)."""
 
