@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from benchmarks.circumstances import circumstances
+from head.new_file import new_file
 
 if TYPE_CHECKING:
     from diffposetalk.spec import WindowRule
@@ -289,9 +290,8 @@ def _json(values: Mapping[str, tuple[float, float]]) -> dict[str, list[float | N
 def write(path: Path, result: Mapping[str, Any]) -> None:
     """Write JSON beside the old file, then put it in its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    os.replace(fresh, path)
+    with new_file(path) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

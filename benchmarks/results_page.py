@@ -7,7 +7,6 @@ The paper's own numbers stand in `PAPER`; every other number on the page is read
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from benchmarks.circumstances import describe
 from benchmarks.curve_plots import PLOTS, draw
 from benchmarks.curves import ALL_STEPS
+from head.new_file import new_file
 from training.live_figures import FIGURES
 from training.paper_table import COLUMNS, OTHER_CONVENTIONS, markdown, read_result
 
@@ -329,9 +329,8 @@ def write_page(
     if plots and curves:
         draw(curves, table.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(path.name + ".tmp")
-    fresh.write_text(page(curves, found), "utf-8")
-    os.replace(fresh, path)
+    with new_file(path) as part:
+        part.write_text(page(curves, found), "utf-8")
 
 
 def main(folder: Path = Path("docs/results"), out: Path = Path("docs/results.md")) -> int:

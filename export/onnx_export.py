@@ -24,6 +24,7 @@ from export.hubert_graph import hubert_graph
 from export.int8 import quantised
 from export.mel_graph import mel_graph
 from export.sampler_graph import sampler_graph
+from head.new_file import new_file
 
 PRECISIONS: Mapping[str, int] = {
     "fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT,
@@ -180,9 +181,8 @@ def _copy(bundle: Bundle, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
         for path in bundle.folder.iterdir():
             if path.is_file():
-                made = home / f".{path.name}.part"
-                shutil.copyfile(path, made)
-                made.replace(home / path.name)
+                with new_file(home / path.name) as part:
+                    shutil.copyfile(path, part)
     except OSError as error:
         raise _not_written(home, error) from None
 

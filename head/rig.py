@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import io
 import json
-import os
 import zipfile
 import zlib
 from importlib import resources
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from head.channels import JAW_OPEN_RADIANS
 from head.library import find_head, own_heads
 from head.model import JOINTS, PARENTS, Floats, Head, HeadError, Indices, Material, check
+from head.new_file import new_file
 
 __all__ = [
     "BUILTIN_ID",
@@ -77,18 +77,13 @@ def save_head(head: Head, path: str | Path, *, exact: bool = False) -> None:
     }
     text = json.dumps(about, sort_keys=True).encode()
     arrays["about"] = np.frombuffer(text, dtype=np.uint8)
-    part = Path(path).with_name(Path(path).name + ".part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in sorted(arrays):
-                buffer = io.BytesIO()
-                np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]))
-                archive.writestr(
-                    zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
-                )
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with new_file(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(arrays):
+            buffer = io.BytesIO()
+            np.lib.format.write_array(buffer, np.ascontiguousarray(arrays[name]))
+            archive.writestr(
+                zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue(), zipfile.ZIP_DEFLATED, 9
+            )
 
 
 def load_head(path_or_id: str | Path) -> Head:

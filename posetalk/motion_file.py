@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import zipfile
@@ -18,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.new_file import NewFile
 from head.skinning import motion_to_parameters
 from stream.frames import FPS
 
@@ -106,6 +106,7 @@ class MotionWriter:
         self.path = Path(path)
         self._shape = np.zeros(N_SHAPE, np.float32) if shape is None else shape
         self._head = head
+        self._file = NewFile(self.path)
         # In the output's own folder: it has the room, and a missing folder shows at once.
         self._exp: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
         self._pose: IO[bytes] = tempfile.TemporaryFile(dir=self.path.parent)  # noqa: SIM115
@@ -126,18 +127,35 @@ class MotionWriter:
         self.frames += len(exp)
 
     def close(self) -> None:
-        """Write the file with all frames so far; a second call does nothing."""
+        """Give the file its name, with all frames in it; a second call does nothing."""
         if self._exp.closed:
             return
-        part = self.path.with_name(self.path.name + ".part")
-        with self._exp, self._pose, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        try:
+            self._write(self._file.beside)
+            self._file.keep()
+        finally:
+            self._file.discard()
+
+    def abandon(self) -> Path | None:
+        """Keep the frames so far under another name, which is returned; None if there are none."""
+        if self._exp.closed:
+            return None
+        if not self.frames:
+            self._exp.close()
+            self._pose.close()
+            self._file.discard()
+            return None
+        self._write(self._file.beside)
+        return self._file.beside
+
+    def _write(self, path: Path) -> None:
+        with self._exp, self._pose, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             self._copy(archive, "exp", self._exp, N_EXPRESSION)
             self._copy(archive, "pose", self._pose, N_POSE)
             small: dict[str, Any] = {"shape": self._shape, "fps": FPS, "head": self._head}
             for name, value in small.items():
                 with archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
-        os.replace(part, self.path)
 
     def _copy(self, archive: zipfile.ZipFile, name: str, rows: IO[bytes], width: int) -> None:
         header = {"descr": "<f4", "fortran_order": False, "shape": (self.frames, width)}

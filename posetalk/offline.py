@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.motion_file import Motion, split
-from posetalk.outputs import DEFAULT_SIZE, Output, check_names, open_outputs
+from posetalk.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
 from stream.backend_names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 
@@ -69,8 +68,10 @@ def run(
 ) -> int:
     """Feed `blocks` to `session` and its frames to `outputs`; returns the number of frames.
 
-    Every output is closed whatever happens, to the others too, so that all frames up to an error
-    or Ctrl-C are kept.
+    What is cut short, by an error or Ctrl-C, is kept under another name (`outputs.finishing`).
+
+    Raises:
+        ValueError: too little sound for one frame.
     """
     frames = samples = 0
 
@@ -81,17 +82,15 @@ def run(
         frames += len(finished)
         progress(frames)
 
-    with contextlib.ExitStack() as closing:
-        for output in outputs:
-            closing.callback(output.close)
+    with finishing(outputs):
         for block in blocks:
             samples += len(block)
             for output in outputs:
                 output.hear(block)
             show(session.feed(block))
         show(session.finish())
-    if samples < FRAME_SAMPLES:
-        raise ValueError(f"only {samples} samples of sound: one frame takes {FRAME_SAMPLES}")
+        if samples < FRAME_SAMPLES:
+            raise ValueError(f"only {samples} samples of sound: one frame takes {FRAME_SAMPLES}")
     return frames
 
 
@@ -111,6 +110,9 @@ class _Collector:
 
     def close(self) -> None:
         """Nothing to finish."""
+
+    def abandon(self) -> None:
+        """Nothing to keep."""
 
 
 def animate(

@@ -6,14 +6,15 @@ The ending of the name decides; `posetalk.formats` has what other programs read.
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from head.new_file import NewFile
 from posetalk.formats import FORMATS, Clip, Format
 from posetalk.messages import UsageError
 from posetalk.motion_file import MotionWriter, split
@@ -21,6 +22,8 @@ from posetalk.motion_file import MotionWriter, split
 if TYPE_CHECKING:
     from head.rig import Head
     from stream.frames import Frame
+
+log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
 MEANINGS = {
@@ -33,7 +36,10 @@ DEFAULT_SIZE = 512
 
 
 class Output(Protocol):
-    """Takes frames in order, each after the sound that it belongs to; `close` keeps what came."""
+    """Takes frames in order, each after the sound that it belongs to.
+
+    What stood under its name stays until `close`.
+    """
 
     path: Path
 
@@ -46,7 +52,14 @@ class Output(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish the file; a second call does nothing."""
+        """The work is done: finish the file and give it its name; a second call does nothing."""
+        ...
+
+    def abandon(self) -> Path | None:
+        """The work was cut short: keep what came under another name, and return that.
+
+        None where nothing came, and after `close`.
+        """
         ...
 
 
@@ -67,6 +80,9 @@ class MotionOutput:
     def close(self) -> None:
         self._writer.close()
 
+    def abandon(self) -> Path | None:
+        return self._writer.abandon()
+
 
 class VideoOutput:
     """An mp4 of the face with its sound, marked as synthetic."""
@@ -80,7 +96,11 @@ class VideoOutput:
         own = None if shape is None else shape[: head.shape_count]
         self._shape = own if np.any(own) else None  # the mean face costs nothing
         self._renderer = Renderer(head, size, size)
-        self._writer = VideoWriter(path, size, size)
+        try:
+            self._writer = VideoWriter(path, size, size)
+        except BaseException:
+            self._renderer.close()
+            raise
 
     def hear(self, samples: FloatArray) -> None:
         self._writer.add_audio(samples)
@@ -98,6 +118,12 @@ class VideoOutput:
         finally:
             self._renderer.close()
 
+    def abandon(self) -> Path | None:
+        try:
+            return self._writer.abandon()
+        finally:
+            self._renderer.close()
+
 
 class ClipOutput:
     """A file for other programs, written when the last frame is there."""
@@ -111,7 +137,7 @@ class ClipOutput:
         self._head, self._shape = head, shape
         self._write = form.writer()
         self._rows: list[FloatArray] = []
-        self._closed = False
+        self._file: NewFile | None = NewFile(path)
 
     def hear(self, samples: FloatArray) -> None:
         """These files have no sound."""
@@ -120,12 +146,51 @@ class ClipOutput:
         self._rows += [frame.motion for frame in frames]
 
     def close(self) -> None:
-        if self._closed or not self._rows:
+        file, self._file = self._file, None
+        if file is None:
             return
-        self._closed = True
-        part = self.path.with_name(self.path.name + ".part")
-        part.write_bytes(self._write(Clip.of(self._head, self._rows, self._shape)))
-        os.replace(part, self.path)
+        try:
+            if self._rows:
+                self._write_to(file)
+                file.keep()
+        finally:
+            file.discard()
+
+    def abandon(self) -> Path | None:
+        file, self._file = self._file, None
+        if file is None or not self._rows:
+            if file is not None:
+                file.discard()
+            return None
+        self._write_to(file)
+        return file.beside
+
+    def _write_to(self, file: NewFile) -> None:
+        file.beside.write_bytes(self._write(Clip.of(self._head, self._rows, self._shape)))
+
+
+@contextlib.contextmanager
+def finishing(outputs: Sequence[Output]) -> Iterator[None]:
+    """Close every output when the block ends; when it raises, keep what came under other names.
+
+    What one output raises in that hinders no other; the first error is raised in the end.
+    """
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+    whole = error is None
+    for output in outputs:
+        try:
+            if whole:
+                output.close()
+            elif (piece := output.abandon()) is not None:
+                log.warning("%s stays as it was; what was finished is in %s", output.path, piece)
+        except Exception as raised:
+            error = error or raised
+    if error is not None:
+        raise error
 
 
 def check_names(paths: Sequence[Path], kinds: Sequence[str] = SUFFIXES) -> None:
@@ -161,7 +226,7 @@ def open_outputs(
             ending = path.suffix.lower()
             if ending == ".npz":
                 outputs.append(MotionOutput(path, shape, head_id))
-                closing.callback(outputs[-1].close)
+                closing.callback(outputs[-1].abandon)
                 continue
             from head.rig import load_head
 
@@ -170,6 +235,6 @@ def open_outputs(
                 outputs.append(VideoOutput(path, shape, head, size))
             else:
                 outputs.append(ClipOutput(path, shape, head, FORMATS[ending]))
-            closing.callback(outputs[-1].close)
+            closing.callback(outputs[-1].abandon)
         closing.pop_all()
     return outputs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import zipfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle import bundle_folder
 from diffposetalk.styles import encoder_of, own_styles, resolve
+from posetalk.outputs import finishing
 from stream.cores import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
@@ -107,15 +107,13 @@ def run(
 ) -> int:
     """Animate a clip into `outputs`, window by window; returns the number of frames.
 
-    Every output is closed whatever happens, so that the windows up to Ctrl-C are kept.
+    What is cut short, by an error or Ctrl-C, is kept under another name (`outputs.finishing`).
     """
     from diffposetalk.paper_mode import windows
 
     total = len(clip.samples) // FRAME_SAMPLES
     frames = 0
-    with contextlib.ExitStack() as closing:
-        for output in outputs:
-            closing.callback(output.close)
+    with finishing(outputs):
         for window in windows(
             loaded, [clip], settings, progress=lambda part: progress(int(part * total))
         ):

@@ -61,7 +61,10 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
 def wait_for_recording(process: subprocess.Popen[str], path: Path) -> None:
     """Until there is some video in a file that the process writes."""
     until = time.monotonic() + 30
-    while not (path.exists() and path.stat().st_size > 50_000):
+    while not any(
+        part.stat().st_size > 50_000
+        for part in path.parent.glob(f"{path.stem}.unfinished-*{path.suffix}")
+    ):
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.02)
 

@@ -75,15 +75,30 @@ def test_animate_gives_the_same_as_python(speech: Path, tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
     process = start("animate", "demo", *FAKE, "-o", "part.mp4", "part.npz", cwd=tmp_path)
-    recording = tmp_path / "part.mp4"
-    wait_for_recording(process, recording)
+    wait_for_recording(process, tmp_path / "part.mp4")
     process.send_signal(signal.SIGINT)
     code, _, messages = finish(process, 20)
-    assert code == 130 and "part.npz" in messages
-    motion = posetalk.Motion.load(tmp_path / "part.npz")
+    assert code == 130 and "part.npz stays as it was" in messages
+    assert not (tmp_path / "part.npz").exists() and not (tmp_path / "part.mp4").exists()
+    [kept], [recording] = tmp_path.glob("part.*.npz"), tmp_path.glob("part.*.mp4")
+    motion = posetalk.Motion.load(kept)
     pictures, _, _ = watch_video(recording)
     assert 10 < len(pictures) < 580
     assert abs(len(motion) - len(pictures)) <= 16, "both end where the work was cut"
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".npz", ".csv", ".glb", ".usda", ".bvh"])
+def test_a_refused_clip_destroys_nothing(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("short.wav", np.zeros(100), 16000)
+    kept = tmp_path / f"keep{ending}"
+    kept.write_bytes(b"what was made before")
+    code, _, message = call(["animate", "short.wav", *FAKE, "-o", str(kept)], capsys)
+    assert code == 1 and "samples of sound" in message
+    assert kept.read_bytes() == b"what was made before"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [kept.name, "short.wav"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

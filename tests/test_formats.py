@@ -447,13 +447,17 @@ def test_an_ending_that_is_unknown_lists_them_all(tmp_path: Path) -> None:
 
 
 def test_what_came_is_kept_once_and_whole(tmp_path: Path) -> None:
-    output = ClipOutput(tmp_path / "a.bvh", None, HEAD, FORMATS[".bvh"])
-    output.close()  # nothing came: no file
-    assert not list(tmp_path.iterdir())
+    path = tmp_path / "a.bvh"
+    path.write_bytes(b"an older one")
+    for end in (ClipOutput.close, ClipOutput.abandon):
+        end(ClipOutput(path, None, HEAD, FORMATS[".bvh"]))  # nothing came
+        assert list(tmp_path.iterdir()) == [path] and path.read_bytes() == b"an older one"
+    output = ClipOutput(path, None, HEAD, FORMATS[".bvh"])
     output.show([Frame(k, 640 * k, row) for k, row in enumerate(some_motion(3))])
     output.close()
     output.close()
-    assert [p.name for p in tmp_path.iterdir()] == ["a.bvh"]
+    assert output.abandon() is None
+    assert list(tmp_path.iterdir()) == [path] and path.read_bytes().startswith(b"HIERARCHY")
 
 
 def test_normals_point_outwards_and_have_length_one() -> None:

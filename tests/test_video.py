@@ -65,6 +65,28 @@ def test_pictures_and_sound_start_together(tmp_path: Path, block: int) -> None:
     assert abs(len(heard) - len(sound)) <= 1024
 
 
+def test_what_had_the_name_stays_until_the_new_film_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(b"an older film")
+    with pytest.raises(RuntimeError), VideoWriter(path, 64, 64) as writer:
+        raise RuntimeError
+    assert path.read_bytes() == b"an older film" and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(RuntimeError), VideoWriter(path, 64, 64) as writer:
+        for k in range(30):
+            writer.add_frame(flash(k))
+            writer.add_audio(np.zeros(640))
+        raise RuntimeError
+    assert path.read_bytes() == b"an older film"
+    [piece] = tmp_path.glob("a.unfinished-*.mp4")
+    assert len(read(piece)[0]) == 30
+    piece.unlink()
+    with VideoWriter(path, 64, 64) as writer:
+        writer.add_frame(flash(0))
+        writer.add_audio(np.zeros(640))
+        assert path.read_bytes() == b"an older film"
+    assert len(read(path)[0]) == 1 and list(tmp_path.iterdir()) == [path]
+
+
 def test_metadata_says_synthetic(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "a.mp4", 64, 64) as writer:
         writer.add_frame(flash(0))
@@ -108,7 +130,7 @@ def test_sound_that_never_comes_does_not_hold_pictures_back(tmp_path: Path) -> N
     with VideoWriter(path, 64, 64) as writer:
         for k in range(250):
             writer.add_frame(flash(k))
-        assert path.stat().st_size > 5000
+        assert writer.unfinished.stat().st_size > 5000
     times, _, heard = read(path)
     assert len(times) == 250
     assert np.abs(heard).max() < 1e-3
@@ -144,6 +166,7 @@ def test_a_killed_recording_plays(tmp_path: Path) -> None:
         check=False,
     ).returncode
     assert code == -signal.SIGKILL
+    [path] = tmp_path.glob("killed.unfinished-*.mp4")
     times, white, heard = read(path)
     assert len(times) >= 75 - 25
     np.testing.assert_allclose(white, [b for b in BEEPS if b < times[-1]], atol=1e-3)
@@ -177,6 +200,9 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(tmp_path: Path) -> N
     lines = [line for line in done.stdout.splitlines() if line.startswith("LINE")]
     assert len(lines) == 1
     assert "full.mp4" in lines[0] and "are kept" in lines[0]
+    assert not path.exists()
+    [path] = tmp_path.glob("full.unfinished-*.mp4")
+    assert str(path) in lines[0]
     pictures = 0
     with contextlib.suppress(av.error.InvalidDataError), av.open(str(path)) as video:
         for _ in video.decode(video=0):  # up to the cut in the last fragment

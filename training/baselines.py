@@ -5,13 +5,14 @@ Pure numpy; both see the same tracks as the networks of the table.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from head.new_file import new_file
 
 Array = NDArray[np.floating[Any]]
 
@@ -87,9 +88,8 @@ def _design(level: Array) -> Array:
 def save_baselines(path: Path, baselines: Baselines) -> None:
     """Write the two fits, beside the old file first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp.npz")
-    np.savez(fresh, mean=baselines.mean, weights=baselines.weights)
-    os.replace(fresh, path)
+    with new_file(path) as part, part.open("wb") as file:
+        np.savez(file, mean=baselines.mean, weights=baselines.weights)
 
 
 def load_baselines(path: Path) -> Baselines:

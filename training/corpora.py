@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from head.new_file import new_file
 from training.phones import SILENCE, Phone, as_phones, tidy
 from training.prosody import HOP_SAMPLES, SAMPLE_RATE_HZ, Prosody, extract_prosody
 
@@ -164,9 +165,8 @@ def _analysis(utterances: Sequence[Utterance]) -> dict[str, dict[str, list[Any]]
 
 def _write(path: Path, value: object) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(value), encoding="utf-8")
-    part.replace(path)
+    with new_file(path) as part:
+        part.write_text(json.dumps(value), encoding="utf-8")
 
 
 def voice_features(samples: np.ndarray, prosody: Prosody) -> np.ndarray:

@@ -7,7 +7,6 @@ says how far a face moves in 4 s, not how far faces are apart.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.spec import Statistics
+from head.new_file import new_file
 from training.set_clips import WIDTHS, Clip, SetError
 
 FloatArray = NDArray[np.float32]
@@ -67,13 +67,8 @@ def _within(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
 
 def write(path: Path, values: Mapping[str, FloatArray]) -> None:
     """Write stats_train.npz: all of it, or nothing."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            np.savez(file, **values)  # type: ignore[arg-type]
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with new_file(path) as part, part.open("wb") as file:
+        np.savez(file, **values)  # type: ignore[arg-type]
 
 
 def read(path: Path) -> dict[str, FloatArray]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ import tyro
 
 from diffposetalk.model import DiffPoseTalk
 from diffposetalk.style_encoder import StyleEncoder
+from head.new_file import new_file
 from head.rig import load_head
 from training import validation
 from training.crops import CropSource
@@ -222,9 +222,8 @@ class Trainer:
                 )
         elif self.engine.rank == 0:
             self.settings.out.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix(".part")
-            part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-            os.replace(part, path)
+            with new_file(path) as part:
+                part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def main(settings: Settings) -> None:

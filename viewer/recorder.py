@@ -36,8 +36,7 @@ class Recorder:
         try:
             self._renderer = Renderer(head, *size)
         except BaseException:
-            self._writer.close()
-            path.unlink(missing_ok=True)
+            self._writer.abandon()
             raise
         self.path = path
         self.failure: str | None = None

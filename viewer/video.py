@@ -1,5 +1,7 @@
 """A video file with sound that plays even when its writer was killed half-way.
 
+It takes its name when it is finished; until then it stands beside, as NAME.unfinished-RANDOM.mp4.
+
 H.264 and AAC in fragmented mp4: every second or so is complete in itself, and `close` turns the
 file into a plain mp4. Picture k starts at k / fps, sound sample n at n / rate, on one clock.
 """
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from head.new_file import NewFile
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -84,13 +88,20 @@ class VideoWriter:
         self._sent = 0  # sound samples given to the encoder
         self.frames = 0  # picture times so far, gaps included
         self.samples = 0  # sound samples so far, silence included
+        self._file: NewFile | None = None
         with self._guard():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self.path), "w", format="mp4", options=MUXER)
+            self._file = NewFile(self.path)
+            self._container = av.open(str(self._file.beside), "w", format="mp4", options=MUXER)
             self._container.metadata.update(title=TITLE, comment=TITLE)
             self._video = _video_stream(av, self._container, width, height, fps)
             self._audio: Any = _audio_stream(self._container, sample_rate) if sound else None
             self._container.start_encoding()
+
+    @property
+    def unfinished(self) -> Path:
+        """Where the video is while it is made, and stays if it is not finished."""
+        return self.path if self._file is None else self._file.beside
 
     def add_frame(self, picture: NDArray[np.uint8], index: int | None = None) -> bool:
         """Add a picture, at picture time `index` or next; the one before stays until then.
@@ -128,7 +139,37 @@ class VideoWriter:
                 self._encode_sound(sound)
 
     def close(self) -> None:
-        """Finish the file. Raises VideoError where the end could not be written."""
+        """Finish the file and give it its name; a second call does nothing.
+
+        A film without a picture is none: what had the name keeps it.  Raises VideoError where the
+        end could not be written: what there is keeps its other name.
+        """
+        self._finish()
+        file, self._file = self._file, None
+        if file is None or self._broken is not None:
+            return
+        if not self.frames:
+            file.discard()  # a film without a picture is none
+            return
+        with self._guard():
+            file.keep()
+
+    def abandon(self) -> Path | None:
+        """End it without its name: the file with what there is, or None where it has no picture.
+
+        After `close` it does nothing.
+        """
+        if self._file is None:
+            return None
+        with contextlib.suppress(VideoError):
+            self._finish()
+        file, self._file = self._file, None
+        if not self.frames:
+            file.discard()
+            return None
+        return file.beside
+
+    def _finish(self) -> None:
         if self._container is None:
             return
         try:
@@ -154,7 +195,10 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
 
     def _encode_sound(self, sound: NDArray[np.float32]) -> None:
         self.samples += len(sound)
@@ -180,8 +224,10 @@ class VideoWriter:
             yield
         except (OSError, self._av.error.FFmpegError) as error:
             seconds = self.frames / self._fps
-            kept = f"; the first {seconds:.0f} s are kept" if self.frames else ""
+            kept = f"; the first {seconds:.0f} s are kept: {self.unfinished}" if self.frames else ""
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            if self._file is not None and not self.frames:
+                self._file.discard()
             self._broken = f"cannot write the video {self.path}: {reason}{kept}"
             raise VideoError(self._broken) from error
 

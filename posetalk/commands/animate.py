@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Animate:
     """Make a video or a motion file from recorded speech, faster than it was spoken.
 
-    Ctrl-C keeps what is finished.
+    What stands under the names of OUT stays until the new files are whole; Ctrl-C keeps what is
+    finished beside them, and says where.
     """
 
     audio: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO")]

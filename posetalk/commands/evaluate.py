@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from head.new_file import new_file
 from posetalk.commands.options import Debug
 
 
@@ -130,9 +131,8 @@ class Evaluate:
                     for columns in (paper_table.COLUMNS, paper_table.OTHER_CONVENTIONS)
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_name(path.name + ".tmp")
-            fresh.write_text(text + "\n", "utf-8")
-            os.replace(fresh, path)
+            with new_file(path) as part:
+                part.write_text(text + "\n", "utf-8")
 
 
 def _show(result: dict[str, Any]) -> None:

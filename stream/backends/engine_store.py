@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from diffposetalk.graphs import Manifest
+from head.new_file import new_file
 from stream.backends.problem import RuntimeProblem
 from stream.backends.tensorrt_build import LIBRARIES, Range, build_engine, check_capability
 
@@ -208,9 +209,5 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write beside, then put in place."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with new_file(path) as part:
         part.write_bytes(data)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
