@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import zipfile
@@ -22,10 +23,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from head.new_file import new_file
+
 FloatArray = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy")
 _NAME = re.compile(r"[^\s/\\*+][^/\\*+]{0,63}")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
+
+
+MOST_SHARE = 20.0
+"""The largest share of a mix, either way: what lies beyond is no motion of anybody's."""
 
 
 class StyleError(ValueError):
@@ -49,15 +56,16 @@ def resolve(
         encoder: checksum of the style encoder in use; style files of another one are refused.
 
     Raises:
-        StyleError: an unknown name, a term that is none, or weights that sum to zero.
+        StyleError: an unknown name, a term that is none, or weights that sum to (nearly) zero or
+            are not finite.
         FileNotFoundError: a style file that is not there.
     """
     if text in styles:
         return styles[text]
     if files and Path(text).suffix.lower() in SUFFIXES and Path(text).is_file():
         return read_style(text, encoder=encoder)
-    total: NDArray[np.float64] | float = 0.0
-    weights = 0.0
+    vectors: list[FloatArray] = []
+    weights: list[float] = []
     for term in text.split("+"):
         name, weight = _term(term, text)
         if files and name not in styles and Path(name).suffix.lower() in SUFFIXES:
@@ -65,14 +73,39 @@ def resolve(
         elif name in styles:
             vector = styles[name]
         else:
-            raise StyleError(f"no style {name!r}: there are {', '.join(styles)}")
-        if isinstance(total, np.ndarray) and vector.shape != total.shape:
-            raise StyleError(f"style {name!r} has {vector.size} numbers, the others {total.size}")
-        total = total + weight * vector.astype(np.float64)
-        weights += weight
-    if abs(weights) < 1e-6:
-        raise StyleError(f"style {text!r}: the weights sum to zero")
-    return np.asarray(total / weights, np.float32)
+            raise StyleError(f"no style {_short(name)}: there are {', '.join(styles)}")
+        if vectors and vector.shape != vectors[0].shape:
+            size, others = vector.size, vectors[0].size
+            raise StyleError(f"style {name!r} has {size} numbers, the others {others}")
+        vectors.append(vector)
+        weights.append(weight)
+    whole = math.fsum(weights)
+    if abs(whole) < 1e-6:
+        raise StyleError(f"style {_short(text)}: the weights sum to zero")
+    if any(abs(weight) > MOST_SHARE * abs(whole) for weight in weights):
+        raise StyleError(
+            f"style {_short(text)}: a weight is more than {MOST_SHARE:g} times the sum of all"
+        )
+    shares = np.array(weights, np.float64) / whole
+    return check_vector(shares @ np.array(vectors, np.float64))
+
+
+def check_vector(vector: NDArray[np.floating]) -> FloatArray:
+    """`vector` in float32, if all of it is finite.
+
+    Raises:
+        StyleError: a number in it is not, or is too large for float32.
+    """
+    with np.errstate(over="ignore"):
+        checked = np.asarray(vector, np.float32)
+    if not np.isfinite(checked).all():
+        raise StyleError("a style is a row of finite numbers: this one has some that are not")
+    return checked
+
+
+def _short(text: str) -> str:
+    """`text` in quotes, cut where it is long: what a stranger sent is not repeated whole."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _term(term: str, text: str) -> tuple[str, float]:
@@ -83,8 +116,11 @@ def _term(term: str, text: str) -> tuple[str, float]:
     if len(parts) == 2 and all(parts):
         for name, number in (parts, parts[::-1]):
             if _NUMBER.fullmatch(number):
-                return name, float(number)
-    raise StyleError(f"style {text!r}: write NAME, or a mix such as NAME*0.7+NAME*0.3")
+                weight = float(number)
+                if not math.isfinite(weight):
+                    raise StyleError(f"style {_short(text)}: {_short(number)} is no finite weight")
+                return name, weight
+    raise StyleError(f"style {_short(text)}: write NAME, or a mix such as NAME*0.7+NAME*0.3")
 
 
 def check_name(name: str) -> str:
@@ -120,13 +156,17 @@ def read_style(path: str | Path, *, encoder: str | None = None) -> FloatArray:
     except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise StyleError(f"{path}: not a style file ({reason})") from None
-    if vector.dtype.kind != "f" or vector.ndim != 1 or not np.isfinite(vector).all():
+    if vector.dtype.kind != "f" or vector.ndim != 1:
         raise StyleError(f"{path}: a style is one row of finite numbers")
+    try:
+        checked = check_vector(vector)
+    except StyleError:
+        raise StyleError(f"{path}: a style is one row of finite numbers") from None
     if encoder and made_by and made_by != encoder:
         raise StyleError(
             f"{path}: made by another bundle's style encoder; extract it again with this bundle"
         )
-    return vector.astype(np.float32)
+    return checked
 
 
 def write_style(
@@ -134,17 +174,12 @@ def write_style(
 ) -> None:
     """Write a style file: all of it, or nothing. A name ending in .npy holds the vector alone."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            if path.suffix.lower() == ".npy":
-                np.save(file, vector.astype(np.float32))
-            else:
-                np.savez(file, style=vector.astype(np.float32), encoder=np.array(encoder),
-                         source=np.array(source))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with new_file(path) as part, part.open("wb") as file:
+        if path.suffix.lower() == ".npy":
+            np.save(file, vector.astype(np.float32))
+        else:
+            np.savez(file, style=vector.astype(np.float32), encoder=np.array(encoder),
+                     source=np.array(source))  # fmt: skip
 
 
 def own_folder() -> Path:

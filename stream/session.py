@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffposetalk.spec import WindowRule
-from diffposetalk.styles import resolve
+from diffposetalk.styles import check_vector, resolve
 from head.channels import ARTICULATION
 from stream.backends.on_head import OnHead
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
@@ -32,6 +32,9 @@ from stream.windows import Window, plan
 
 MOST_GUIDANCE = 20.0
 """A guidance scale beyond this leaves nothing of the motion."""
+
+MOST_NOISE = 10.0
+"""Noise so many times as strong as the model was trained with drowns any motion."""
 
 EASE_FRAMES = 8
 """Frames that a change of style takes while somebody speaks."""
@@ -82,7 +85,7 @@ class Session:
 
     Raises:
         ValueError: settings that the window cannot hold, an unknown style, or a shape or style of
-            another size.
+            another size or with numbers that are not finite.
     """
 
     def __init__(
@@ -121,6 +124,12 @@ class Session:
         raw_shape = statistics.shape_mean if shape is None else np.asarray(shape, np.float32)
         if raw_shape.shape != (spec.n_shape,):
             raise ValueError(f"a shape is ({spec.n_shape},), got {raw_shape.shape}")
+        if not np.isfinite(raw_shape).all():
+            raise ValueError("a shape is a row of finite numbers: this one has some that are not")
+        for name in ("lip_noise", "head_noise", "face_noise"):
+            scale = getattr(self, name)
+            if not 0.0 <= scale <= MOST_NOISE:
+                raise ValueError(f"{name} {scale:g}: choose a number from 0 to {MOST_NOISE:g}")
         # An identity of the model's head means nothing on another one.
         other = isinstance(backend, OnHead)
         self.shape = np.zeros_like(raw_shape) if other else raw_shape.copy()
@@ -135,13 +144,14 @@ class Session:
         Who speaks already takes it on over EASE_FRAMES, so that nothing jumps.
 
         Raises:
-            ValueError: an unknown name, or a vector of another size; the style stays as it is.
+            ValueError: an unknown name, or a vector of another size or with numbers that are not
+                finite; the style stays as it is.
         """
         styles, spec = self.backend.styles, self.backend.spec
         if style is None:
             style = next(iter(styles))
         named = isinstance(style, str)
-        vector = resolve(style, styles) if isinstance(style, str) else np.asarray(style, np.float32)
+        vector = resolve(style, styles) if isinstance(style, str) else check_vector(style)
         size = spec.style.d_style if spec.use_style else 0
         if vector.shape != (size,):
             raise ValueError(f"a style is ({size},), got {vector.shape}")

@@ -28,7 +28,7 @@ from posetalk.extraction import cosine, extract, open_clip, samples, windows
 from stream.backends import load_backend
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.session import Session
+from stream.session import Session, SessionOptions
 
 A, B = np.array([1.0, 0.0, 2.0], np.float32), np.array([0.0, 4.0, -2.0], np.float32)
 STYLES = {"a": A, "b": B, "very-calm": A + B}
@@ -76,6 +76,39 @@ def test_a_mix_is_the_weighted_mean(text: str, expected: np.ndarray) -> None:
     mixed = resolve(text, STYLES)
     assert mixed.dtype == np.float32
     np.testing.assert_allclose(mixed, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text", ["a*" + "9" * 400, "a*" + "9" * 400 + "+b", "a*1+b*-0.999999", "a*30+b*-29"]
+)
+def test_a_mix_without_a_finite_or_sane_weight_is_refused(text: str) -> None:
+    with pytest.raises(StyleError) as caught:
+        resolve(text, STYLES)
+    assert len(str(caught.value)) < 250, "what was sent is not repeated whole"
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+def test_a_vector_that_is_not_finite_never_becomes_a_style(
+    wrong: float, style_seen: _Seen, tmp_path: Path
+) -> None:
+    vector = np.array([0.0, wrong, 1.0])
+    session = Session(style_seen[0], style="a")
+    with pytest.raises(StyleError, match="finite"):
+        session.set_style(vector)
+    assert session.style_name == "a"
+    np.save(tmp_path / "wrong.npy", vector)
+    with pytest.raises(StyleError, match="finite"):
+        read_style(tmp_path / "wrong.npy")
+
+
+def test_a_shape_and_noise_that_are_not_finite_are_refused(style_seen: _Seen) -> None:
+    backend = style_seen[0]
+    with pytest.raises(ValueError, match="finite"):
+        Session(backend, shape=np.full(backend.spec.n_shape, np.nan))
+    for name in ("lip_noise", "head_noise", "face_noise"):
+        for scale in (np.nan, np.inf, -1.0):
+            with pytest.raises(ValueError, match=name):
+                Session(backend, options=SessionOptions(**{name: scale}))
 
 
 @pytest.mark.parametrize(
