@@ -379,6 +379,7 @@ def newer_python() -> str | None:
 
 def main(arguments: list[str]) -> int:
     """Run `arguments`; returns the exit code."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # nothing that starts here reports to anybody
     if sys.version_info < OLDEST_PYTHON:
         other = newer_python()
         if other and os.name != "nt":

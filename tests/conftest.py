@@ -15,6 +15,8 @@ import pytest
 # Before numpy or torch start their pools: tests run beside other work on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning ones would starve that work
+# Before anything imports onnxruntime: tests report to nobody, as the product does not.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Before anything imports OpenGL: one platform per process, and tests have no display.
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from stream.backends.problem import RuntimeProblem
+
+# Before the import, which would start it: a program that hears a microphone sends nothing.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
