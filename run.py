@@ -65,7 +65,10 @@ SYSTEM_PACKAGES = (
     "libgl1-mesa-dri",
 )  # fmt: skip
 SYSTEM_PACKAGES_TO_SPEAK = ("pulseaudio", "pulseaudio-utils", "xvfb", "xauth")
-SYSTEM_PACKAGES_FOR_TESTS = ("chromium", "godot3-server", "mono-mcs", "mono-runtime")
+SYSTEM_PACKAGES_FOR_TESTS = (
+    "chromium", "flite", "godot3-server", "libespeak-ng1", "espeak-ng-data", "mono-mcs",
+    "mono-runtime",
+)  # fmt: skip
 
 
 class SetupError(RuntimeError):
