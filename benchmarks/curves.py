@@ -186,7 +186,7 @@ def measure(command: Curves) -> dict[str, Any]:
     """
     from diffposetalk.bundle import BundleError, load_bundle
     from head.rig import builtin_head
-    from stream.backends import load_backend
+    from stream.backends.registry import load_backend
     from training.clips import held_out_clips
     from training.live_figures import counts, live_figures
     from training.paper_metrics import Face

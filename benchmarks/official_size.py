@@ -115,7 +115,7 @@ def live(
     folder: Path, backend_name: str, threads: int, precision: str | None = None
 ) -> dict[str, dict[str, float]]:
     """By window rule: milliseconds of a live hop, and how many times real time that is."""
-    from stream.backends import load_backend
+    from stream.backends.registry import load_backend
     from stream.session import Session, SessionOptions
 
     backend = load_backend(backend_name, str(folder), threads, precision)
@@ -146,7 +146,7 @@ def bf16_quality(hops: int) -> dict[str, Any]:
     """
     from export.parity import SCALES, answer, closed_loop, describe, random_case
     from head.rig import load_head
-    from stream.backends import load_backend
+    from stream.backends.registry import load_backend
     from training.paper_metrics import Face, lip_vertex_error
 
     exact, half = (load_backend("torch", "starter", 1, name) for name in ("fp32", "bf16"))

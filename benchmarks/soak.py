@@ -28,7 +28,7 @@ from benchmarks.circumstances import circumstances, describe
 from benchmarks.paced_clock import PacedClock
 from benchmarks.soak_visit import Findings, Visit
 from stream.backend_names import BackendName
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.frames import SAMPLE_RATE
 from stream.own_session import OwnSessions
 from stream.pushed_loop import PushedLoop

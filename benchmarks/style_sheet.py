@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from head.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from training.clips import Clip, held_out_clips
 from training.metrics import FPS, vertices
 from training.phones import SILENCE

@@ -20,13 +20,13 @@ from typing import Annotated
 import tyro
 
 from export.parity import babble
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.resident import ResidentSession, open_session
 from stream.session import Session
 
 START = """
 import resource, sys
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 load_backend(sys.argv[1], sys.argv[2])
 used = resource.getrusage(resource.RUSAGE_SELF)
 kilobytes = used.ru_maxrss

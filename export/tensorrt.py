@@ -31,7 +31,7 @@ from export.onnx_export import (
 )
 from export.qdq import quantised
 from stream.backends.engine_store import EngineStore, engine_key
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt_build import LIBRARIES, check_capability, library, ranges
 from stream.backends.tensorrt_session import gpu_here
 

@@ -133,7 +133,7 @@ def _head() -> Finding:
 def _bundle() -> Finding:
     mend = "git checkout -- diffposetalk/bundles"
     try:
-        from stream.backends import load_backend
+        from stream.backends.registry import load_backend
 
         instead = ""
         try:

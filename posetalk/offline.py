@@ -175,8 +175,8 @@ def animate(
     """
     from head.rig import open_head
     from posetalk.styling import equip
-    from stream.backends import load_backend
     from stream.backends.on_head import on_head
+    from stream.backends.registry import load_backend
     from stream.session import Session, SessionOptions
 
     named = [output] if isinstance(output, str | Path) else list(output or ())

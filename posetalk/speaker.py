@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from posetalk.styling import equip
 from stream.backend_names import BackendName, Precision
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.session import Session as StreamSession
 from stream.session import SessionOptions
 

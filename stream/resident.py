@@ -28,7 +28,7 @@ def open_session(
         settings: of `Session`.
 
     Raises:
-        ValueError, stream.backends.problem.RuntimeProblem: as `Session` and the backend.
+        ValueError, stream.backends.protocol.RuntimeProblem: as `Session` and the backend.
     """
     plain = Session(backend, options=options, **settings)
     find = getattr(backend, "hop_graph", None)

@@ -30,7 +30,7 @@ from posetalk.client import (
 from posetalk.client.asynchronous import INBOX_EVENTS
 from posetalk.client.events import Reading
 from stream import control, wire
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.channel_sets import make_hello
 from stream.live import LiveLoop
 from stream.server import Server

@@ -20,9 +20,9 @@ from export import onnx_export
 from export.onnx_export import ExportError, build_graphs, export_onnx
 from export.parity import TOLERANCE, answer, closed_loop, describe, random_case
 from export.ship import ship
-from stream.backends import load_backend
 from stream.backends.onnx_backend import OnnxBackend
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
+from stream.backends.registry import load_backend
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.block_queue import BlockQueue
 from stream.clock import FakeClock
 from stream.frames import Frame

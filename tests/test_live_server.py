@@ -12,7 +12,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
 from stream import control, wire
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.channel_sets import make_hello
 from stream.live import LiveLoop
 from stream.server import Server

@@ -15,7 +15,7 @@ import virtual_microphone
 from numpy.typing import NDArray
 from virtual_microphone import VirtualMicrophone
 
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.live import LiveLoop
 from stream.session import Session
 from stream.sink import Collected

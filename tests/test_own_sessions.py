@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
 from stream import control, wire
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.channel_sets import make_hello
 from stream.clock import FakeClock
 from stream.frames import Frame

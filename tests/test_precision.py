@@ -23,7 +23,7 @@ from diffposetalk.hubert import build_hubert, hubert_features
 from diffposetalk.precision import make_ready
 from diffposetalk.products import Convolution, Product, attend
 from diffposetalk.spec import HubertSpec
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.backends.torch_backend import TorchBackend
 
 SMALL = HubertSpec(
@@ -164,7 +164,7 @@ def test_both_modes_take_it(tmp_path: Path) -> None:
 def test_torchs_threads_sleep_between_calls() -> None:
     """They would spin on cores that others need; the wish must be there before torch is."""
     code = (
-        "import os, sys; from stream.backends import load_backend\n"
+        "import os, sys; from stream.backends.registry import load_backend\n"
         "assert 'torch' not in sys.modules\n"
         "load_backend('torch'); print(os.environ['OMP_WAIT_POLICY'])"
     )

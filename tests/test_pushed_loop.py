@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from head.rig import builtin_head
 from posetalk import Client
 from stream import control
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.channel_sets import make_hello
 from stream.clock import FakeClock
 from stream.frames import FRAME_SAMPLES, Frame

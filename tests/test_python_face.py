@@ -152,7 +152,7 @@ def test_the_shape_is_the_sessions_everywhere(
     mean, wish = rng.normal(size=(2, 100)).astype(np.float32)
     backend = FakeBackend()
     backend.statistics = dataclasses.replace(backend.statistics, shape_mean=mean)
-    monkeypatch.setattr("stream.backends.load_backend", lambda *_: backend)
+    monkeypatch.setattr("stream.backends.registry.load_backend", lambda *_: backend)
     for asked, meant in ((None, mean), (wish, wish)):
         motion = posetalk.animate(np.zeros(6400), tmp_path / "m.npz", shape=asked)
         written = posetalk.Motion.load(tmp_path / "m.npz")

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffposetalk.spec import WindowRule
-from stream.backends import load_backend
 from stream.backends.fake import FakeBackend, loudness
 from stream.backends.protocol import SamplerCall
+from stream.backends.registry import load_backend
 from stream.noise import NoiseTrack, frame_noise, swaying_noise
 from stream.running_level import RunningLevel
 from stream.session import Session, SessionOptions

@@ -11,9 +11,9 @@ import posetalk
 from head.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
-from stream.backends import load_backend
 from stream.backends.fake import loudness
 from stream.backends.protocol import Backend
+from stream.backends.registry import load_backend
 from stream.session import Session
 
 Floats = NDArray[np.float32]

@@ -8,7 +8,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from posetalk import demo_speech
-from stream.backends import load_backend
+from stream.backends.registry import load_backend
 from stream.session import Session
 from training.live_figures import blinks
 from training.long_run import mean_gaze

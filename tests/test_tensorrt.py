@@ -27,9 +27,9 @@ from export.hop_graph import hop_graph
 from export.onnx_export import ExportError, build_graphs
 from export.parity import babble
 from export.tensorrt import export_engines, readable, typed_graphs
-from stream.backends import load_backend
 from stream.backends.engine_store import ANY_GPU
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
+from stream.backends.registry import load_backend
 from stream.backends.tensorrt_build import Dims, build_engine, ranges
 
 trt = pytest.importorskip("tensorrt_rtx", reason="not run: tensorrt-rtx is not installed")

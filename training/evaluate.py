@@ -18,8 +18,8 @@ import tyro
 from diffposetalk.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
-from stream.backends import load_backend
 from stream.backends.protocol import Backend
+from stream.backends.registry import load_backend
 from stream.session import SessionOptions
 from training.alignment import MISSED_SECONDS
 from training.gesture_report import gesture_table

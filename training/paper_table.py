@@ -119,7 +119,7 @@ def of_bundle(
         BundleError: it cannot be read.
     """
     from diffposetalk.bundle import load_bundle
-    from stream.backends import load_backend
+    from stream.backends.registry import load_backend
 
     mode = mode or Mode()
     bundle = load_bundle(name)
@@ -158,7 +158,7 @@ def of_fake() -> Candidate:
     """The loudness follower of `--backend fake`, which no data was fitted to."""
 
     def motion(clips: Sequence[Clip], runs: int) -> Array:
-        from stream.backends import load_backend
+        from stream.backends.registry import load_backend
 
         takes = [Take(clip.samples, None, 0) for clip in clips]
         one = _runs(rehearse(load_backend("fake"), takes), len(clips))

@@ -94,7 +94,7 @@ class Model:
         from posetalk.heads import on_named_head
         from posetalk.progress import working
         from posetalk.styling import equip
-        from stream.backends import load_backend
+        from stream.backends.registry import load_backend
         from stream.resident import open_session
 
         if head and self.backend != "fake":

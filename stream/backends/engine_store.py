@@ -22,7 +22,7 @@ from typing import Any
 
 from diffposetalk.graphs import Manifest
 from head.new_file import new_file
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt_build import LIBRARIES, Range, build_engine, check_capability
 
 log = logging.getLogger(__name__)

@@ -92,7 +92,7 @@ class HopGraph:
         """The hop's motion: (H, D) normalised.
 
         Raises:
-            stream.backends.problem.RuntimeProblem: the model fails; the state is as it was.
+            stream.backends.protocol.RuntimeProblem: the model fails; the state is as it was.
         """
         feed = {
             "pcm": call.pcm[None],

@@ -17,8 +17,7 @@ from diffposetalk.schedule import noise_schedule
 from diffposetalk.solver import solver_table
 from diffposetalk.spec import WindowRule
 from stream.backends.branches import guidance_inputs
-from stream.backends.problem import RuntimeProblem
-from stream.backends.protocol import FloatArray, SamplerCall, Statistics
+from stream.backends.protocol import FloatArray, RuntimeProblem, SamplerCall, Statistics
 from stream.cores import usable_cores
 
 if TYPE_CHECKING:

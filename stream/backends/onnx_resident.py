@@ -56,7 +56,7 @@ class ResidentGraph:
         """What a call gives, for contiguous inputs that are not state.
 
         Raises:
-            stream.backends.problem.RuntimeProblem: the inputs do not fit.
+            stream.backends.protocol.RuntimeProblem: the inputs do not fit.
         """
         given = [name for name in self._graph.inputs if name not in self.states]
         key = tuple(feed[name].shape for name in given)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
 
 # Before the import, which would start it: a program that hears a microphone sends nothing.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -15,8 +15,13 @@ from typing import Any, Protocol
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
 __all__ = [
-    "Backend", "FloatArray", "SamplerCall", "SpeechState", "Statistics", "batch_key",
+    "Backend", "FloatArray", "RuntimeProblem", "SamplerCall", "SpeechState", "Statistics", "batch_key",
 ]  # fmt: skip
+
+
+class RuntimeProblem(RuntimeError):
+    """A runtime cannot open, build or run a graph; the message is one line."""
+
 
 SpeechState = Any
 """Whatever `encode` needs from before the hop: made by the backend, held by the session."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from diffposetalk.bundle import Bundle, load_bundle
 from stream.backends.engine_store import EngineStore
 from stream.backends.onnx_backend import OnnxBackend
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt_build import ranges
 from stream.backends.tensorrt_resident import ResidentEngine
 from stream.backends.tensorrt_session import EngineSession, gpu_here, libraries

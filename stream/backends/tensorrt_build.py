@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diffposetalk.spec import ModelSpec
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
 
 LIBRARIES: Mapping[str, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 EXTRAS: Mapping[str, str] = {"tensorrt": "trt", "tensorrt-rtx": "trt-rtx"}

@@ -53,7 +53,7 @@ class ResidentEngine:
         """What a call gives, for contiguous inputs that are not state.
 
         Raises:
-            stream.backends.problem.RuntimeProblem: the inputs do not fit, or the GPU fails.
+            stream.backends.protocol.RuntimeProblem: the inputs do not fit, or the GPU fails.
         """
         given = {name: feed[name] for name in self._engine.inputs if name not in self.states}
         key = tuple(array.shape for array in given.values())

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.engine_store import Gpu
-from stream.backends.problem import RuntimeProblem
+from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt_build import EXTRAS, LIBRARIES
 
 WARM_UPS = 3

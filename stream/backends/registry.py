@@ -1,0 +1,84 @@
+"""Backends by name; each heavy library is imported only by the backend that needs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+
+from stream.backend_names import BACKENDS, check_precision
+from stream.backends.protocol import Backend
+from stream.cores import let_threads_sleep
+
+log = logging.getLogger(__name__)
+
+
+def load_backend(
+    name: str = "auto",
+    bundle: str = "starter",
+    threads: int | None = None,
+    precision: str | None = None,
+) -> Backend:
+    """The backend `name` with a bundle's weights.
+
+    `auto` is onnxruntime when it is installed and the bundle has graphs of its network, else torch;
+    that it is not onnxruntime is logged with the reason.  With a `precision` ('fp32' or 'bf16', of
+    torch's matrix products) `auto` is torch.
+
+    Raises:
+        ValueError: no such backend, one that has no choice of precision, a network that cannot have
+            it, or graphs that are not the bundle's.
+        RuntimeError: what the backend needs is not here.
+        diffposetalk.bundle.BundleError: the bundle is missing or damaged.
+    """
+    check_precision(name, precision)
+    if name == "auto" and precision is not None:
+        name = "torch"
+    if name == "auto":
+        return _best(bundle, threads)
+    if name == "fake":
+        from stream.backends.fake import FakeBackend
+
+        return FakeBackend()
+    if name == "torch":
+        _require("torch")
+        let_threads_sleep()
+        from stream.backends.torch_backend import TorchBackend
+
+        return TorchBackend.load(bundle, threads=threads, precision=precision or "fp32")
+    if name.startswith("onnxruntime") and name in BACKENDS:
+        _require("onnxruntime")
+        from stream.backends.onnx_backend import OnnxBackend
+
+        device = name.partition("-")[2] or "cpu"
+        return OnnxBackend.load(bundle, device=device, threads=threads)
+    if name in ("tensorrt", "tensorrt-rtx"):
+        from stream.backends.tensorrt_backend import TensorrtBackend
+
+        return TensorrtBackend.load(bundle, name)
+    raise ValueError(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")
+
+
+def _best(bundle: str, threads: int | None) -> Backend:
+    """onnxruntime where it can, else torch; the reason is said once."""
+    from diffposetalk.graphs import GraphsError
+
+    try:
+        return load_backend("onnxruntime", bundle, threads)
+    except (GraphsError, RuntimeError) as error:
+        if importlib.util.find_spec("torch") is None:
+            raise type(error)(
+                f"{error}; or install torch, which needs no graphs: `pip install 'posetalk[torch]'`"
+            ) from None
+        log.warning("torch runs the model: %s", error)
+        return load_backend("torch", bundle, threads)
+
+
+def _require(library: str) -> None:
+    """Say in one line what to install.
+
+    Raises:
+        RuntimeError: the library is not here.
+    """
+    if importlib.util.find_spec(library) is None:
+        extra = "torch" if library == "torch" else "cpu"
+        raise RuntimeError(f"{library} is not installed: run `pip install 'posetalk[{extra}]'`")
