@@ -29,13 +29,27 @@ STAMP = VENV / "posetalk-setup.json"
 UNFINISHED = VENV / "posetalk-setup.unfinished"
 
 COMMANDS = (
-    "live", "serve", "view", "animate", "style", "head", "import", "export", "evaluate", "dataset",
-    "devices", "doctor", "bench-latency",
-)  # fmt: skip
+    "live",
+    "serve",
+    "view",
+    "animate",
+    "style",
+    "head",
+    "import",
+    "export",
+    "evaluate",
+    "dataset",
+    "devices",
+    "doctor",
+    "bench-latency",
+)
 EXTRAS: dict[str, frozenset[str]] = {
-    "style": frozenset({"torch"}), "import": frozenset({"torch"}), "export": frozenset({"export"}),
-    "evaluate": frozenset({"train"}), "dataset": frozenset({"train"}),
-}  # fmt: skip
+    "style": frozenset({"torch"}),
+    "import": frozenset({"torch"}),
+    "export": frozenset({"export"}),
+    "evaluate": frozenset({"train"}),
+    "dataset": frozenset({"train"}),
+}
 """What a command wants beyond what `live` does."""
 USAGE = """\
 usage: python3 run.py COMMAND [OPTIONS]
@@ -61,14 +75,24 @@ The first start installs everything into .venv and takes a minute or two.
 """
 
 SYSTEM_PACKAGES = (
-    "libportaudio2", "libasound2-plugins", "libegl1", "libegl-mesa0", "libgl1", "libglx-mesa0",
+    "libportaudio2",
+    "libasound2-plugins",
+    "libegl1",
+    "libegl-mesa0",
+    "libgl1",
+    "libglx-mesa0",
     "libgl1-mesa-dri",
-)  # fmt: skip
+)
 SYSTEM_PACKAGES_TO_SPEAK = ("pulseaudio", "pulseaudio-utils", "xvfb", "xauth")
 SYSTEM_PACKAGES_FOR_TESTS = (
-    "chromium", "flite", "godot3-server", "libespeak-ng1", "espeak-ng-data", "mono-mcs",
+    "chromium",
+    "flite",
+    "godot3-server",
+    "libespeak-ng1",
+    "espeak-ng-data",
+    "mono-mcs",
     "mono-runtime",
-)  # fmt: skip
+)
 
 
 class SetupError(RuntimeError):
@@ -351,6 +375,7 @@ def check_steps(python: str, arguments: Sequence[str]) -> list[tuple[str, list[s
     lint = "from importlinter.cli import lint_imports_command as c; c()"
     return [
         ("ruff", [python, "-m", "ruff", "check", "--quiet", "."]),
+        ("format", [python, "-m", "ruff", "format", "--quiet", "--check", "."]),
         ("mypy", [python, "-P", "-m", "mypy"]),
         ("layers", [python, "-c", lint, "--no-cache"]),
         ("tests", pytest),

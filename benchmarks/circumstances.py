@@ -15,8 +15,15 @@ from stream.cores import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (
-    "posetalk", "numpy", "torch", "onnxruntime", "websockets", "sounddevice", "pyrender", "av",
-)  # fmt: skip
+    "posetalk",
+    "numpy",
+    "torch",
+    "onnxruntime",
+    "websockets",
+    "sounddevice",
+    "pyrender",
+    "av",
+)
 FORMAT = 2
 _WRITTEN = (":!benchmarks/results", ":!docs/performance.md")
 

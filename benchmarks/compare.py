@@ -63,9 +63,11 @@ def key(run: Mapping[str, Any]) -> tuple[Any, ...]:
     """What makes two runs the same point."""
     live, asked = run["live"], run["asked"]
     return (
-        *(live.get(name) for name in SETTING), asked["sessions"], bool(run.get("viewer")),
+        *(live.get(name) for name in SETTING),
+        asked["sessions"],
+        bool(run.get("viewer")),
         asked["source"],
-    )  # fmt: skip
+    )
 
 
 def label(point: tuple[Any, ...]) -> str:

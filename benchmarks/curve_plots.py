@@ -22,9 +22,14 @@ PANELS: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 """Heading, figures, note of each panel."""
 TOLD = {
-    "lve": "LVE", "closures": "closures", "vowels_closed": "vowels closed", "fdd": "FDD",
-    "head_range": "head range", "head_jitter": "head jitter", "seam": "seam",
-}  # fmt: skip
+    "lve": "LVE",
+    "closures": "closures",
+    "vowels_closed": "vowels closed",
+    "fdd": "FDD",
+    "head_range": "head range",
+    "head_jitter": "head jitter",
+    "seam": "seam",
+}
 COLOURS = ("#1f6f8b", "#d1495b", "#6a994e")
 
 
@@ -38,8 +43,11 @@ def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     out = []
     for name, axis in PLOTS.items():
-        points = [(float(x), result["figures"][key], key) for x, key in result["curves"][name]
-                  if key in result["figures"]]  # fmt: skip
+        points = [
+            (float(x), result["figures"][key], key)
+            for x, key in result["curves"][name]
+            if key in result["figures"]
+        ]
         if len(points) < 2:
             continue
         figure, panels = pyplot.subplots(1, len(PANELS), figsize=(12.5, 2.9))
@@ -60,7 +68,10 @@ def draw(result: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _panel(
-    panel: Any, points: Sequence[tuple[float, Any, str]], figures: Sequence[str], base: str,
+    panel: Any,
+    points: Sequence[tuple[float, Any, str]],
+    figures: Sequence[str],
+    base: str,
     log: bool,
 ) -> None:
     """Means with 95 % intervals; the live default has a ring around it."""
@@ -70,7 +81,14 @@ def _panel(
         x, mean = [row[0] for row in rows], [row[1] for row in rows]
         half = [0.0 if row[2] is None or math.isnan(row[2]) else row[2] for row in rows]
         panel.errorbar(
-            x, mean, yerr=half, marker="o", markersize=3.5, linewidth=1.2, capsize=2, color=colour,
+            x,
+            mean,
+            yerr=half,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.2,
+            capsize=2,
+            color=colour,
             label=TOLD[name],
         )
         ringed = [(row[0], row[1]) for row in rows if row[3] == base]

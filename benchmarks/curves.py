@@ -94,9 +94,7 @@ class CurvesError(ValueError):
 
 def base_of(live: Mapping[str, Any], T_p: int) -> Setting:
     """A bundle's live defaults as a setting."""
-    names = (
-        "hop", "lookahead", "steps", "window_rule", "audio_guidance", "style_guidance",
-    )  # fmt: skip
+    names = ("hop", "lookahead", "steps", "window_rule", "audio_guidance", "style_guidance")
     return Setting(**{name: live[name] for name in names}, context=T_p)
 
 
@@ -120,8 +118,7 @@ def curve_settings(
             "lookahead", [r for r in (0, 1, 2, 3, 4, 6, 8, 10, base.lookahead) if r <= fits]
         ),
         "hop": along(
-            "hop",
-            [h for h in (1, 2, 3, 5, 10, 15, 25, base.hop) if h + base.lookahead <= T_w],
+            "hop", [h for h in (1, 2, 3, 5, 10, 15, 25, base.hop) if h + base.lookahead <= T_w]
         ),
         "context": along("context", [c for c in (0, 2, 4, 8, T_p) if c <= T_p]),
         "rule": [
@@ -240,8 +237,9 @@ def measure(command: Curves) -> dict[str, Any]:
         print(
             f"{number}/{len(missing)}  {setting.key}: LVE {found['lve'][0]:.2f} mm  "
             f"({time.monotonic() - started:.0f} s)",
-            file=sys.stderr, flush=True,
-        )  # fmt: skip
+            file=sys.stderr,
+            flush=True,
+        )
     write(command.json, result)
     return result
 
@@ -258,8 +256,11 @@ def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = N
     takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]
     if setting.sampler == "live":
         options = SessionOptions(
-            hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps,
-            window_rule=setting.window_rule, audio_guidance=setting.audio_guidance,
+            hop=setting.hop,
+            lookahead=setting.lookahead,
+            steps=setting.steps,
+            window_rule=setting.window_rule,
+            audio_guidance=setting.audio_guidance,
             style_guidance=setting.style_guidance,
         )
         found = rehearse(backend, takes, options, context=setting.context)

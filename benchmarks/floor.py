@@ -126,9 +126,7 @@ def read_sizes(path: Path) -> dict[str, int]:
         (length,) = struct.unpack("<Q", stream.read(8))
         header = json.loads(stream.read(length))
     return {
-        name: math.prod(entry["shape"])
-        for name, entry in header.items()
-        if name != "__metadata__"
+        name: math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
     }
 
 

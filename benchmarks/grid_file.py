@@ -1,13 +1,13 @@
 """A grid of settings as a TOML file, for `bench-latency --grid FILE`.
 
-    seconds = 12                  # of every run
+seconds = 12                  # of every run
 
-    [[points]]                    # every combination of a block's lists; what it leaves out is
-    backend = ["torch", "onnx"]   # the bundle's live default
-    steps = [1, 2, 4]
+[[points]]                    # every combination of a block's lists; what it leaves out is
+backend = ["torch", "onnx"]   # the bundle's live default
+steps = [1, 2, 4]
 
-    [[points]]
-    sessions = [1, 4, 8, 12]
+[[points]]
+sessions = [1, 4, 8, 12]
 """
 
 from __future__ import annotations
@@ -21,9 +21,14 @@ from benchmarks.processes import BenchmarkError
 from benchmarks.setting import Setting, grid
 
 KINDS: dict[str, type] = {
-    "backend": str, "precision": str, "steps": int, "hop": int, "lookahead": int, "sessions": int,
+    "backend": str,
+    "precision": str,
+    "steps": int,
+    "hop": int,
+    "lookahead": int,
+    "sessions": int,
     "viewer": bool,
-}  # fmt: skip
+}
 
 
 def read_grid(path: Path, base: Setting) -> list[Setting]:

@@ -12,13 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import summarise
-from benchmarks.processes import (
-    BenchmarkError,
-    Helper,
-    cpu_seconds,
-    resident_mb,
-    wait_until_idle,
-)
+from benchmarks.processes import BenchmarkError, Helper, cpu_seconds, resident_mb, wait_until_idle
 from benchmarks.setting import Setting
 from benchmarks.virtual_microphone import VirtualMicrophone
 from stream.frames import FPS, SAMPLE_RATE

@@ -37,10 +37,13 @@ QUALITY_HOPS = 150
 SPEC = dataclasses.replace(
     ModelSpec(),
     live=LiveDefaults(
-        hop=HOP, lookahead=LOOKAHEAD, steps=K,
-        audio_guidance=AUDIO_GUIDANCE, style_guidance=STYLE_GUIDANCE,
+        hop=HOP,
+        lookahead=LOOKAHEAD,
+        steps=K,
+        audio_guidance=AUDIO_GUIDANCE,
+        style_guidance=STYLE_GUIDANCE,
     ),
-)  # fmt: skip
+)
 
 
 def make_bundle(folder: Path) -> None:
@@ -53,8 +56,10 @@ def make_bundle(folder: Path) -> None:
     torch.manual_seed(0)
     spec, zero, one = SPEC, np.zeros, np.ones
     plain = Statistics(
-        zero(spec.d_motion, np.float32), one(spec.d_motion, np.float32),
-        zero(spec.n_shape, np.float32), one(spec.n_shape, np.float32),
+        zero(spec.d_motion, np.float32),
+        one(spec.d_motion, np.float32),
+        zero(spec.n_shape, np.float32),
+        one(spec.n_shape, np.float32),
     )
     styles = {"neutral": np.zeros(spec.style.d_style, np.float32)}
     save_bundle(folder, DiffPoseTalk(spec), spec, plain, styles, "posetalk-head-1", "", {})
@@ -131,9 +136,10 @@ def live(
                 took.append(time.perf_counter() - began)
         usual = float(np.median(took[1:]))
         found[rule] = {
-            "hop_ms": 1e3 * usual, "hop_p99_ms": 1e3 * float(np.percentile(took[1:], 99)),
+            "hop_ms": 1e3 * usual,
+            "hop_p99_ms": 1e3 * float(np.percentile(took[1:], 99)),
             "times_real_time": HOP / SPEC.fps / usual,
-        }  # fmt: skip
+        }
     return found
 
 
@@ -162,12 +168,14 @@ def bf16_quality(hops: int) -> dict[str, Any]:
     raw = [loop * statistics.motion_std + statistics.motion_mean for loop in loops]
     lips = lip_vertex_error(face.vertices(raw[1]), face.vertices(raw[0]), face.lips)
     return {
-        "bundle_hash": exact.bundle_hash, "hops": hops,
-        "hop_largest": float(np.max(gaps)), "hop_mean": float(np.mean(gaps)),
+        "bundle_hash": exact.bundle_hash,
+        "hops": hops,
+        "hop_largest": float(np.max(gaps)),
+        "hop_mean": float(np.mean(gaps)),
         "loop_range": float(theirs.std.mean() / own.std.mean()),
         "loop_speed": float(theirs.speed.mean() / own.speed.mean()),
         "loop_lips_mm": 1000.0 * float(lips.mean()),
-    }  # fmt: skip
+    }
 
 
 def sound_of(samples: int) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -218,18 +226,22 @@ def measure(threads: int) -> dict[str, Any]:
             with exported(folder, precision) as home:
                 hops[f"onnxruntime {precision}"] = live(home, "onnxruntime", threads)
     return {
-        "threads": threads, "all_steps": ALL_STEPS, "steps": K, "branches": BRANCHES,
+        "threads": threads,
+        "all_steps": ALL_STEPS,
+        "steps": K,
+        "branches": BRANCHES,
         "plain": plain,
         "paper_mode": {
             name: {**one, "times_faster": plain["total_s"] / one["total_s"]}
             for name, one in ours.items()
         },
         "live": {
-            "hop": HOP, "lookahead": LOOKAHEAD,
+            "hop": HOP,
+            "lookahead": LOOKAHEAD,
             "rules": {rule: {name: one[rule] for name, one in hops.items()} for rule in RULES},
         },
         "bf16": bf16_quality(QUALITY_HOPS),
-    }  # fmt: skip
+    }
 
 
 def main() -> int:

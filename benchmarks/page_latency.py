@@ -8,14 +8,7 @@ from typing import Any
 from benchmarks import crowd
 from benchmarks.figures import STAGES
 from benchmarks.page_table import table, where
-from benchmarks.points import (
-    Results,
-    crowds,
-    is_default,
-    model_of,
-    qualities,
-    side_by_side,
-)
+from benchmarks.points import Results, crowds, is_default, model_of, qualities, side_by_side
 from benchmarks.report import describe_live, number, resources
 
 _LATENCY = """\

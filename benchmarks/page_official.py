@@ -30,27 +30,36 @@ def section(results: Results) -> Iterator[str]:
         rows = [
             (
                 f"paper mode, K = {found['steps']}, {name}",
-                f"{1e3 * one['speech_s']:.0f}", f"{one['step_ms']:.0f}", f"{one['total_s']:.2f}",
+                f"{1e3 * one['speech_s']:.0f}",
+                f"{one['step_ms']:.0f}",
+                f"{one['total_s']:.2f}",
                 f"{one['times_faster']:.0f}",
                 "reached" if one["times_faster"] >= PAPER_FASTER else "missed",
             )
             for name, one in found["paper_mode"].items()
-        ]  # fmt: skip
-        header = ("", "speech, ms", "step, ms", "window, s", "times faster",
-                  f"wanted {PAPER_FASTER}")  # fmt: skip
+        ]
+        header = (
+            "",
+            "speech, ms",
+            "step, ms",
+            "window, s",
+            "times faster",
+            f"wanted {PAPER_FASTER}",
+        )
         yield table(header, rows)
         # Figures of before there was a choice of window rules have one, and nothing on bf16.
         rules = live.get("rules") or {live["window_rule"]: live["backends"]}
         hops = [
             (
                 f"live, {rule}, H = {live['hop']}, {name}",
-                f"{one['hop_ms']:.0f}", f"{one['hop_p99_ms']:.0f}",
+                f"{one['hop_ms']:.0f}",
+                f"{one['hop_p99_ms']:.0f}",
                 f"{one['times_real_time']:.2f}",
                 "reached" if one["times_real_time"] >= 1 else "missed",
             )
             for rule, backends in rules.items()
             for name, one in backends.items()
-        ]  # fmt: skip
+        ]
         yield table(("", "hop, ms", "p99", "times real time", "wanted 1"), hops)
         if "bf16" in found:
             yield _bf16(found["bf16"])

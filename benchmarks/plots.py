@@ -42,8 +42,11 @@ def _stages(results: Results) -> str | None:
                 rows.append((f"{where}, {who}: {column}", parts))
     if not rows:
         return None
-    return bars("Stages of the latency at the live defaults, each at its own percentile",
-                "milliseconds from capture to a client", rows)  # fmt: skip
+    return bars(
+        "Stages of the latency at the live defaults, each at its own percentile",
+        "milliseconds from capture to a client",
+        rows,
+    )
 
 
 def _quality(results: Results) -> str | None:
@@ -80,10 +83,12 @@ def _sessions(results: Results) -> str | None:
     live = crowds(results)[0]["live"]
     least = 40.0 * (live["hop"] + live["lookahead"]) - 20.0
     return chart(
-        "Many sessions on one scheduler", "sessions at once", "capture to delivery, milliseconds",
+        "Many sessions on one scheduler",
+        "sessions at once",
+        "capture to delivery, milliseconds",
         [Series(who, sorted(points)) for who, points in series.items()],
         Limit(least, "hop and lookahead"),
-    )  # fmt: skip
+    )
 
 
 def _floor(results: Results) -> str | None:

@@ -10,9 +10,19 @@ Run = Mapping[str, Any]
 Results = Sequence[Mapping[str, Any]]
 
 MODEL = (
-    "backend", "precision", "hop", "lookahead", "steps", "window_rule", "audio_guidance",
-    "style_guidance", "lip_noise", "head_noise", "face_noise", "bundle_hash",
-)  # fmt: skip
+    "backend",
+    "precision",
+    "hop",
+    "lookahead",
+    "steps",
+    "window_rule",
+    "audio_guidance",
+    "style_guidance",
+    "lip_noise",
+    "head_noise",
+    "face_noise",
+    "bundle_hash",
+)
 """What the quality of a run depends on."""
 
 

@@ -32,17 +32,29 @@ PAPER: tuple[tuple[str, str, str, str, str, str, str], ...] = (
     ("Yi et al.", "9.99", "21.50", "2.42", "0.26", "0", "0"),
     ("SadTalker", "-", "-", "-", "0.24 ± 0.001", "0", "0.808"),
     ("full model", "8.94 ± 0.013", "9.60 ± 0.027", "1.62 ± 0.009", "0.29 ± 0.005", "2.19", "1.16"),
-    ("without geometric losses", "11.29 ± 0.012", "15.11 ± 0.043", "2.14 ± 0.013",
-     "0.28 ± 0.009", "-", "-"),
-    ("without alignment mask", "12.81 ± 0.011", "12.58 ± 0.049", "2.18 ± 0.007",
-     "0.24 ± 0.006", "-", "-"),
+    (
+        "without geometric losses",
+        "11.29 ± 0.012",
+        "15.11 ± 0.043",
+        "2.14 ± 0.013",
+        "0.28 ± 0.009",
+        "-",
+        "-",
+    ),
+    (
+        "without alignment mask",
+        "12.81 ± 0.011",
+        "12.58 ± 0.049",
+        "2.18 ± 0.007",
+        "0.24 ± 0.006",
+        "-",
+        "-",
+    ),
     ("without guidance", "9.58 ± 0.014", "9.59 ± 0.032", "1.56 ± 0.011", "0.29 ± 0.010", "-", "-"),
     ("without style", "11.33 ± 0.013", "12.97 ± 0.052", "2.03 ± 0.017", "0.28 ± 0.005", "-", "-"),
-)  # fmt: skip
+)
 """Table 1 of Sun et al. 2024: name, then LVE, FDD, MOD, BA, Div exp, Div head as printed there."""
-ABLATIONS = {
-    "no-geometric-losses": 7, "no-alignment-mask": 8, "no-guidance": 9, "no-style": 10,
-}  # fmt: skip
+ABLATIONS = {"no-geometric-losses": 7, "no-alignment-mask": 8, "no-guidance": 9, "no-style": 10}
 """Our networks and their rows of PAPER."""
 
 _HEAD = """\
@@ -207,9 +219,14 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
         names + "\n",
     ]
     titles = {
-        "steps": "Sampling steps", "lookahead": "Lookahead", "hop": "Hop", "context": "Context",
-        "rule": "Window rule", "guidance": "Guidance", "modes": "Live defaults and paper mode",
-    }  # fmt: skip
+        "steps": "Sampling steps",
+        "lookahead": "Lookahead",
+        "hop": "Hop",
+        "context": "Context",
+        "rule": "Window rule",
+        "guidance": "Guidance",
+        "modes": "Live defaults and paper mode",
+    }
     notes = {
         "context": "Slots before the context that is used hold the learned start features.",
         "rule": "`sliding` re-predicts nothing that was committed, but sees T_w frames each call.",
@@ -232,9 +249,7 @@ def _curves_part(result: Mapping[str, Any]) -> list[str]:
     return [*text, *_choice(result)]
 
 
-def curve_table(
-    result: Mapping[str, Any], points: Sequence[tuple[str, str]], axis: str
-) -> str:
+def curve_table(result: Mapping[str, Any], points: Sequence[tuple[str, str]], axis: str) -> str:
     """Points of a curve as a Markdown table, with the label's own figures below."""
     lines = []
     for x, key in points:
@@ -272,11 +287,17 @@ def _choice(result: Mapping[str, Any]) -> list[str]:
         limit = (1 + NEAR) * float(value[best]["lve"][0])
         enough = min((x for x in value if value[x]["lve"][0] <= limit), key=float)
         beside = ("lve", "closures", "head_range")
-        lines.append([
-            name, used, *(_mean(value[used], figure) for figure in beside),
-            best, _mean(value[best], "lve"),
-            enough, *(_mean(value[enough], figure) for figure in beside),
-        ])  # fmt: skip
+        lines.append(
+            [
+                name,
+                used,
+                *(_mean(value[used], figure) for figure in beside),
+                best,
+                _mean(value[best], "lve"),
+                enough,
+                *(_mean(value[enough], figure) for figure in beside),
+            ]
+        )
     some = ("LVE", "closures", "head range")
     text.append(_rows(["", "in use", *some, "lowest LVE at", "LVE", "enough", *some], lines))
     modes = dict(map(tuple, result["curves"]["modes"]))
@@ -316,9 +337,7 @@ def read_curves(path: Path) -> dict[str, Any] | None:
     return result
 
 
-def write_page(
-    path: Path, curves: Mapping[str, Any] | None, table: Path, *, plots: bool
-) -> None:
+def write_page(path: Path, curves: Mapping[str, Any] | None, table: Path, *, plots: bool) -> None:
     """Write the page, and the plots beside the figures.
 
     Raises:

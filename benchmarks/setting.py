@@ -63,9 +63,14 @@ def grid(
     No viewer draws many sessions: those points come once, without.
     """
     lists: dict[str, Sequence[Any]] = {
-        "backend": backend, "precision": precision, "steps": steps, "hop": hop,
-        "lookahead": lookahead, "sessions": sessions, "viewer": viewer,
-    }  # fmt: skip
+        "backend": backend,
+        "precision": precision,
+        "steps": steps,
+        "hop": hop,
+        "lookahead": lookahead,
+        "sessions": sessions,
+        "viewer": viewer,
+    }
     names = [name for name, values in lists.items() if values]
     every: list[dict[str, Any]] = [
         dict(zip(names, values, strict=True))

@@ -45,9 +45,7 @@ def motions(bundle: str, clips: dict[str, Clip]) -> dict[str, tuple[Array, Array
     slow = animate_clips(
         bundle, [PaperClip(clips[name].samples, style=name) for name in names], Settings()
     )
-    return {
-        name: (clips[name].label, live[i], slow[i]) for i, name in enumerate(names)
-    }
+    return {name: (clips[name].label, live[i], slow[i]) for i, name in enumerate(names)}
 
 
 def moments(gap: NDArray[np.floating]) -> list[int]:
@@ -79,15 +77,22 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: Clip, output: Path) 
     rows = -(-len(told) // columns)
     figure = plt.figure(figsize=(17, 3.5 * rows + 0.3), dpi=80)
     grid = figure.add_gridspec(
-        rows, columns, hspace=0.32, wspace=0.06,
-        left=0.03, right=0.995, top=1 - 0.4 / (3.5 * rows), bottom=0.02,
+        rows,
+        columns,
+        hspace=0.32,
+        wspace=0.06,
+        left=0.03,
+        right=0.995,
+        top=1 - 0.4 / (3.5 * rows),
+        bottom=0.02,
     )
     with Renderer(head, STILL * 2, STILL * 2) as renderer:
         for index, (name, runs) in enumerate(told.items()):
             gaps = [1e3 * np.asarray(lip_gap(head, vertices(head, run))) for run in runs]
             at = moments(gaps[0])
-            block = grid[divmod(index, columns)].subgridspec(3, 2, width_ratios=(1.25, 1),
-                                                             hspace=0.06, wspace=0.03)  # fmt: skip
+            block = grid[divmod(index, columns)].subgridspec(
+                3, 2, width_ratios=(1.25, 1), hspace=0.06, wspace=0.03
+            )
             curve = figure.add_subplot(block[:2, 0])
             _lips(curve, name, gaps, at, clip)
             _head(figure.add_subplot(block[2, 0]), runs)
@@ -97,8 +102,15 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: Clip, output: Path) 
                 picture.imshow(stills)
                 picture.set_xticks([])
                 picture.set_yticks([])
-                picture.text(4, 4, who, color=COLOURS[row], fontsize=7, va="top",
-                             bbox={"facecolor": "white", "linewidth": 0, "pad": 1})  # fmt: skip
+                picture.text(
+                    4,
+                    4,
+                    who,
+                    color=COLOURS[row],
+                    fontsize=7,
+                    va="top",
+                    bbox={"facecolor": "white", "linewidth": 0, "pad": 1},
+                )
     figure.savefig(output, pil_kwargs={"quality": 80} if output.suffix == ".jpg" else {})
     plt.close(figure)
 

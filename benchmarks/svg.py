@@ -11,8 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-COLOURS = ("#3267a8", "#d9772b", "#3b8f5a", "#a3436f", "#7a64b8", "#8a8a34", "#4d9fae", "#b3514b",
-           "#6b6b6b")  # fmt: skip
+COLOURS = (
+    "#3267a8",
+    "#d9772b",
+    "#3b8f5a",
+    "#a3436f",
+    "#7a64b8",
+    "#8a8a34",
+    "#4d9fae",
+    "#b3514b",
+    "#6b6b6b",
+)
 WIDTH, HEIGHT = 720, 360
 LEFT, RIGHT, TOP, BOTTOM = 64, 176, 40, 52
 BAR = 26
@@ -66,8 +75,10 @@ def chart(
         out.append(_text(x, HEIGHT - BOTTOM + 18, _number(tick), "middle"))
     if limit is not None:
         _, y = at(x_ticks[0], limit.value)
-        out += [_line(LEFT, y, LEFT + plot_width, y, "#c03030", "6 4"),
-                _text(LEFT + plot_width + 6, y + 4, limit.text, "start", "#c03030")]  # fmt: skip
+        out += [
+            _line(LEFT, y, LEFT + plot_width, y, "#c03030", "6 4"),
+            _text(LEFT + plot_width + 6, y + 4, limit.text, "start", "#c03030"),
+        ]
     for number, one in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
         places = [at(x, y) for x, y in one.points]
@@ -89,9 +100,7 @@ def chart(
     return _picture(title, out, HEIGHT)
 
 
-def bars(
-    title: str, x_label: str, rows: Sequence[tuple[str, Mapping[str, float]]]
-) -> str:
+def bars(title: str, x_label: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     """Horizontal bars, one a row, stacked of parts that all rows share."""
     names = list(dict.fromkeys(name for _, parts in rows for name in parts))
     left = 24 + round(6.7 * max(len(name) for name, _ in rows))
@@ -109,8 +118,10 @@ def bars(
         for part, value in parts.items():
             width = value / scale[-1] * plot_width
             colour = COLOURS[names.index(part) % len(COLOURS)]
-            out.append(f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 8}" '
-                       f'fill="{colour}"/>')  # fmt: skip
+            out.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 8}" '
+                f'fill="{colour}"/>'
+            )
             x += width
     out += _legend(names)
     out.append(_text(left + plot_width / 2, TOP + BAR * len(rows) + 36, x_label, "middle"))
@@ -134,8 +145,10 @@ def _legend(names: Sequence[str]) -> list[str]:
     for number, name in enumerate(names):
         y = TOP + 4 + 20 * number
         colour = COLOURS[number % len(COLOURS)]
-        out += [f'<rect x="{x}" y="{y}" width="11" height="11" fill="{colour}"/>',
-                _text(x + 17, y + 10, name, "start")]  # fmt: skip
+        out += [
+            f'<rect x="{x}" y="{y}" width="11" height="11" fill="{colour}"/>',
+            _text(x + 17, y + 10, name, "start"),
+        ]
     return out
 
 

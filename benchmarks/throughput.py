@@ -113,8 +113,9 @@ def report(part: str, figures: dict[str, Any]) -> str:
         )
     if part == "memory":
         values = zip(figures["minute"], figures["memory_mb"], strict=True)
-        text = ", ".join(f"{minute}: {'unknown' if mb is None else f'{mb:.1f}'}"
-                         for minute, mb in values)  # fmt: skip
+        text = ", ".join(
+            f"{minute}: {'unknown' if mb is None else f'{mb:.1f}'}" for minute, mb in values
+        )
         return f"\nmemory   of a session in MB, by simulated minute: {text}"
     return "\n" + "\n".join(
         f"start    first frame of `posetalk live --view {view}` after "

@@ -19,8 +19,16 @@ from stream.sink import FrameTiming
 Now = Callable[[], float]
 
 COLUMNS = (
-    "captured", "complete", "arrived", "began", "computed", "speech", "sampler", "sampled", "taken",
-)  # fmt: skip
+    "captured",
+    "complete",
+    "arrived",
+    "began",
+    "computed",
+    "speech",
+    "sampler",
+    "sampled",
+    "taken",
+)
 """What is noted of a frame: moments of `FrameTiming`; seconds in the speech encoder and in the
 sampler; the moment at which the sampler was done; the moment at which the server's thread had it as
 bytes for the first client."""

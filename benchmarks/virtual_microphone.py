@@ -55,8 +55,16 @@ class VirtualMicrophone:
         """Play (n,) samples in [-1, 1] at 16 kHz into the microphone, in the background."""
         path = self.folder / "speech.raw"
         path.write_bytes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-        command = ["paplay", "--latency-msec=20", "--device=virtmic", "--raw", "--rate=16000",
-                   "--channels=1", "--format=s16le", str(path)]  # fmt: skip
+        command = [
+            "paplay",
+            "--latency-msec=20",
+            "--device=virtmic",
+            "--raw",
+            "--rate=16000",
+            "--channels=1",
+            "--format=s16le",
+            str(path),
+        ]
         return _start(command, self.environment)
 
     def unplug(self) -> None:
@@ -88,10 +96,18 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
         started: list[subprocess.Popen[bytes]] = []
         try:
             daemon = _start(
-                ["pulseaudio", "-n", "-F", str(config), "--exit-idle-time=-1", "--disallow-exit",
-                 "--daemonize=no", "--use-pid-file=no"],
+                [
+                    "pulseaudio",
+                    "-n",
+                    "-F",
+                    str(config),
+                    "--exit-idle-time=-1",
+                    "--disallow-exit",
+                    "--daemonize=no",
+                    "--use-pid-file=no",
+                ],
                 environment,
-            )  # fmt: skip
+            )
             started.append(daemon)
             until = time.monotonic() + START_SECONDS
             while not (folder / "native").exists():

@@ -82,12 +82,7 @@ def memory(setting: Setting, minutes: int) -> dict[str, Any]:
             at += BLOCK_SAMPLES
         noted.append(resident_mb())
         answer(progress=f"minute {mark} of {minutes}")
-    return {
-        "minute": marks,
-        "memory_mb": noted,
-        "frames": frames,
-        "live": live_settings(session),
-    }
+    return {"minute": marks, "memory_mb": noted, "frames": frames, "live": live_settings(session)}
 
 
 def open_session(setting: Setting) -> Any:

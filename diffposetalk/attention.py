@@ -55,7 +55,10 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Projected (B, N, d) over (B, M, d), then `out_proj`; `allowed` (N, M) bool or None."""
         mixed = F.scaled_dot_product_attention(
-            self._split(query), self._split(key), self._split(value), attn_mask=allowed,
+            self._split(query),
+            self._split(key),
+            self._split(value),
+            attn_mask=allowed,
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out_proj(mixed.transpose(1, 2).flatten(2))

@@ -93,7 +93,9 @@ class DecoderLayer(PostNormLayer):
             speech = self.multihead_attn.read(x, terms, layer, first)
         else:
             speech = self.multihead_attn.attend(
-                self.multihead_attn.project_query(x), terms.key[layer], terms.value[layer],
+                self.multihead_attn.project_query(x),
+                terms.key[layer],
+                terms.value[layer],
                 allowed[first:],
             )
         x = self.norm2(x + self.dropout(speech))

@@ -119,9 +119,7 @@ class Denoiser(nn.Module):
             (B, n - first_frame, D).
         """
         first_row = 1 + self.T_p + first_frame
-        return self._decode(
-            x_t, t, terms, person, context_motion, indicator, guidance, first_row
-        )
+        return self._decode(x_t, t, terms, person, context_motion, indicator, guidance, first_row)
 
     def _decode(
         self,

@@ -80,4 +80,3 @@ class FastCrossAttention(nn.Module):
         key, value = (part[layer].to(query.dtype) for part in (terms.key, terms.value))
         token0 = self.out(attend(query, key, value, self.heads))
         return torch.cat([token0.to(motion.dtype), motion], dim=1)
-

@@ -43,10 +43,13 @@ class FastHubert(nn.Module):
         norm = getattr(first, "layer_norm", None)
         config = hubert.config
         if (
-            not isinstance(norm, nn.GroupNorm) or norm.num_groups != norm.num_channels
-            or config.do_stable_layer_norm or config.conv_bias or not config.feat_proj_layer_norm
+            not isinstance(norm, nn.GroupNorm)
+            or norm.num_groups != norm.num_channels
+            or config.do_stable_layer_norm
+            or config.conv_bias
+            or not config.feat_proj_layer_norm
             or config.conv_pos_batch_norm
-        ):  # fmt: skip
+        ):
             raise ValueError("only HuBERT models of the base family can be made ready")
         self.dtype = dtype
         self.front = _Front(first.conv, norm, dtype)
@@ -58,9 +61,12 @@ class FastHubert(nn.Module):
         self.projection = Product.of(hubert.feature_projection.projection, dtype)
         position = hubert.encoder.pos_conv_embed.conv
         self.positions = Convolution(
-            position.weight, position.bias, dtype,
-            padding=position.padding[0], groups=position.groups,
-        )  # fmt: skip
+            position.weight,
+            position.bias,
+            dtype,
+            padding=position.padding[0],
+            groups=position.groups,
+        )
         self.norm = hubert.encoder.layer_norm
         self.layers = nn.ModuleList(_Layer(layer, dtype) for layer in hubert.encoder.layers)
 
@@ -133,9 +139,10 @@ class _Layer(nn.Module):
         parts = (own.q_proj, own.k_proj, own.v_proj)
         self.heads = own.num_heads
         self.inputs = Product(
-            torch.cat([part.weight for part in parts]), torch.cat([part.bias for part in parts]),
+            torch.cat([part.weight for part in parts]),
+            torch.cat([part.bias for part in parts]),
             dtype,
-        )  # fmt: skip
+        )
         self.out = Product.of(own.out_proj, dtype)
         self.norm1, self.norm2 = layer.layer_norm, layer.final_layer_norm
         self.widen = Product.of(layer.feed_forward.intermediate_dense, dtype, gelu=True)

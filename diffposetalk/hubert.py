@@ -23,9 +23,7 @@ EXTRA = 80
 """Samples beyond 320 n that the convolutions need to give n frames (their reach is 400)."""
 
 
-def build_hubert(
-    d_out: int = 768, sizes: HubertSpec = DEFAULT_SIZES, **changes: Any
-) -> nn.Module:
+def build_hubert(d_out: int = 768, sizes: HubertSpec = DEFAULT_SIZES, **changes: Any) -> nn.Module:
     """HuBERT with random weights, the base model by default; `changes` are HubertConfig values.
 
     Raises:

@@ -32,7 +32,7 @@ from diffposetalk.mel_front import (
     TAIL,
     WINDOW,
     mel_filterbank,
-)  # fmt: skip
+)
 from diffposetalk.spec import ModelSpec
 
 
@@ -176,9 +176,10 @@ class MelEncoder(nn.Module):
             kept.append(x[:, -before.shape[1] :])
             x = block(x)
         return self.norm(x), state._replace(
-            columns=columns[:, -KEPT_COLUMNS:], hidden=hidden[:, -KEPT_HIDDEN:],
+            columns=columns[:, -KEPT_COLUMNS:],
+            hidden=hidden[:, -KEPT_HIDDEN:],
             frames=torch.cat(kept, 1),
-        )  # fmt: skip
+        )
 
     def encode(self, pcm: Tensor, state: MelState) -> tuple[Tensor, MelState]:
         """Features of the next n frames: pcm (B, 640 n) -> (B, n, d_out), and the new state."""
@@ -192,10 +193,12 @@ class MelEncoder(nn.Module):
         n_mels, hidden = self.conv1.in_channels, self.conv1.out_channels
         zeros = self.filters.new_zeros
         empty = MelState(
-            zeros(batch, KEPT_COLUMNS, n_mels), zeros(batch, KEPT_HIDDEN, hidden),
-            zeros(batch, sum(KEPT_FRAMES), self.gather.out_features), zeros(batch, TAIL),
+            zeros(batch, KEPT_COLUMNS, n_mels),
+            zeros(batch, KEPT_HIDDEN, hidden),
+            zeros(batch, sum(KEPT_FRAMES), self.gather.out_features),
+            zeros(batch, TAIL),
             initial_level(batch).to(self.filters),
-        )  # fmt: skip
+        )
         frames = self.FRONT_FRAMES + sum(KEPT_FRAMES)
         silent = self.filters.new_full((batch, COLUMNS * frames, n_mels), LOWEST)
         _, state = self.advance(silent, empty)

@@ -27,9 +27,7 @@ class Loaded:
     model: DiffPoseTalk
 
     @staticmethod
-    def of(
-        bundle: str | Bundle | Loaded, device: str = "cpu", precision: str = "fp32"
-    ) -> Loaded:
+    def of(bundle: str | Bundle | Loaded, device: str = "cpu", precision: str = "fp32") -> Loaded:
         """Load a bundle, by name or folder if need be; `precision` of what is not yet loaded.
 
         Raises:

@@ -117,10 +117,18 @@ def windows(
     for k in range(most):
         active = [(i, row) for i, row in enumerate(rows) if row.windows > k]
         with torch.inference_mode():
-            x0 = sample_window(
-                loaded, [row for _, row in active], k, settings,
-                lambda part, k=k: progress((k + part) / most),
-            ).float().cpu().numpy()  # fmt: skip
+            x0 = (
+                sample_window(
+                    loaded,
+                    [row for _, row in active],
+                    k,
+                    settings,
+                    lambda part, k=k: progress((k + part) / most),
+                )
+                .float()
+                .cpu()
+                .numpy()
+            )
         out = {}
         for (index, row), motion in zip(active, x0, strict=True):
             frames = motion[: min(spec.T_w, row.frames - k * spec.T_w)]

@@ -23,9 +23,15 @@ class ClipState:
     """A clip on its way: what is known of it, and the context that its next window continues."""
 
     def __init__(
-        self, features: Tensor, frames: int, shape: Tensor, style: Tensor | None,
-        start: Tensor, initial: FloatArray, step_noise: Callable[[int, int], FloatArray],
-    ) -> None:  # fmt: skip
+        self,
+        features: Tensor,
+        frames: int,
+        shape: Tensor,
+        style: Tensor | None,
+        start: Tensor,
+        initial: FloatArray,
+        step_noise: Callable[[int, int], FloatArray],
+    ) -> None:
         self.features = features  # (windows * T_w, d)
         self.frames = frames
         self.shape, self.style = shape, style
@@ -71,10 +77,14 @@ class ClipState:
             return fresh.standard_normal(size, np.float32)
 
         row = ClipState(
-            whole_clip_features(model, torch.from_numpy(samples).to(device)), frames,
-            torch.from_numpy(shape).to(device), style, start,
-            _sized("initial noise", initial, size), step_noise,
-        )  # fmt: skip
+            whole_clip_features(model, torch.from_numpy(samples).to(device)),
+            frames,
+            torch.from_numpy(shape).to(device),
+            style,
+            start,
+            _sized("initial noise", initial, size),
+            step_noise,
+        )
         row.windows = count
         return row
 
@@ -145,9 +155,11 @@ def sample_window(
     if settings.sampler == "ancestral":
         total = spec.diffusion.steps
         x0 = ancestral(
-            _counted(denoise, total, progress), noise, _StepNoise(rows, k, total, noise.device),
+            _counted(denoise, total, progress),
+            noise,
+            _StepNoise(rows, k, total, noise.device),
             model.schedule,
-        )  # fmt: skip
+        )
     else:
         total = settings.steps or DEFAULT_STEPS
         x0 = dpm_solver_pp_2m(_counted(denoise, total, progress), noise, total, model.schedule)

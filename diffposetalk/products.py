@@ -51,9 +51,7 @@ class Product(nn.Module):
         x = x.to(self.dtype)
         if self._packs:
             name = "gelu" if self.gelu else "none"
-            return torch.ops.mkldnn._linear_pointwise(
-                x, self._weight, self._bias, name, [], "none"
-            )
+            return torch.ops.mkldnn._linear_pointwise(x, self._weight, self._bias, name, [], "none")
         y = F.linear(x, self._weight, self._bias)
         return F.gelu(y) if self.gelu else y
 
@@ -72,9 +70,15 @@ class Convolution(nn.Module):
     """
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, dtype: torch.dtype, *,
-        stride: int = 1, padding: int = 0, groups: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        dtype: torch.dtype,
+        *,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+    ) -> None:
         super().__init__()
         self.dtype = dtype
         self._how = ((0, padding), (1, stride), (1, 1), groups)
@@ -90,9 +94,17 @@ class Convolution(nn.Module):
         pad, step, dilation, groups = self._how
         if self._packs:
             y = torch.ops.mkldnn._convolution_pointwise(
-                rows, self._kernel_for(x.shape[1]), self._bias, pad, step, dilation, groups,
-                "gelu", [], "none",
-            )  # fmt: skip
+                rows,
+                self._kernel_for(x.shape[1]),
+                self._bias,
+                pad,
+                step,
+                dilation,
+                groups,
+                "gelu",
+                [],
+                "none",
+            )
         else:
             y = F.gelu(F.conv2d(rows, self._kernel, self._bias, step, pad, dilation, groups))
         return y[:, :, 0].transpose(1, 2)
@@ -128,8 +140,5 @@ def packs(weight: Tensor) -> bool:
     return (
         weight.device.type == "cpu"
         and torch.backends.mkldnn.is_available()
-        and (
-            weight.dtype is torch.float32
-            or torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        )
+        and (weight.dtype is torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )

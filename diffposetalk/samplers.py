@@ -126,11 +126,7 @@ def impute(x0: Tensor, known: Known | None) -> Tensor:
 
 
 def _start(
-    noise: Tensor,
-    t: int,
-    schedule: NoiseSchedule,
-    known: Known | None,
-    noise_scale: Tensor | None,
+    noise: Tensor, t: int, schedule: NoiseSchedule, known: Known | None, noise_scale: Tensor | None
 ) -> Tensor:
     """x at the first step: noise, cooled by channel, and the noised committed motion."""
     fresh = noise if noise_scale is None else noise * noise_scale

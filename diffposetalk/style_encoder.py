@@ -24,10 +24,12 @@ class StyleEncoder(nn.Module):
         self.motion_proj = nn.Linear(spec.d_motion, style.d_style)
         self.position = SinusoidTable(style.d_style, POSITION_ROWS, persistent=False)
         self.dropout = nn.Dropout(dropout)
-        self.transformer = Stack([
-            EncoderLayer(style.d_style, style.n_heads, style.mlp_ratio, dropout)
-            for _ in range(style.n_layers)
-        ])
+        self.transformer = Stack(
+            [
+                EncoderLayer(style.d_style, style.n_heads, style.mlp_ratio, dropout)
+                for _ in range(style.n_layers)
+            ]
+        )
 
     def forward(self, motion: Tensor) -> Tensor:
         """Normalised motion (B, L, D), L in 1..599, -> style (B, d_style).

@@ -40,11 +40,7 @@ class StyleError(ValueError):
 
 
 def resolve(
-    text: str,
-    styles: Mapping[str, FloatArray],
-    *,
-    files: bool = False,
-    encoder: str | None = None,
+    text: str, styles: Mapping[str, FloatArray], *, files: bool = False, encoder: str | None = None
 ) -> FloatArray:
     """The vector, (d_style,) float32, that a style's name, mix or file stands for.
 
@@ -178,8 +174,12 @@ def write_style(
         if path.suffix.lower() == ".npy":
             np.save(file, vector.astype(np.float32))
         else:
-            np.savez(file, style=vector.astype(np.float32), encoder=np.array(encoder),
-                     source=np.array(source))  # fmt: skip
+            np.savez(
+                file,
+                style=vector.astype(np.float32),
+                encoder=np.array(encoder),
+                source=np.array(source),
+            )
 
 
 def own_folder() -> Path:

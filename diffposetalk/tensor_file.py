@@ -17,9 +17,13 @@ from numpy.typing import NDArray
 
 LONGEST_HEADER = 100_000_000
 _DTYPES: Mapping[str, Any] = {
-    "F64": np.float64, "F32": np.float32, "F16": np.float16, "I64": np.int64, "I32": np.int32,
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
     "BOOL": np.bool_,
-}  # fmt: skip
+}
 
 
 class Place(NamedTuple):

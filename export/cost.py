@@ -56,9 +56,7 @@ class Cost:
     whole_hops: bool = False
 
 
-def measure(
-    backend: str, bundle: str, hops: int = 200, *, whole_hops: bool = False
-) -> Cost:
+def measure(backend: str, bundle: str, hops: int = 200, *, whole_hops: bool = False) -> Cost:
     """Start it in a process of its own, then run `hops` hops here.
 
     Args:
@@ -80,14 +78,21 @@ def measure(
         session.step()
         spent.append(1e3 * (time.thread_time() - began))
     started = subprocess.run(
-        [sys.executable, "-P", "-c", START, backend, bundle], check=True, capture_output=True,
-        text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", START, backend, bundle],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+    )
     seconds, megabytes = map(float, started.stdout.split())
     spent.sort()
     return Cost(
-        backend, bundle, round(seconds, 2), round(megabytes),
-        round(statistics.median(spent), 2), round(spent[int(0.99 * len(spent))], 2),
+        backend,
+        bundle,
+        round(seconds, 2),
+        round(megabytes),
+        round(statistics.median(spent), 2),
+        round(spent[int(0.99 * len(spent))], 2),
         whole_hops,
     )
 

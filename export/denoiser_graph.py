@@ -80,9 +80,7 @@ class DenoiserGraph:
     def _terms(self, features: Value, context_features: Value, slot: Value) -> list[_Terms]:
         """Speech for every layer, the window's nulled in branches without audio."""
         g, layers = self.g, self.net.n_layers
-        window, context = (
-            g.cast(rows, g.precision) for rows in (features, context_features)
-        )
+        window, context = (g.cast(rows, g.precision) for rows in (features, context_features))
         if not rows_are_terms(self.spec):
             window, context = (term_rows(g, self.spec, rows) for rows in (window, context))
         start = term_rows(g, self.spec, g.weight("start_audio_feat"))  # (1, T_p, F)
@@ -115,9 +113,14 @@ class DenoiserGraph:
         return g.op("Reshape", rows, g.concat(g.constant([-1], np.int64), tail, axis=0))
 
     def _tokens_once(
-        self, context: Value, is_frame: Value, shape: Value, style: Value | None,
-        audio_scale: Value, style_scale: Value,
-    ) -> None:  # fmt: skip
+        self,
+        context: Value,
+        is_frame: Value,
+        shape: Value,
+        style: Value | None,
+        audio_scale: Value,
+        style_scale: Value,
+    ) -> None:
         """The parts of the tokens that stay: person, context, and positions with the indicator."""
         g, T_p, D = self.g, self.spec.T_p, self.spec.d_motion
         if self.net.learnable_pe:
@@ -182,9 +185,7 @@ class DenoiserGraph:
     def __call__(self, x_t: Value, time: Value) -> Value:
         """D: x_t (B, n, D) and its time's row (1, 1, d) -> (G B, n, D)."""
         g = self.g
-        time = g.linear(
-            g.gelu(g.linear(time, f"{NET}.diff_step_map.0")), f"{NET}.diff_step_map.2"
-        )
+        time = g.linear(g.gelu(g.linear(time, f"{NET}.diff_step_map.0")), f"{NET}.diff_step_map.2")
         frames = x_t @ self.project + self.frame_part
         if self.gives is not None:
             frames = self._repeat(frames)
@@ -200,8 +201,9 @@ class DenoiserGraph:
         name = f"{NET}.transformer.layers.{index}"
         first = 1 + self.spec.T_p if index == self.net.n_layers - 1 else 0
         query = g.slice(x, first, None, 1) if first else x
-        x = g.layer_norm(query + self._self_attention(x, query, f"{name}.self_attn"),
-                         f"{name}.norm1")
+        x = g.layer_norm(
+            query + self._self_attention(x, query, f"{name}.self_attn"), f"{name}.norm1"
+        )
         if first:
             speech = g.slice(terms.motion, self.spec.T_p, None, 1)
         else:

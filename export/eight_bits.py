@@ -78,7 +78,9 @@ def losses(bundle: Bundle, sound: FloatArray, batch: int = 8) -> list[Loss]:
             its = describe(_spoken(backend, sound[half:]))
             found.append(
                 Loss(
-                    kind, float(np.sqrt(np.mean(gap**2))), float(np.abs(gap).max()),
+                    kind,
+                    float(np.sqrt(np.mean(gap**2))),
+                    float(np.abs(gap).max()),
                     float(its.std.mean() / own.std.mean()),
                     float(its.speed.mean() / own.speed.mean()),
                 )

@@ -127,13 +127,20 @@ class Graph:
         return self._array(np.ascontiguousarray(array), f"{name}.T")
 
     # --- nodes ---------------------------------------------------------------------------------
-    def op(self, kind_of_node: str, *inputs: Value | None, kind: int | None = None,
-           **attributes: Any) -> Value:
+    def op(
+        self, kind_of_node: str, *inputs: Value | None, kind: int | None = None, **attributes: Any
+    ) -> Value:
         """A node with one output, of the element type `kind` (default: its first input's)."""
         return self.ops(kind_of_node, *inputs, count=1, kind=kind, **attributes)[0]
 
-    def ops(self, kind_of_node: str, *inputs: Value | None, count: int, kind: int | None = None,
-            **attributes: Any) -> list[Value]:
+    def ops(
+        self,
+        kind_of_node: str,
+        *inputs: Value | None,
+        count: int,
+        kind: int | None = None,
+        **attributes: Any,
+    ) -> list[Value]:
         """A node with `count` outputs."""
         names = [value.name if value else "" for value in inputs]
         if kind is None:
@@ -169,8 +176,9 @@ class Graph:
         """Axes in another order."""
         return self.op("Transpose", value, perm=list(perm))
 
-    def slice(self, value: Value, start: int | Value, stop: int | Value | None, axis: int,
-              step: int = 1) -> Value:
+    def slice(
+        self, value: Value, start: int | Value, stop: int | Value | None, axis: int, step: int = 1
+    ) -> Value:
         """Entries [start, stop) along an axis."""
         last = np.iinfo(np.int64).max if stop is None else stop
         ends = [
@@ -202,7 +210,9 @@ class Graph:
         return self.op(how, value, self.constant(axes, np.int64), keepdims=int(keep))
 
     def loop(
-        self, count: Value, start: Sequence[Value],
+        self,
+        count: Value,
+        start: Sequence[Value],
         step: Callable[[Value, Sequence[Value]], Sequence[Value]],
     ) -> list[Value]:
         """Run `step(i, values) -> values` for i in 0..count - 1, from `start`.
@@ -222,16 +232,22 @@ class Graph:
             self._body.append(helper.make_node("Identity", [value.name], [end]))
         kinds = [INT64, BOOL, *(value.kind for value in start)]
         body = helper.make_graph(
-            self._body, "step",
-            [helper.make_tensor_value_info(n, k, [] if n in names[:2] else None)
-             for n, k in zip(names, kinds, strict=True)],
-            [helper.make_tensor_value_info(n, k, [] if n == "goes_on" else None)
-             for n, k in zip(ends, kinds[1:], strict=True)],
+            self._body,
+            "step",
+            [
+                helper.make_tensor_value_info(n, k, [] if n in names[:2] else None)
+                for n, k in zip(names, kinds, strict=True)
+            ],
+            [
+                helper.make_tensor_value_info(n, k, [] if n == "goes_on" else None)
+                for n, k in zip(ends, kinds[1:], strict=True)
+            ],
         )
         self._body = None
         # What the round made is not visible outside, except what went to the graph itself.
         self._seen = seen | {
-            key: made for key, made in self._seen.items()
+            key: made
+            for key, made in self._seen.items()
             if made[0] in self._fixed or made[0] in self._initializers
         }
         out = [f"v{self._count + i:x}" for i in range(len(start))]
@@ -262,7 +278,9 @@ class Graph:
             self._nodes, name, self._inputs, self._outputs, list(self._initializers.values())
         )
         return helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
             producer_name="posetalk",
         )
 

@@ -75,13 +75,24 @@ def hop_graph(
         missing = g.op("Max", g.constant([T_p], np.int64) - committed, g.constant([0], np.int64))
     context_features, features = _split(g, _last(g, heard, rows), T_p)
     x0 = sample(
-        g, spec,
+        g,
+        spec,
         Inputs(
-            noise_window, scale, features, context_features, context, known_motion, *who, missing,
-            g.constant([n], np.int64), g.constant([known], np.int64), gives, mix,
+            noise_window,
+            scale,
+            features,
+            context_features,
+            context,
+            known_motion,
+            *who,
+            missing,
+            g.constant([n], np.int64),
+            g.constant([known], np.int64),
+            gives,
+            mix,
         ),
         steps,
-    )  # fmt: skip
+    )
     fresh = _first(g, x0, known, hop)
     g.output("new_motion", fresh, [batch, hop, D])
     moved = _last(g, g.concat(motion, fresh, axis=1), rows - lookahead)

@@ -71,8 +71,13 @@ def _front(g: Graph, x: Value) -> Value:
             zero = g.cast(g.constant([0.0]), g.precision)
             channels = g.weights[f"{name}.conv.weight"].shape[0]
             many = g.constant([channels], np.int64)
-            x = g.op("InstanceNormalization", x, g.op("Expand", one, many),
-                     g.op("Expand", zero, many), epsilon=1e-5)
+            x = g.op(
+                "InstanceNormalization",
+                x,
+                g.op("Expand", one, many),
+                g.op("Expand", zero, many),
+                epsilon=1e-5,
+            )
             scale, bias = (g.weight(f"{name}.layer_norm.{part}") for part in ("weight", "bias"))
             x = x * g.unsqueeze(scale, 1) + g.unsqueeze(bias, 1)
         x = g.gelu(x)
@@ -87,8 +92,13 @@ def _positions(g: Graph, x: Value, groups: int) -> Value:
     kernel = g.weights[f"{name}.parametrizations.weight.original1"].shape[2]
     norm = g.op("Sqrt", g.reduce("ReduceSumSquare", raw, 0, 1, keep=True))
     y = g.op(
-        "Conv", g.transpose(x, 0, 2, 1), raw * (gain / norm), g.weight(f"{name}.bias"),
-        kernel_shape=[kernel], pads=[kernel // 2, kernel // 2], group=groups,
+        "Conv",
+        g.transpose(x, 0, 2, 1),
+        raw * (gain / norm),
+        g.weight(f"{name}.bias"),
+        kernel_shape=[kernel],
+        pads=[kernel // 2, kernel // 2],
+        group=groups,
     )
     if kernel % 2 == 0:
         y = g.slice(y, 0, -1, 2)

@@ -40,8 +40,12 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "int8.onnx"
             quantize_dynamic(
-                model, path, op_types_to_quantize=["MatMul"], per_channel=True,
-                weight_type=QuantType.QInt8, nodes_to_exclude=kept,
+                model,
+                path,
+                op_types_to_quantize=["MatMul"],
+                per_channel=True,
+                weight_type=QuantType.QInt8,
+                nodes_to_exclude=kept,
                 extra_options={"MatMulConstBOnly": True},
             )
             return onnx.load(str(path))

@@ -29,7 +29,7 @@ from diffposetalk.mel_front import (
     TAIL,
     WINDOW,
     mel_filterbank,
-)  # fmt: skip
+)
 from diffposetalk.spec import ModelSpec
 from diffposetalk.tensor_file import TensorFile
 from export.feature_rows import row_width, term_rows
@@ -92,9 +92,7 @@ def mel_state_out(g: Graph, spec: ModelSpec, after: MelValues) -> None:
         g.output(f"next_{name}", value, dims)
 
 
-def mel_rows(
-    g: Graph, spec: ModelSpec, pcm: Value, before: MelValues
-) -> tuple[Value, MelValues]:
+def mel_rows(g: Graph, spec: ModelSpec, pcm: Value, before: MelValues) -> tuple[Value, MelValues]:
     """Feature rows (B, n, F) of sound (B, 640 n), and the state after it."""
     n_mels = spec.speech.n_mels
     samples = g.concat(before.tail, pcm, axis=1)
@@ -135,9 +133,7 @@ def _filters(g: Graph, n_mels: int) -> Value:
     """The filterbank (257, n_mels), written as its few entries that are not zero."""
     filters = mel_filterbank(n_mels)
     at = np.argwhere(filters)
-    zeros = g.op(
-        "ConstantOfShape", g.constant([BINS, n_mels], np.int64), kind=FLOAT
-    )
+    zeros = g.op("ConstantOfShape", g.constant([BINS, n_mels], np.int64), kind=FLOAT)
     entries = g.constant(filters[at[:, 0], at[:, 1]])
     places = g.cast(g.constant(at, np.int16), INT64)
     return g.op("ScatterND", zeros, places, entries)

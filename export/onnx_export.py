@@ -26,9 +26,7 @@ from export.mel_graph import mel_graph
 from export.sampler_graph import sampler_graph
 from head.new_file import new_file
 
-PRECISIONS: Mapping[str, int] = {
-    "fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT,
-}  # fmt: skip
+PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT}
 """Element types of the graphs as they are written; int8 is quantised afterwards."""
 MOST_STEPS = 20
 
@@ -38,7 +36,11 @@ class ExportError(ValueError):
 
 
 def build_graphs(
-    bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32", refer: bool = True,
+    bundle: Bundle,
+    steps: Sequence[int | None],
+    *,
+    precision: str = "fp32",
+    refer: bool = True,
     whole_hops: bool = False,
 ) -> dict[str, onnx.ModelProto]:
     """The graphs of a bundle by name: `speech`, and for each number of steps `sampler_K` (None:
@@ -80,7 +82,11 @@ def build_graphs(
 
 
 def write_graphs(
-    folder: Path, graphs: Mapping[str, onnx.ModelProto], bundle: Bundle, *, precision: str,
+    folder: Path,
+    graphs: Mapping[str, onnx.ModelProto],
+    bundle: Bundle,
+    *,
+    precision: str,
     refer: bool = True,
 ) -> Manifest:
     """Write graphs and their manifest; the folder is complete, or is as it was.
@@ -131,8 +137,12 @@ def hop_of(spec: ModelSpec, names: Iterable[str]) -> dict[str, Any]:
 
 
 def export_onnx(
-    bundle: Bundle, steps: Sequence[int | None], *, precision: str = "fp32",
-    out: Path | None = None, whole_hops: bool = False,
+    bundle: Bundle,
+    steps: Sequence[int | None],
+    *,
+    precision: str = "fp32",
+    out: Path | None = None,
+    whole_hops: bool = False,
 ) -> tuple[Path, Manifest]:
     """Export a bundle into its own folder, or into a copy of it.
 
@@ -148,9 +158,7 @@ def export_onnx(
         ExportError: as `build_graphs` and `write_graphs`.
     """
     refer = out is None or _same(out, bundle.folder)
-    graphs = build_graphs(
-        bundle, steps, precision=precision, refer=refer, whole_hops=whole_hops
-    )
+    graphs = build_graphs(bundle, steps, precision=precision, refer=refer, whole_hops=whole_hops)
     home = home_of(bundle, out)
     manifest = write_graphs(home / FOLDER, graphs, bundle, precision=precision, refer=refer)
     return home / FOLDER, manifest

@@ -42,8 +42,13 @@ class Case:
 
 
 def random_case(
-    spec: ModelSpec, rule: WindowRule, batch: int, steps: int, *,
-    scales: tuple[float, float] = (1.0, 1.0), seed: int = 0,
+    spec: ModelSpec,
+    rule: WindowRule,
+    batch: int,
+    steps: int,
+    *,
+    scales: tuple[float, float] = (1.0, 1.0),
+    seed: int = 0,
 ) -> Case:
     """`batch` calls with everything that may differ between sessions differing.
 

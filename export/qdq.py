@@ -87,9 +87,7 @@ def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def quantised(
-    model: onnx.ModelProto, kind: str, peaks: Mapping[str, float]
-) -> onnx.ModelProto:
+def quantised(model: onnx.ModelProto, kind: str, peaks: Mapping[str, float]) -> onnx.ModelProto:
     """The model with its large products in `kind` (int8 or fp8).
 
     Args:
@@ -128,7 +126,11 @@ def quantised(
 
 
 def _activation(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], value: str, product: Product, kind: str,
+    model: onnx.ModelProto,
+    nodes: list[onnx.NodeProto],
+    value: str,
+    product: Product,
+    kind: str,
     peak: float,
 ) -> str:
     """Nodes that quantise a value by one scale, and dequantise it."""

@@ -24,7 +24,11 @@ THRESHOLD_RANGE = (1.0, 4.0)
 
 
 def sampler_graph(
-    spec: ModelSpec, weights: TensorFile, steps: int | None, *, precision: int = FLOAT,
+    spec: ModelSpec,
+    weights: TensorFile,
+    steps: int | None,
+    *,
+    precision: int = FLOAT,
     refer: bool = True,
 ) -> onnx.ModelProto:
     """The graph that samples in `steps` network calls, unrolled; None: in a loop, any number.
@@ -56,9 +60,18 @@ def sampler_graph(
     valid = g.input("valid", [batch], INT64)
     known = g.input("known", [batch], INT64)
     inputs = Inputs(
-        noise, noise_scale, features, context_features, context_motion, known_motion, *who,
-        missing, valid, known, *branches(g, spec),
-    )  # fmt: skip
+        noise,
+        noise_scale,
+        features,
+        context_features,
+        context_motion,
+        known_motion,
+        *who,
+        missing,
+        valid,
+        known,
+        *branches(g, spec),
+    )
     g.output("motion", sample(g, spec, inputs, steps), [batch, frames, D])
     return g.model("sampler" if steps is None else f"sampler_{steps}")
 
@@ -176,8 +189,12 @@ class _Sampler:
         g = self.g
         x0 = g.cast(self.network(g.cast(x_t, g.precision), time), FLOAT)  # (G B, n, D)
         if self.inputs.gives is not None:
-            rows = [g.size(self.inputs.gives, 0), g.constant([-1], np.int64), self.network.n,
-                    g.constant([self.spec.d_motion], np.int64)]
+            rows = [
+                g.size(self.inputs.gives, 0),
+                g.constant([-1], np.int64),
+                self.network.n,
+                g.constant([self.spec.d_motion], np.int64),
+            ]
             x0 = g.op("Reshape", x0, g.concat(*rows, axis=0))
         if self.spec.diffusion.target == "noise":
             # (B, n, D) beside (G, B, n, D): one x_t for every branch.
@@ -203,4 +220,3 @@ class _Sampler:
         flat = g.op("Flatten", x0, axis=2 if self.branched else 1)
         clipped = g.op("Min", g.op("Max", flat, g.op("Neg", limit)), limit)
         return g.op("Reshape", clipped, shape)
-

@@ -21,14 +21,7 @@ from diffposetalk.graphs import Manifest, network_hash
 from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
 from export.graph import OPSET, save
-from export.onnx_export import (
-    ExportError,
-    build_graphs,
-    describe,
-    home_of,
-    hop_of,
-    in_place_of,
-)
+from export.onnx_export import ExportError, build_graphs, describe, home_of, hop_of, in_place_of
 from export.qdq import quantised
 from stream.backends.engine_store import EngineStore, engine_key
 from stream.backends.protocol import RuntimeProblem
@@ -41,8 +34,14 @@ BASE = "fp16"
 
 
 def export_engines(
-    bundle: Bundle, steps: Sequence[int | None], *, target: str, precision: str = "fp32",
-    out: Path | None = None, sound: FloatArray | None = None, whole_hops: bool = False,
+    bundle: Bundle,
+    steps: Sequence[int | None],
+    *,
+    target: str,
+    precision: str = "fp32",
+    out: Path | None = None,
+    sound: FloatArray | None = None,
+    whole_hops: bool = False,
 ) -> tuple[Path, Manifest]:
     """Build engines into a bundle's own folder, or into a copy of it.
 
@@ -70,9 +69,7 @@ def export_engines(
         engine_key(target, trt, gpu)
         if gpu is not None:
             check_capability(precision, gpu.capability)
-        graphs, calibration = typed_graphs(
-            bundle, wanted, precision, sound, whole_hops=whole_hops
-        )
+        graphs, calibration = typed_graphs(bundle, wanted, precision, sound, whole_hops=whole_hops)
         home = home_of(bundle, out)
         with in_place_of(home / target) as made:
             files = {}
@@ -107,7 +104,11 @@ def export_engines(
 
 
 def typed_graphs(
-    bundle: Bundle, steps: Sequence[int], precision: str, sound: FloatArray | None = None, *,
+    bundle: Bundle,
+    steps: Sequence[int],
+    precision: str,
+    sound: FloatArray | None = None,
+    *,
     whole_hops: bool = False,
 ) -> tuple[dict[str, onnx.ModelProto], Calibration | None]:
     """Graphs whose own types are the precision, and the calibration of those in 8 bits.

@@ -12,13 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from head.channels import (
-    ARKIT_52,
-    CHANNELS,
-    INDEX,
-    JAW_OPEN_RADIANS,
-    MOUTH_CLOSE_RADIANS,
-)
+from head.channels import ARKIT_52, CHANNELS, INDEX, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
 from head.mesh import Bools, Ints, Points, distances, normals
 from head.model import Head, HeadError
 from head.rig import builtin_head
@@ -117,10 +111,22 @@ def _ruler(head: Head) -> float:
 
 
 _MARKS: Final = (
-    "nasion", "nose_tip", "subnasale", "nose_wing_left", "nose_wing_right", "chin", "menton",
-    "cheek_left", "cheek_right", "jaw_left", "jaw_right", "face_side_left", "face_side_right",
-    "lip_upper_top", "lip_lower_bottom",
-)  # fmt: skip
+    "nasion",
+    "nose_tip",
+    "subnasale",
+    "nose_wing_left",
+    "nose_wing_right",
+    "chin",
+    "menton",
+    "cheek_left",
+    "cheek_right",
+    "jaw_left",
+    "jaw_right",
+    "face_side_left",
+    "face_side_right",
+    "lip_upper_top",
+    "lip_lower_bottom",
+)
 
 
 def _control(head: Head) -> Points:

@@ -13,9 +13,11 @@ GAZE_RADIANS: Final = {"LookUp": 0.42, "LookDown": 0.46, "LookIn": 0.55, "LookOu
 """The eye's turn at full weight."""
 
 _PAIRS: Final = (
-    ("LookOutLeft", "LookInLeft"), ("LookInRight", "LookOutRight"),
-    ("LookUpLeft", "LookDownLeft"), ("LookUpRight", "LookDownRight"),
-)  # fmt: skip
+    ("LookOutLeft", "LookInLeft"),
+    ("LookInRight", "LookOutRight"),
+    ("LookUpLeft", "LookDownLeft"),
+    ("LookUpRight", "LookDownRight"),
+)
 AXES: Final = tuple((INDEX[f"eye{toward}"], INDEX[f"eye{away}"]) for toward, away in _PAIRS)
 """Channel pairs of one signed angle each, toward and away: both eyes to the left, then up."""
 
@@ -33,7 +35,9 @@ def gaze() -> NDArray[np.float64]:
 
 def looks(weights: NDArray[np.floating]) -> NDArray[np.floating]:
     """Where the eyes of (n, >= 50) channel weights look: (n, 4) radians, in the order of `AXES`."""
-    way = [[GAZE_RADIANS[end.removesuffix("Left").removesuffix("Right")] for end in pair]
-           for pair in _PAIRS]  # fmt: skip
+    way = [
+        [GAZE_RADIANS[end.removesuffix("Left").removesuffix("Right")] for end in pair]
+        for pair in _PAIRS
+    ]
     ends = weights[:, np.array(AXES)] * np.array(way)  # (n, 4, 2)
     return ends[..., 0] - ends[..., 1]

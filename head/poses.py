@@ -69,7 +69,7 @@ POSES: Final[dict[str, Pose]] = {
         {"browInnerUp": 1.0, "browOuterUp": 1.0, "eyeWide": 1.0, "mouthFunnel": 0.25}, jaw=0.22
     ),
     "anger": Pose(
-        {"browDown": 1.0, "eyeSquint": 0.3, "noseSneer": 0.5, "mouthFrown": 0.6, "mouthPress": 0.6},
+        {"browDown": 1.0, "eyeSquint": 0.3, "noseSneer": 0.5, "mouthFrown": 0.6, "mouthPress": 0.6}
     ),
     "profile": Pose(),
 }

@@ -190,11 +190,15 @@ def animate(
         if any(wish is not None for wish in (hop, lookahead, head)):
             raise ValueError("paper mode has no hop, lookahead and head of its own: leave them out")
         made = paper.animate(
-            np.concatenate([np.zeros(0, np.float32), *blocks]), bundle, style, shape, seed,
+            np.concatenate([np.zeros(0, np.float32), *blocks]),
+            bundle,
+            style,
+            shape,
+            seed,
             paper.settings_of(sampler, steps),
             lambda head, own: [collector, *open_outputs(paths, head_id=head, shape=own, size=size)],
             precision,
-        )  # fmt: skip
+        )
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
     model = equip(load_backend(backend, bundle, None, precision), bundle, style)

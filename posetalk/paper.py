@@ -59,9 +59,12 @@ def style_vector(loaded: Loaded, bundle: str, style: str | None) -> FloatArray |
 
 
 def settings_of(
-    sampler: str | None, steps: int | None, audio: float | None = None,
-    style: float | None = None, threshold: float | None = None,
-) -> Settings:  # fmt: skip
+    sampler: str | None,
+    steps: int | None,
+    audio: float | None = None,
+    style: float | None = None,
+    threshold: float | None = None,
+) -> Settings:
     """How to sample; a number of steps without a sampler's name means `dpm++`."""
     from diffposetalk.paper_mode import Settings
 
@@ -77,10 +80,15 @@ class Made(NamedTuple):
 
 
 def animate(
-    samples: FloatArray, bundle: str, style: str | None, shape: FloatArray | None, seed: int,
-    settings: Settings, open_outputs: Callable[[str, FloatArray], Sequence[Output]],
+    samples: FloatArray,
+    bundle: str,
+    style: str | None,
+    shape: FloatArray | None,
+    seed: int,
+    settings: Settings,
+    open_outputs: Callable[[str, FloatArray], Sequence[Output]],
     precision: str | None = None,
-) -> Made:  # fmt: skip
+) -> Made:
     """Animate samples into what `open_outputs(head id, identity)` opens, once all is judged.
 
     Raises:

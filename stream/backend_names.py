@@ -31,9 +31,7 @@ def check_precision(backend: str, precision: str | None) -> None:
     if precision is None:
         return
     if precision not in get_args(Precision):
-        raise ValueError(
-            f"no precision {precision!r}: choose {' or '.join(get_args(Precision))}"
-        )
+        raise ValueError(f"no precision {precision!r}: choose {' or '.join(get_args(Precision))}")
     if backend in ("auto", "torch"):
         return
     why = "its precision is that of the exported graphs (`posetalk export --precision`)"

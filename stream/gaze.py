@@ -32,9 +32,9 @@ class Gaze:
         if not self._frames:
             return
         for row in raw:
-            looks = np.array([
-                row[_LEFT].mean() - row[_RIGHT].mean(), row[_UP].mean() - row[_DOWN].mean()
-            ])
+            looks = np.array(
+                [row[_LEFT].mean() - row[_RIGHT].mean(), row[_UP].mean() - row[_DOWN].mean()]
+            )
             self._slow += (looks - self._slow) / self._frames
             aside, up = looks - self._slow
             row[_LEFT], row[_RIGHT] = max(aside, 0.0), max(-aside, 0.0)

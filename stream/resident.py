@@ -32,9 +32,9 @@ def open_session(
     """
     plain = Session(backend, options=options, **settings)
     find = getattr(backend, "hop_graph", None)
-    graph = None if find is None else find(
-        plain.hop, plain.lookahead, plain.steps, plain.window_rule
-    )  # fmt: skip
+    graph = (
+        None if find is None else find(plain.hop, plain.lookahead, plain.steps, plain.window_rule)
+    )
     if graph is None:
         return plain
     return ResidentSession(backend, graph, options=options, **settings)

@@ -326,7 +326,7 @@ class Session:
             audio_guidance=self.audio_guidance,
             style_guidance=self.style_guidance,
             threshold_quantile=spec.live.threshold_quantile,
-        )  # fmt: skip
+        )
 
     def commit(self, x0: FloatArray) -> list[Frame]:
         """The call's sampled motion, (length, D) normalised: keep and return the new frames."""

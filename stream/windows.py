@@ -36,9 +36,7 @@ class Window:
     missing: int
 
 
-def plan(
-    rule: WindowRule, committed: int, end: int, lookahead: int, T_w: int, T_p: int
-) -> Window:
+def plan(rule: WindowRule, committed: int, end: int, lookahead: int, T_w: int, T_p: int) -> Window:
     """The window of the call at `end`.
 
     Raises:

@@ -134,10 +134,19 @@ def parse(data: bytes) -> Message:
 _TEXTS: dict[str, type[Any]] = {cls.TYPE: cls for cls in get_args(Text)}
 _LEFT_OUT_WHEN_NONE = frozenset(
     {
-        "accepts", "guidance", "audio_guidance", "style_guidance", "at", "ahead", "heads",
-        "head", "channels", "vertices", "faces",
+        "accepts",
+        "guidance",
+        "audio_guidance",
+        "style_guidance",
+        "at",
+        "ahead",
+        "heads",
+        "head",
+        "channels",
+        "vertices",
+        "faces",
     }
-)  # fmt: skip
+)
 """Fields that came after protocol 1 was first written down: absent on the wire unless set."""
 
 

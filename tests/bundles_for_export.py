@@ -23,13 +23,16 @@ from diffposetalk.spec import (
 from head.rig import builtin_head
 
 PLAIN = ModelSpec(
-    T_w=20, T_p=5, n_shape=4,
+    T_w=20,
+    T_p=5,
+    n_shape=4,
     speech=SpeechEncoderSpec(kind="mel", d_out=16, n_mels=40, d_hidden=8),
     denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=2),
     style=StyleEncoderSpec(d_style=8, n_heads=2, n_layers=1),
-    live=LiveDefaults(hop=2, lookahead=2, steps=2, window_rule="adjacent",
-                      audio_guidance=1.0, style_guidance=1.0),
-)  # fmt: skip
+    live=LiveDefaults(
+        hop=2, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0
+    ),
+)
 
 SPECS = {
     "plain": PLAIN,
@@ -39,12 +42,15 @@ SPECS = {
     "hubert": dataclasses.replace(
         PLAIN,
         speech=SpeechEncoderSpec(
-            kind="hubert", d_out=32,
-            hubert=HubertSpec(n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_kernel=16,
-                              position_groups=4),
+            kind="hubert",
+            d_out=32,
+            hubert=HubertSpec(
+                n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_kernel=16, position_groups=4
+            ),
         ),
-        live=dataclasses.replace(PLAIN.live, window_rule="sliding", audio_guidance=1.15,
-                                 style_guidance=3.0),
+        live=dataclasses.replace(
+            PLAIN.live, window_rule="sliding", audio_guidance=1.15, style_guidance=3.0
+        ),
     ),
     "official options": dataclasses.replace(
         PLAIN,
@@ -73,12 +79,21 @@ def save_random(folder: Path, spec: ModelSpec, *, seed: int = 1, half: bool = Fa
     rng = np.random.default_rng(seed)
     D = spec.d_motion
     statistics = Statistics(
-        rng.normal(size=D).astype(np.float32), rng.uniform(0.5, 2, D).astype(np.float32),
-        np.zeros(spec.n_shape, np.float32), np.ones(spec.n_shape, np.float32),
+        rng.normal(size=D).astype(np.float32),
+        rng.uniform(0.5, 2, D).astype(np.float32),
+        np.zeros(spec.n_shape, np.float32),
+        np.ones(spec.n_shape, np.float32),
     )
     size = spec.style.d_style if spec.use_style else 0
     styles = {name: rng.normal(size=size).astype(np.float32) for name in ("calm", "lively")}
     return save_bundle(
-        folder, random_model(spec, seed), spec, statistics, styles, builtin_head().id, "a card",
-        {}, half=half,
+        folder,
+        random_model(spec, seed),
+        spec,
+        statistics,
+        styles,
+        builtin_head().id,
+        "a card",
+        {},
+        half=half,
     )

@@ -37,9 +37,7 @@ class Tab:
 
     def call(self, method: str, **parameters: Any) -> Any:
         self._number += 1
-        self._socket.send(
-            json.dumps({"id": self._number, "method": method, "params": parameters})
-        )
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
             message = json.loads(self._socket.recv(timeout=30))
             if message.get("id") == self._number:
@@ -66,15 +64,21 @@ class Tab:
     def size(self, width: int, height: int, *, scale: float = 1.0, phone: bool = False) -> None:
         self.call(
             "Emulation.setDeviceMetricsOverride",
-            width=width, height=height, deviceScaleFactor=scale, mobile=phone,
-        )  # fmt: skip
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=phone,
+        )
 
     def value(self, expression: str) -> Any:
         """What a JavaScript expression is, awaited where it is a promise."""
         done = self.call(
-            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True,
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
             userGesture=True,
-        )  # fmt: skip
+        )
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
@@ -105,13 +109,23 @@ def browser(folder: Path, *options: str) -> Iterator[Tabs]:
     profile = folder / "profile"
     process = subprocess.Popen(
         [
-            program, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage",
-            "--remote-debugging-port=0", f"--user-data-dir={profile}", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--mute-audio",
-            "--enable-unsafe-swiftshader", *options, "about:blank",
+            program,
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--remote-debugging-port=0",
+            f"--user-data-dir={profile}",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--mute-audio",
+            "--enable-unsafe-swiftshader",
+            *options,
+            "about:blank",
         ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         told = profile / "DevToolsActivePort"
         end = time.monotonic() + 60

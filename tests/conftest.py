@@ -21,9 +21,17 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 
 MAY_BE_MISSING = (
-    "POSETALK_DATA", "data folder", "GPU", "CUDA", "openssl", "microphone of its own",
-    "npm", "C++ compiler", "on Windows", "is for Linux",
-)  # fmt: skip
+    "POSETALK_DATA",
+    "data folder",
+    "GPU",
+    "CUDA",
+    "openssl",
+    "microphone of its own",
+    "npm",
+    "C++ compiler",
+    "on Windows",
+    "is for Linux",
+)
 """In the reasons of skips that stay skips: what no installation brings, or another system's."""
 
 

@@ -52,9 +52,14 @@ class Fuzzer:
                 data += r.randbytes(r.randrange(1, 60))
             case 4:  # a header of any numbers
                 head = struct.pack(
-                    "<BBHIqI", 1, r.choice([1, 2, 3, 4, 16, 16, 16, 77, 255]), r.randrange(4),
-                    r.getrandbits(32), r.choice([0, -1, 2**62, -(2**63)]), r.getrandbits(8),
-                )  # fmt: skip
+                    "<BBHIqI",
+                    1,
+                    r.choice([1, 2, 3, 4, 16, 16, 16, 77, 255]),
+                    r.randrange(4),
+                    r.getrandbits(32),
+                    r.choice([0, -1, 2**62, -(2**63)]),
+                    r.getrandbits(8),
+                )
                 return b"PTK1" + head + r.randbytes(r.randrange(1024))
             case 5:  # speech that is none: all bit patterns, not-a-number among them
                 count = r.randrange(2000)
@@ -71,8 +76,10 @@ class Fuzzer:
         text = r.choice(TEXTS)
         match r.randrange(6):
             case 0:
-                return "".join(chr(r.choice([r.randrange(1, 128), 0x2028, 0x1F600, 0xFFFD]))
-                               for _ in range(r.randrange(60)))  # fmt: skip
+                return "".join(
+                    chr(r.choice([r.randrange(1, 128), 0x2028, 0x1F600, 0xFFFD]))
+                    for _ in range(r.randrange(60))
+                )
             case 1:
                 at = r.randrange(len(text))
                 return (
@@ -111,9 +118,47 @@ class Fuzzer:
             if r.random() < 0.5:
                 return [self._value(depth - 1) for _ in range(r.randrange(5))]
             return {str(k): self._value(depth - 1) for k in range(r.randrange(4))}
-        return r.choice([
-            None, True, False, 0, 1, -1, 2, 5, 25, 2**31, -(2**63), 2**63, 10**300, 10**400, 1.5,
-            -0.0, 1e308, 1e-308, 1e39, "", "flame", "vertices", "arkit52", "calm", "live", "fast",
-            "calm*0.7+lively*0.3", "calm*1e308+calm*-1e308", "*", "+" * 50, "../../etc/passwd",
-            "a.npz", "\ud800", "x" * 5000, 8000, 16000, 44100, 191975, 191999, 7999,
-        ])  # fmt: skip
+        return r.choice(
+            [
+                None,
+                True,
+                False,
+                0,
+                1,
+                -1,
+                2,
+                5,
+                25,
+                2**31,
+                -(2**63),
+                2**63,
+                10**300,
+                10**400,
+                1.5,
+                -0.0,
+                1e308,
+                1e-308,
+                1e39,
+                "",
+                "flame",
+                "vertices",
+                "arkit52",
+                "calm",
+                "live",
+                "fast",
+                "calm*0.7+lively*0.3",
+                "calm*1e308+calm*-1e308",
+                "*",
+                "+" * 50,
+                "../../etc/passwd",
+                "a.npz",
+                "\ud800",
+                "x" * 5000,
+                8000,
+                16000,
+                44100,
+                191975,
+                191999,
+                7999,
+            ]
+        )

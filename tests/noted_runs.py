@@ -12,9 +12,15 @@ from benchmarks.timing import COLUMNS
 
 FPS, HOP, LOOKAHEAD = 25, 2, 2
 STAGE_SECONDS = {
-    "capture": 0.004, "queue": 0.001, "window": 0.0015, "speech": 0.003, "sampler": 0.02,
-    "post": 0.0005, "send": 0.0005, "receive": 0.0015,
-}  # fmt: skip
+    "capture": 0.004,
+    "queue": 0.001,
+    "window": 0.0015,
+    "speech": 0.003,
+    "sampler": 0.02,
+    "post": 0.0005,
+    "send": 0.0005,
+    "receive": 0.0015,
+}
 
 
 def noted(frames: int = 100) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -30,44 +36,91 @@ def noted(frames: int = 100) -> tuple[dict[str, Any], dict[str, Any]]:
         computed = sampled + s["post"]
         taken = computed + s["send"]
         rows.append(
-            [captured, complete, arrived, began, computed, s["speech"], s["sampler"], sampled,
-             taken]
-        )  # fmt: skip
+            [
+                captured,
+                complete,
+                arrived,
+                began,
+                computed,
+                s["speech"],
+                s["sampler"],
+                sampled,
+                taken,
+            ]
+        )
         arrivals.append(taken + s["receive"])
     subject = {
-        "columns": COLUMNS, "rows": rows, "source": "speech.flac", "device_latency": 0.0,
-        "audio_seconds": frames / FPS, "late": 0, "merges": [], "samples_dropped": 0,
-        "frames_dropped": 0, "memory_mb": [80.0, 81.5], "cpu_share": 0.2, "load_seconds": 1.25,
+        "columns": COLUMNS,
+        "rows": rows,
+        "source": "speech.flac",
+        "device_latency": 0.0,
+        "audio_seconds": frames / FPS,
+        "late": 0,
+        "merges": [],
+        "samples_dropped": 0,
+        "frames_dropped": 0,
+        "memory_mb": [80.0, 81.5],
+        "cpu_share": 0.2,
+        "load_seconds": 1.25,
         "warm_up_seconds": 0.5,
         "live": {
-            "hop": HOP, "lookahead": LOOKAHEAD, "steps": 2, "window_rule": "adjacent",
-            "audio_guidance": 1.5, "style_guidance": 1.0, "lip_noise": 1.0, "style": "neutral",
-            "backend": "torch", "precision": "fp32", "device": "cpu",
+            "hop": HOP,
+            "lookahead": LOOKAHEAD,
+            "steps": 2,
+            "window_rule": "adjacent",
+            "audio_guidance": 1.5,
+            "style_guidance": 1.0,
+            "lip_noise": 1.0,
+            "style": "neutral",
+            "backend": "torch",
+            "precision": "fp32",
+            "device": "cpu",
             "bundle_hash": "0123456789abcdef",
         },
-    }  # fmt: skip
+    }
     listener = {
-        "sequences": list(range(frames)), "samples": [640 * k for k in range(frames)],
-        "arrivals": arrivals, "dropped": 0, "cpu_seconds": 0.04, "memory_mb": 39.0,
-    }  # fmt: skip
+        "sequences": list(range(frames)),
+        "samples": [640 * k for k in range(frames)],
+        "arrivals": arrivals,
+        "dropped": 0,
+        "cpu_seconds": 0.04,
+        "memory_mb": 39.0,
+    }
     return subject, listener
 
 
 def result(kind: str = "latency", **values: Any) -> dict[str, Any]:
     """A results file without figures."""
     return {
-        "kind": kind, "format": 2, "time": "2026-01-01 00:00:00 UTC", "revision": "abc",
-        "machine": {"cpu": "a CPU", "cores": 2, "memory_gb": 4.0, "system": "an OS",
-                    "load_average": [0.5, 0.25, 0.125]},
-        "versions": {"python": "3.11.7"}, **values,
-    }  # fmt: skip
+        "kind": kind,
+        "format": 2,
+        "time": "2026-01-01 00:00:00 UTC",
+        "revision": "abc",
+        "machine": {
+            "cpu": "a CPU",
+            "cores": 2,
+            "memory_gb": 4.0,
+            "system": "an OS",
+            "load_average": [0.5, 0.25, 0.125],
+        },
+        "versions": {"python": "3.11.7"},
+        **values,
+    }
 
 
 def run_of(viewer: bool = False, **asked: Any) -> dict[str, Any]:
     """One run's figures, as `bench-latency` writes them."""
     run = summarise(*noted(), FPS)
-    wish = {"steps": None, "hop": None, "lookahead": None, "source": "mic", "sessions": 1,
-            "backend": "auto", "precision": None, **asked}  # fmt: skip
+    wish = {
+        "steps": None,
+        "hop": None,
+        "lookahead": None,
+        "source": "mic",
+        "sessions": 1,
+        "backend": "auto",
+        "precision": None,
+        **asked,
+    }
     drawn = {"said": "recorded 4.0 s", "memory_mb": 260.0, "cores": 0.5} if viewer else None
     return run | {"viewer": drawn, "asked": wish, "load_average": [0.1, 0.1, 0.1]}
 
@@ -81,18 +134,39 @@ def noted_crowd(sessions: int = 3, frames: int = 100, late: int = 0) -> dict[str
             captured = 10.0 + number + (k + 0.5) / FPS
             rows[number, k] = captured, complete, complete + 0.002, complete + 0.007
     return {
-        "live": noted()[0]["live"], "source": "speech", "seconds": frames / FPS,
-        "rows": rows.tolist(), "late": late, "calls": 150, "merged": late, "refused": 0,
-        "busy_seconds": 1.0, "rounds": 50, "workers": 2,
-        "batches": [1, 2, 3] * 50, "speech_seconds": 0.25,
-        "sampler_seconds": 0.5, "memory_mb": [80.0, 90.0], "cpu_share": 0.3, "load_seconds": 1.0,
+        "live": noted()[0]["live"],
+        "source": "speech",
+        "seconds": frames / FPS,
+        "rows": rows.tolist(),
+        "late": late,
+        "calls": 150,
+        "merged": late,
+        "refused": 0,
+        "busy_seconds": 1.0,
+        "rounds": 50,
+        "workers": 2,
+        "batches": [1, 2, 3] * 50,
+        "speech_seconds": 0.25,
+        "sampler_seconds": 0.5,
+        "memory_mb": [80.0, 90.0],
+        "cpu_share": 0.3,
+        "load_seconds": 1.0,
         "warm_up_seconds": 0.5,
-    }  # fmt: skip
+    }
 
 
 def crowd_run(sessions: int, **values: Any) -> dict[str, Any]:
-    asked = {"steps": None, "hop": None, "lookahead": None, "source": "file", "backend": "auto",
-             "precision": None, "sessions": sessions}  # fmt: skip
+    asked = {
+        "steps": None,
+        "hop": None,
+        "lookahead": None,
+        "source": "file",
+        "backend": "auto",
+        "precision": None,
+        "sessions": sessions,
+    }
     return crowd.summarise(noted_crowd(sessions)) | {
-        "asked": asked, "load_average": [0.1] * 3, **values,
-    }  # fmt: skip
+        "asked": asked,
+        "load_average": [0.1] * 3,
+        **values,
+    }

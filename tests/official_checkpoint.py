@@ -40,14 +40,26 @@ class Sizes:
 
 
 SMALL = Sizes(
-    width=32, heads=4, layers=2, ratio=2, style=16, style_heads=2, style_layers=1, window=12,
-    context=3, steps=25, hidden=32,
+    width=32,
+    heads=4,
+    layers=2,
+    ratio=2,
+    style=16,
+    style_heads=2,
+    style_layers=1,
+    window=12,
+    context=3,
+    steps=25,
+    hidden=32,
     hubert=(
-        ("num_hidden_layers", 2), ("num_attention_heads", 2), ("intermediate_size", 48),
-        ("conv_dim", (16,) * 7), ("num_conv_pos_embeddings", 128),
+        ("num_hidden_layers", 2),
+        ("num_attention_heads", 2),
+        ("intermediate_size", 48),
+        ("conv_dim", (16,) * 7),
+        ("num_conv_pos_embeddings", 128),
         ("num_conv_pos_embedding_groups", 4),
     ),
-)  # fmt: skip
+)
 
 
 def cosine_tables(steps: int) -> dict[str, Tensor]:
@@ -61,9 +73,12 @@ def cosine_tables(steps: int) -> dict[str, Tensor]:
     inflex = torch.zeros_like(betas)
     inflex[1:] = ((1 - alpha_bars[:-1]) / (1 - alpha_bars[1:]) * betas[1:]).sqrt()
     return {
-        "betas": betas, "alphas": alphas, "alpha_bars": alpha_bars,
-        "sigmas_flex": betas.sqrt(), "sigmas_inflex": inflex,
-    }  # fmt: skip
+        "betas": betas,
+        "alphas": alphas,
+        "alpha_bars": alpha_bars,
+        "sigmas_flex": betas.sqrt(),
+        "sigmas_inflex": inflex,
+    }
 
 
 def sinusoids(width: int, rows: int) -> Tensor:
@@ -86,7 +101,11 @@ def blocked(frames: int, width: int = 1) -> Tensor:
 
 
 def make_denoiser(
-    sizes: Sizes = SMALL, *, head: bool = True, indicator: bool = True, seed: int = 0,
+    sizes: Sizes = SMALL,
+    *,
+    head: bool = True,
+    indicator: bool = True,
+    seed: int = 0,
     style_checkpoint: str | None = "experiments/SE/head-L4H4/checkpoints/iter_0026000.pt",
 ) -> dict[str, Any]:
     """A denoiser's checkpoint as `torch.save` gets it."""
@@ -124,16 +143,35 @@ def make_denoiser(
     state |= {f"diffusion_sched.{n}": table for n, table in cosine_tables(sizes.steps).items()}
     state |= {f"audio_encoder.{n}": t.detach() for n, t in hubert.state_dict().items()}
     args = argparse.Namespace(
-        target="sample", guiding_conditions="audio,style" if styled else "audio",
-        cfg_mode="incremental", n_diff_steps=sizes.steps, diff_schedule="cosine", rot_repr="aa",
-        no_head_pose=not head, d_style=sizes.style, audio_model="hubert", architecture="decoder",
+        target="sample",
+        guiding_conditions="audio,style" if styled else "audio",
+        cfg_mode="incremental",
+        n_diff_steps=sizes.steps,
+        diff_schedule="cosine",
+        rot_repr="aa",
+        no_head_pose=not head,
+        d_style=sizes.style,
+        audio_model="hubert",
+        architecture="decoder",
         style_enc_ckpt=PosixPath(style_checkpoint) if styled else None,
-        align_mask_width=1, no_use_learnable_pe=False, use_indicator=indicator,
-        feature_dim=width, n_heads=sizes.heads, n_layers=sizes.layers, mlp_ratio=sizes.ratio,
-        n_motions=sizes.window, n_prev_motions=sizes.context, fps=25, pad_mode="zero",
-        data_root=PosixPath("datasets/HDTF_TFHP/lmdb"), stats_file=PosixPath("stats_train.npz"),
-        exp_name="head-SA-hubert-WM", lr=1e-4, l_smooth=100000.0, scheduler=None,
-    )  # fmt: skip
+        align_mask_width=1,
+        no_use_learnable_pe=False,
+        use_indicator=indicator,
+        feature_dim=width,
+        n_heads=sizes.heads,
+        n_layers=sizes.layers,
+        mlp_ratio=sizes.ratio,
+        n_motions=sizes.window,
+        n_prev_motions=sizes.context,
+        fps=25,
+        pad_mode="zero",
+        data_root=PosixPath("datasets/HDTF_TFHP/lmdb"),
+        stats_file=PosixPath("stats_train.npz"),
+        exp_name="head-SA-hubert-WM",
+        lr=1e-4,
+        l_smooth=100000.0,
+        scheduler=None,
+    )
     return {"args": args, "model": state, "iter": 110000}
 
 
@@ -148,10 +186,16 @@ def make_style_encoder(sizes: Sizes = SMALL, *, head: bool = True, seed: int = 5
     for layer in range(sizes.style_layers):
         state |= transformer_layer(f"transformer.layers.{layer}.", sizes.style, 4, ("self_attn.",))
     args = argparse.Namespace(
-        rot_repr="aa", no_head_pose=not head, feature_dim=sizes.style, n_heads=sizes.style_heads,
-        n_layers=sizes.style_layers, mlp_ratio=4, n_motions=100, fps=25,
+        rot_repr="aa",
+        no_head_pose=not head,
+        feature_dim=sizes.style,
+        n_heads=sizes.style_heads,
+        n_layers=sizes.style_layers,
+        mlp_ratio=4,
+        n_motions=100,
+        fps=25,
         data_root=PosixPath("datasets/HDTF_THHQ/lmdb"),
-    )  # fmt: skip
+    )
     return {"args": args, "encoder": state, "iter": 26000}
 
 

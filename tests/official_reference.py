@@ -81,8 +81,15 @@ def animate(
         x = initial_noise[None]
         for i, t in enumerate(range(args.n_diff_steps, 0, -1)):
             x0s = denoise(
-                x.repeat(entries, 1, 1), audios, persons, prev_motion.repeat(entries, 1, 1),
-                prev_audio.repeat(entries, 1, 1), t, indicator.repeat(entries, 1), args, state,
+                x.repeat(entries, 1, 1),
+                audios,
+                persons,
+                prev_motion.repeat(entries, 1, 1),
+                prev_audio.repeat(entries, 1, 1),
+                t,
+                indicator.repeat(entries, 1),
+                args,
+                state,
                 network,
             )
             if threshold:
@@ -122,16 +129,17 @@ def hear(audio: Tensor, frames: int, state: dict[str, Tensor], config: HubertCon
     hidden = hubert(x).last_hidden_state
     assert hidden.shape[1] == 2 * frames
     hidden = F.interpolate(hidden.transpose(1, 2), size=frames, mode="linear", align_corners=False)
-    return F.linear(
-        hidden[0].T, state["audio_feature_map.weight"], state["audio_feature_map.bias"]
-    )
+    return F.linear(hidden[0].T, state["audio_feature_map.weight"], state["audio_feature_map.bias"])
 
 
 def decoder(args: Any, state: dict[str, Tensor]) -> nn.TransformerDecoder:
     """Torch's own decoder with the checkpoint's weights."""
     layer = nn.TransformerDecoderLayer(
-        args.feature_dim, args.n_heads, args.mlp_ratio * args.feature_dim,
-        activation="gelu", batch_first=True,
+        args.feature_dim,
+        args.n_heads,
+        args.mlp_ratio * args.feature_dim,
+        activation="gelu",
+        batch_first=True,
     )
     stack = nn.TransformerDecoder(layer, args.n_layers)
     prefix = "denoising_net.transformer."
@@ -142,8 +150,16 @@ def decoder(args: Any, state: dict[str, Tensor]) -> nn.TransformerDecoder:
 
 
 def denoise(
-    x: Tensor, audio: Tensor, person: Tensor, prev_motion: Tensor, prev_audio: Tensor, t: int,
-    indicator: Tensor, args: Any, state: dict[str, Tensor], network: nn.TransformerDecoder,
+    x: Tensor,
+    audio: Tensor,
+    person: Tensor,
+    prev_motion: Tensor,
+    prev_audio: Tensor,
+    t: int,
+    indicator: Tensor,
+    args: Any,
+    state: dict[str, Tensor],
+    network: nn.TransformerDecoder,
 ) -> Tensor:
     """x0 of the window's frames, (B, T_w, D)."""
 
@@ -170,8 +186,11 @@ def encode_style(checkpoint: dict[str, Any], motion: Tensor) -> Tensor:
     """(d_style,) of normalised motion (L, D)."""
     args, state = checkpoint["args"], checkpoint["encoder"]
     layer = nn.TransformerEncoderLayer(
-        args.feature_dim, args.n_heads, args.mlp_ratio * args.feature_dim,
-        activation="gelu", batch_first=True,
+        args.feature_dim,
+        args.n_heads,
+        args.mlp_ratio * args.feature_dim,
+        activation="gelu",
+        batch_first=True,
     )
     stack = nn.TransformerEncoder(layer, args.n_layers, enable_nested_tensor=False)
     prefix = "transformer."

@@ -32,9 +32,16 @@ class RealServer:
 
     def start(self) -> None:
         self._process = start(
-            "serve", "--source", self._source, "--backend", "fake", "--port", str(self.port),
-            *self._options, cwd=self._folder,
-        )  # fmt: skip
+            "serve",
+            "--source",
+            self._source,
+            "--backend",
+            "fake",
+            "--port",
+            str(self.port),
+            *self._options,
+            cwd=self._folder,
+        )
         found = re.search(r"127\.0\.0\.1:(\d+)", wait_for_line(self._process, "serving at"))
         assert found is not None
         self.port = int(found[1])

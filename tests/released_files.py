@@ -35,9 +35,12 @@ def download(folder: Path) -> Path:
 
 def files(folder: Path, **changes: Any) -> Files:
     given: dict[str, Any] = {
-        "denoiser": folder / "denoiser.pt", "stats": folder / "stats_train.npz",
-        "style_encoder": folder / "se.pt", "styles": folder / "styles", "speech": SMALL_HUBERT,
-    }  # fmt: skip
+        "denoiser": folder / "denoiser.pt",
+        "stats": folder / "stats_train.npz",
+        "style_encoder": folder / "se.pt",
+        "styles": folder / "styles",
+        "speech": SMALL_HUBERT,
+    }
     return Files(**(given | changes))
 
 

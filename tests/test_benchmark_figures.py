@@ -79,8 +79,12 @@ def test_lost_and_repeated_frames_are_counted_and_disturb_nothing() -> None:
     assert run["frames"]["measured"] == whole["frames"]["measured"] - 2
     assert run["end_to_end_ms"]["max"] == whole["end_to_end_ms"]["max"]
     assert count([0, 2, 1], 4) == {
-        "expected": 4, "received": 3, "lost": 1, "repeated": 0, "out_of_order": 1,
-    }  # fmt: skip
+        "expected": 4,
+        "received": 3,
+        "lost": 1,
+        "repeated": 0,
+        "out_of_order": 1,
+    }
 
 
 def test_capture_is_judged_by_the_least_delayed_block_of_the_whole_run() -> None:
@@ -132,8 +136,15 @@ def test_many_sessions_are_summarised_as_one_is() -> None:
 
 def test_the_floor_counts_products_and_bytes() -> None:
     spec = ModelSpec()
-    live = {"hop": 10, "lookahead": 2, "steps": 4, "window_rule": "sliding", "precision": "bf16",
-            "audio_guidance": 1.15, "style_guidance": 3.0}  # fmt: skip
+    live = {
+        "hop": 10,
+        "lookahead": 2,
+        "steps": 4,
+        "window_rule": "sliding",
+        "precision": "bf16",
+        "audio_guidance": 1.15,
+        "style_guidance": 3.0,
+    }
     weights = {"denoiser": 25e6, "speech": 95e6}
     work = hop_work(spec, live, weights)
     rows, d = 1 + 10 + 100, 512

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # --- real runs ---------------------------------------------------------------------------------
 
+
 def bench(tmp_path: Path, *options: str) -> dict[str, Any]:
     """`bench-latency` with the fake backend: what it wrote."""
     out = tmp_path / "out.json"
@@ -127,6 +128,7 @@ def test_sessions_run_on_the_products_own_scheduler(tmp_path: Path) -> None:
 
 # --- the points of a grid ----------------------------------------------------------------------
 
+
 def test_the_grid_is_every_combination() -> None:
     points = grid(Setting(), steps=(1, 2), hop=(2, 4), viewer=(False, True))
     assert len(points) == 8 == len(set(points))
@@ -136,9 +138,13 @@ def test_the_grid_is_every_combination() -> None:
     assert grid(Setting()) == [Setting()]
     many = grid(Setting(), backend=("torch", "fake"), sessions=(1, 3), viewer=(False, True))
     assert [(p.backend, p.sessions, p.viewer) for p in many] == [
-        ("torch", 1, False), ("torch", 1, True), ("torch", 3, False),
-        ("fake", 1, False), ("fake", 1, True), ("fake", 3, False),
-    ]  # fmt: skip
+        ("torch", 1, False),
+        ("torch", 1, True),
+        ("torch", 3, False),
+        ("fake", 1, False),
+        ("fake", 1, True),
+        ("fake", 3, False),
+    ]
 
 
 def test_a_grid_file_names_its_points(tmp_path: Path) -> None:
@@ -149,8 +155,11 @@ def test_a_grid_file_names_its_points(tmp_path: Path) -> None:
     )
     points = read_grid(path, Setting(bundle="mine"))
     assert [(p.backend, p.steps, p.hop, p.sessions) for p in points] == [
-        ("torch", 2, None, 1), ("fake", 2, None, 1), ("auto", None, 2, 1), ("auto", None, 2, 4),
-    ]  # fmt: skip
+        ("torch", 2, None, 1),
+        ("fake", 2, None, 1),
+        ("auto", None, 2, 1),
+        ("auto", None, 2, 4),
+    ]
     assert {(p.bundle, p.seconds) for p in points} == {("mine", 5.0)}
     assert read_grid(ROOT / "benchmarks" / "grid.toml", Setting())
 
@@ -158,12 +167,17 @@ def test_a_grid_file_names_its_points(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no [[points]]"), ("colour = 1\n[[points]]", "colour"), ("[[points", "grid.toml"),
-        ("[[points]]\nsize = 3", "'size' is none of"), ("points = [3]", "begin with"),
-        ('[[points]]\nsteps = "2"', "is no int"), ("[[points]]\nsteps = true", "is no int"),
-        ("[[points]]\nsessions = [0]", "1 or more"), ("seconds = 1\n[[points]]", "from 2 up"),
+        ("", "no [[points]]"),
+        ("colour = 1\n[[points]]", "colour"),
+        ("[[points", "grid.toml"),
+        ("[[points]]\nsize = 3", "'size' is none of"),
+        ("points = [3]", "begin with"),
+        ('[[points]]\nsteps = "2"', "is no int"),
+        ("[[points]]\nsteps = true", "is no int"),
+        ("[[points]]\nsessions = [0]", "1 or more"),
+        ("seconds = 1\n[[points]]", "from 2 up"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_grid_file_is_one_line(
     text: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -175,6 +189,7 @@ def test_a_wrong_grid_file_is_one_line(
 
 
 # --- comparison and quality --------------------------------------------------------------------
+
 
 def test_two_files_are_compared_point_by_point(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -209,7 +224,10 @@ def test_the_lip_error_is_of_every_clip_and_seed() -> None:
     ]
     takes = quality.takes_of(clips, 2)
     assert [(take.samples is clips[0].samples, take.seed) for take in takes] == [
-        (True, 0), (True, 1), (False, 0), (False, 1),
-    ]  # fmt: skip
+        (True, 0),
+        (True, 1),
+        (False, 0),
+        (False, 1),
+    ]
     errors = quality.lip_errors(FakeBackend().head_id, np.stack([shut] * 4), clips)
     assert errors[:2] == [0.0, 0.0] and min(errors[2:]) > 1.0

@@ -34,7 +34,10 @@ from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head, save_head
 
 SPEC = ModelSpec(
-    T_w=8, T_p=4, n_shape=3, style=StyleEncoderSpec(d_style=8, n_layers=1),
+    T_w=8,
+    T_p=4,
+    n_shape=3,
+    style=StyleEncoderSpec(d_style=8, n_layers=1),
     speech=SpeechEncoderSpec(kind="mel", d_out=16, d_hidden=8, history_frames=26),
     denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=2),
 )
@@ -42,10 +45,12 @@ SPEC = ModelSpec(
 
 def statistics(spec: ModelSpec = SPEC) -> Statistics:
     rng = np.random.default_rng(0)
-    return Statistics(*(
-        rng.uniform(0.5, 2.0, n).astype(np.float32)
-        for n in (spec.d_motion, spec.d_motion, spec.n_shape, spec.n_shape)
-    ))
+    return Statistics(
+        *(
+            rng.uniform(0.5, 2.0, n).astype(np.float32)
+            for n in (spec.d_motion, spec.d_motion, spec.n_shape, spec.n_shape)
+        )
+    )
 
 
 STYLES = {name: np.full(8, i, np.float32) for i, name in enumerate(("warm", "calm", "brisk"))}
@@ -59,8 +64,14 @@ def model() -> DiffPoseTalk:
 
 def save(folder: Path, model: DiffPoseTalk, **changes: object) -> Bundle:
     values: dict[str, object] = {
-        "model": model, "spec": SPEC, "statistics": statistics(), "styles": STYLES,
-        "head_id": "test-head", "card": "# Test\n", "provenance": {"data": "none"}, **changes,
+        "model": model,
+        "spec": SPEC,
+        "statistics": statistics(),
+        "styles": STYLES,
+        "head_id": "test-head",
+        "card": "# Test\n",
+        "provenance": {"data": "none"},
+        **changes,
     }
     return save_bundle(folder, **values)  # type: ignore[arg-type]
 
@@ -221,8 +232,9 @@ def resign(folder: Path) -> None:
     """Make the checksums right again, so that only the content is wrong."""
     import hashlib
 
-    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest()
-             for p in folder.glob("*.safetensors")}
+    files = {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("*.safetensors")
+    }
     edit(folder, files=files)
 
 
@@ -297,7 +309,8 @@ def test_reading_a_bundle_needs_no_torch(folder: Path) -> None:
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )
     subprocess.run(
-        [sys.executable, "-c", program, str(folder)], check=True,
+        [sys.executable, "-c", program, str(folder)],
+        check=True,
         cwd=Path(__file__).resolve().parent.parent,
     )
     assert read_spec(folder) == SPEC

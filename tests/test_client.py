@@ -80,7 +80,7 @@ def test_frames_have_names_and_times(avatar: Server) -> None:
 
 def test_pushed_speech_moves_the_jaw_and_comes_back(avatar: Server) -> None:
     """24 kHz stereo, as text-to-speech makes it; the server's sound is at 16 kHz."""
-    stereo = np.repeat(np.repeat(SPEECH, 2)[: 24000, None], 2, axis=1)
+    stereo = np.repeat(np.repeat(SPEECH, 2)[:24000, None], 2, axis=1)
     widest, heard = 0.0, []
     with posetalk.Client(avatar.url, set="arkit52", audio=True) as client:
         client.push(stereo, 24000)

@@ -31,13 +31,18 @@ def godot(folder: Path, argument: str) -> Iterator[Iterator[dict[str, Any]]]:
         'config_version=4\n[application]\nconfig/name="posetalk"\n[physics]\ncommon/physics_fps=60\n'
     )
     environment = os.environ | {
-        "LC_ALL": "C.UTF-8", "HOME": str(folder),
-        "POSETALK_TEST": argument, "POSETALK_TOKEN": "secret",
-    }  # fmt: skip
+        "LC_ALL": "C.UTF-8",
+        "HOME": str(folder),
+        "POSETALK_TEST": argument,
+        "POSETALK_TOKEN": "secret",
+    }
     with subprocess.Popen(
         [program, "--path", str(folder), "-s", "main.gd"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment,
-    ) as process:  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+    ) as process:
         seen: list[str] = []
 
         def said() -> Iterator[dict[str, Any]]:

@@ -37,8 +37,10 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_golden_bytes(dist: Path) -> None:
     ran = subprocess.run(
         ["node", SCRIPTS / "node_golden.mjs", dist, ROOT / "tests" / "data" / "wire"],
-        capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert ran.returncode == 0, ran.stderr
     manifest = json.loads((ROOT / "tests" / "data" / "wire" / "manifest.json").read_text())
     judged = [name for name, wanted in manifest.items() if wanted.get("error") != "field"]
@@ -56,8 +58,10 @@ def test_it_speaks_and_survives_a_restart(dist: Path, tmp_path: Path) -> None:
 
             for again in (False, True):
                 assert until("hello") == {
-                    "event": "hello", "head": "posetalk-head-1", "channels": 55,
-                }  # fmt: skip
+                    "event": "hello",
+                    "head": "posetalk-head-1",
+                    "channels": 55,
+                }
                 heard = until("frames")
                 assert heard["widest"] > 0.2 and heard["count"] == 55
                 assert heard["heard"] > 8000 and heard["seconds"] >= 0.4

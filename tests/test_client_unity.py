@@ -32,9 +32,12 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pure = [RUNTIME / f"{name}.cs" for name in ("Wire", "Json", "PlayOut", "ChannelMap")]
     builds = {
         "golden.exe": [*pure, DRIVERS / "Golden.cs"],
-        "follow.exe": [*RUNTIME.glob("*.cs"), *DRIVERS.glob("UnityEngineStubs.cs"),
-                       DRIVERS / "Follow.cs"],
-    }  # fmt: skip
+        "follow.exe": [
+            *RUNTIME.glob("*.cs"),
+            *DRIVERS.glob("UnityEngineStubs.cs"),
+            DRIVERS / "Follow.cs",
+        ],
+    }
     for name, sources in builds.items():
         command = [compiler, "-langversion:7", "-warnaserror", f"-out:{folder / name}", *sources]
         built = subprocess.run(command, capture_output=True, text=True)

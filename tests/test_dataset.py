@@ -31,8 +31,13 @@ def motion_arrays(frames: int, seed: int) -> dict[str, np.ndarray]:
     exp = 0.1 * rng.normal(size=(frames, 50)).cumsum(0) / np.sqrt(np.arange(1, frames + 1))[:, None]
     pose = np.zeros((frames, 6))
     pose[:, :4] = 0.05 * np.sin(np.arange(frames)[:, None] / [9, 11, 13, 5] + seed)
-    return {"exp": exp.astype(np.float32), "pose": pose.astype(np.float32), "fps": np.array(25),
-            "shape": np.full(100, float(seed), np.float32), "head": np.array("posetalk-head-1")}
+    return {
+        "exp": exp.astype(np.float32),
+        "pose": pose.astype(np.float32),
+        "fps": np.array(25),
+        "shape": np.full(100, float(seed), np.float32),
+        "head": np.array("posetalk-head-1"),
+    }
 
 
 def record(folder: Path, person: str, name: str, frames: int, seed: int) -> None:
@@ -235,8 +240,13 @@ def test_lists_statistics_and_metadata_are_checked(broken: Path) -> None:
     first = (broken / "train.txt").read_text().splitlines()[1]
     put(broken, f"{first}/metadata", dumps({"n_frames": "many"}))
     found = "\n".join(check(broken))
-    for problem in ("listed in train.txt and in val.txt", "test.txt: cannot read", "lacks shape",
-                    "n_frames is 'many'", "entries in no list"):  # fmt: skip
+    for problem in (
+        "listed in train.txt and in val.txt",
+        "test.txt: cannot read",
+        "lacks shape",
+        "n_frames is 'many'",
+        "entries in no list",
+    ):
         assert problem in found, problem
 
 
@@ -264,9 +274,13 @@ def test_recordings_are_checked_before_they_are_built(tmp_path: Path) -> None:
     spoiled = motion_arrays(220, 3)
     np.savez(source / "bob" / "degrees.npz", **(spoiled | {"pose": spoiled["pose"] * 900}))
     found = "\n".join(check(source))
-    for problem in ("ada/long: 20.0 s of sound, 8.8 s of motion", "bob/short: 50 frames",
-                    "bob/alone: sound without motion", "bob/mute: motion without sound",
-                    "bob/degrees: pose reaches"):  # fmt: skip
+    for problem in (
+        "ada/long: 20.0 s of sound, 8.8 s of motion",
+        "bob/short: 50 frames",
+        "bob/alone: sound without motion",
+        "bob/mute: motion without sound",
+        "bob/degrees: pose reaches",
+    ):
         assert problem in found, problem
     made = build(source, tmp_path / "set", val=0, test=0)
     assert sorted(made.videos["train"]) == ["ada/000", "bob/000"] and len(made.left_out) == 4

@@ -16,7 +16,10 @@ from diffposetalk.spec import DenoiserSpec, ModelSpec, SpeechEncoderSpec, StyleE
 def tiny(T_w: int = 12, T_p: int = 5, **denoiser: object) -> ModelSpec:
     values: dict[str, object] = {"d_model": 32, "n_heads": 4, "n_layers": 3, **denoiser}
     return ModelSpec(
-        T_w=T_w, T_p=T_p, n_shape=6, style=StyleEncoderSpec(d_style=8),
+        T_w=T_w,
+        T_p=T_p,
+        n_shape=6,
+        style=StyleEncoderSpec(d_style=8),
         speech=SpeechEncoderSpec(kind="mel", d_out=24, d_hidden=16, history_frames=26),
         denoiser=DenoiserSpec(**values),  # type: ignore[arg-type]
     )
@@ -56,24 +59,33 @@ def reference(net: Denoiser, spec: ModelSpec, given: dict[str, Tensor]) -> Tenso
     memory = torch.cat([given["context_features"], given["features"]], 1)
     indicator = torch.cat([torch.zeros(len(memory), spec.T_p), given["indicator"]], 1)
     motion = torch.cat([given["context_motion"], given["x_t"]], 1)
-    time = torch.stack([
-        torch.tensor([
-            (math.sin if i % 2 == 0 else math.cos)(float(t) * 10_000 ** (-(i - i % 2) / d))
-            for i in range(d)
-        ])
-        for t in given["t"]
-    ])
+    time = torch.stack(
+        [
+            torch.tensor(
+                [
+                    (math.sin if i % 2 == 0 else math.cos)(float(t) * 10_000 ** (-(i - i % 2) / d))
+                    for i in range(d)
+                ]
+            )
+            for t in given["t"]
+        ]
+    )
     token0 = net.person_proj(given["person"]) + net.diff_step_map(time)[:, None]
     x = torch.cat([token0, net.feature_proj(torch.cat([motion, indicator[..., None]], -1))], 1)
     assert isinstance(net.PE, nn.Parameter)
-    blocked = torch.tensor([
-        [i > 0 and abs(i - 1 - j) >= spec.denoiser.align_mask_width for j in range(tokens - 1)]
-        for i in range(tokens)
-    ])
+    blocked = torch.tensor(
+        [
+            [i > 0 and abs(i - 1 - j) >= spec.denoiser.align_mask_width for j in range(tokens - 1)]
+            for i in range(tokens)
+        ]
+    )
     if spec.denoiser.align_mask_width < 1:
         blocked[:] = False
     y = decoder(
-        x + net.PE[:, :tokens], memory, memory_mask=blocked, tgt_is_causal=False,
+        x + net.PE[:, :tokens],
+        memory,
+        memory_mask=blocked,
+        tgt_is_causal=False,
         memory_is_causal=False,
     )
     return net.motion_dec(y[:, 1:])
@@ -102,7 +114,11 @@ def test_sampling_path_equals_forward(n: int, width: int) -> None:
         memory = torch.cat([given["context_features"], given["features"]], 1)
         terms = join_frames(*(net.audio_terms(frame) for frame in memory.split(1, dim=1)))
         actual = net.denoise(
-            given["x_t"], given["t"], terms, given["person"], given["context_motion"],
+            given["x_t"],
+            given["t"],
+            terms,
+            given["person"],
+            given["context_motion"],
             given["indicator"],
         )
     torch.testing.assert_close(actual, expected, rtol=0, atol=5e-6)
@@ -126,9 +142,12 @@ def test_guidance_branches_share_terms() -> None:
         null = net.audio_terms(null_audio).expand(1, n)
         without = join_frames(terms.frames(0, spec.T_p), null)
         actual = net.denoise(
-            given["x_t"].repeat(3, 1, 1), given["t"].repeat(3), join_batch(without, terms, terms),
+            given["x_t"].repeat(3, 1, 1),
+            given["t"].repeat(3),
+            join_batch(without, terms, terms),
             torch.cat([null_person, null_person, given["person"]]),
-            given["context_motion"].repeat(3, 1, 1), given["indicator"].repeat(3, 1),
+            given["context_motion"].repeat(3, 1, 1),
+            given["indicator"].repeat(3, 1),
         )
     torch.testing.assert_close(actual, torch.cat(expected), rtol=0, atol=5e-6)
     assert (actual[0] - actual[1]).abs().max() > 1e-3  # the null audio does something
@@ -160,8 +179,7 @@ def test_training_reaches_every_parameter() -> None:
     net, given = make(spec).train(), inputs(spec, 12)
     net(**given).square().mean().backward()
     silent = [
-        name for name, p in net.named_parameters()
-        if p.grad is None or not p.grad.abs().max() > 0
+        name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().max() > 0
     ]
     assert silent == []
 

@@ -31,11 +31,13 @@ from training.speech import LIPS, SpeechPretraining
 from training.starter import STARTER
 
 SPEC = replace(
-    STARTER, T_w=12, T_p=4,
+    STARTER,
+    T_w=12,
+    T_p=4,
     speech=replace(STARTER.speech, d_out=16, d_hidden=8),
     denoiser=replace(STARTER.denoiser, d_model=16, n_heads=2, n_layers=2),
     style=replace(STARTER.style, d_style=8),
-)  # fmt: skip
+)
 
 
 @pytest.fixture
@@ -45,17 +47,21 @@ def losses(tmp_path: Path) -> DistilLosses:
     np.save(tmp_path / "columns.npy", rng.normal(size=(1, 4 * n, 80)).astype(np.float16))
     np.save(tmp_path / "motion.npy", rng.normal(size=(n, 54)).astype(np.float32))
     np.save(tmp_path / "phone.npy", rng.integers(0, 40, n).astype(np.uint8))
-    (tmp_path / "tracks.json").write_text(json.dumps({
-        "spans": [{"start": 0, "end": n, "style": 0, "set": "a"}],
-        "styles": [{}], "named": ["x"], "settings": {},
-    }))
+    (tmp_path / "tracks.json").write_text(
+        json.dumps(
+            {
+                "spans": [{"start": 0, "end": n, "style": 0, "set": "a"}],
+                "styles": [{}],
+                "named": ["x"],
+                "settings": {},
+            }
+        )
+    )
     torch.manual_seed(0)
     tracks = Tracks(tmp_path)
     teacher = Training(SPEC, SpeechPretraining(SPEC))
     geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std, others=8)
-    return DistilLosses(
-        Student(teacher.model), teacher, tracks, geometry, torch.randn(1, 3, 8)
-    )
+    return DistilLosses(Student(teacher.model), teacher, tracks, geometry, torch.randn(1, 3, 8))
 
 
 @pytest.fixture
@@ -63,9 +69,12 @@ def windows() -> Windows:
     g = torch.Generator().manual_seed(2)
     batch, n, T_p = 4, 3, SPEC.T_p
     return Windows(
-        torch.randn(batch, n, 16, generator=g), torch.randn(batch, T_p, 16, generator=g),
-        torch.randn(batch, T_p, 54, generator=g), torch.randn(batch, 1, 54, generator=g),
-        torch.randn(batch, n, 54, generator=g), torch.ones(batch, n, dtype=torch.bool),
+        torch.randn(batch, n, 16, generator=g),
+        torch.randn(batch, T_p, 16, generator=g),
+        torch.randn(batch, T_p, 54, generator=g),
+        torch.randn(batch, 1, 54, generator=g),
+        torch.randn(batch, n, 54, generator=g),
+        torch.ones(batch, n, dtype=torch.bool),
         torch.randn(batch, 8, generator=g),
     )
 
@@ -106,8 +115,11 @@ def test_lips_are_asked_for_the_label_and_the_rest_for_the_teachers_own_path(
     torch.testing.assert_close(target[2:], windows.x0[2:])
     features = torch.cat([windows.context_features, windows.features], 1)[:2]
     denoise = guided_denoiser(
-        losses.teacher, losses.teacher.denoising_net.audio_terms(features),
-        torch.zeros(2, SPEC.n_shape), windows.style[:2], windows.context_motion[:2],
+        losses.teacher,
+        losses.teacher.denoising_net.audio_terms(features),
+        torch.zeros(2, SPEC.n_shape),
+        windows.style[:2],
+        windows.context_motion[:2],
     )
     end = dpm_solver_pp_2m(denoise, x_t[:2], TEACHER_CALLS, losses.schedule)
     torch.testing.assert_close(target[:2][..., ~lips], end[..., ~lips], rtol=0, atol=1e-4)
@@ -125,9 +137,7 @@ def test_scales_move_the_answer_as_guidance_moves_the_teacher(
     guided = losses.teach(windows, scales, slice(2, 4))(x_t[2:], later)
     plain = losses.teach(windows, None, slice(2, 4))(x_t[2:], later)
     assert (guided - plain).abs().max() > 0.01
-    torch.testing.assert_close(
-        target[2:], windows.x0[2:] + guided - plain, rtol=0, atol=1e-4
-    )
+    torch.testing.assert_close(target[2:], windows.x0[2:] + guided - plain, rtol=0, atol=1e-4)
 
 
 def test_the_student_begins_as_its_teacher_and_learns(losses: DistilLosses) -> None:

@@ -62,9 +62,13 @@ def test_the_same_shapes_give_the_same_bytes(made: Path, tmp_path: Path) -> None
     ship(tmp_path / "other")
     names = sorted(path.name for path in (made / "onnx").glob("*.onnx"))
     assert names == [
-        "sampler.onnx", "sampler_1.onnx", "sampler_2.onnx", "sampler_3.onnx", "sampler_4.onnx",
+        "sampler.onnx",
+        "sampler_1.onnx",
+        "sampler_2.onnx",
+        "sampler_3.onnx",
+        "sampler_4.onnx",
         "speech.onnx",
-    ]  # fmt: skip
+    ]
     for name in names:
         one, other = (f / "onnx" / name for f in (made, tmp_path / "other"))
         assert one.read_bytes() == other.read_bytes(), name
@@ -150,10 +154,14 @@ def test_other_live_settings_need_no_new_export(folder: Path) -> None:
         (lambda f: (f / "speech.onnx").unlink(), "No such file"),
         (lambda f: (f / "manifest.json").unlink(), "no exported graphs: there is no"),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
-        (lambda f: (f / "manifest.json").write_text('{"format": "posetalk-graphs", "version": 9}'),
-         "of another version"),
+        (
+            lambda f: (f / "manifest.json").write_text(
+                '{"format": "posetalk-graphs", "version": 9}'
+            ),
+            "of another version",
+        ),
     ],
-)  # fmt: skip
+)
 def test_damaged_graphs_get_one_line(folder: Path, damage, reason: str) -> None:
     damage(folder / "onnx")
     with pytest.raises(GraphsError, match=reason) as caught:
@@ -245,9 +253,14 @@ def test_the_command_exports_into_the_bundle_and_beside_it(
     ],
 )
 def test_mistakes_get_one_line(
-    arguments: list[str], code: int, reason: str, folder: Path, tmp_path: Path, monkeypatch,
+    arguments: list[str],
+    code: int,
+    reason: str,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     got, output, messages = call(["export", str(folder), *arguments], capsys)
     assert got == code and reason in output + messages

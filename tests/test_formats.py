@@ -51,9 +51,12 @@ def clip() -> Clip:
 def posed(clip: Clip, frame: int) -> NDArray[np.float32]:
     """(V, 3) the frame by our own skinning."""
     vertices = skin(
-        clip.head, clip.expression[frame], global_rotation=clip.rotation[frame],
-        jaw_pose=clip.jaw[frame], shape=clip.shape if len(clip.shape) else None,
-    )  # fmt: skip
+        clip.head,
+        clip.expression[frame],
+        global_rotation=clip.rotation[frame],
+        jaw_pose=clip.jaw[frame],
+        shape=clip.shape if len(clip.shape) else None,
+    )
     return np.asarray(vertices)
 
 
@@ -163,9 +166,7 @@ class Gltf:
 def test_the_animation_in_a_glb_is_our_motion(clip: Clip) -> None:
     file = Gltf(glb.write(clip))
     for frame in range(len(clip)):
-        np.testing.assert_allclose(
-            file.pose(frame / 25), corners_of(posed(clip, frame)), atol=2e-6
-        )
+        np.testing.assert_allclose(file.pose(frame / 25), corners_of(posed(clip, frame)), atol=2e-6)
 
 
 def test_a_glb_holds_what_others_look_for(clip: Clip) -> None:

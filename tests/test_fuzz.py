@@ -36,9 +36,7 @@ AT_ONCE = 8  # rude clients
 MOST_GROWTH = 40e6  # bytes that a server may be larger after any amount of rubbish
 
 
-@pytest.mark.parametrize(
-    "messages", [20_000, pytest.param(400_000, marks=pytest.mark.slow)]
-)  # fmt: skip
+@pytest.mark.parametrize("messages", [20_000, pytest.param(400_000, marks=pytest.mark.slow)])
 def test_the_parser_knows_but_one_way_to_fail(messages: int) -> None:
     fuzzer, refused = Fuzzer(seed=1), 0
     for _ in range(messages):

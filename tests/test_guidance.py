@@ -25,7 +25,11 @@ N = 6
 def make(target: str = "sample", use_style: bool = True) -> DiffPoseTalk:
     torch.manual_seed(0)
     spec = ModelSpec(
-        T_w=8, T_p=4, n_shape=5, style=StyleEncoderSpec(d_style=8), use_style=use_style,
+        T_w=8,
+        T_p=4,
+        n_shape=5,
+        style=StyleEncoderSpec(d_style=8),
+        use_style=use_style,
         speech=SpeechEncoderSpec(kind="mel", d_out=16, d_hidden=8, history_frames=26),
         denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=2),
         diffusion=DiffusionSpec(target=target),  # type: ignore[arg-type]
@@ -52,16 +56,26 @@ def one(model: DiffPoseTalk, g: dict[str, Tensor], t: int, audio: bool, style: b
     features = g["features"] if audio else model.null_audio_feat.expand(2, N, -1)
     person = model.person(g["shape"], g["style"] if style else None)
     return model.denoising_net(
-        g["x"], features, person, g["context_motion"], g["context_features"],
-        torch.full((2,), t), g["indicator"],
+        g["x"],
+        features,
+        person,
+        g["context_motion"],
+        g["context_features"],
+        torch.full((2,), t),
+        g["indicator"],
     )[:, 4:]
 
 
 def guided(model: DiffPoseTalk, g: dict[str, Tensor], t: int, **options: float | None) -> Tensor:
     memory = torch.cat([g["context_features"], g["features"]], 1)
     denoise = guided_denoiser(
-        model, model.denoising_net.audio_terms(memory), g["shape"], g["style"],
-        g["context_motion"], indicator=g["indicator"], **options,  # type: ignore[arg-type]
+        model,
+        model.denoising_net.audio_terms(memory),
+        g["shape"],
+        g["style"],
+        g["context_motion"],
+        indicator=g["indicator"],
+        **options,  # type: ignore[arg-type]
     )
     return denoise(g["x"], t)
 
@@ -98,8 +112,16 @@ def test_a_scale_of_one_gives_the_condition_in_every_branch(
 
 @pytest.mark.parametrize(
     "scales,styled,count",
-    [((1, 1), True, 1), ((1, 3), True, 2), ((2, 1), True, 2), ((1.15, 3), True, 3),
-     ((2, 2), True, 2), ((1, 3), False, 1), ((2, 3), False, 2), ((0, 0), True, 1)],
+    [
+        ((1, 1), True, 1),
+        ((1, 3), True, 2),
+        ((2, 1), True, 2),
+        ((1.15, 3), True, 3),
+        ((2, 2), True, 2),
+        ((1, 3), False, 1),
+        ((2, 3), False, 2),
+        ((0, 0), True, 1),
+    ],
 )
 def test_number_of_branches(scales: tuple[float, float], styled: bool, count: int) -> None:
     branches = guidance_branches(*scales, styled=styled)
@@ -145,9 +167,7 @@ def test_thresholding_comes_before_mixing(given: dict[str, Tensor]) -> None:
         dynamic_threshold(one(model, given, 300, a, s), 0.9) for a, s in ((0, 0), (1, 0), (1, 1))
     ]
     expected = clipped[0] + 2.0 * (clipped[1] - clipped[0]) + 3.0 * (clipped[2] - clipped[1])
-    actual = guided(
-        model, given, 300, audio_scale=2.0, style_scale=3.0, threshold_quantile=0.9
-    )
+    actual = guided(model, given, 300, audio_scale=2.0, style_scale=3.0, threshold_quantile=0.9)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-3)
     assert actual.abs().max() > 4.0  # the guided value may exceed every threshold
 
@@ -160,15 +180,30 @@ class Sampler(torch.nn.Module):
         self.model = model
 
     def forward(
-        self, noise: Tensor, memory: Tensor, shape: Tensor, style: Tensor, context: Tensor,
+        self,
+        noise: Tensor,
+        memory: Tensor,
+        shape: Tensor,
+        style: Tensor,
+        context: Tensor,
         known: Tensor,
     ) -> Tensor:
         denoise = guided_denoiser(
-            self.model, self.model.denoising_net.audio_terms(memory), shape, style, context,
-            audio_scale=1.15, style_scale=3.0, threshold_quantile=0.99,
+            self.model,
+            self.model.denoising_net.audio_terms(memory),
+            shape,
+            style,
+            context,
+            audio_scale=1.15,
+            style_scale=3.0,
+            threshold_quantile=0.99,
         )
         return dpm_solver_pp_2m(
-            denoise, noise, 3, self.model.schedule, known_prefix(known, noise.shape[1]),
+            denoise,
+            noise,
+            3,
+            self.model.schedule,
+            known_prefix(known, noise.shape[1]),
             noise_scale=torch.linspace(0.5, 1.0, 54),
         )
 
@@ -178,7 +213,11 @@ def test_the_whole_call_exports_with_its_steps_unrolled(given: dict[str, Tensor]
     sampler = Sampler(make()).eval()
     memory = torch.cat([given["context_features"], given["features"]], 1)
     arguments = (
-        given["x"], memory, given["shape"], given["style"], given["context_motion"],
+        given["x"],
+        memory,
+        given["shape"],
+        given["style"],
+        given["context_motion"],
         torch.zeros(2, 2, 54),
     )
     exported = torch.export.export(sampler, arguments).module()

@@ -92,9 +92,19 @@ def test_animate_on_an_imported_head(
     save_head(flame, library / "mine.npz", exact=True)
     out = library / "out.npz"
     code, _, said = call(
-        ["animate", "demo", "--backend", "fake", "--head", str(library / "mine.npz"), "-o",
-         str(out), str(library / "out.csv")], capsys
-    )  # fmt: skip
+        [
+            "animate",
+            "demo",
+            "--backend",
+            "fake",
+            "--head",
+            str(library / "mine.npz"),
+            "-o",
+            str(out),
+            str(library / "out.csv"),
+        ],
+        capsys,
+    )
     assert code == 0 and "moves flame by the nearest channels" in said
     motion = Motion.load(out)
     assert motion.head == "flame" and motion.pose[:, 3].max() > 0.02

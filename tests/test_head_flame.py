@@ -175,8 +175,11 @@ def test_names_that_files_have_on_their_site(file: Path, tmp_path: Path) -> None
 
     names = ("generic_model.pkl", "flame2023.pkl", "flame2023_no_jaw.pkl", "female_model.pkl")
     assert [default_name(Path(name)) for name in names] == [
-        "flame", "flame-2023", "flame-2023-no-jaw", "flame-female",
-    ]  # fmt: skip
+        "flame",
+        "flame-2023",
+        "flame-2023-no-jaw",
+        "flame-female",
+    ]
 
 
 RAN: list[str] = []

@@ -51,9 +51,11 @@ def test_shapes_come_out_as_the_kit_has_them(folder: Path, ict: Head) -> None:
     assert ict.expression_names == CHANNELS and ict.id == "ict-facekit"
     np.testing.assert_allclose(ict.template, rest, atol=1e-7)
     for ours, theirs in (
-        ("mouthSmileLeft", "mouthSmile_L"), ("mouthLeft", "mouthLeft"),
-        ("jawForward", "jawForward"), ("noseSneerRight", "noseSneer_R"),
-    ):  # fmt: skip
+        ("mouthSmileLeft", "mouthSmile_L"),
+        ("mouthLeft", "mouthLeft"),
+        ("jawForward", "jawForward"),
+        ("noseSneerRight", "noseSneer_R"),
+    ):
         np.testing.assert_allclose(_posed(ict, **{ours: 1}), _shape(folder, theirs), atol=4e-6)
     both = _shape(folder, "browInnerUp_L") + _shape(folder, "browInnerUp_R") - rest
     np.testing.assert_allclose(_posed(ict, browInnerUp=1), both, atol=4e-6)

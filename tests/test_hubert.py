@@ -14,8 +14,12 @@ from diffposetalk.hubert import build_hubert, hubert_features, normalise_clip, p
 def hubert() -> nn.Module:
     torch.manual_seed(0)
     return build_hubert(
-        32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
-        conv_dim=(16,) * 7, num_conv_pos_embedding_groups=4,
+        32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        conv_dim=(16,) * 7,
+        num_conv_pos_embedding_groups=4,
     ).eval()
 
 

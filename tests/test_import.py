@@ -47,8 +47,11 @@ def test_a_bundle_holds_everything(released: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(bundle.statistics.shape_std, stats["shape_std"])
     live = bundle.spec.live
     assert (live.window_rule, live.steps, live.audio_guidance, live.style_guidance) == (
-        "sliding", 4, 1.15, 3.0,
-    )  # fmt: skip
+        "sliding",
+        4,
+        1.15,
+        3.0,
+    )
     assert live.threshold_quantile == 0.99
     assert bundle.provenance["denoiser"]["iterations"] == 110000
     assert bundle.provenance["arguments"]["data_root"] == "'datasets/HDTF_TFHP/lmdb'"
@@ -73,9 +76,7 @@ def test_a_model_without_style(tmp_path: Path) -> None:
 def test_without_styles_and_style_encoder_there_is_the_null_style(
     released: Path, tmp_path: Path
 ) -> None:
-    bundle = import_released(
-        files(released, style_encoder=None, styles=None), tmp_path / "bundle"
-    )
+    bundle = import_released(files(released, style_encoder=None, styles=None), tmp_path / "bundle")
     assert list(bundle.styles) == ["none"]
 
 
@@ -251,12 +252,12 @@ def test_a_disk_that_fills_up_leaves_nothing(released: Path, tmp_path: Path) -> 
 
 # --- the command ----------------------------------------------------------------------------------
 def test_the_command(
-    released: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    released: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setattr(
-        "diffposetalk.importing.arguments.SpeechEncoderSpec", lambda: SMALL_HUBERT
-    )
+) -> None:
+    monkeypatch.setattr("diffposetalk.importing.arguments.SpeechEncoderSpec", lambda: SMALL_HUBERT)
     bundle = tmp_path / "bundle"
     arguments = ["import", str(released / "denoiser.pt"), "-o", str(bundle)]
     code, _, messages = call(arguments, capsys)

@@ -143,10 +143,20 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        print, len, argparse.ArgumentParser, np.float64(1.0), torch.nn.Linear(2, 2), {1, 2},
-        b"bytes", complex(1, 2), torch.device("cpu"), {(1, 2): 3}, slice(1), type,
+        print,
+        len,
+        argparse.ArgumentParser,
+        np.float64(1.0),
+        torch.nn.Linear(2, 2),
+        {1, 2},
+        b"bytes",
+        complex(1, 2),
+        torch.device("cpu"),
+        {(1, 2): 3},
+        slice(1),
+        type,
     ],
-)  # fmt: skip
+)
 def test_nothing_but_plain_values_is_made(value: Any) -> None:
     with pytest.raises(CheckpointError) as caught:
         made = read_pickle(pickle.dumps({"x": value}, protocol=2), "it")
@@ -159,8 +169,11 @@ def test_only_the_listed_names_can_be_called() -> None:
     from diffposetalk.importing.pickles import _MAKERS
 
     assert {name.split(".")[0] for name in _MAKERS} == {
-        "argparse", "collections", "pathlib", "torch",
-    }  # fmt: skip
+        "argparse",
+        "collections",
+        "pathlib",
+        "torch",
+    }
     assert len(_MAKERS) == 12
 
 
@@ -289,9 +302,7 @@ def a_list(path: Path) -> None:
         (lambda path: path.unlink(), "No such file"),
     ],
 )
-def test_damaged_files(
-    tmp_path: Path, damage: Callable[[Path], object], message: str
-) -> None:
+def test_damaged_files(tmp_path: Path, damage: Callable[[Path], object], message: str) -> None:
     import re
 
     given = changed(tmp_path, lambda _: None)

@@ -213,12 +213,17 @@ def test_nods_and_brows_follow_accents() -> None:
     style = STYLES["broadcaster"]
     accent = [gestures.Accent(1.2, 1.0)]
     rest, moved = (
-        np.mean([
-            gestures.head_rotation(phones, 60, style, np.random.default_rng(k), prosody, a)[:, 0]
-            for k in range(20)
-        ], axis=0)
+        np.mean(
+            [
+                gestures.head_rotation(phones, 60, style, np.random.default_rng(k), prosody, a)[
+                    :, 0
+                ]
+                for k in range(20)
+            ],
+            axis=0,
+        )
         for a in ([], accent)
-    )  # fmt: skip
+    )
     lift = moved - rest
     assert 28 <= int(lift.argmax()) <= 33 and lift.max() > 0.02
     raised = gestures.brows(60, style, np.random.default_rng(0), prosody, accent)[0]

@@ -13,15 +13,25 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("head", "diffposetalk", "stream", "training", "viewer", "posetalk", "export")
 HEAVY = (
-    "torch", "transformers", "onnxruntime", "sounddevice", "soundfile", "pyrender", "OpenGL",
-    "websockets", "av", "scipy",
-)  # fmt: skip
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "sounddevice",
+    "soundfile",
+    "pyrender",
+    "OpenGL",
+    "websockets",
+    "av",
+    "scipy",
+)
 
 SEAMS = {
     "sounddevice": {"stream/sources/microphone.py", "viewer/speaker.py"},
     "websockets": {
-        "stream/listening.py", "viewer/client.py",
-        "posetalk/client/asynchronous.py", "posetalk/client/dialling.py",
+        "stream/listening.py",
+        "viewer/client.py",
+        "posetalk/client/asynchronous.py",
+        "posetalk/client/dialling.py",
     },
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {"viewer/video.py"},

@@ -25,8 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An imported bundle whose head is not here."""
     place = tmp_path_factory.mktemp("imported")
     made = write(place / "files")
-    files = Files(made / "denoiser.pt", made / "stats_train.npz", styles=made / "styles",
-                  speech=SMALL_HUBERT)  # fmt: skip
+    files = Files(
+        made / "denoiser.pt", made / "stats_train.npz", styles=made / "styles", speech=SMALL_HUBERT
+    )
     import_released(files, place / "bundle")
     return place / "bundle"
 

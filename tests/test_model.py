@@ -12,12 +12,16 @@ from diffposetalk.spec import DenoiserSpec, ModelSpec, SpeechEncoderSpec, StyleE
 
 OFFICIAL = ModelSpec()
 STARTER = ModelSpec(
-    T_p=25, style=StyleEncoderSpec(d_style=64),
+    T_p=25,
+    style=StyleEncoderSpec(d_style=64),
     speech=SpeechEncoderSpec(kind="mel", d_out=256, history_frames=26),
     denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
 )
 TINY = ModelSpec(
-    T_w=8, T_p=4, n_shape=3, style=StyleEncoderSpec(d_style=8),
+    T_w=8,
+    T_p=4,
+    n_shape=3,
+    style=StyleEncoderSpec(d_style=8),
     speech=SpeechEncoderSpec(kind="mel", d_out=16, d_hidden=8, history_frames=26),
     denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=1),
 )
@@ -94,9 +98,11 @@ def test_starter_has_the_same_names_without_hubert() -> None:
     """Layers fewer, shapes smaller, encoder another; nothing renamed."""
     state = on_meta(STARTER).state_dict()
     own = {name for name in state if not name.startswith("audio_encoder.")}
-    official = {name for name in expected_tensors(54) if not name.startswith(
-        tuple(f"denoising_net.transformer.layers.{i}." for i in range(4, 8))
-    )}
+    official = {
+        name
+        for name in expected_tensors(54)
+        if not name.startswith(tuple(f"denoising_net.transformer.layers.{i}." for i in range(4, 8)))
+    }
     assert own == official
     assert tuple(state["denoising_net.PE"].shape) == (1, 126, 256)
     assert any(name.startswith("audio_encoder.") for name in state)

@@ -81,10 +81,7 @@ def test_two_heads_share_a_batch_and_each_gets_its_own_frames(flame: Head) -> No
 
 def test_a_session_of_another_model_is_not_taken(flame: Head) -> None:
     model = FakeBackend()
-    with (
-        Scheduler(model, 1) as scheduler,
-        pytest.raises(ValueError, match="another backend"),
-    ):
+    with Scheduler(model, 1) as scheduler, pytest.raises(ValueError, match="another backend"):
         scheduler.open(Session(on_head(FakeBackend(), flame)), lambda frames: None)
 
 
@@ -120,8 +117,10 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
         link.send(wire.serialise_text(control.Open(head="flame")))
         opened = until(link, control.Opened)
         assert (opened.head, opened.vertices, opened.faces) == (
-            "flame", flame.vertex_count, len(flame.faces),
-        )  # fmt: skip
+            "flame",
+            flame.vertex_count,
+            len(flame.faces),
+        )
         assert opened.channels == channel_names(flame)
         corners = 0
         while corners < 3 * opened.faces:

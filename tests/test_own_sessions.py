@@ -413,10 +413,14 @@ def test_beyond_the_capacity_there_is_a_clear_refusal_until_one_leaves(server: S
 @pytest.mark.parametrize(
     "wish",
     [
-        {"head": "somebody"}, {"style": "drunken"}, {"pace": "slow"}, {"shape": [1e30] * 100},
-        {"shape": [1.0]}, {"audio_guidance": -1.0},
+        {"head": "somebody"},
+        {"style": "drunken"},
+        {"pace": "slow"},
+        {"shape": [1e30] * 100},
+        {"shape": [1.0]},
+        {"audio_guidance": -1.0},
     ],
-)  # fmt: skip
+)
 def test_sessions_that_cannot_be_are_refused(server: Server, wish: dict[str, Any]) -> None:
     with opened(server, **wish) as socket:
         error = until(socket, control.Error)

@@ -49,9 +49,12 @@ def speech(samples: int, seed: int = 0) -> np.ndarray:
 def loaded(folder: Path, *, head: bool = True, sizes: Sizes = SMALL) -> Loaded:
     write(folder / "files", sizes, head=head)
     files = Files(
-        folder / "files" / "denoiser.pt", folder / "files" / "stats_train.npz",
-        folder / "files" / "se.pt", folder / "files" / "styles", speech=SMALL_HUBERT,
-    )  # fmt: skip
+        folder / "files" / "denoiser.pt",
+        folder / "files" / "stats_train.npz",
+        folder / "files" / "se.pt",
+        folder / "files" / "styles",
+        speech=SMALL_HUBERT,
+    )
     return Loaded.of(import_released(files, folder / "bundle"))
 
 
@@ -78,14 +81,26 @@ def compare(ours: Loaded, sizes: Sizes, samples: int, **settings: float) -> floa
     checkpoint = make_denoiser(sizes, head=spec.head_rotation)
     with torch.inference_mode():
         theirs = official_reference.animate(
-            checkpoint, sizes.hubert_config(), make_statistics(), audio, shape, style,
-            torch.from_numpy(initial), torch.from_numpy(noise),
+            checkpoint,
+            sizes.hubert_config(),
+            make_statistics(),
+            audio,
+            shape,
+            style,
+            torch.from_numpy(initial),
+            torch.from_numpy(noise),
             threshold=settings.get("threshold", 0.0),
             audio_scale=settings.get("audio_guidance", 1.15),
             style_scale=settings.get("style_guidance", 3.0),
-        ).numpy()  # fmt: skip
+        ).numpy()
     motion = animate_clip(
-        ours, audio, shape, style, initial_noise=initial, step_noise=noise, normalised=True,
+        ours,
+        audio,
+        shape,
+        style,
+        initial_noise=initial,
+        step_noise=noise,
+        normalised=True,
         **settings,  # type: ignore[arg-type]
     )
     assert motion.shape == theirs.shape == (samples // 640, spec.d_motion)
@@ -145,18 +160,17 @@ def test_official_size(tmp_path: Path) -> None:
     files = write(tmp_path / "files", sizes)
     ours = Loaded.of(
         import_released(
-            Files(files / "denoiser.pt", files / "stats_train.npz", files / "se.pt",
-                  files / "styles"),
+            Files(
+                files / "denoiser.pt", files / "stats_train.npz", files / "se.pt", files / "styles"
+            ),
             tmp_path / "bundle",
         )
-    )  # fmt: skip
+    )
     assert compare(ours, sizes, 640 * 104 + 5) < TOLERANCE
 
 
 def test_the_style_encoder_is_the_released_one(with_head: Loaded) -> None:
-    motion = torch.from_numpy(
-        np.random.default_rng(0).normal(size=(100, 54)).astype(np.float32)
-    )
+    motion = torch.from_numpy(np.random.default_rng(0).normal(size=(100, 54)).astype(np.float32))
     with torch.inference_mode():
         ours = with_head.bundle.style_encoder()(motion[None])[0]
         theirs = official_reference.encode_style(make_style_encoder(SMALL), motion)
@@ -275,9 +289,13 @@ def test_the_command_writes_motion_without_a_head(
     ],
 )
 def test_wrong_use_gets_one_line(
-    with_head: Loaded, sound: Path, capsys: pytest.CaptureFixture[str],
-    arguments: list[str], code: int, message: str,
-) -> None:  # fmt: skip
+    with_head: Loaded,
+    sound: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
     animate = ["animate", str(sound), "--bundle", str(with_head.bundle.folder), "-o", "m.npz"]
     got, _, messages = call([*animate, *arguments], capsys)
     assert got == code and message in messages and len(messages.splitlines()) == 1

@@ -91,13 +91,13 @@ def test_without_onednn_the_products_are_torchs_own(dtype, monkeypatch) -> None:
     with torch.inference_mode():
         for gelu in (False, True):
             ours, theirs = both(lambda gelu=gelu: Product(weight, bias, dtype, gelu=gelu))
-            torch.testing.assert_close(ours(x), theirs(x), atol=0.05 if dtype != x.dtype else 1e-5,
-                                       rtol=0)
-        ours, theirs = both(
-            lambda: Convolution(kernel, bias, dtype, stride=2, padding=3, groups=4)
+            torch.testing.assert_close(
+                ours(x), theirs(x), atol=0.05 if dtype != x.dtype else 1e-5, rtol=0
+            )
+        ours, theirs = both(lambda: Convolution(kernel, bias, dtype, stride=2, padding=3, groups=4))
+        torch.testing.assert_close(
+            ours(x), theirs(x), atol=0.05 if dtype != x.dtype else 1e-5, rtol=0
         )
-        torch.testing.assert_close(ours(x), theirs(x), atol=0.05 if dtype != x.dtype else 1e-5,
-                                   rtol=0)
 
 
 def test_bf16_attention_has_a_float32_softmax() -> None:
@@ -109,8 +109,9 @@ def test_bf16_attention_has_a_float32_softmax() -> None:
 
 
 def test_what_cannot_be_made_ready_is_refused() -> None:
-    wide = dataclasses.replace(PLAIN, denoiser=dataclasses.replace(PLAIN.denoiser,
-                                                                   align_mask_width=3))
+    wide = dataclasses.replace(
+        PLAIN, denoiser=dataclasses.replace(PLAIN.denoiser, align_mask_width=3)
+    )
     with pytest.raises(ValueError, match=r"needs an alignment mask of width 1.*use fp32"):
         make_ready(random_model(wide), "bf16")
     make_ready(random_model(wide), "fp32")
@@ -132,8 +133,11 @@ def test_a_cpu_without_matrix_units_is_told(monkeypatch, caplog) -> None:
 def test_a_precision_chooses_torch_and_others_refuse(monkeypatch) -> None:
     assert load_backend("auto", precision="bf16").precision == "bf16"
     assert load_backend("torch").precision == "fp32"
-    for name, why in (("onnxruntime", "exported graphs"), ("tensorrt", "engines"),
-                      ("fake", "no network")):  # fmt: skip
+    for name, why in (
+        ("onnxruntime", "exported graphs"),
+        ("tensorrt", "engines"),
+        ("fake", "no network"),
+    ):
         with pytest.raises(ValueError, match=f"goes with --backend torch, not {name}: .*{why}"):
             load_backend(name, precision="bf16")
     with pytest.raises(ValueError, match="no precision 'int8'"):
@@ -141,9 +145,14 @@ def test_a_precision_chooses_torch_and_others_refuse(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["animate", "demo"], ["live", "--view", "none"], ["serve"],
-                ["animate", "demo", "--mode", "paper"]],
-)  # fmt: skip
+    "command",
+    [
+        ["animate", "demo"],
+        ["live", "--view", "none"],
+        ["serve"],
+        ["animate", "demo", "--mode", "paper"],
+    ],
+)
 def test_a_command_says_what_cannot_be(command, capsys) -> None:
     code, _, messages = call([*command, "--backend", "fake", "--precision", "bf16"], capsys)
     assert code == 2 and "--precision bf16 goes with --backend torch" in messages
@@ -170,9 +179,12 @@ def test_torchs_threads_sleep_between_calls() -> None:
     )
     environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True,
+        [sys.executable, "-P", "-c", code],
+        env=environment,
+        capture_output=True,
+        text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert done.stdout.strip() == "PASSIVE"
 
 

@@ -33,8 +33,14 @@ class NoisyBackend(FakeBackend):
 
     def __init__(self) -> None:
         super().__init__()
-        live = LiveDefaults(hop=4, lookahead=2, steps=1, window_rule="adjacent",
-                            audio_guidance=1.0, style_guidance=1.0)  # fmt: skip
+        live = LiveDefaults(
+            hop=4,
+            lookahead=2,
+            steps=1,
+            window_rule="adjacent",
+            audio_guidance=1.0,
+            style_guidance=1.0,
+        )
         self.spec: ModelSpec = dataclasses.replace(self.spec, T_p=3, live=live)
         self.encoded, self.sampled, self.missing = 0, 0, set[int]()
 

@@ -95,9 +95,7 @@ def test_the_starters_closed_loop_moves_as_the_sessions(starter: OnnxBackend) ->
     """A closed loop makes rounding larger, by how much depends on the processor: judge motion."""
     ours, theirs = open_session(starter, style="lively"), Session(starter, style="lively")
     sound = babble(640 * 204)
-    one, other = (
-        normalised(starter, s.feed(sound) + s.finish()) for s in (ours, theirs)
-    )
+    one, other = (normalised(starter, s.feed(sound) + s.finish()) for s in (ours, theirs))
     assert len(one) == len(other) == 204
     speed, known = (np.abs(np.diff(run, axis=0)).mean() for run in (one, other))
     assert speed == pytest.approx(known, rel=0.05)
@@ -135,15 +133,22 @@ def test_what_is_no_single_hop_comes_and_goes(rule: str, tmp_path: Path) -> None
     session = open_session(backend)
     first = session.feed(sound)
     session.reset()
-    again = [f for size in np.split(sound, np.sort(rng.integers(0, len(sound), 9)))
-             for f in session.feed(size)]  # fmt: skip
+    again = [
+        f
+        for size in np.split(sound, np.sort(rng.integers(0, len(sound), 9)))
+        for f in session.feed(size)
+    ]
     assert normalised(backend, again) == pytest.approx(normalised(backend, first), abs=0)
 
 
 def test_other_settings_are_an_ordinary_sessions(tiny: OnnxBackend) -> None:
     assert type(open_session(tiny)) is ResidentSession
-    for options in (SessionOptions(hop=3), SessionOptions(lookahead=1), SessionOptions(steps=3),
-                    SessionOptions(window_rule="sliding")):  # fmt: skip
+    for options in (
+        SessionOptions(hop=3),
+        SessionOptions(lookahead=1),
+        SessionOptions(steps=3),
+        SessionOptions(window_rule="sliding"),
+    ):
         assert type(open_session(tiny, options=options)) is Session
 
 

@@ -112,8 +112,12 @@ def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) 
     rows = paper_table.candidates([], tmp_path / "table")
     result = paper_table.make_table(rows, two_clips(), 2, head={"circumstances": "here"})
     assert [row["name"] for row in result["rows"]] == [
-        "no-style", "mean", "loudness", "fake", "chance",
-    ]  # fmt: skip
+        "no-style",
+        "mean",
+        "loudness",
+        "fake",
+        "chance",
+    ]
 
 
 def test_settings_of_a_table_that_cannot_be_are_one_line(tracks: Path, tmp_path: Path) -> None:
@@ -175,17 +179,30 @@ def test_a_bundle_of_another_head_is_refused() -> None:
 
 def test_a_model_without_head_rotation_is_measured() -> None:
     short = paper_table.Candidate(
-        "x", "x", "", "", "",
-        lambda clips, runs: np.stack([np.stack([np.delete(c.label, slice(50, 53), 1)] * runs)
-                                      for c in clips]),
-    )  # fmt: skip
+        "x",
+        "x",
+        "",
+        "",
+        "",
+        lambda clips, runs: np.stack(
+            [np.stack([np.delete(c.label, slice(50, 53), 1)] * runs) for c in clips]
+        ),
+    )
     found = paper_table.measure_candidate(short, two_clips(), 2, Face.of(builtin_head()))
     assert found["lve"] == (0.0, 0.0) and np.isnan(found["ba"][0])
 
 
 def test_curves_ask_for_each_setting_once_and_keep_the_live_defaults_on_each() -> None:
-    live = asdict(LiveDefaults(hop=2, lookahead=2, steps=2, window_rule="adjacent",
-                               audio_guidance=1.0, style_guidance=1.0))  # fmt: skip
+    live = asdict(
+        LiveDefaults(
+            hop=2,
+            lookahead=2,
+            steps=2,
+            window_rule="adjacent",
+            audio_guidance=1.0,
+            style_guidance=1.0,
+        )
+    )
     base = curves.base_of(live, 12)
     found = curves.curve_settings(base, 12, 100)
     for name in ("steps", "lookahead", "hop", "context"):
@@ -226,24 +243,44 @@ def test_curves_that_cannot_be_are_one_line(
 
 def curves_result() -> dict[str, Any]:
     """Made-up figures of every setting."""
-    live = asdict(LiveDefaults(hop=2, lookahead=2, steps=2, window_rule="adjacent",
-                               audio_guidance=1.0, style_guidance=1.0))  # fmt: skip
+    live = asdict(
+        LiveDefaults(
+            hop=2,
+            lookahead=2,
+            steps=2,
+            window_rule="adjacent",
+            audio_guidance=1.0,
+            style_guidance=1.0,
+        )
+    )
     base = curves.base_of(live, 12)
     settings = curves.curve_settings(base, 12, 100)
     figures = {
         s.key: {
-            "setting": asdict(s), "seeds": curves.SEEDS, "cpu_seconds": 6.0,
+            "setting": asdict(s),
+            "seeds": curves.SEEDS,
+            "cpu_seconds": 6.0,
             "values": {name: [1.0 + 0.1 * s.hop / s.steps, 0.05] for name in curves_figures()},
         }
-        for points in settings.values() for _, s in points
-    }  # fmt: skip
+        for points in settings.values()
+        for _, s in points
+    }
     return {
-        **curves.circumstances("curves"), "bundle": "starter", "bundle_hash": "0" * 64,
-        "live": live, "T_p": 12, "T_w": 100, "clips": ["a"], "frames": 100, "closures": 3,
-        "vowels": 5, "base": base.key, "figures": figures,
+        **curves.circumstances("curves"),
+        "bundle": "starter",
+        "bundle_hash": "0" * 64,
+        "live": live,
+        "T_p": 12,
+        "T_w": 100,
+        "clips": ["a"],
+        "frames": 100,
+        "closures": 3,
+        "vowels": 5,
+        "base": base.key,
+        "figures": figures,
         "curves": {name: [[x, s.key] for x, s in points] for name, points in settings.items()},
         "label": {name: [1.0, None] for name in curves_figures()},
-    }  # fmt: skip
+    }
 
 
 def curves_figures() -> list[str]:

@@ -75,8 +75,13 @@ def test_extras_and_packages_fit_the_command(run: Any) -> None:
     assert run.wanted_extras("live", gpu=False) == {"cpu", "drawing"}
     assert run.wanted_extras("live", gpu=True) == {"gpu", "drawing"}
     assert run.wanted_extras("test", gpu=False) - {"trt-rtx"} == {
-        "cpu", "drawing", "dev", "export", "torch", "train",
-    }  # fmt: skip
+        "cpu",
+        "drawing",
+        "dev",
+        "export",
+        "torch",
+        "train",
+    }
     assert "trt-rtx" in run.wanted_extras("test", gpu=False) or sys.platform == "darwin"
     assert run.wanted_extras("style", gpu=False) == {"cpu", "drawing", "torch"}
     assert set(run.EXTRAS) <= set(run.COMMANDS)
@@ -93,8 +98,17 @@ def test_the_extras_exist(run: Any) -> None:
     wanted = run.wanted_extras("test", gpu=True) | run.wanted_extras("live", gpu=False)
     assert wanted <= names
     assert {
-        "cpu", "gpu", "viewer", "drawing", "torch", "export", "trt", "trt-rtx", "train", "dev",
-    } == names  # fmt: skip
+        "cpu",
+        "gpu",
+        "viewer",
+        "drawing",
+        "torch",
+        "export",
+        "trt",
+        "trt-rtx",
+        "train",
+        "dev",
+    } == names
     assert declared["scripts"].keys() == {"posetalk", "bench-latency"}
 
 
@@ -186,7 +200,7 @@ def test_without_rights_the_exact_line_is_printed(
 
 def test_the_checks_leave_slow_tests_out_unless_asked(run: Any) -> None:
     quick = dict(run.check_steps("python", ["-k", "wire"]))
-    assert list(quick) == ["ruff", "mypy", "layers", "tests"]
+    assert list(quick) == ["ruff", "format", "mypy", "layers", "tests"]
     assert quick["tests"][-4:] == ["-k", "wire", "-m", "not slow"]
     assert "-m" not in dict(run.check_steps("python", ["--slow"]))["tests"][4:]
 

@@ -22,8 +22,15 @@ def test_cosine_betas_are_the_released_ones() -> None:
 
 def test_cosine_alpha_bars_are_the_released_ones() -> None:
     expected = {
-        0: 1.0, 1: 0.9999000, 2: 0.9997932, 50: 0.9720807, 100: 0.8986948, 250: 0.4938374,
-        400: 0.0940444, 499: 9.7143e-6, 500: 9.7142e-9,
+        0: 1.0,
+        1: 0.9999000,
+        2: 0.9997932,
+        50: 0.9720807,
+        100: 0.8986948,
+        250: 0.4938374,
+        400: 0.0940444,
+        499: 9.7143e-6,
+        500: 9.7142e-9,
     }
     for t, alpha_bar in expected.items():
         assert COSINE.alpha_bar[t] == pytest.approx(alpha_bar, rel=1e-5), t

@@ -87,8 +87,12 @@ def play(scheduler: Scheduler, sessions: list[Session], pattern: list[tuple[int,
     return [(audio[n][: at[n]], heard) for n, (_, heard) in enumerate(places)]
 
 
-@given(pattern=arrivals, hop=st.integers(1, 4), lookahead=st.integers(0, 3),
-       rule=st.sampled_from(["adjacent", "sliding"]))  # fmt: skip
+@given(
+    pattern=arrivals,
+    hop=st.integers(1, 4),
+    lookahead=st.integers(0, 3),
+    rule=st.sampled_from(["adjacent", "sliding"]),
+)
 @settings(max_examples=25, deadline=None)
 def test_whatever_arrives_when_each_session_is_as_if_alone(pattern, hop, lookahead, rule) -> None:
     options = SessionOptions(hop=hop, lookahead=lookahead, window_rule=rule)

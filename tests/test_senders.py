@@ -30,19 +30,68 @@ HEAD = builtin_head()
 DEVICE = "0C9A1B6E-5F33-4B0D-9A57-1B3F9E5C7D11"
 
 PUBLISHED_ORDER = [
-    "EyeBlinkLeft", "EyeLookDownLeft", "EyeLookInLeft", "EyeLookOutLeft", "EyeLookUpLeft",
-    "EyeSquintLeft", "EyeWideLeft", "EyeBlinkRight", "EyeLookDownRight", "EyeLookInRight",
-    "EyeLookOutRight", "EyeLookUpRight", "EyeSquintRight", "EyeWideRight", "JawForward",
-    "JawLeft", "JawRight", "JawOpen", "MouthClose", "MouthFunnel", "MouthPucker", "MouthLeft",
-    "MouthRight", "MouthSmileLeft", "MouthSmileRight", "MouthFrownLeft", "MouthFrownRight",
-    "MouthDimpleLeft", "MouthDimpleRight", "MouthStretchLeft", "MouthStretchRight",
-    "MouthRollLower", "MouthRollUpper", "MouthShrugLower", "MouthShrugUpper", "MouthPressLeft",
-    "MouthPressRight", "MouthLowerDownLeft", "MouthLowerDownRight", "MouthUpperUpLeft",
-    "MouthUpperUpRight", "BrowDownLeft", "BrowDownRight", "BrowInnerUp", "BrowOuterUpLeft",
-    "BrowOuterUpRight", "CheekPuff", "CheekSquintLeft", "CheekSquintRight", "NoseSneerLeft",
-    "NoseSneerRight", "TongueOut", "HeadYaw", "HeadPitch", "HeadRoll", "LeftEyeYaw",
-    "LeftEyePitch", "LeftEyeRoll", "RightEyeYaw", "RightEyePitch", "RightEyeRoll",
-]  # fmt: skip
+    "EyeBlinkLeft",
+    "EyeLookDownLeft",
+    "EyeLookInLeft",
+    "EyeLookOutLeft",
+    "EyeLookUpLeft",
+    "EyeSquintLeft",
+    "EyeWideLeft",
+    "EyeBlinkRight",
+    "EyeLookDownRight",
+    "EyeLookInRight",
+    "EyeLookOutRight",
+    "EyeLookUpRight",
+    "EyeSquintRight",
+    "EyeWideRight",
+    "JawForward",
+    "JawLeft",
+    "JawRight",
+    "JawOpen",
+    "MouthClose",
+    "MouthFunnel",
+    "MouthPucker",
+    "MouthLeft",
+    "MouthRight",
+    "MouthSmileLeft",
+    "MouthSmileRight",
+    "MouthFrownLeft",
+    "MouthFrownRight",
+    "MouthDimpleLeft",
+    "MouthDimpleRight",
+    "MouthStretchLeft",
+    "MouthStretchRight",
+    "MouthRollLower",
+    "MouthRollUpper",
+    "MouthShrugLower",
+    "MouthShrugUpper",
+    "MouthPressLeft",
+    "MouthPressRight",
+    "MouthLowerDownLeft",
+    "MouthLowerDownRight",
+    "MouthUpperUpLeft",
+    "MouthUpperUpRight",
+    "BrowDownLeft",
+    "BrowDownRight",
+    "BrowInnerUp",
+    "BrowOuterUpLeft",
+    "BrowOuterUpRight",
+    "CheekPuff",
+    "CheekSquintLeft",
+    "CheekSquintRight",
+    "NoseSneerLeft",
+    "NoseSneerRight",
+    "TongueOut",
+    "HeadYaw",
+    "HeadPitch",
+    "HeadRoll",
+    "LeftEyeYaw",
+    "LeftEyePitch",
+    "LeftEyeRoll",
+    "RightEyeYaw",
+    "RightEyePitch",
+    "RightEyeRoll",
+]
 """The engine's enumeration of face shapes, 0 to 60."""
 
 
@@ -70,9 +119,14 @@ def read_livelink(data: bytes) -> dict[str, object]:
     values = take(f">{count}f")
     assert at == len(data), "bytes are left over"
     return {
-        "version": version, "device": texts[0], "subject": texts[1], "frame": frame, "part": part,
-        "rate": rate / denominator, "values": dict(zip(PUBLISHED_ORDER, values, strict=True)),
-    }  # fmt: skip
+        "version": version,
+        "device": texts[0],
+        "subject": texts[1],
+        "frame": frame,
+        "part": part,
+        "rate": rate / denominator,
+        "values": dict(zip(PUBLISHED_ORDER, values, strict=True)),
+    }
 
 
 # --- angles ----------------------------------------------------------------------------------
@@ -120,12 +174,17 @@ def test_the_packet_is_the_published_one_byte_for_byte() -> None:
     data = packet(values, device=DEVICE, subject="iPhone", frame=1_500_000, part=0.25, fps=60)
     expected = (
         b"\x06"
-        + b"\x00\x00\x00\x24" + DEVICE.encode("ascii")
-        + b"\x00\x00\x00\x06" + b"iPhone"
-        + b"\x00\x16\xe3\x60" + b"\x3e\x80\x00\x00" + b"\x00\x00\x00\x3c" + b"\x00\x00\x00\x01"
+        + b"\x00\x00\x00\x24"
+        + DEVICE.encode("ascii")
+        + b"\x00\x00\x00\x06"
+        + b"iPhone"
+        + b"\x00\x16\xe3\x60"
+        + b"\x3e\x80\x00\x00"
+        + b"\x00\x00\x00\x3c"
+        + b"\x00\x00\x00\x01"
         + b"\x3d"
         + b"".join(struct.pack(">f", value / 64) for value in range(61))
-    )  # fmt: skip
+    )
     assert data == expected
     assert len(data) == 312  # as real packets with this subject were found to be
 
@@ -341,11 +400,21 @@ def test_serve_moves_a_metahuman_and_a_vtuber(
     """The command, as a user types it; the jaw follows the demo speech in both protocols."""
     livelink, vmc = receivers
     process = start(
-        "serve", "--source", "demo", "--backend", "fake", "--port", "0", "--seconds", "2",
-        "--livelink", f"127.0.0.1:{livelink.getsockname()[1]}",
-        "--vmc", f"127.0.0.1:{vmc.getsockname()[1]}",
+        "serve",
+        "--source",
+        "demo",
+        "--backend",
+        "fake",
+        "--port",
+        "0",
+        "--seconds",
+        "2",
+        "--livelink",
+        f"127.0.0.1:{livelink.getsockname()[1]}",
+        "--vmc",
+        f"127.0.0.1:{vmc.getsockname()[1]}",
         cwd=tmp_path,
-    )  # fmt: skip
+    )
     packets = [read_livelink(livelink.recv(2048)) for _ in range(50)]
     code, _, messages = finish(process)
     assert code == 0

@@ -73,9 +73,20 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
     certificate, key = make_certificate(tmp_path)
     port = free_port()
     process = start(
-        "serve", *FAKE, "--source", "none", "--sessions", "1", "--port", str(port),
-        "--tls-cert", str(certificate), "--tls-key", str(key), cwd=tmp_path,
-    )  # fmt: skip
+        "serve",
+        *FAKE,
+        "--source",
+        "none",
+        "--sessions",
+        "1",
+        "--port",
+        str(port),
+        "--tls-cert",
+        str(certificate),
+        "--tls-key",
+        str(key),
+        cwd=tmp_path,
+    )
     try:
         assert f"https://127.0.0.1:{port}/" in wait_for_line(process, "serving at wss://")
         trust = ssl.create_default_context(cafile=str(certificate))
@@ -103,10 +114,7 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [
-        (["--tls-key", "k.pem"], "--tls-cert"),
-        (["--sessions", "-1"], "--sessions -1"),
-    ],
+    [(["--tls-key", "k.pem"], "--tls-cert"), (["--sessions", "-1"], "--sessions -1")],
 )
 def test_options_that_cannot_be(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]

@@ -202,8 +202,11 @@ def test_what_is_not_a_number_is_silence_and_audio_after_the_end_is_refused() ->
 
 @pytest.mark.parametrize(
     "options, message",
-    [(SessionOptions(hop=0), "hop 0"), (SessionOptions(lookahead=99, hop=2), "window of 100"),
-     (SessionOptions(steps=21), "21 steps")],
+    [
+        (SessionOptions(hop=0), "hop 0"),
+        (SessionOptions(lookahead=99, hop=2), "window of 100"),
+        (SessionOptions(steps=21), "21 steps"),
+    ],
 )
 def test_settings_that_cannot_be_are_refused(options, message) -> None:
     with pytest.raises(ValueError, match=message):
@@ -248,7 +251,7 @@ def test_timeline_returns_what_was_appended(sizes, seed) -> None:
         low = int(rng.integers(line.start, at + 1))
         assert np.array_equal(line.read(low, at), audio[low:at])
         line.drop_before(low)
-    assert np.array_equal(line.read(-5, 0), np.zeros(5, np.float32)[: 5])
+    assert np.array_equal(line.read(-5, 0), np.zeros(5, np.float32)[:5])
     line.close()
     assert np.array_equal(line.read(at, at + 7), np.zeros(7, np.float32))
 
@@ -302,7 +305,9 @@ def test_swaying_noise_is_slow_and_has_unit_variance() -> None:
 
 @given(
     rule=st.sampled_from(["adjacent", "sliding"]),
-    hop=st.integers(1, 30), lookahead=st.integers(0, 20), T_p=st.integers(1, 30),
+    hop=st.integers(1, 30),
+    lookahead=st.integers(0, 20),
+    T_p=st.integers(1, 30),
 )
 @settings(max_examples=60, deadline=None)
 def test_every_window_is_whole_and_every_frame_is_emitted_once(rule, hop, lookahead, T_p) -> None:

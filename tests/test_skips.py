@@ -12,7 +12,7 @@ import pytest
 
 TESTS = Path(__file__).resolve().parent
 
-SKIPPED = '''
+SKIPPED = """
 import pytest
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_microphone(sound): ...
 def test_display(): pytest.skip("not run: Xvfb is not installed")
 def test_speech(data_dir): ...
 def test_gpu(): pytest.skip("not run: no GPU")
-'''
+"""
 
 
 @pytest.mark.parametrize(("required", "failed"), [("", 0), ("1", 2)])
@@ -35,8 +35,11 @@ def test_a_skip_of_what_is_installed_is_a_failure(
     environment |= {"POSETALK_REQUIRE_ALL": required, "PYTHONPATH": str(TESTS)}
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-ra", "-p", "conftest", "-p", "no:cacheprovider", "."],
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert ran.returncode == (1 if failed else 0), ran.stdout + ran.stderr
     assert f"{4 - failed} skipped" in ran.stdout.splitlines()[-1]
     assert "not run: set POSETALK_DATA" in ran.stdout and "not run: no GPU" in ran.stdout

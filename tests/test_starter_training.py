@@ -32,10 +32,18 @@ def tracks(tmp_path: Path) -> Path:
 
 
 def trained(tracks: Path, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    starter.main(starter.Settings(
-        tracks=tracks, folder=folder, start="starter", threads=1,
-        speech_steps=1, denoiser_steps=1, distil_steps=1, scales_steps=1,
-    ))  # fmt: skip
+    starter.main(
+        starter.Settings(
+            tracks=tracks,
+            folder=folder,
+            start="starter",
+            threads=1,
+            speech_steps=1,
+            denoiser_steps=1,
+            distil_steps=1,
+            scales_steps=1,
+        )
+    )
     states = {part: load(folder / part) for part in PARTS}
     return {part: dict(state["average"]) for part, state in states.items() if state is not None}
 
@@ -82,9 +90,16 @@ def test_halfway_between_two_bundles(tmp_path: Path) -> None:
         for weight in model.parameters():
             weight.mul_(3.0)
     thrice = save_bundle(
-        tmp_path / "thrice", model, bundle.spec, bundle.statistics, bundle.styles, bundle.head_id,
-        "", {}, style_encoder=bundle.style_encoder(),
-    )  # fmt: skip
+        tmp_path / "thrice",
+        model,
+        bundle.spec,
+        bundle.statistics,
+        bundle.styles,
+        bundle.head_id,
+        "",
+        {},
+        style_encoder=bundle.style_encoder(),
+    )
     average.main(average.Settings("starter", str(thrice.folder), tmp_path / "between"))
     between = load_bundle(tmp_path / "between")
     assert between.provenance["of"] == [bundle.hash, thrice.hash]
@@ -96,8 +111,14 @@ def test_bundles_in_other_units_have_no_middle(tmp_path: Path) -> None:
     bundle = load_bundle("starter")
     units = replace(bundle.statistics, motion_std=2.0 * bundle.statistics.motion_std)
     other = save_bundle(
-        tmp_path / "other", bundle.model(), bundle.spec, units, bundle.styles, bundle.head_id, "",
+        tmp_path / "other",
+        bundle.model(),
+        bundle.spec,
+        units,
+        bundle.styles,
+        bundle.head_id,
+        "",
         {},
-    )  # fmt: skip
+    )
     with pytest.raises(ValueError, match="other units"):
         average.main(average.Settings("starter", str(other.folder), tmp_path / "between"))

@@ -23,12 +23,18 @@ def test_released_names_and_shapes() -> None:
     with torch.device("meta"):
         encoder = StyleEncoder(ModelSpec())
     layer = {
-        "self_attn.in_proj_weight": (384, 128), "self_attn.in_proj_bias": (384,),
-        "self_attn.out_proj.weight": (128, 128), "self_attn.out_proj.bias": (128,),
-        "linear1.weight": (512, 128), "linear1.bias": (512,),
-        "linear2.weight": (128, 512), "linear2.bias": (128,),
-        "norm1.weight": (128,), "norm1.bias": (128,),
-        "norm2.weight": (128,), "norm2.bias": (128,),
+        "self_attn.in_proj_weight": (384, 128),
+        "self_attn.in_proj_bias": (384,),
+        "self_attn.out_proj.weight": (128, 128),
+        "self_attn.out_proj.bias": (128,),
+        "linear1.weight": (512, 128),
+        "linear1.bias": (512,),
+        "linear2.weight": (128, 512),
+        "linear2.bias": (128,),
+        "norm1.weight": (128,),
+        "norm1.bias": (128,),
+        "norm2.weight": (128,),
+        "norm2.bias": (128,),
     }
     expected = {"motion_proj.weight": (128, 54), "motion_proj.bias": (128,)} | {
         f"transformer.layers.{i}.{name}": shape for i in range(4) for name, shape in layer.items()
@@ -51,10 +57,12 @@ def test_it_is_the_encoder_of_torch_with_one_positional_row(frames: int) -> None
     reference = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False).eval()
     reference.load_state_dict(encoder.transformer.state_dict())
     motion = torch.randn(2, frames, 54)
-    row = torch.tensor([
-        (math.sin if i % 2 == 0 else math.cos)(frames * 10_000 ** (-(i - i % 2) / 16))
-        for i in range(16)
-    ])
+    row = torch.tensor(
+        [
+            (math.sin if i % 2 == 0 else math.cos)(frames * 10_000 ** (-(i - i % 2) / 16))
+            for i in range(16)
+        ]
+    )
     expected = reference(encoder.motion_proj(motion) + row).mean(1)
     torch.testing.assert_close(encoder(motion), expected, rtol=0, atol=2e-5)
 

@@ -153,9 +153,16 @@ def test_a_released_npy_is_a_style_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [b"", b"PK\x03\x04nothing", b"not numpy", np.array([[1.0]]), np.array([1.0, np.nan]),
-     np.array([{"a": 1}], object), np.array(["a"])],
-)  # fmt: skip
+    [
+        b"",
+        b"PK\x03\x04nothing",
+        b"not numpy",
+        np.array([[1.0]]),
+        np.array([1.0, np.nan]),
+        np.array([{"a": 1}], object),
+        np.array(["a"]),
+    ],
+)
 def test_what_is_no_style_file_is_said_in_a_line(tmp_path: Path, bad: bytes | np.ndarray) -> None:
     path = tmp_path / "bad.npy"
     if isinstance(bad, bytes):
@@ -209,7 +216,8 @@ def test_motion_that_cannot_be_read_is_refused(
     tmp_path: Path, change: dict[str, object], reason: str
 ) -> None:
     arrays: dict[str, object] = {
-        "exp": np.zeros((120, 50), np.float32), "pose": np.zeros((120, 6), np.float32)
+        "exp": np.zeros((120, 50), np.float32),
+        "pose": np.zeros((120, 6), np.float32),
     }
     np.savez(tmp_path / "clip.npz", **(arrays | change))  # type: ignore[arg-type]
     with pytest.raises(StyleError) as caught:

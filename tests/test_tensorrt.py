@@ -43,7 +43,11 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the starter with engines for one step, a whole hop's among them."""
     home = tmp_path_factory.mktemp("engines") / "starter"
     export_engines(
-        load_bundle("starter"), [1], target="tensorrt-rtx", precision="fp16", out=home,
+        load_bundle("starter"),
+        [1],
+        target="tensorrt-rtx",
+        precision="fp16",
+        out=home,
         whole_hops=True,
     )
     return home
@@ -91,9 +95,7 @@ def test_the_starter_builds_in_every_precision(
     """A whole hop: every operator that the other two graphs have."""
     monkeypatch.setattr(export_tensorrt, "calibrate", lambda *_: calibrated("starter"))
     bundle = load_bundle("starter")
-    graphs, calibration = typed_graphs(
-        bundle, [1], precision, babble(16_000 * 3), whole_hops=True
-    )
+    graphs, calibration = typed_graphs(bundle, [1], precision, babble(16_000 * 3), whole_hops=True)
     assert (calibration is not None) == (precision in ("int8", "fp8"))
     model = graphs["hop_1"]
     engine = build_engine(
@@ -159,7 +161,10 @@ def test_what_has_no_engine_is_refused_in_one_line(
 ) -> None:
     with pytest.raises(ExportError, match="choose") as refused:
         export_engines(
-            load_bundle("starter"), steps, target="tensorrt-rtx", precision=precision,
+            load_bundle("starter"),
+            steps,
+            target="tensorrt-rtx",
+            precision=precision,
             out=tmp_path / "no",
         )
     assert "\n" not in str(refused.value) and not (tmp_path / "no").exists()

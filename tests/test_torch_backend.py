@@ -67,7 +67,10 @@ def test_a_single_window_is_the_networks_own_answer(backend, rule) -> None:
         features = model.speech_features(torch.from_numpy(audio)[None])
         terms = model.denoising_net.audio_terms(torch.cat([model.start_audio_feat, features], 1))
         denoise = guided_denoiser(
-            model, terms, torch.zeros(1, 4), torch.from_numpy(backend.styles["calm"])[None],
+            model,
+            terms,
+            torch.zeros(1, 4),
+            torch.from_numpy(backend.styles["calm"])[None],
             model.start_motion_feat,
         )
         noise = torch.from_numpy(frame_noise(3, 0, SPEC.T_w, 54))[None]
@@ -129,9 +132,12 @@ def calls_of(backend: TorchBackend, count: int, **options) -> list:
     calls = []
     for index in range(count):
         session = Session(
-            backend, options=SessionOptions(**options), style=["calm", "lively"][index % 2],
-            seed=index, shape=np.full(4, 0.1 * index, np.float32),
-        )  # fmt: skip
+            backend,
+            options=SessionOptions(**options),
+            style=["calm", "lively"][index % 2],
+            seed=index,
+            shape=np.full(4, 0.1 * index, np.float32),
+        )
         session.feed(speech(4 + 2 * index, seed=index))
         if options.get("audio_guidance", 1.0) != 1.0:
             session.set_guidance(audio=1.5 + 0.25 * index)

@@ -69,8 +69,11 @@ def clip(closed_at: slice) -> np.ndarray:
 
 
 PHONES = [
-    Phone("AA", 0.0, 1.0), Phone("B", 1.0, 0.12), Phone("AA", 1.12, 0.88), Phone("SIL", 2.0, 1.0),
-]  # fmt: skip
+    Phone("AA", 0.0, 1.0),
+    Phone("B", 1.0, 0.12),
+    Phone("AA", 1.12, 0.88),
+    Phone("SIL", 2.0, 1.0),
+]
 
 
 def test_metrics_tell_a_closure_from_none() -> None:
@@ -126,8 +129,10 @@ def tracks(tmp_path) -> Tracks:
     np.save(tmp_path / "columns.npy", rng.normal(size=(2, 4 * n, 80)).astype(np.float16))
     np.save(tmp_path / "motion.npy", rng.normal(size=(n, 54)).astype(np.float32))
     np.save(tmp_path / "phone.npy", rng.integers(0, 40, n).astype(np.uint8))
-    spans = [{"start": 0, "end": 180, "style": 0, "set": "a"},
-             {"start": 180, "end": 400, "style": 1, "set": "a"}]  # fmt: skip
+    spans = [
+        {"start": 0, "end": 180, "style": 0, "set": "a"},
+        {"start": 180, "end": 400, "style": 1, "set": "a"},
+    ]
     (tmp_path / "tracks.json").write_text(
         json.dumps({"spans": spans, "styles": [{}, {}], "named": ["x", "y"], "settings": {}})
     )
@@ -206,7 +211,9 @@ def test_a_killed_run_goes_on_and_ends_where_an_unbroken_one_does(tmp_path) -> N
     def run(folder: str, kill_at: int) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", textwrap.dedent(LOOP), str(tmp_path / folder), str(kill_at)],
-            capture_output=True, text=True, timeout=120,
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
 
     whole = run("whole", -1)

@@ -50,8 +50,14 @@ def crops(data: Path) -> Iterator[CropSource]:
 
 
 def run_of(folder: Path, **changes: object) -> RunSettings:
-    defaults = {"steps": 8, "learning_rate": 1e-3, "warm_up": 2, "ema": 0.5, "save_minutes": 0.0,
-                "minutes": 1e9}  # fmt: skip
+    defaults = {
+        "steps": 8,
+        "learning_rate": 1e-3,
+        "warm_up": 2,
+        "ema": 0.5,
+        "save_minutes": 0.0,
+        "minutes": 1e9,
+    }
     return RunSettings(folder, **(defaults | changes))  # type: ignore[arg-type]
 
 
@@ -100,9 +106,7 @@ def test_killed_or_stopped_it_goes_on_as_if_nothing_had_been(
     assert same(trained(crops, tmp_path / "ctrl-c", save_minutes=1e9), whole)
 
 
-def test_a_full_disk_costs_no_checkpoint(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_full_disk_costs_no_checkpoint(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = torch.nn.Linear(200, 200)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
@@ -161,8 +165,15 @@ def test_two_small_batches_are_one_large_one(tmp_path: Path) -> None:
 
 
 def settings(data: Path, out: Path, **changes: object) -> program.Settings:
-    defaults = {"preset": "tiny", "style_steps": 25, "steps": 110, "batch": 3, "rate": 3e-3,
-                "device": "cpu", "validate_every": 0}  # fmt: skip
+    defaults = {
+        "preset": "tiny",
+        "style_steps": 25,
+        "steps": 110,
+        "batch": 3,
+        "rate": 3e-3,
+        "device": "cpu",
+        "validate_every": 0,
+    }
     return program.Settings(data, out, **(defaults | changes))  # type: ignore[arg-type]
 
 
@@ -269,9 +280,12 @@ def test_two_processes_learn_as_one_that_accumulates(tmp_path: Path) -> None:
 
     def result(arguments: list[str]) -> list[str]:
         done = subprocess.run(
-            [sys.executable, "-P", *arguments], capture_output=True, text=True, timeout=280,
+            [sys.executable, "-P", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=280,
             env=os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout.split()
 

@@ -141,16 +141,16 @@ def test_speech_after_the_end_is_never_heard(
     ("preset", "terms"),
     [
         (SMALL, {"simple", "vert", "vel", "smooth", "gap", "angle", "head_velocity"}),
-        (replace(SMALL, denoiser=replace(SMALL.denoiser, weights=PAPER, vertices=None)),
-         {"vert", "transition"}),
+        (
+            replace(SMALL, denoiser=replace(SMALL.denoiser, weights=PAPER, vertices=None)),
+            {"vert", "transition"},
+        ),
         (replace(SMALL, denoiser=replace(SMALL.denoiser, live=True)), {"simple"}),
         (SMALL.without(("geometry",)), {"simple"}),
         (SMALL.without(("alignment", "style", "guidance")), {"vert"}),
     ],
-)  # fmt: skip
-def test_every_setting_makes_a_gradient(
-    crops: CropSource, preset: Preset, terms: set[str]
-) -> None:
+)
+def test_every_setting_makes_a_gradient(crops: CropSource, preset: Preset, terms: set[str]) -> None:
     losses = two_windows(crops, preset)
     batch = losses.draw(np.random.default_rng(0))
     total, parts = losses(np.random.default_rng(0), 0, batch)
@@ -190,9 +190,7 @@ def test_frozen_layers_of_hubert_stay_as_they_are(
     crops: CropSource, hubert: torch.nn.Module
 ) -> None:
     spec = replace(SMALL.spec, speech=SpeechEncoderSpec(kind="hubert", d_out=48))
-    code = replace(
-        PRESETS["code"].denoiser, run=replace(SMALL.denoiser.run, batch=1), vertices=20
-    )
+    code = replace(PRESETS["code"].denoiser, run=replace(SMALL.denoiser.run, batch=1), vertices=20)
     losses = two_windows(crops, replace(SMALL, spec=spec, denoiser=code))
     encoder = losses.model.audio_encoder
     encoder.load_state_dict(hubert.state_dict())
@@ -210,8 +208,10 @@ def test_pretrained_weights_are_found_under_old_names(
     tmp_path: Path, hubert: torch.nn.Module
 ) -> None:
     conv = "encoder.pos_conv_embed.conv."
-    old = {f"{conv}parametrizations.weight.original0": f"{conv}weight_g",
-           f"{conv}parametrizations.weight.original1": f"{conv}weight_v"}  # fmt: skip
+    old = {
+        f"{conv}parametrizations.weight.original0": f"{conv}weight_g",
+        f"{conv}parametrizations.weight.original1": f"{conv}weight_v",
+    }
     tensors = {f"hubert.{old.get(k, k)}": v for k, v in hubert.state_dict().items()}
     tensors["lm_head.weight"] = torch.zeros(3)
     path = tmp_path / "model.safetensors"
@@ -225,7 +225,8 @@ def test_pretrained_weights_are_found_under_old_names(
         load_hubert(build_hubert(96), str(path))
     path.write_bytes(b"\x08\x00\x00\x00\x00\x00\x00\x00nonsense")
     for source, reason in (
-        (str(path), "cannot be read as weights"), ("", "downloaded beforehand"),
+        (str(path), "cannot be read as weights"),
+        ("", "downloaded beforehand"),
         (str(tmp_path / "nobody"), "no such file"),
     ):
         with pytest.raises(PretrainedError, match=reason):

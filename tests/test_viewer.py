@@ -19,13 +19,7 @@ from head.skinning import skin
 from viewer import gl
 from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
 from viewer.renderer import Renderer, measure
-from viewer.shading import (
-    SmoothNormals,
-    ambient_occlusion,
-    soft_shadow,
-    solid,
-    split_by_material,
-)
+from viewer.shading import SmoothNormals, ambient_occlusion, soft_shadow, solid, split_by_material
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,9 +32,10 @@ def head() -> Head:
 def ball(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
     """A unit sphere: vertices (V, 3), faces (F, 3) counter-clockwise from outside."""
     u, v = np.meshgrid(
-        np.linspace(0, np.pi, count), np.linspace(0, 2 * np.pi, 2 * count, endpoint=False),
+        np.linspace(0, np.pi, count),
+        np.linspace(0, 2 * np.pi, 2 * count, endpoint=False),
         indexing="ij",
-    )  # fmt: skip
+    )
     points = np.stack([np.sin(u) * np.sin(v), np.cos(u), np.sin(u) * np.cos(v)], axis=-1)
     index = np.arange(points[..., 0].size).reshape(u.shape)
     a, b = index[:-1], index[1:]
@@ -127,9 +122,11 @@ def test_a_broad_light_leaves_a_soft_shadow() -> None:
 def test_the_whole_face_is_in_the_picture_at_any_size(head: Head) -> None:
     for scale in (1.0, 0.1, 25.0):
         big = replace(
-            head, template=head.template * np.float32(scale), rest_joints=None,
+            head,
+            template=head.template * np.float32(scale),
+            rest_joints=None,
             joint_shape_basis=None,
-        )  # fmt: skip
+        )
         framing = frame_head(big)
         pose = np.linalg.inv(framing.pose())
         seen = big.template @ pose[:3, :3].T + pose[:3, 3]
@@ -246,8 +243,10 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", code],
         env={**clean, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_the_viewer_needs_neither_torch_nor_the_model() -> None:

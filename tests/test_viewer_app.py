@@ -201,8 +201,11 @@ def test_a_window_shows_the_face_and_closes_cleanly(
         done = subprocess.run(
             ["xvfb-run", "-a", "-s", "-screen 0 400x300x24", sys.executable, "-c", script],
             env={**clean, "PYTHONPATH": str(ROOT)},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     title, numbers = done.stdout.splitlines()
@@ -226,9 +229,12 @@ def test_a_window_without_a_display_is_one_line() -> None:
     )
     clean = {k: v for k, v in os.environ.items() if k not in ("PYOPENGL_PLATFORM", "DISPLAY")}
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**clean, "PYTHONPATH": str(ROOT)},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", code],
+        env={**clean, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if sys.platform == "linux":
         assert done.stdout.startswith("GLError no display"), done.stdout + done.stderr
 
@@ -249,9 +255,13 @@ def test_a_clip_becomes_a_video_with_its_sound(head: Head, tmp_path: Path) -> No
     assert np.flatnonzero(np.abs(heard) > 0.2)[0] == pytest.approx(6400, abs=40)
     with Renderer(head, 128, 128) as renderer:
         wanted = renderer.render(
-            skin(head, motion[6, :50], global_rotation=motion[6, 50:53],
-                 jaw_pose=np.array([motion[6, 53], 0, 0], np.float32))
-        )  # fmt: skip
+            skin(
+                head,
+                motion[6, :50],
+                global_rotation=motion[6, 50:53],
+                jaw_pose=np.array([motion[6, 53], 0, 0], np.float32),
+            )
+        )
     grey = wanted @ [0.299, 0.587, 0.114]
     assert np.abs(grey - pictures[6]).mean() < 12  # the same picture, limited range
 

@@ -163,8 +163,10 @@ def test_the_mouth_moves_with_the_sound(tab: Tab, avatar: Avatar) -> None:
         avatar.source.push(np.concatenate([LOUD, np.zeros(16000, "f4")]))
     tab.until("seen.length && seen.at(-1)[1] > 4")
     opened = pixels(tab.picture())
-    tab.until("seen.some(([, gap]) => gap > 2) && seen.at(-1)[0] - "
-              "seen.findLast(([, gap]) => gap > 2)[0] > 12000")  # fmt: skip
+    tab.until(
+        "seen.some(([, gap]) => gap > 2) && seen.at(-1)[0] - "
+        "seen.findLast(([, gap]) => gap > 2)[0] > 12000"
+    )
     # Whatever this machine found time to draw: open where the sound is loud, closed where not.
     loud = np.abs(avatar.kept.heard) > 0
     drawn = [(int(sample), gap) for sample, gap in mouth(tab) if sample >= 3200]

@@ -29,10 +29,12 @@ def test_lips_say_nothing_in_three_tenths_of_the_pasts(rng: np.random.Generator)
     lips = past[..., list(LIPS)]
     still = (lips.diff(dim=1).abs().amax((1, 2)) < 0.6).float().mean()
     assert 0.15 < still < 0.25
-    told = torch.stack([
-        torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
-        for a, b in zip(lips, context[..., list(LIPS)], strict=True)
-    ])
+    told = torch.stack(
+        [
+            torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1]
+            for a, b in zip(lips, context[..., list(LIPS)], strict=True)
+        ]
+    )
     assert 0.25 < (told.abs() < 0.4).float().mean() < 0.35, "noise, or another window's lips"
     assert (past - context)[..., ROTATION].abs().max() < 0.1, "the head goes on from where it is"
 

@@ -115,9 +115,25 @@ json_values = st.recursive(
     max_leaves=6,
 )
 field_names = st.sampled_from(
-    ["protocol", "set", "audio", "json", "head", "channels", "shape", "id", "time", "name",
-     "sample_rate", "code", "message", "values", "frames", "start_time"]
-)  # fmt: skip
+    [
+        "protocol",
+        "set",
+        "audio",
+        "json",
+        "head",
+        "channels",
+        "shape",
+        "id",
+        "time",
+        "name",
+        "sample_rate",
+        "code",
+        "message",
+        "values",
+        "frames",
+        "start_time",
+    ]
+)
 
 
 @settings(max_examples=300, deadline=None)

@@ -38,9 +38,11 @@ def hidden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     environment = {"PYTHONPATH": str(folder)}
     probe = f"import importlib.util as u; print([u.find_spec(n) for n in {ABSENT!r}])"
     seen = subprocess.run(
-        [sys.executable, "-P", "-c", probe], env=os.environ | environment, capture_output=True,
+        [sys.executable, "-P", "-c", probe],
+        env=os.environ | environment,
+        capture_output=True,
         text=True,
-    )  # fmt: skip
+    )
     assert seen.stdout.strip() == str([None] * len(ABSENT)), seen.stderr
     return environment
 

@@ -21,13 +21,16 @@ from head.rig import builtin_head
 from stream.backends.torch_backend import TorchBackend
 
 SPEC = ModelSpec(
-    T_w=24, T_p=5, n_shape=4,
+    T_w=24,
+    T_p=5,
+    n_shape=4,
     speech=SpeechEncoderSpec(kind="mel", d_out=16, n_mels=40, d_hidden=8),
     denoiser=DenoiserSpec(d_model=16, n_heads=2, n_layers=2),
     style=StyleEncoderSpec(d_style=8, n_heads=2, n_layers=1),
-    live=LiveDefaults(hop=2, lookahead=2, steps=2, window_rule="adjacent",
-                      audio_guidance=1.0, style_guidance=1.0),
-)  # fmt: skip
+    live=LiveDefaults(
+        hop=2, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0
+    ),
+)
 
 
 def save_tiny_bundle(folder: Path) -> Path:
@@ -35,8 +38,10 @@ def save_tiny_bundle(folder: Path) -> Path:
     torch.manual_seed(1)
     rng = np.random.default_rng(1)
     statistics = Statistics(
-        rng.normal(size=54).astype(np.float32), rng.uniform(0.5, 2, 54).astype(np.float32),
-        np.zeros(4, np.float32), np.ones(4, np.float32),
+        rng.normal(size=54).astype(np.float32),
+        rng.uniform(0.5, 2, 54).astype(np.float32),
+        np.zeros(4, np.float32),
+        np.ones(4, np.float32),
     )
     styles = {name: rng.normal(size=8).astype(np.float32) for name in ("calm", "lively")}
     head_id = builtin_head().id

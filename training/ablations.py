@@ -50,8 +50,12 @@ SMALL = ModelSpec(
     denoiser=DenoiserSpec(d_model=128, n_heads=4, n_layers=3),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(
-        hop=HOP, lookahead=LOOKAHEAD, steps=2, window_rule="adjacent",
-        audio_guidance=1.15, style_guidance=3.0,
+        hop=HOP,
+        lookahead=LOOKAHEAD,
+        steps=2,
+        window_rule="adjacent",
+        audio_guidance=1.15,
+        style_guidance=3.0,
     ),
 )
 """The full model of the table, guided as the paper's is."""
@@ -106,7 +110,11 @@ class VariantLosses:
     """Draws batches of windows and returns a variant's loss on them; call it once a step."""
 
     def __init__(
-        self, variant: Variant, training: Training, tracks: Tracks, geometry: FaceGeometry,
+        self,
+        variant: Variant,
+        training: Training,
+        tracks: Tracks,
+        geometry: FaceGeometry,
         styles: Tensor,
     ) -> None:
         self.variant, self.training, self.tracks = variant, training, tracks

@@ -45,10 +45,17 @@ def main(settings: Settings) -> None:
         for name, weight in model.named_parameters():
             weight.copy_(0.5 * (one[name] + weight))
     bundle = save_bundle(
-        settings.out, model, second.spec, second.statistics, second.styles, second.head_id,
-        second.card, {"made_by": "python -m training.average", "of": [first.hash, second.hash]},
-        style_encoder=second.style_encoder(), half=True,
-    )  # fmt: skip
+        settings.out,
+        model,
+        second.spec,
+        second.statistics,
+        second.styles,
+        second.head_id,
+        second.card,
+        {"made_by": "python -m training.average", "of": [first.hash, second.hash]},
+        style_encoder=second.style_encoder(),
+        half=True,
+    )
     ship(bundle.folder)
 
 

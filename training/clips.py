@@ -18,11 +18,7 @@ from training.prosody import extract_prosody
 from training.styles import STYLES
 
 FPS, FRAME = 25, 640
-SETS = {
-    "sentences": "picovoice_s2i",
-    "words": "picovoice_wake",
-    "known-voice": "kathleen_cc0",
-}
+SETS = {"sentences": "picovoice_s2i", "words": "picovoice_wake", "known-voice": "kathleen_cc0"}
 """Names of evaluation sets: new voices with sentences, with single words; a known voice."""
 LEAD_IN = 0.32
 """Seconds before the first sound."""
@@ -129,7 +125,10 @@ def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Clip:
         if 0.0 <= phone.start - shift < frames / FPS
     )
     return Clip(
-        utterance.id, name, style,
+        utterance.id,
+        name,
+        style,
         np.ascontiguousarray(samples[first * FRAME : (first + frames) * FRAME]),
-        whole[first : first + frames].astype(np.float32), phones,
+        whole[first : first + frames].astype(np.float32),
+        phones,
     )

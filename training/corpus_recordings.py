@@ -63,7 +63,11 @@ def main(settings: Settings) -> None:
 
 
 def _record(
-    settings: Settings, person: str, style: SpeakingStyle, video: int, voices: list[Utterance],
+    settings: Settings,
+    person: str,
+    style: SpeakingStyle,
+    video: int,
+    voices: list[Utterance],
     seed: list[int],
 ) -> None:
     """One recording of a person, in one voice; a pure function of its seed."""

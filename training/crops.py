@@ -77,9 +77,9 @@ class CropSource:
     def draw(self, rng: np.random.Generator, batch: int, n: int) -> Batch:
         """Crops of n frames from random videos."""
         videos = self.videos(n)
-        return self.batch([
-            self.crop(videos[int(rng.integers(len(videos)))], n, rng) for _ in range(batch)
-        ])
+        return self.batch(
+            [self.crop(videos[int(rng.integers(len(videos)))], n, rng) for _ in range(batch)]
+        )
 
     def draw_people(self, rng: np.random.Generator, batch: int, n: int) -> Batch:
         """Crops of n frames of different people, all of them if there are fewer than `batch`."""

@@ -58,9 +58,15 @@ class Tracks:
         return (self.motion[start:stop] - self.mean) / self.std
 
     def crops(
-        self, batch: int, n: int, history: int, rng: np.random.Generator, *,
-        starts: float = 0.0, lead: int = 0,
-    ) -> Crops:  # fmt: skip
+        self,
+        batch: int,
+        n: int,
+        history: int,
+        rng: np.random.Generator,
+        *,
+        starts: float = 0.0,
+        lead: int = 0,
+    ) -> Crops:
         """Draw `batch` crops of n frames, each with `history` - 1 frames of columns before it.
 
         A share of `starts` are the beginnings of streams, with `lead` frames of the silence of a

@@ -146,8 +146,13 @@ class WindowSource:
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
         valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
         windows = Windows(
-            now_features, context_features, context_motion, clean[:, -1:],
-            x0 * valid[..., None], valid, self.styles[crops.style[rows], choice],
+            now_features,
+            context_features,
+            context_motion,
+            clean[:, -1:],
+            x0 * valid[..., None],
+            valid,
+            self.styles[crops.style[rows], choice],
         )
         return windows, speech_loss, speech_terms["accuracy"]
 
@@ -156,8 +161,14 @@ class WindowLosses:
     """Draws batches of windows and returns equation 6 on them; call it once a step."""
 
     def __init__(
-        self, training: Training, tracks: Tracks, geometry: FaceGeometry, styles: Tensor,
-        weights: Weights | None = None, dropout: Dropout | None = None, crops: int = 10,
+        self,
+        training: Training,
+        tracks: Tracks,
+        geometry: FaceGeometry,
+        styles: Tensor,
+        weights: Weights | None = None,
+        dropout: Dropout | None = None,
+        crops: int = 10,
     ) -> None:
         self.model, self.geometry = training.model, geometry
         self.weights, self.dropout = weights or Weights(), dropout or Dropout()
@@ -190,8 +201,10 @@ def window_losses(
     """Equation 6 of (B, n, D) motion against a target; what is padding has no error."""
     predicted = torch.where(windows.valid[..., None], predicted.float(), target)
     return motion_losses(
-        torch.cat([windows.before, predicted], 1), torch.cat([windows.before, target], 1),
-        geometry, weights,
+        torch.cat([windows.before, predicted], 1),
+        torch.cat([windows.before, target], 1),
+        geometry,
+        weights,
     )
 
 
@@ -250,8 +263,6 @@ def draw_times(batch: int, schedule: NoiseSchedule, rng: np.random.Generator) ->
     """Diffusion times: half where few-step samplers call, half uniform over 1..N."""
     grid = np.concatenate([sampling_times(schedule, calls) for calls in (1, 1, 2, 2, 3, 4, 8)])
     t = np.where(
-        rng.random(batch) < 0.5,
-        rng.choice(grid, batch),
-        rng.integers(1, schedule.steps + 1, batch),
+        rng.random(batch) < 0.5, rng.choice(grid, batch), rng.integers(1, schedule.steps + 1, batch)
     )
     return torch.from_numpy(t)

@@ -31,14 +31,7 @@ from diffposetalk.model import DiffPoseTalk
 from diffposetalk.samplers import Denoise, add_noise, dpm_solver_pp_2m
 from diffposetalk.schedule import noise_schedule, sampling_times
 from training.dataset import Tracks
-from training.denoiser import (
-    Dropout,
-    Training,
-    Windows,
-    WindowSource,
-    draw_times,
-    window_losses,
-)
+from training.denoiser import Dropout, Training, Windows, WindowSource, draw_times, window_losses
 from training.losses import ROTATION, FaceGeometry, Weights
 from training.speech import LIPS
 
@@ -82,8 +75,14 @@ class DistilLosses:
     """Draws windows, asks the teacher, returns equation 6 of the student's answers."""
 
     def __init__(
-        self, student: Student, teacher: Training, tracks: Tracks, geometry: FaceGeometry,
-        styles: Tensor, weights: Weights | None = None, guided: float = GUIDED,
+        self,
+        student: Student,
+        teacher: Training,
+        tracks: Tracks,
+        geometry: FaceGeometry,
+        styles: Tensor,
+        weights: Weights | None = None,
+        guided: float = GUIDED,
     ) -> None:
         self.student, self.geometry, self.guided = student.model, geometry, guided
         self.teacher = copy.deepcopy(teacher.model).eval().requires_grad_(False)
@@ -151,13 +150,19 @@ class DistilLosses:
         """The teacher's D for some rows, guided where there are scales."""
         features = torch.cat([windows.context_features, windows.features], 1)[rows]
         terms: AudioTerms = self.teacher.denoising_net.audio_terms(features)
-        wanted = {} if scales is None else {
-            "audio_scale": scales[rows, 0], "style_scale": scales[rows, 1]
-        }
+        wanted = (
+            {}
+            if scales is None
+            else {"audio_scale": scales[rows, 0], "style_scale": scales[rows, 1]}
+        )
         return guided_denoiser(
-            self.teacher, terms, features.new_zeros(len(features), self.teacher.spec.n_shape),
-            windows.style[rows], windows.context_motion[rows],
-            indicator=windows.valid[rows].float(), **wanted,
+            self.teacher,
+            terms,
+            features.new_zeros(len(features), self.teacher.spec.n_shape),
+            windows.style[rows],
+            windows.context_motion[rows],
+            indicator=windows.valid[rows].float(),
+            **wanted,
         )
 
 

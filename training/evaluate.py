@@ -23,15 +23,7 @@ from stream.backends.registry import load_backend
 from stream.session import SessionOptions
 from training.alignment import MISSED_SECONDS
 from training.gesture_report import gesture_table
-from training.heldout import (
-    CONDITIONS,
-    SETS,
-    STYLE,
-    Clip,
-    Condition,
-    clips_of,
-    stream_all,
-)
+from training.heldout import CONDITIONS, SETS, STYLE, Clip, Condition, clips_of, stream_all
 from training.live_figures import blinks, head_jitter, head_range
 from training.long_run import long_run
 from training.metrics import FPS, measure_vertices, summary, total
@@ -101,8 +93,13 @@ def row_of(
     face = Face.of(builtin_head())
     parts = [
         measure_vertices(
-            face.part, face.vertices(run), face.vertices(clip.label), run, clip.label,
-            clip.phones, hop,
+            face.part,
+            face.vertices(run),
+            face.vertices(clip.label),
+            run,
+            clip.label,
+            clip.phones,
+            hop,
         )
         for run, clip in zip(motion, clips, strict=True)
     ]
@@ -137,10 +134,7 @@ def rows(model: Backend, settings: Settings, condition: Condition) -> list[Row]:
 
 def table(found: list[Row]) -> str:
     """Rows as a Markdown table."""
-    lines = [
-        "| set | what | " + " | ".join(FIGURES) + " |",
-        "|---|---|" + "---:|" * len(FIGURES),
-    ]
+    lines = ["| set | what | " + " | ".join(FIGURES) + " |", "|---|---|" + "---:|" * len(FIGURES)]
     for row in found:
         values = " | ".join(f"{row[name]:.2f}" for name in FIGURES)
         lines.append(f"| {row['set']} | {row['what']} | {values} |")
@@ -236,9 +230,12 @@ def long_run_table(model: Backend, minutes: int) -> str:
 def circumstances() -> str:
     """Machine and revision, for the head of every table."""
     revision = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], capture_output=True, text=True,
-        cwd=Path(__file__).parent, check=False,
-    ).stdout.strip()  # fmt: skip
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    ).stdout.strip()
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -284,18 +281,20 @@ def report(settings: Settings) -> list[str]:
     elif settings.page is not None and settings.page.exists():
         parts += section(settings.page.read_text("utf-8"), "The reverse")
     parts += [
-        "## Real faces", real_faces(model),
+        "## Real faces",
+        real_faces(model),
         "The recorded jaw of a Mandarin speaker (FACEGOOD, MIT) beside the starter's, which "
         "learned English labels: correlation on frames with a pitch and on all frames, and the "
         "shift at which it is highest (negative: the starter is early). The labels' lags and "
         "how much of the jaw is loudness were set by hand on the fitted takes; the others had been "
         "seen by then.",
-    ]  # fmt: skip
+    ]
     parts += [
-        "## Gestures", gesture_table(model),
+        "## Gestures",
+        gesture_table(model),
         "On held-out sentences, clean. Motion that knew nothing of the speech would have ratios "
         "of 1.",
-    ]  # fmt: skip
+    ]
     pictures = (
         "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
         "by `python -m benchmarks.style_sheet`."

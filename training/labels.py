@@ -109,9 +109,7 @@ def articulation(
     return values
 
 
-def loud_jaw(
-    spoken: Sequence[Phone], n_frames: int, prosody: Prosody, lead: float
-) -> np.ndarray:
+def loud_jaw(spoken: Sequence[Phone], n_frames: int, prosody: Prosody, lead: float) -> np.ndarray:
     """(n_frames,) radians by which the loudness of what is spoken opens the jaw, `lead` s early."""
     if prosody.loudness.size == 0:
         return np.zeros(n_frames)

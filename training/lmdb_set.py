@@ -55,8 +55,9 @@ class LmdbSet:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         if not (self.folder / DATA).is_file():
-            raise SetError(f"{folder}: no dataset there (no {DATA}); make one with "
-                           "`posetalk dataset build`")  # fmt: skip
+            raise SetError(
+                f"{folder}: no dataset there (no {DATA}); make one with `posetalk dataset build`"
+            )
         self._env = _open(self.folder)
         self._frames: dict[str, int] = {}
         self._lock = threading.Lock()
@@ -76,9 +77,11 @@ class LmdbSet:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
         trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -158,9 +161,11 @@ class LmdbSet:
         a = start - first * SEGMENT
         return Clip(
             np.concatenate([part.samples for part in parts])[a * FRAME : (a + n) * FRAME],
-            *(np.concatenate([getattr(part, name) for part in parts])[a : a + n]
-              for name in WIDTHS),
-        )  # fmt: skip
+            *(
+                np.concatenate([getattr(part, name) for part in parts])[a : a + n]
+                for name in WIDTHS
+            ),
+        )
 
     def stored(self) -> list[str]:
         """Every key there is."""
@@ -203,8 +208,9 @@ class LmdbWriter:
         for index in range(-(-len(clip) // SEGMENT)):
             part = slice(index * SEGMENT, (index + 1) * SEGMENT)
             sound = clip.samples[part.start * FRAME : min(part.stop, len(clip)) * FRAME]
-            coef = {name: np.ascontiguousarray(getattr(clip, name)[part], np.float32)
-                    for name in WIDTHS}  # fmt: skip
+            coef = {
+                name: np.ascontiguousarray(getattr(clip, name)[part], np.float32) for name in WIDTHS
+            }
             values[f"{video}/{index:03d}"] = {"audio": encode(sound), "coef": coef}
         self._put(values)
 

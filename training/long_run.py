@@ -55,8 +55,12 @@ def long_run(backend: Backend, minutes: int, style: str) -> list[Minute]:
     size = np.abs((motion - statistics.motion_mean) / statistics.motion_std).max(1)
     return [
         Minute(
-            float(np.percentile(part[:, JAW], 95)), head_range(part), head_jitter(part),
-            blinks(part), mean_gaze(part), float(size[start : start + MINUTE].max()),
+            float(np.percentile(part[:, JAW], 95)),
+            head_range(part),
+            head_jitter(part),
+            blinks(part),
+            mean_gaze(part),
+            float(size[start : start + MINUTE].max()),
         )
         for start in range(0, len(motion), MINUTE)
         for part in [motion[start : start + MINUTE]]

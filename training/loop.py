@@ -126,8 +126,9 @@ class _Run:
         self.parameters = [*groups[0], *groups[1]]
         self.optimiser = torch.optim.AdamW(
             [{"params": group} for group in groups if group],
-            lr=settings.learning_rate, weight_decay=settings.weight_decay,
-        )  # fmt: skip
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
         self.average = {k: v.detach().clone() for k, v in model.state_dict().items()}
         self.step, self.spent = 0, 0.0
         self._resume()
@@ -148,8 +149,9 @@ class _Run:
         saved = time.monotonic()
         stopped = False
         self.model.train()
-        bar = tqdm(total=settings.steps, initial=self.step, unit="step", mininterval=20,
-                   disable=not main)  # fmt: skip
+        bar = tqdm(
+            total=settings.steps, initial=self.step, unit="step", mininterval=20, disable=not main
+        )
         with contextlib.ExitStack() as closing:
             request = closing.enter_context(StopRequest())
             closing.enter_context(bar)
@@ -285,10 +287,16 @@ class _Run:
 
     def _save(self) -> None:
         self._keep_last()
-        checkpoint.save(self.settings.folder, {
-            "model": self.model.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "average": self.average, "step": self.step, "minutes": self.minutes,
-        })  # fmt: skip
+        checkpoint.save(
+            self.settings.folder,
+            {
+                "model": self.model.state_dict(),
+                "optimiser": self.optimiser.state_dict(),
+                "average": self.average,
+                "step": self.step,
+                "minutes": self.minutes,
+            },
+        )
 
     def _resume(self) -> None:
         """Load the folder's checkpoint, if any."""

@@ -45,9 +45,15 @@ class Weights:
 
 
 PAPER = Weights(
-    vert=2.0, vel=10.0, smooth=0.1, gap=0.0,
-    angle=0.05, head_velocity=5.0, head_smooth=0.5, transition=0.5,
-)  # fmt: skip
+    vert=2.0,
+    vel=10.0,
+    smooth=0.1,
+    gap=0.0,
+    angle=0.05,
+    head_velocity=5.0,
+    head_smooth=0.5,
+    transition=0.5,
+)
 """Section 4.2; the paper leaves the head's to its appendix, these are the released code's."""
 
 

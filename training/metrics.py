@@ -84,8 +84,13 @@ def measure(head: Head, motion: Array, label: Array, phones: Sequence[Phone], ho
 
 
 def measure_vertices(
-    head: Head, ours: Array, truth: Array, motion: Array, label: Array,
-    phones: Sequence[Phone], hop: int,
+    head: Head,
+    ours: Array,
+    truth: Array,
+    motion: Array,
+    label: Array,
+    phones: Sequence[Phone],
+    hop: int,
 ) -> Measured:
     """`measure` of motion whose vertices are known: those of `head`, (n, V, 3) metres."""
     n = len(motion)

@@ -59,15 +59,17 @@ def main(settings: Settings) -> None:
     named = {name: vectors[index] for index, name in enumerate(tracks.named)}
     d, n_shape = STARTER.d_motion, STARTER.n_shape
     assert tracks.mean.shape == (d,)
-    reached = {
-        part: _reached(settings.folder / part / "checkpoint.pt")
-        for part in parts
-    }
+    reached = {part: _reached(settings.folder / part / "checkpoint.pt") for part in parts}
     bundle = save_bundle(
-        settings.out, training.model, spec,
-        Statistics(tracks.mean, tracks.std, np.zeros(n_shape, np.float32),
-                   np.ones(n_shape, np.float32)),
-        named, builtin_head().id, CARD.read_text("utf-8"),
+        settings.out,
+        training.model,
+        spec,
+        Statistics(
+            tracks.mean, tracks.std, np.zeros(n_shape, np.float32), np.ones(n_shape, np.float32)
+        ),
+        named,
+        builtin_head().id,
+        CARD.read_text("utf-8"),
         {
             "made_by": "python -m training.tracks; python -m training.starter; "
             "python -m training.package; python -m export.ship",
@@ -78,7 +80,8 @@ def main(settings: Settings) -> None:
             "data": {name: sha256_of(settings.tracks / name) for name in SHEETS},
             "reached": reached,
         },
-        style_encoder=style, half=True,
+        style_encoder=style,
+        half=True,
     )
     ship(bundle.folder)  # its graphs, which live runs
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())

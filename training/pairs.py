@@ -23,9 +23,7 @@ class PairLosses:
     Two windows of one crop, `gap` frames apart, are a positive pair; all others are negatives.
     """
 
-    def __init__(
-        self, encoder: StyleEncoder, crops: CropSource, settings: StyleTraining
-    ) -> None:
+    def __init__(self, encoder: StyleEncoder, crops: CropSource, settings: StyleTraining) -> None:
         self.encoder, self.crops, self.settings = encoder, crops, settings
         self.frames = 2 * WINDOW + settings.gap
 

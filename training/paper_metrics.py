@@ -32,10 +32,37 @@ BEAT_WIDTH = 1.25
 REGIONS = ("lips", "upper_face", "lip_gap_upper", "lip_gap_lower")
 
 T_975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160,
-    2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056,
-    2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
+    12.706,
+    4.303,
+    3.182,
+    2.776,
+    2.571,
+    2.447,
+    2.365,
+    2.306,
+    2.262,
+    2.228,
+    2.201,
+    2.179,
+    2.160,
+    2.145,
+    2.131,
+    2.120,
+    2.110,
+    2.101,
+    2.093,
+    2.086,
+    2.080,
+    2.074,
+    2.069,
+    2.064,
+    2.060,
+    2.056,
+    2.052,
+    2.048,
+    2.045,
+    2.042,
+)
 """Student's t, 97.5 %, for 1 to 30 degrees of freedom."""
 
 Array = NDArray[np.floating[Any]]
@@ -175,9 +202,7 @@ def head_beats(rotation: Array) -> NDArray[np.int64]:
     return np.flatnonzero(slower & not_faster) + 1  # of two equal frames the first
 
 
-def beat_alignment(
-    beats: NDArray[np.integer[Any]], reference: NDArray[np.integer[Any]]
-) -> float:
+def beat_alignment(beats: NDArray[np.integer[Any]], reference: NDArray[np.integer[Any]]) -> float:
     """BA in 0..1: mean over reference beats of exp(-d^2 / (2 BEAT_WIDTH^2)), d to the nearest beat.
 
     Li et al. 2022, with the beats of the label's head in the place of the music's, as Sun et al.
@@ -251,9 +276,7 @@ PER_RUN = ("lve", "lve_squared", "fdd", "fdd_signed", "fdd_squared", "mod", "ba"
 PER_CLIP = ("diversity", "head_diversity")
 
 
-def measure_runs(
-    face: Face, runs: Array, label: Array, shape: Array | None = None
-) -> ClipFigures:
+def measure_runs(face: Face, runs: Array, label: Array, shape: Array | None = None) -> ClipFigures:
     """Every figure of R runs (R, n, D) of one clip against its label (n, D).
 
     Args:

@@ -28,8 +28,13 @@ FORMAT = 1
 KIND = "paper table"
 BASELINES, BUNDLES, BUDGET = "baselines.npz", "bundles", "budget.json"
 ORDER = (
-    "full", "no-geometric-losses", "no-alignment-mask", "no-guidance", "no-style", "regression",
-)  # fmt: skip
+    "full",
+    "no-geometric-losses",
+    "no-alignment-mask",
+    "no-guidance",
+    "no-style",
+    "regression",
+)
 """Networks of a folder that `training.table` filled, as the table lists them."""
 
 NO_NETWORK, SMALL_BUDGET = "no network", "one small budget"

@@ -27,10 +27,26 @@ CONSONANTS = frozenset(
 INVENTORY = VOWELS | CONSONANTS | {SILENCE}
 
 _SYNONYMS = {
-    "AX": "AH", "AXR": "ER", "IX": "IH", "UX": "UW", "EL": "L", "EM": "M", "EN": "N",
-    "DX": "D", "NX": "N", "HV": "HH", "WH": "W", "Q": SILENCE, "PAU": SILENCE, "SP": SILENCE,
-    "SPN": SILENCE, "H#": SILENCE, "#": SILENCE, "": SILENCE, "BRTH": SILENCE,
-}  # fmt: skip
+    "AX": "AH",
+    "AXR": "ER",
+    "IX": "IH",
+    "UX": "UW",
+    "EL": "L",
+    "EM": "M",
+    "EN": "N",
+    "DX": "D",
+    "NX": "N",
+    "HV": "HH",
+    "WH": "W",
+    "Q": SILENCE,
+    "PAU": SILENCE,
+    "SP": SILENCE,
+    "SPN": SILENCE,
+    "H#": SILENCE,
+    "#": SILENCE,
+    "": SILENCE,
+    "BRTH": SILENCE,
+}
 
 PAUSE_SECONDS = 0.25  # a silence longer than this lets the lips come to rest
 

@@ -135,8 +135,9 @@ PRESETS: dict[PresetName, Preset] = {
         _TINY,
         StyleTraining(Run(300, 8, 1e-3, warm_up=20, decay=True)),
         replace(
-            _LIVE, live=False,
+            _LIVE,
+            live=False,
             run=replace(_LIVE.run, steps=600, batch=8, rate=1e-3, warm_up=20, ema=0.99),
         ),
     ),
-}  # fmt: skip
+}

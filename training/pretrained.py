@@ -40,9 +40,10 @@ def load_hubert(encoder: nn.Module, source: str) -> None:
         raise PretrainedError(f"{source}: no such file; {WHERE}")
     try:
         raw: Any = (
-            load_file(path) if path.suffix == ".safetensors"
+            load_file(path)
+            if path.suffix == ".safetensors"
             else torch.load(path, map_location="cpu", weights_only=True)
-        )  # fmt: skip
+        )
         weights = {_name(key): value for key, value in raw.items() if isinstance(value, Tensor)}
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

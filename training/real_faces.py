@@ -84,9 +84,7 @@ def figures(jaw: NDArray[np.floating], take: Take) -> dict[str, float]:
     """`compare` of a jaw (n,) that is there already."""
     n, edge = len(take.jaw), max(LAGS)
     inner = slice(edge, n - edge)
-    by_lag = {
-        lag: correlation(jaw[edge + lag : n - edge + lag], take.jaw[inner]) for lag in LAGS
-    }
+    by_lag = {lag: correlation(jaw[edge + lag : n - edge + lag], take.jaw[inner]) for lag in LAGS}
     return {
         "voiced_r": correlation(jaw[:n][take.voiced], take.jaw[take.voiced]),
         "all_r": correlation(jaw[:n], take.jaw),

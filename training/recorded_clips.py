@@ -49,9 +49,17 @@ def dataset_clips(text: str, count: int, frames: int) -> tuple[list[Clip], str]:
             if not all(np.isfinite(part).all() for part in (clip.samples, motion, other)):
                 raise ClipError(f"{folder}: {video} holds values that are not finite")
             out.append(
-                Clip(video, f"{folder.name}:{split}", "", clip.samples, motion, (),
-                     style_motion=other, shape=clip.shape[0])
-            )  # fmt: skip
+                Clip(
+                    video,
+                    f"{folder.name}:{split}",
+                    "",
+                    clip.samples,
+                    motion,
+                    (),
+                    style_motion=other,
+                    shape=clip.shape[0],
+                )
+            )
     return out, head or BUILTIN_ID
 
 

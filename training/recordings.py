@@ -1,9 +1,9 @@
 """A folder of recordings, before it is a dataset: sound and motion of people.
 
-    SOURCE/PERSON/NAME.wav (or flac, mp3, ogg, mp4, ...)   what was said
-    SOURCE/PERSON/NAME.npz                                 how the face moved:
-        exp (L, 50), pose (L, 6: global rotation, jaw; axis-angle), fps; perhaps shape and head
-    SOURCE/val.txt, SOURCE/test.txt                        perhaps: whom to hold out, one a line
+SOURCE/PERSON/NAME.wav (or flac, mp3, ogg, mp4, ...)   what was said
+SOURCE/PERSON/NAME.npz                                 how the face moved:
+    exp (L, 50), pose (L, 6: global rotation, jaw; axis-angle), fps; perhaps shape and head
+SOURCE/val.txt, SOURCE/test.txt                        perhaps: whom to hold out, one a line
 """
 
 from __future__ import annotations
@@ -68,8 +68,10 @@ def find(source: Path) -> tuple[list[Recording], list[str]]:
             if path.suffix.lower() not in SOUNDS:
                 continue
             if path.stem in sounds:
-                wrong.append(f"{person.name}/{path.stem}: several sounds: {path.name}, "
-                             f"{sounds[path.stem].name}")  # fmt: skip
+                wrong.append(
+                    f"{person.name}/{path.stem}: several sounds: {path.name}, "
+                    f"{sounds[path.stem].name}"
+                )
             sounds.setdefault(path.stem, path)
         motions = {path.stem: path for path in sorted(person.glob("*.npz"))}
         for name in sorted(sounds.keys() | motions.keys()):
@@ -150,8 +152,6 @@ def read(recording: Recording) -> tuple[Clip, Motion]:
     samples = read_sound(recording.sound)
     heard, moved = len(samples) // FRAME, len(motion.exp)
     if abs(heard - moved) > SLACK_FRAMES:
-        raise SetError(
-            f"{recording}: {heard / FPS:.1f} s of sound, {moved / FPS:.1f} s of motion"
-        )
+        raise SetError(f"{recording}: {heard / FPS:.1f} s of sound, {moved / FPS:.1f} s of motion")
     n = min(heard, moved)
     return Clip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n]), motion

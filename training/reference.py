@@ -20,8 +20,11 @@ BATCH = 32
 
 
 def paper_motion(
-    bundle: Bundle, takes: Sequence[Take], sampler: SamplerName = "ancestral",
-    steps: int | None = None, audio_guidance: float | None = None,
+    bundle: Bundle,
+    takes: Sequence[Take],
+    sampler: SamplerName = "ancestral",
+    steps: int | None = None,
+    audio_guidance: float | None = None,
     style_guidance: float | None = None,
 ) -> FloatArray:
     """The motion of takes of one length in paper mode: (takes, n, D) raw.

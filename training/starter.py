@@ -44,10 +44,20 @@ STARTER = ModelSpec(
     denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(
-        hop=1, lookahead=2, steps=2, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0,
+        hop=1,
+        lookahead=2,
+        steps=2,
+        window_rule="adjacent",
+        audio_guidance=1.0,
+        style_guidance=1.0,
         # Certain lips; lids that blink and a head that sways: at K = 2 white noise stills both.
-        lip_noise=0.3, face_noise=1.2, head_noise=1.2, head_noise_frames=25,
-        head_inertia=0.4, gaze_frames=60, stare_frames=175,
+        lip_noise=0.3,
+        face_noise=1.2,
+        head_noise=1.2,
+        head_noise_frames=25,
+        head_inertia=0.4,
+        gaze_frames=60,
+        stare_frames=175,
     ),
 )
 
@@ -87,7 +97,10 @@ class Settings:
     def run(self, part: str, steps: int, learning_rate: float, **more: Any) -> RunSettings:
         """How a part is trained: to its steps, however long they take."""
         return RunSettings(
-            self.folder / part, steps=steps, minutes=math.inf, learning_rate=learning_rate,
+            self.folder / part,
+            steps=steps,
+            minutes=math.inf,
+            learning_rate=learning_rate,
             **{"bf16": self.bf16, "seed": self.seed, **more},
         )
 
@@ -97,7 +110,9 @@ def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
     torch.manual_seed(settings.seed)
     model = SpeechPretraining(STARTER)
     if settings.start is not None:
-        model.encoder.load_state_dict(load_bundle(settings.start).model().audio_encoder.state_dict())
+        model.encoder.load_state_dict(
+            load_bundle(settings.start).model().audio_encoder.state_dict()
+        )
     run = settings.run("speech", settings.speech_steps, 1e-3 * settings.rate)
     train(model, lambda rng, _: batch_losses(model, tracks, 32, 100, rng), run)
     return model
@@ -130,7 +145,10 @@ def train_denoiser(
     vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
     losses = WindowLosses(training, tracks, geometry(tracks), vectors)
     run = settings.run(
-        "denoiser", settings.denoiser_steps, 6e-4 * settings.rate, warm_up=300,
+        "denoiser",
+        settings.denoiser_steps,
+        6e-4 * settings.rate,
+        warm_up=300,
         slow=("model.audio_encoder", "speech"),
     )
     train(training, losses, run)

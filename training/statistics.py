@@ -48,7 +48,10 @@ def measure(clips: Iterable[Clip]) -> dict[str, FloatArray]:
     if not sums["exp_mean"]:
         raise SetError(f"no video is {CROP} frames long: nothing to take statistics of")
     reduce: dict[str, Callable[..., Any]] = {
-        "mean": np.mean, "std": np.mean, "max": np.max, "min": np.min
+        "mean": np.mean,
+        "std": np.mean,
+        "max": np.max,
+        "min": np.min,
     }
     return {
         key: np.asarray(reduce[key[-4:].strip("_")](rows, axis=0), np.float32)
@@ -102,8 +105,11 @@ def for_model(values: Mapping[str, FloatArray], *, head_rotation: bool = True) -
 
     Channels that never move get a deviation of 1, so that they stay near zero.
     """
-    parts = [("exp", slice(None)), *([("pose", slice(0, 3))] if head_rotation else []),
-             ("pose", slice(3, 4))]  # fmt: skip
+    parts = [
+        ("exp", slice(None)),
+        *([("pose", slice(0, 3))] if head_rotation else []),
+        ("pose", slice(3, 4)),
+    ]
     mean = np.concatenate([values[f"{name}_mean"][part] for name, part in parts])
     std = np.concatenate([values[f"{name}_std"][part] for name, part in parts])
     return Statistics(mean, _safe(std), values["shape_mean"], _safe(values["shape_std"]))

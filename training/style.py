@@ -49,7 +49,10 @@ def spans_by_style(tracks: Tracks) -> dict[int, list[tuple[int, int]]]:
 
 @torch.no_grad()
 def style_vectors(
-    encoder: StyleEncoder, tracks: Tracks, per_style: int, rng: np.random.Generator,
+    encoder: StyleEncoder,
+    tracks: Tracks,
+    per_style: int,
+    rng: np.random.Generator,
     first: int | None = None,
 ) -> Tensor:
     """Vectors of random windows of every style, or the `first` few: (n, per_style, d_style)."""

@@ -91,10 +91,12 @@ def _lead(gap: NDArray[np.floating], usual: NDArray[np.floating]) -> float:
     """Frames, to a fraction, by which a curve runs ahead of another: peak of their correlation."""
     edge = max(LAG_STEPS)
     n = len(usual)
-    score = np.array([
-        np.corrcoef(gap[edge - lag : n - edge - lag], usual[edge : n - edge])[0, 1]
-        for lag in LAG_STEPS
-    ])  # fmt: skip
+    score = np.array(
+        [
+            np.corrcoef(gap[edge - lag : n - edge - lag], usual[edge : n - edge])[0, 1]
+            for lag in LAG_STEPS
+        ]
+    )
     best = int(np.clip(score.argmax(), 1, len(score) - 2))
     before, peak, after = score[best - 1 : best + 2]
     curve = before - 2 * peak + after

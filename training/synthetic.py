@@ -23,25 +23,104 @@ from training.prosody import SAMPLE_RATE_HZ
 
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
 ESPEAK_VOICES = (
-    "f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "klatt2",
-    "klatt4", "Alicia", "Andrea", "Andy", "Annie", "Hugo", "Jacky", "Marco", "Michael", "adam",
-    "belinda", "edward", "grandma", "grandpa", "linda", "norbert", "paul", "rob", "shelby",
-    "steph", "victor", "whisper",
-)  # fmt: skip
+    "f1",
+    "f2",
+    "f3",
+    "f4",
+    "f5",
+    "m1",
+    "m2",
+    "m3",
+    "m4",
+    "m5",
+    "m6",
+    "m7",
+    "m8",
+    "klatt2",
+    "klatt4",
+    "Alicia",
+    "Andrea",
+    "Andy",
+    "Annie",
+    "Hugo",
+    "Jacky",
+    "Marco",
+    "Michael",
+    "adam",
+    "belinda",
+    "edward",
+    "grandma",
+    "grandpa",
+    "linda",
+    "norbert",
+    "paul",
+    "rob",
+    "shelby",
+    "steph",
+    "victor",
+    "whisper",
+)
 CLOSURE_SECONDS = 0.07
 """The longest silence before a burst that is the stop's own."""
 
 _ARPABET = {
-    "a": "AE", "aa": "AE", "a#": "AH", "A:": "AA", "0": "AA", "O2": "AO", "O:": "AO", "V": "AH",
-    "@": "AH", "@2": "AH", "@-": "AH", "E": "EH", "3": "ER", "3:": "ER", "I": "IH", "I2": "IH",
-    "I#": "IH", "i": "IY", "i:": "IY", "U": "UH", "u:": "UW", "aI": "AY", "aU": "AW", "eI": "EY",
-    "oU": "OW", "OI": "OY", "A@": "AA R", "O@": "AO R", "o@": "AO R", "e@": "EH R", "i@": "IH R",
-    "i@3": "IH R", "U@": "UH R", "aI@": "AY AH", "aI3": "AY ER", "@L": "AH L", "n-": "N",
-    "r-": "R", "r": "R", "j": "Y", "N": "NG", "S": "SH", "Z": "ZH", "tS": "CH", "dZ": "JH",
-    "T": "TH", "D": "DH", "t#": "D", "t2": "T", "h": "HH", "?": SILENCE, ";": "",
-    **{letter: letter.upper() for letter in ("b", "d", "f", "g", "k", "l", "m", "n", "p", "s", "t",
-                                             "v", "w", "z")},
-}  # fmt: skip
+    "a": "AE",
+    "aa": "AE",
+    "a#": "AH",
+    "A:": "AA",
+    "0": "AA",
+    "O2": "AO",
+    "O:": "AO",
+    "V": "AH",
+    "@": "AH",
+    "@2": "AH",
+    "@-": "AH",
+    "E": "EH",
+    "3": "ER",
+    "3:": "ER",
+    "I": "IH",
+    "I2": "IH",
+    "I#": "IH",
+    "i": "IY",
+    "i:": "IY",
+    "U": "UH",
+    "u:": "UW",
+    "aI": "AY",
+    "aU": "AW",
+    "eI": "EY",
+    "oU": "OW",
+    "OI": "OY",
+    "A@": "AA R",
+    "O@": "AO R",
+    "o@": "AO R",
+    "e@": "EH R",
+    "i@": "IH R",
+    "i@3": "IH R",
+    "U@": "UH R",
+    "aI@": "AY AH",
+    "aI3": "AY ER",
+    "@L": "AH L",
+    "n-": "N",
+    "r-": "R",
+    "r": "R",
+    "j": "Y",
+    "N": "NG",
+    "S": "SH",
+    "Z": "ZH",
+    "tS": "CH",
+    "dZ": "JH",
+    "T": "TH",
+    "D": "DH",
+    "t#": "D",
+    "t2": "T",
+    "h": "HH",
+    "?": SILENCE,
+    ";": "",
+    **{
+        letter: letter.upper()
+        for letter in ("b", "d", "f", "g", "k", "l", "m", "n", "p", "s", "t", "v", "w", "z")
+    },
+}
 """espeak-ng's names of American English; two sounds share the time of one, nothing none."""
 
 
@@ -50,7 +129,7 @@ def sentences(texts: Sequence[str], count: int, rng: np.random.Generator) -> lis
 
     Every word comes as often as any other there, and beside any other.
     """
-    words = sorted({word.strip(".,;:!?\"").lower() for text in texts for word in text.split()})
+    words = sorted({word.strip('.,;:!?"').lower() for text in texts for word in text.split()})
     told = [texts[i] for i in rng.permutation(len(texts))[: max(1, count * 3 // 5)]]
     mixed = (rng.choice(words, int(rng.integers(4, 10))) for _ in range(count - len(told)))
     return [*told, *(" ".join(chosen) + "." for chosen in mixed)]
@@ -151,11 +230,15 @@ class _Event(ctypes.Structure):
     """`espeak_EVENT` of espeak-ng's speak_lib.h."""
 
     _fields_ = (
-        ("type", ctypes.c_int), ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int), ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int), ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p), ("id", ctypes.c_char * 8),
-    )  # fmt: skip
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
 
 
 _CALLBACK = ctypes.CFUNCTYPE(

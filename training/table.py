@@ -78,9 +78,7 @@ def check(settings: Settings) -> None:
         raise TableError("every budget is at least one step")
     known = settings.folder / BUDGET
     if known.is_file() and json.loads(known.read_text("utf-8")) != budget(settings):
-        raise TableError(
-            f"{settings.folder} holds networks of another budget: take another folder"
-        )
+        raise TableError(f"{settings.folder} holds networks of another budget: take another folder")
 
 
 def budget(settings: Settings) -> dict[str, object]:
@@ -100,22 +98,27 @@ def budget(settings: Settings) -> dict[str, object]:
     }
 
 
-def train_encoders(
-    settings: Settings, tracks: Tracks
-) -> tuple[SpeechPretraining, StyleEncoder]:
+def train_encoders(settings: Settings, tracks: Tracks) -> tuple[SpeechPretraining, StyleEncoder]:
     """The speech encoder with its heads and the style encoder, which all networks begin with."""
     torch.manual_seed(settings.seed)
     speech = SpeechPretraining(SMALL)
     run = RunSettings(
-        settings.folder / "speech", steps=settings.speech_steps, minutes=FOREVER,
-        learning_rate=1e-3, bf16=settings.bf16, seed=settings.seed,
+        settings.folder / "speech",
+        steps=settings.speech_steps,
+        minutes=FOREVER,
+        learning_rate=1e-3,
+        bf16=settings.bf16,
+        seed=settings.seed,
     )
     train(speech, lambda rng, _: batch_losses(speech, tracks, 32, 100, rng), run)
     torch.manual_seed(settings.seed)
     style = StyleEncoder(SMALL)
     run = RunSettings(
-        settings.folder / "style", steps=settings.style_steps, minutes=FOREVER,
-        learning_rate=5e-4, seed=settings.seed,
+        settings.folder / "style",
+        steps=settings.style_steps,
+        minutes=FOREVER,
+        learning_rate=5e-4,
+        seed=settings.seed,
     )
     train(style, lambda rng, _: pair_losses(style, tracks, 32, rng), run)
     return speech, style
@@ -134,8 +137,14 @@ def train_variant(
     geometry = FaceGeometry(builtin_head(), tracks.mean, tracks.std, others=20)
     losses = VariantLosses(variant, training, tracks, geometry, vectors)
     run = RunSettings(
-        settings.folder / variant.name, steps=settings.steps, minutes=FOREVER,
-        learning_rate=1e-3, warm_up=100, ema=0.995, bf16=settings.bf16, seed=settings.seed,
+        settings.folder / variant.name,
+        steps=settings.steps,
+        minutes=FOREVER,
+        learning_rate=1e-3,
+        warm_up=100,
+        ema=0.995,
+        bf16=settings.bf16,
+        seed=settings.seed,
         slow=("model.audio_encoder", "speech"),
     )
     train(training, losses, run)
@@ -143,13 +152,19 @@ def train_variant(
     named = {name: vectors[i].mean(0).numpy()[:size] for i, name in enumerate(tracks.named)}
     shape = np.zeros(spec.n_shape, np.float32)
     save_bundle(
-        settings.folder / BUNDLES / variant.name, training.model, spec,
+        settings.folder / BUNDLES / variant.name,
+        training.model,
+        spec,
         Statistics(tracks.mean, tracks.std, shape, np.ones_like(shape)),
-        named, builtin_head().id,
+        named,
+        builtin_head().id,
         f"A network of the results table ({variant.told}), trained for {settings.steps} steps "
         "on label-made motion by `python -m training.table`. Not for use.\n",
-        {"made_by": "python -m training.table", "variant": asdict(variant),
-         "budget": budget(settings)},
+        {
+            "made_by": "python -m training.table",
+            "variant": asdict(variant),
+            "budget": budget(settings),
+        },
         style_encoder=style if spec.use_style else None,
     )
 

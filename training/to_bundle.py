@@ -50,9 +50,17 @@ def to_bundle(
         name=folder.name, preset=preset, videos=len(videos), people=len(crops.people(1))
     )
     return save_bundle(
-        folder, model.cpu(), model.spec, crops.statistics, styles, head_id, card, provenance,
-        style_encoder=None if style is None else style.cpu(), half=half,
-    )  # fmt: skip
+        folder,
+        model.cpu(),
+        model.spec,
+        crops.statistics,
+        styles,
+        head_id,
+        card,
+        provenance,
+        style_encoder=None if style is None else style.cpu(),
+        half=half,
+    )
 
 
 @torch.no_grad()
@@ -62,8 +70,9 @@ def people_styles(encoder: StyleEncoder, crops: CropSource) -> dict[str, np.ndar
     device = next(encoder.parameters()).device
     out: dict[str, np.ndarray] = {}
     for person, videos in list(crops.people(WINDOW).items())[:NAMED]:
-        clips = [crops.crop(videos[int(rng.integers(len(videos)))], WINDOW, rng)
-                 for _ in range(LOOKS)]  # fmt: skip
+        clips = [
+            crops.crop(videos[int(rng.integers(len(videos)))], WINDOW, rng) for _ in range(LOOKS)
+        ]
         vectors = encoder(crops.batch(clips).motion.to(device))
         name = person.replace("/", "-").replace("*", "-").replace("+", "-")
         out[name] = vectors.mean(0).cpu().numpy().astype(np.float32)

@@ -148,10 +148,7 @@ def hear(
 
 
 def background(
-    length: int,
-    rng: np.random.Generator,
-    noises: list[NDArray[np.float32]],
-    crowd: list[Utterance],
+    length: int, rng: np.random.Generator, noises: list[NDArray[np.float32]], crowd: list[Utterance]
 ) -> NDArray[np.float32]:
     """Coloured noise, a recorded room, people talking, or two of them."""
     kinds = rng.choice(3, size=int(rng.choice([1, 2], p=[0.7, 0.3])), replace=False)
@@ -263,10 +260,14 @@ def synthetic_voices(settings: Settings, texts: list[str]) -> dict[str, list[lis
             groups["flite"].append(list(pool.map(flite, said, [voice] * len(said), paths)))
     for voice in ESPEAK_VOICES:  # one after another: the library has one state
         rate, pitch = int(rng.integers(140, 200)), int(rng.integers(35, 65))
-        groups["espeak"].append([
-            espeak(text, voice, folder / f"{voice}_{i:04d}.wav", words_per_minute=rate, pitch=pitch)
-            for i, text in enumerate(sentences(texts, settings.espeak_sentences, rng))
-        ])
+        groups["espeak"].append(
+            [
+                espeak(
+                    text, voice, folder / f"{voice}_{i:04d}.wav", words_per_minute=rate, pitch=pitch
+                )
+                for i, text in enumerate(sentences(texts, settings.espeak_sentences, rng))
+            ]
+        )
     return groups
 
 
@@ -295,13 +296,20 @@ def main(settings: Settings) -> None:
     for number in range(settings.tracks):
         name = str(rng.choice(list(SHARES), p=list(SHARES.values())))
         group = groups[name][int(rng.integers(len(groups[name])))]
-        jobs.append({
-            "seed": [settings.seed, number], "style_seed": settings.seed, "utterances": group,
-            "seconds": settings.seconds, "noises": noises, "n_mels": settings.n_mels, "set": name,
-            "hearings": settings.hearings,
-            "crowd": [spoken[i] for i in rng.integers(len(spoken), size=24)],
-            "motion_only": settings.motion_only,
-        })
+        jobs.append(
+            {
+                "seed": [settings.seed, number],
+                "style_seed": settings.seed,
+                "utterances": group,
+                "seconds": settings.seconds,
+                "noises": noises,
+                "n_mels": settings.n_mels,
+                "set": name,
+                "hearings": settings.hearings,
+                "crowd": [spoken[i] for i in rng.integers(len(spoken), size=24)],
+                "motion_only": settings.motion_only,
+            }
+        )
     columns, motion, phone, spans = [], [], [], []
     at = 0
     with ProcessPoolExecutor(settings.workers) as pool:
@@ -320,10 +328,16 @@ def main(settings: Settings) -> None:
         return
     np.save(settings.out / "columns.npy", np.concatenate(columns, 1))
     np.save(settings.out / "phone.npy", np.concatenate(phone))
-    (settings.out / "tracks.json").write_text(json.dumps({
-        "spans": spans, "styles": [asdict(s) for s in style_table(settings.seed)],
-        "named": list(STYLES), "settings": {k: str(v) for k, v in asdict(settings).items()},
-    }))
+    (settings.out / "tracks.json").write_text(
+        json.dumps(
+            {
+                "spans": spans,
+                "styles": [asdict(s) for s in style_table(settings.seed)],
+                "named": list(STYLES),
+                "settings": {k: str(v) for k, v in asdict(settings).items()},
+            }
+        )
+    )
     log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
 
 

@@ -174,10 +174,14 @@ class Trainer:
             for part in (["style"] if spec.use_style else []) + ["denoiser"]
         }
         made = to_bundle(
-            out / "bundle", model, style, self.crops, preset=self.settings.preset,
+            out / "bundle",
+            model,
+            style,
+            self.crops,
+            preset=self.settings.preset,
             head_id=self.head.id,
             provenance={"made_by": "python -m training.train", "steps": steps, **self._record()},
-        )  # fmt: skip
+        )
         return made.folder
 
     def trained_style(self) -> StyleEncoder:
@@ -189,11 +193,21 @@ class Trainer:
     def _run(self, part: str, run: Run) -> RunSettings:
         s = self.settings
         return RunSettings(
-            s.out / part, steps=run.steps, minutes=s.minutes, learning_rate=run.rate,
-            warm_up=run.warm_up, decay=run.decay, weight_decay=run.weight_decay, ema=run.ema,
-            clip=run.clip, accumulate=s.accumulate if part == "denoiser" else 1, seed=s.seed,
-            save_minutes=s.save_minutes, validate_every=s.validate_every, bf16=s.bf16,
-        )  # fmt: skip
+            s.out / part,
+            steps=run.steps,
+            minutes=s.minutes,
+            learning_rate=run.rate,
+            warm_up=run.warm_up,
+            decay=run.decay,
+            weight_decay=run.weight_decay,
+            ema=run.ema,
+            clip=run.clip,
+            accumulate=s.accumulate if part == "denoiser" else 1,
+            seed=s.seed,
+            save_minutes=s.save_minutes,
+            validate_every=s.validate_every,
+            bf16=s.bf16,
+        )
 
     def _record(self) -> dict[str, object]:
         """What must stay the same when a training goes on: all but how long it takes."""
@@ -204,10 +218,14 @@ class Trainer:
         for part in (style, denoiser):
             del part["run"]["steps"]
         return {
-            "preset": s.preset, "without": sorted(s.without), "seed": s.seed,
-            "accumulate": s.accumulate, "data": s.data.resolve().name,
-            "style": style, "denoiser": denoiser,
-        }  # fmt: skip
+            "preset": s.preset,
+            "without": sorted(s.without),
+            "seed": s.seed,
+            "accumulate": s.accumulate,
+            "data": s.data.resolve().name,
+            "style": style,
+            "denoiser": denoiser,
+        }
 
     def _same_as_before(self) -> None:
         path = self.settings.out / SETTINGS

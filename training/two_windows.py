@@ -122,9 +122,13 @@ class TwoWindowLosses:
         return torch.from_numpy(ends).to(self.model.null_audio_feat.device)
 
     def _window(
-        self, window: _Window, batch: Batch, samples: Tensor, whole: Tensor | None,
+        self,
+        window: _Window,
+        batch: Batch,
+        samples: Tensor,
+        whole: Tensor | None,
         rng: np.random.Generator,
-    ) -> tuple[Tensor, Terms]:  # fmt: skip
+    ) -> tuple[Tensor, Terms]:
         """Equation 6 on one window."""
         spec, model, settings = self.model.spec, self.model, self.settings
         T_p, n, start = spec.T_p, window.n, window.start
@@ -156,9 +160,13 @@ class TwoWindowLosses:
             first, target = 0, torch.cat([past, x0], 1)
             counts = torch.cat([valid.new_ones(count, T_p), valid], 1)
         loss, terms = motion_losses(
-            out[:, first:], target, self.geometry, settings.weights, valid=counts,
+            out[:, first:],
+            target,
+            self.geometry,
+            settings.weights,
+            valid=counts,
             shape=batch.raw_shape,
-        )  # fmt: skip
+        )
         weight = settings.weights.transition
         if weight and spec.head_rotation and not window.missing and n >= 3 and T_p >= 3:
             seam = transition_loss(

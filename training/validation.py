@@ -85,9 +85,7 @@ def picture(
     rows = {"jaw (rad)": (made[one, :, -1], label[one, :, -1])}
     if "lip_gap_upper" in head.regions:
         upper, lower = head.regions["lip_gap_upper"], head.regions["lip_gap_lower"]
-        gaps = [
-            v[one][:, upper, 1].mean(-1) - v[one][:, lower, 1].mean(-1) for v in (ours, true)
-        ]
+        gaps = [v[one][:, upper, 1].mean(-1) - v[one][:, lower, 1].mean(-1) for v in (ours, true)]
         rows["lips apart (mm)"] = (gaps[0], gaps[1])
     if losses.model.spec.head_rotation:
         for k, name in enumerate(("pitch", "yaw", "roll"), 50):

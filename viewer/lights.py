@@ -14,10 +14,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 # Directions towards each light: x to the subject's left, y up, z out of the face.
-LIGHTS = {
-    "key_direction": (-0.48, 0.46, 0.88),
-    "fill_direction": (0.78, 0.10, 0.70),
-}
+LIGHTS = {"key_direction": (-0.48, 0.46, 0.88), "fill_direction": (0.78, 0.10, 0.70)}
 # Towards the light behind, in camera space, so that there is always an edge of light.
 RIM_DIRECTION = (0.72, 0.42, -0.62)
 

@@ -60,9 +60,7 @@ def solid(vertices: Floats, faces: NDArray[np.integer]) -> NDArray[np.bool_]:
     return closed
 
 
-def connected_parts(
-    edges: NDArray[np.integer], count: int
-) -> tuple[int, NDArray[np.integer]]:
+def connected_parts(edges: NDArray[np.integer], count: int) -> tuple[int, NDArray[np.integer]]:
     """How many parts the vertices fall into along edges (E, 2), and the part of each, (V,)."""
     root = np.arange(count)
     while True:

@@ -132,9 +132,10 @@ def model_spec(arguments: Arguments, speech: SpeechEncoderSpec | None = None) ->
     arguments.choice("rot_repr", ("aa",))
     arguments.choice("architecture", ("decoder",))
     arguments.choice(
-        "audio_model", ("hubert",),
+        "audio_model",
+        ("hubert",),
         "posetalk runs the HuBERT models only, and never hears through another encoder",
-    )  # fmt: skip
+    )
     if arguments.whole("fps") != 25:
         raise CheckpointError(f"{arguments.source} was trained at other than 25 frames per second")
     target = arguments.choice("target", ("sample", "noise"))
@@ -166,15 +167,20 @@ def model_spec(arguments: Arguments, speech: SpeechEncoderSpec | None = None) ->
         ),
         style=style or StyleEncoderSpec(),
         diffusion=DiffusionSpec(
-            steps=arguments.whole("n_diff_steps"), schedule=schedule, target=target  # type: ignore[arg-type]
+            steps=arguments.whole("n_diff_steps"),
+            schedule=schedule,
+            target=target,  # type: ignore[arg-type]
         ),
         live=LiveDefaults(
-            hop=min(10, window - 2), lookahead=2, steps=4, window_rule="sliding",
+            hop=min(10, window - 2),
+            lookahead=2,
+            steps=4,
+            window_rule="sliding",
             audio_guidance=1.15,
             style_guidance=3.0 if use_style else 1.0,
             threshold_quantile=HEAD_THRESHOLD if head_rotation and target == "sample" else None,
         ),
-    )  # fmt: skip
+    )
 
 
 def style_spec(arguments: Arguments) -> StyleEncoderSpec:

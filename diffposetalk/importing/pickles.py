@@ -253,6 +253,7 @@ for _module in ("pathlib", "pathlib._local"):  # its name in Python 3.13
     for _kind in ("WindowsPath", "PureWindowsPath"):
         _MAKERS[f"{_module}.{_kind}"] = _windows
 
+
 def _constant(make: Callable[[], Any]) -> Callable[[_Machine], None]:
     return lambda machine: machine.stack.append(make())
 

@@ -93,9 +93,16 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
         provenance["style_encoder"] = _origin(files.style_encoder, origin)
     try:
         return save_bundle(
-            folder, model, spec, statistics, named | {NO_STYLE: null}, files.head,
-            _card(files), provenance, style_encoder=encoder,
-        )  # fmt: skip
+            folder,
+            model,
+            spec,
+            statistics,
+            named | {NO_STYLE: null},
+            files.head,
+            _card(files),
+            provenance,
+            style_encoder=encoder,
+        )
     except SafetensorError as error:  # which hides the system's own error
         raise OSError(f"{folder}: cannot be written ({' '.join(str(error).split())})") from None
 

@@ -56,8 +56,17 @@ def read_statistics(path: str | Path, spec: ModelSpec) -> tuple[Statistics, Floa
                 for what in SIZES
                 for kind in ("mean", "std")
             }
-    except (KeyError, TypeError, ValueError, OSError, EOFError, AttributeError, MemoryError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        OSError,
+        EOFError,
+        AttributeError,
+        MemoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         lacking = str(error) if isinstance(error, KeyError) else ""
         raise CheckpointError(
             f"{path} is no file of statistics ({' '.join(lacking.split())[:80] or 'unreadable'}): "
@@ -72,8 +81,7 @@ def read_statistics(path: str | Path, spec: ModelSpec) -> tuple[Statistics, Floa
                     "another representation"
                 )
     motion = {
-        kind: _motion(found[f"exp_{kind}"], found[f"pose_{kind}"], spec)
-        for kind in ("mean", "std")
+        kind: _motion(found[f"exp_{kind}"], found[f"pose_{kind}"], spec) for kind in ("mean", "std")
     }
     checked = {"motion": motion, "shape": {k: found[f"shape_{k}"] for k in ("mean", "std")}}
     for what, parts in checked.items():
@@ -86,9 +94,7 @@ def read_statistics(path: str | Path, spec: ModelSpec) -> tuple[Statistics, Floa
                 "divided by it"
             )
     jaw = np.nan_to_num(found["pose_mean"][4:6])
-    return Statistics(
-        motion["mean"], motion["std"], found["shape_mean"], found["shape_std"]
-    ), jaw
+    return Statistics(motion["mean"], motion["std"], found["shape_mean"], found["shape_std"]), jaw
 
 
 def _motion(exp: FloatArray, pose: FloatArray, spec: ModelSpec) -> FloatArray:

@@ -73,8 +73,7 @@ def filled(path: Path, described: Mapping[str, object], build: Callable[[], Netw
         _check_table(path, name, tensors[name], ours[name])
     # The file's own tables, to the last bit, where it has them.
     values = {
-        name: tensors.get(name, value).to(value.dtype).contiguous()
-        for name, value in ours.items()
+        name: tensors.get(name, value).to(value.dtype).contiguous() for name, value in ours.items()
     }
     network.load_state_dict(values, assign=True)
     return network.eval()

@@ -23,8 +23,14 @@ IDENTITY_COLUMNS, COLUMNS = 300, 400
 EXPRESSIONS: Final = 50
 """Of the 100: those that trackers and DiffPoseTalk use."""
 KEYS: Final = (
-    "v_template", "f", "shapedirs", "posedirs", "J_regressor", "kintree_table", "weights",
-)  # fmt: skip
+    "v_template",
+    "f",
+    "shapedirs",
+    "posedirs",
+    "J_regressor",
+    "kintree_table",
+    "weights",
+)
 NO_JAW: Final = 0.05
 """Where no vertex follows the jaw by more, the file has no jaw (`flame2023_no_jaw`)."""
 

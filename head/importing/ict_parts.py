@@ -19,17 +19,33 @@ FACE, SKIN, SOCKET = (0, 9409), (0, 14062), (11248, 13294)
 GUMS_AND_TONGUE, TEETH_UPPER, TEETH_LOWER = (14062, 17039), (17039, 19247), (19247, 21451)
 EYE_LEFT, EYE_RIGHT = (21451, 23021), (23021, 24591)
 MARKS: Final = {
-    "nasion": 978, "nose_tip": 4857, "subnasale": 1147, "nose_wing_right": 1140,
-    "nose_wing_left": 3360, "menton": 966, "mouth_right": 5708, "mouth_left": 6213,
-    "lip_upper_top": 0, "lip_lower_bottom": 5518, "lip_upper_mid": 5533, "lip_lower_mid": 5517,
-    "eye_outer_right": 1507, "eye_inner_right": 1528, "eye_inner_left": 3742,
+    "nasion": 978,
+    "nose_tip": 4857,
+    "subnasale": 1147,
+    "nose_wing_right": 1140,
+    "nose_wing_left": 3360,
+    "menton": 966,
+    "mouth_right": 5708,
+    "mouth_left": 6213,
+    "lip_upper_top": 0,
+    "lip_lower_bottom": 5518,
+    "lip_upper_mid": 5533,
+    "lip_lower_mid": 5517,
+    "eye_outer_right": 1507,
+    "eye_inner_right": 1528,
+    "eye_inner_left": 3742,
     "eye_outer_left": 3721,
-}  # fmt: skip
+}
 """Of the 68 points of the README."""
 BROWS: Final = ((268, 493, 1914, 2044, 1401), (3615, 4240, 4114, 2734, 2509))
 LEFT_OUT: Final = (
-    "M_LacrimalFluid", "M_EyeBlend", "M_EyeOcclusion", "M_EyeLashes", "M_IrisLeft", "M_IrisRight",
-)  # fmt: skip
+    "M_LacrimalFluid",
+    "M_EyeBlend",
+    "M_EyeOcclusion",
+    "M_EyeLashes",
+    "M_IrisLeft",
+    "M_IrisRight",
+)
 """Films and strips that need a transparent texture, and what lies behind the opaque eyeball: the
 iris is painted on its front instead."""
 TONGUE_OUT_METRES: Final = 0.036

@@ -9,13 +9,7 @@ from head.modelling.field import EYE, Points, join, rod
 from head.modelling.lips import BORDER, LINE, WIDTH
 
 JOINTS_MM = np.array(
-    [
-        (0.0, -108.0, -38.0),
-        (0.0, -70.0, -30.0),
-        (0.0, 10.0, 1.0),
-        EYE,
-        EYE * [-1, 1, 1],
-    ]
+    [(0.0, -108.0, -38.0), (0.0, -70.0, -30.0), (0.0, 10.0, 1.0), EYE, EYE * [-1, 1, 1]]
 )
 """root, neck, jaw, eye_left, eye_right."""
 ROOT, NECK, JAW, EYE_LEFT, EYE_RIGHT = range(5)

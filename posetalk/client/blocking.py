@@ -42,9 +42,13 @@ class Client:
         ssl: tls.SSLContext | None = None,
     ) -> None:
         options: dict[str, Any] = {
-            "set": set, "audio": audio, "ahead": ahead, "token": token, "timeout": timeout,
+            "set": set,
+            "audio": audio,
+            "ahead": ahead,
+            "token": token,
+            "timeout": timeout,
             "ssl": ssl,
-        }  # fmt: skip
+        }
         self._client = AsyncClient(url, **options)
         self.url = self._client.url
         self._loop: asyncio.AbstractEventLoop | None = None

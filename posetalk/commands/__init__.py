@@ -25,7 +25,17 @@ from posetalk.commands.style import Style
 from posetalk.commands.view import View
 
 Command = (
-    Live | Serve | View | Animate | Devices | Doctor | Style | Dataset | Import | Evaluate | Heads
+    Live
+    | Serve
+    | View
+    | Animate
+    | Devices
+    | Doctor
+    | Style
+    | Dataset
+    | Import
+    | Evaluate
+    | Heads
     | Export
 )
 

@@ -167,15 +167,16 @@ class Animate:
         shape = None if self.shape is None else self._identity()
         style = paper.style_vector(loaded, self.model.bundle, self.model.style)
         settings = paper.settings_of(
-            self.sampler, self.model.steps, self.audio_guidance, self.style_guidance,
-            self.threshold,
-        )  # fmt: skip
+            self.sampler, self.model.steps, self.audio_guidance, self.style_guidance, self.threshold
+        )
         check_settings(settings, loaded.bundle.spec)
         clip = Clip(np.concatenate(list(blocks_of(source))), shape, style, self.model.seed)
         outputs = open_outputs(
-            paths, head_id=loaded.bundle.head_id, size=self.size,
+            paths,
+            head_id=loaded.bundle.head_id,
+            size=self.size,
             shape=loaded.bundle.statistics.shape_mean if shape is None else shape,
-        )  # fmt: skip
+        )
         return lambda progress: paper.run(loaded, clip, settings, outputs, progress)
 
     def _identity(self) -> FloatArray:

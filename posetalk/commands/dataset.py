@@ -49,9 +49,14 @@ class Build:
 
         with counted("recordings") as note:
             built = build(
-                self.source, self.output, head=self.head, val=self.val, test=self.test,
-                seed=self.seed, note=note,
-            )  # fmt: skip
+                self.source,
+                self.output,
+                head=self.head,
+                val=self.val,
+                test=self.test,
+                seed=self.seed,
+                note=note,
+            )
         for line in built.left_out[:MOST_LINES]:
             say(f"left out: {line}")
         people = {

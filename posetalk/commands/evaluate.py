@@ -35,8 +35,7 @@ class Evaluate:
         ),
     ] = ("sentences", "known-voice")
     table: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)"),
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None
     """Also the baselines and ablations that `python -m training.table` left in this folder."""
     mode: Literal["live", "paper"] = "live"
@@ -83,8 +82,9 @@ class Evaluate:
             if path.suffix == ".json" and path.is_file():
                 known = paper_table.read_result(path)
         if self.mode == "live" and (self.steps is not None or self.sampler != "ancestral"):
-            raise UsageError("--sampler and --steps are of --mode paper; live settings are the "
-                             "bundle's")  # fmt: skip
+            raise UsageError(
+                "--sampler and --steps are of --mode paper; live settings are the bundle's"
+            )
         mode = paper_table.Mode(self.mode, self.sampler, self.steps)
         bundles = self.bundles or (() if self.table else ("starter",))
         with working("reading clips and bundles"):
@@ -95,9 +95,15 @@ class Evaluate:
         if self.table:
             head["budget"] = json.loads((self.table / paper_table.BUDGET).read_text("utf-8"))
         result = paper_table.make_table(
-            rows, clips, self.runs, head=head, face=face, known=known,
-            progress=lambda told: say(f"measuring: {told}"), save=self._write,
-        )  # fmt: skip
+            rows,
+            clips,
+            self.runs,
+            head=head,
+            face=face,
+            known=known,
+            progress=lambda told: say(f"measuring: {told}"),
+            save=self._write,
+        )
         _show(result)
         return 0
 
@@ -108,8 +114,13 @@ class Evaluate:
         from training.clips import SETS, held_out_clips
 
         folders = [name for name in self.set if name not in SETS and os.sep in name]
-        folders += [name for name in self.set if name not in SETS and name not in folders
-                    and Path(name.rpartition(":")[0] or name).is_dir()]  # fmt: skip
+        folders += [
+            name
+            for name in self.set
+            if name not in SETS
+            and name not in folders
+            and Path(name.rpartition(":")[0] or name).is_dir()
+        ]
         if not folders:
             return held_out_clips(self.set, self.clips, self.frames), BUILTIN_ID
         if len(self.set) > 1:

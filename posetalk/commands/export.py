@@ -48,8 +48,7 @@ class Export:
     """Of the arithmetic. As ONNX, int8 is for CPUs, and bf16 and fp16 are for GPUs; engines come in
     all five (fp8 needs a GPU of compute capability 8.9 or newer)."""
     speech: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the demo speech)"),
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the demo speech)")
     ] = None
     """Speech that engines in int8 and fp8 are calibrated on."""
     whole_hops: bool = False
@@ -58,7 +57,8 @@ class Export:
     output: Annotated[
         Path | None,
         tyro.conf.arg(
-            aliases=["-o"], metavar="DIR",
+            aliases=["-o"],
+            metavar="DIR",
             help="Folder for a copy of the bundle with the graphs in it (`posetalk live --bundle "
             "DIR`), which then hold their own weights, as other programs want them.",
             help_behavior_hint="(default: in BUNDLE itself)",
@@ -125,6 +125,11 @@ class Export:
             speech = self.speech or posetalk.demo_speech()
             sound = np.concatenate([*read_blocks(speech, bundle.spec.sample_rate_hz)])
         return export_engines(
-            bundle, steps, target=self.to, precision=self.precision, out=self.output, sound=sound,
+            bundle,
+            steps,
+            target=self.to,
+            precision=self.precision,
+            out=self.output,
+            sound=sound,
             whole_hops=self.whole_hops,
         )

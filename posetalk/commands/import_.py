@@ -27,8 +27,7 @@ class Import:
     ] = None
     """Statistics of the data that it was trained with; checkpoints do not hold them."""
     style_encoder: Annotated[
-        Path | None,
-        tyro.conf.arg(metavar="SE.pt", help_behavior_hint="(default: no new styles)"),
+        Path | None, tyro.conf.arg(metavar="SE.pt", help_behavior_hint="(default: no new styles)")
     ] = None
     """Checkpoint of the style encoder that it was trained with, to make styles from motion."""
     styles: Annotated[
@@ -59,9 +58,13 @@ class Import:
             ) from None
 
         files = Files(
-            denoiser=self.denoiser, stats=self.stats, style_encoder=self.style_encoder,
-            styles=self.styles, given=given, head=self.head,
-        )  # fmt: skip
+            denoiser=self.denoiser,
+            stats=self.stats,
+            style_encoder=self.style_encoder,
+            styles=self.styles,
+            given=given,
+            head=self.head,
+        )
         with working(f"reading {self.denoiser}"):
             bundle = import_released(files, self.output)
         kind = "with head motion" if bundle.spec.head_rotation else "without head motion"

@@ -106,9 +106,7 @@ class Model:
             backend = on_named_head(backend, self.head)
         shape = wishes.pop("shape", None)
         options = replace(self.live_options(), **wishes)
-        return open_session(
-            backend, options=options, shape=shape, style=self.style, seed=self.seed
-        )
+        return open_session(backend, options=options, shape=shape, style=self.style, seed=self.seed)
 
     def live_options(self) -> SessionOptions:
         """The live settings among these options."""
@@ -165,8 +163,7 @@ class Streaming:
         ),
     ] = "mic"
     device: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)"),
+        str | None, tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)")
     ] = None
     """Microphone to use; `posetalk devices` lists them."""
     seconds: Annotated[
@@ -182,13 +179,11 @@ class Streaming:
     ] = ()
     """Heads that clients' own sessions may move, besides the one of --head."""
     livelink: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="HOST[:11111]", help_behavior_hint="(default: nowhere)"),
+        str | None, tyro.conf.arg(metavar="HOST[:11111]", help_behavior_hint="(default: nowhere)")
     ] = None
     """Also send Live Link Face packets (UDP) there: a MetaHuman moves without any plugin."""
     vmc: Annotated[
-        str | None,
-        tyro.conf.arg(metavar="HOST[:39539]", help_behavior_hint="(default: nowhere)"),
+        str | None, tyro.conf.arg(metavar="HOST[:39539]", help_behavior_hint="(default: nowhere)")
     ] = None
     """Also send the VMC protocol (OSC over UDP) there, for VTuber programs."""
     model: Model = field(default_factory=Model)

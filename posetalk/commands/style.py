@@ -34,9 +34,7 @@ class Extract:
     """Name for `--style NAME` from now on; or a file, for `--style FILE`."""
     start: Annotated[
         int | None,
-        tyro.conf.arg(
-            metavar="N", help_behavior_hint="(default: the mean over the whole clip)"
-        ),
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: the mean over the whole clip)"),
     ] = None
     """Take the 4 seconds from this frame alone, as the released code does."""
     bundle: Bundle = "starter"

@@ -35,8 +35,10 @@ def speak(path: Path) -> list[tuple[str, float, float]]:
 
     said = subprocess.run(
         ["flite", "-voice", VOICE, "-t", TEXT, "-psdur", "-o", str(path)],
-        check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     phones, start = [], 0.0
     for item in said.split():
         name, _, end = item.rpartition(":")

@@ -14,14 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from posetalk.formats.clip import (
-    GENERATOR,
-    SYNTHETIC,
-    Clip,
-    Floats,
-    influences,
-    vertex_normals,
-)
+from posetalk.formats.clip import GENERATOR, SYNTHETIC, Clip, Floats, influences, vertex_normals
 from stream.senders.angles import quaternion
 
 # https://registry.khronos.org/glTF/specs/2.0/glTF-2.0.html, sections 3.6, 3.7 and 4.4

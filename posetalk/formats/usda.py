@@ -12,14 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from posetalk.formats.clip import (
-    GENERATOR,
-    SYNTHETIC,
-    Clip,
-    Floats,
-    influences,
-    vertex_normals,
-)
+from posetalk.formats.clip import GENERATOR, SYNTHETIC, Clip, Floats, influences, vertex_normals
 from stream.senders.angles import quaternion
 
 SMALLEST = 1e-7

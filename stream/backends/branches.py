@@ -13,10 +13,8 @@ BRANCHES: Mapping[tuple[bool, bool], Branches] = {
     (False, False): (((1, 1), (1, 0, 0)),),
     (True, False): (((0, 1), (1, -1, 0)), ((1, 1), (0, 1, 0))),
     (False, True): (((1, 0), (1, 0, -1)), ((1, 1), (0, 0, 1))),
-    (True, True): (
-        ((0, 0), (1, -1, 0)), ((1, 0), (0, 1, -1)), ((1, 1), (0, 0, 1)),
-    ),
-}  # fmt: skip
+    (True, True): (((0, 0), (1, -1, 0)), ((1, 0), (0, 1, -1)), ((1, 1), (0, 0, 1))),
+}
 """By which scales (audio, style) are not 1: for each branch whether it gives audio and style, and
 its weight as coefficients of 1, the audio scale and the style scale (Sun et al. 2024, eq. 10)."""
 

@@ -146,9 +146,12 @@ class _Call:
     """One kind of call: its buffers on both sides, and what replays it."""
 
     def __init__(
-        self, capture: Capture, function: Function, shapes: Mapping[str, tuple[int, ...]],
+        self,
+        capture: Capture,
+        function: Function,
+        shapes: Mapping[str, tuple[int, ...]],
         settings: Mapping[str, Hashable],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._capture = capture
         self._host = {name: capture.host_buffer(shape) for name, shape in shapes.items()}
         self._device = {

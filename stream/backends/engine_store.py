@@ -91,8 +91,13 @@ class EngineStore:
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, weights: Path, bounds: Mapping[str, Range],
-        trt: Any, gpu: Gpu | None,
+        self,
+        folder: Path,
+        manifest: Manifest,
+        weights: Path,
+        bounds: Mapping[str, Range],
+        trt: Any,
+        gpu: Gpu | None,
     ) -> None:
         if gpu is not None:
             check_capability(manifest.precision, gpu.capability)
@@ -118,8 +123,12 @@ class EngineStore:
         took = time.monotonic() - began
         place = self._keep(name, engine)
         log.warning(
-            "built the engine %s (%s) for %s in %.0f s; %s", name, self._manifest.precision,
-            self.key, took, f"it is in {place}" if place else "there is no room to keep it",
+            "built the engine %s (%s) for %s in %.0f s; %s",
+            name,
+            self._manifest.precision,
+            self.key,
+            took,
+            f"it is in {place}" if place else "there is no room to keep it",
         )
         return engine
 

@@ -10,12 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from diffposetalk.spec import (
-    DenoiserSpec,
-    LiveDefaults,
-    ModelSpec,
-    SpeechEncoderSpec,
-)
+from diffposetalk.spec import DenoiserSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
 from stream.backends.protocol import FloatArray, SamplerCall, SpeechState, Statistics
 
 FLOOR_DB, FULL_DB = -50.0, -15.0
@@ -30,8 +25,9 @@ _SPEC = ModelSpec(
     use_style=False,
     speech=SpeechEncoderSpec(kind="mel", d_out=1, history_frames=1),
     denoiser=DenoiserSpec(d_model=1, n_heads=1, n_layers=0),
-    live=LiveDefaults(hop=2, lookahead=2, steps=1, window_rule="adjacent",
-                      audio_guidance=1.0, style_guidance=1.0),
+    live=LiveDefaults(
+        hop=2, lookahead=2, steps=1, window_rule="adjacent", audio_guidance=1.0, style_guidance=1.0
+    ),
 )
 
 
@@ -52,8 +48,10 @@ class FakeBackend:
         self.spec = _SPEC
         d, n_shape = self.spec.d_motion, self.spec.n_shape
         self.statistics = Statistics(
-            np.zeros(d, np.float32), np.ones(d, np.float32),
-            np.zeros(n_shape, np.float32), np.ones(n_shape, np.float32),
+            np.zeros(d, np.float32),
+            np.ones(d, np.float32),
+            np.zeros(n_shape, np.float32),
+            np.ones(n_shape, np.float32),
         )
         self.styles: Mapping[str, FloatArray] = {"neutral": np.zeros(0, np.float32)}
         self.head_id = head_id

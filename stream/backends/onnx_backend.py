@@ -125,9 +125,7 @@ class OnnxBackend:
             state = heard._replace(level=level)
         return state._replace(level=np.array([PRIOR_LEVEL_DB, 0.0, FLOOR_DB], np.float32))
 
-    def encode(
-        self, pcm: FloatArray, state: MelState | None
-    ) -> tuple[FloatArray, MelState | None]:
+    def encode(self, pcm: FloatArray, state: MelState | None) -> tuple[FloatArray, MelState | None]:
         """(n * 640,) samples -> (n, F) rows, and the encoder's state after them."""
         return self.encode_many([pcm], [state])[0]
 

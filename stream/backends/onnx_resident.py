@@ -39,10 +39,12 @@ class ResidentGraph:
         """Go on from this state from the next call on."""
         if not self._fits(state):
             self._sides = [
-                {name: self._graph.buffer(state[name].shape, state[name].dtype)
-                 for name in self.states}
+                {
+                    name: self._graph.buffer(state[name].shape, state[name].dtype)
+                    for name in self.states
+                }
                 for _ in range(2)
-            ]  # fmt: skip
+            ]
             self._calls = {}
         self._side = 0
         for name, buffer in self._sides[0].items():
@@ -103,7 +105,10 @@ class _Call:
     """Calls of one set of shapes: input buffers, bindings, where frames arrive, what went in."""
 
     def __init__(
-        self, buffers: dict[str, Any], bindings: list[Any], answers: list[Any],
+        self,
+        buffers: dict[str, Any],
+        bindings: list[Any],
+        answers: list[Any],
         last: dict[str, NDArray[Any]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.buffers, self.bindings, self.answers, self.last = buffers, bindings, answers, last

@@ -15,8 +15,14 @@ from typing import Any, Protocol
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
 __all__ = [
-    "Backend", "FloatArray", "RuntimeProblem", "SamplerCall", "SpeechState", "Statistics", "batch_key",
-]  # fmt: skip
+    "Backend",
+    "FloatArray",
+    "RuntimeProblem",
+    "SamplerCall",
+    "SpeechState",
+    "Statistics",
+    "batch_key",
+]
 
 
 class RuntimeProblem(RuntimeError):

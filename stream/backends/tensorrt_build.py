@@ -82,8 +82,7 @@ def check_capability(precision: str, capability: float) -> None:
 
 
 def build_engine(
-    trt: Any, graph: bytes, inputs: Dims, bounds: Mapping[str, Range],
-    weights: Path | None = None,
+    trt: Any, graph: bytes, inputs: Dims, bounds: Mapping[str, Range], weights: Path | None = None
 ) -> bytes:
     """The serialised engine of an ONNX graph.
 

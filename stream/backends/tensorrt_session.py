@@ -108,8 +108,13 @@ class Calls:
     """Calls in one set of buffers: pinned host copies, and a captured graph after WARM_UPS."""
 
     def __init__(
-        self, torch: Any, context: Any, stream: Any, buffers: Mapping[str, Any],
-        inputs: Sequence[str], outputs: Sequence[str],
+        self,
+        torch: Any,
+        context: Any,
+        stream: Any,
+        buffers: Mapping[str, Any],
+        inputs: Sequence[str],
+        outputs: Sequence[str],
     ) -> None:
         self._torch, self._context, self._stream = torch, context, stream
         self._buffers, self._inputs, self._outputs = buffers, inputs, outputs

@@ -99,9 +99,7 @@ class TorchBackend:
         """Silence before the first sample."""
         return self._silence
 
-    def encode(
-        self, pcm: FloatArray, state: MelState | None
-    ) -> tuple[FloatArray, MelState | None]:
+    def encode(self, pcm: FloatArray, state: MelState | None) -> tuple[FloatArray, MelState | None]:
         """(n * 640,) samples -> (n, F) rows, and the encoder's state after them."""
         return self.encode_many([pcm], [state])[0]
 
@@ -170,8 +168,9 @@ class TorchBackend:
         if any(call.valid < len(one.features) for call in calls):
             rows["valid"] = [np.array([call.valid], np.float32) for call in calls]
         settings: dict[str, float | None] = {
-            "steps": one.steps, "threshold": one.threshold_quantile,
-        }  # fmt: skip
+            "steps": one.steps,
+            "threshold": one.threshold_quantile,
+        }
         for name in ("audio_guidance", "style_guidance"):
             scales = [getattr(call, name) for call in calls]
             alike = all(scale == scales[0] for scale in scales)
@@ -182,11 +181,21 @@ class TorchBackend:
         return list(self._calls.run(self._solve, rows, settings)[0])
 
     def _solve(
-        self, noise: Tensor, noise_scale: Tensor, features: Tensor, context_motion: Tensor,
-        shape: Tensor, style: Tensor | None = None, known: Tensor | None = None,
-        valid: Tensor | None = None, *, audio_guidance: Scale, style_guidance: Scale, steps: int,
+        self,
+        noise: Tensor,
+        noise_scale: Tensor,
+        features: Tensor,
+        context_motion: Tensor,
+        shape: Tensor,
+        style: Tensor | None = None,
+        known: Tensor | None = None,
+        valid: Tensor | None = None,
+        *,
+        audio_guidance: Scale,
+        style_guidance: Scale,
+        steps: int,
         threshold: float | None,
-    ) -> tuple[Tensor, ...]:  # fmt: skip
+    ) -> tuple[Tensor, ...]:
         """Sample windows: tensors (B, ...) as in `SamplerCall`, context before window."""
         n = noise.shape[1]
         indicator = None
@@ -205,9 +214,13 @@ class TorchBackend:
             known=0 if known is None else known.shape[1],
         )
         x0 = dpm_solver_pp_2m(
-            denoise, noise, steps, self.model.schedule,
-            known=None if known is None else known_prefix(known, n), noise_scale=noise_scale,
-        )  # fmt: skip
+            denoise,
+            noise,
+            steps,
+            self.model.schedule,
+            known=None if known is None else known_prefix(known, n),
+            noise_scale=noise_scale,
+        )
         return (x0.float(),)
 
     def _context(self, call: SamplerCall) -> tuple[FloatArray, FloatArray]:
@@ -242,9 +255,12 @@ class PlainCalls:
         self._device = device
 
     def run(
-        self, function: Function, rows: Mapping[str, Sequence[Row]],
-        settings: Mapping[str, Any], stay: int = 0,
-    ) -> list[Any]:  # fmt: skip
+        self,
+        function: Function,
+        rows: Mapping[str, Sequence[Row]],
+        settings: Mapping[str, Any],
+        stay: int = 0,
+    ) -> list[Any]:
         """The function's answers: arrays, the last `stay` ones tensors on the device."""
         with torch.inference_mode():
             outputs = function(**{name: self._batch(own) for name, own in rows.items()}, **settings)

@@ -46,11 +46,7 @@ def parse_target(text: str, port: int) -> tuple[str, int]:
 
 
 def open_senders(
-    head: Head,
-    *,
-    livelink: str | None = None,
-    vmc: str | None = None,
-    clock: Clock | None = None,
+    head: Head, *, livelink: str | None = None, vmc: str | None = None, clock: Clock | None = None
 ) -> Sequence[UdpSender]:
     """A sender for each address that is given; close them in the end.
 

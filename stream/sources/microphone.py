@@ -91,11 +91,7 @@ class Microphone:
     realtime = True
 
     def __init__(
-        self,
-        device: int | str | None = None,
-        *,
-        clock: Clock | None = None,
-        patience: float = 5.0,
+        self, device: int | str | None = None, *, clock: Clock | None = None, patience: float = 5.0
     ) -> None:
         self._clock = clock or MonotonicClock()
         self._patience = patience
@@ -275,16 +271,14 @@ def _choose(sd: Any, device: int | str | None) -> Any:
     """PortAudio's description of the wanted device."""
     if not any(entry["max_input_channels"] > 0 for entry in sd.query_devices()):
         raise MicrophoneError(
-            "no microphone found",
-            "plug one in, or use another source (`--source demo` or a file)",
+            "no microphone found", "plug one in, or use another source (`--source demo` or a file)"
         )
     try:
         return sd.query_devices(device, kind="input")
     except (sd.PortAudioError, ValueError) as error:
         wanted = "default microphone" if device is None else f"microphone {device!r}"
         raise MicrophoneError(
-            f"no {wanted} ({_reason(error)})",
-            "`posetalk devices` lists those there are",
+            f"no {wanted} ({_reason(error)})", "`posetalk devices` lists those there are"
         ) from None
 
 
