@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from stream.cores import usable_cores
+from stream.backends.threads import usable_cores
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = (

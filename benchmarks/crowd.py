@@ -21,13 +21,13 @@ from benchmarks.processes import Helper, answer, resident_mb
 from benchmarks.setting import Setting
 from benchmarks.subject import live_settings, open_model
 from benchmarks.timing import TimedBackend
-from stream.batching import Batcher, trial
+from stream.audio import BLOCK_SAMPLES
 from stream.clock import MonotonicClock
+from stream.core.session import Session
 from stream.frames import FPS, SAMPLE_RATE, Frame
-from stream.scheduler import Scheduler
-from stream.session import Session
-from stream.sources.protocol import BLOCK_SAMPLES
-from stream.ticket import Ticket
+from stream.run.batching import Batcher, trial
+from stream.run.scheduled_session import Ticket
+from stream.run.scheduler import Scheduler
 
 STAGES = {
     "algorithm": "hop and lookahead: until the last sample that the call needs was due",

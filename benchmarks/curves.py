@@ -250,7 +250,7 @@ def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = N
     Args:
         bundle: that `backend` runs; paper mode needs it.
     """
-    from stream.session import SessionOptions
+    from stream.core.session import SessionOptions
     from training.rehearsal import Take, rehearse
 
     takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.statistics import spread
+from stream.run.metrics import spread
 from viewer.playout import smallest_offset
 
 Floats = NDArray[np.float64]

@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.circumstances import circumstances
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics, WindowRule
-from stream.cores import let_threads_sleep
+from stream.backends.threads import let_threads_sleep
 
 ALL_STEPS, K = 500, 4
 AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0
@@ -121,7 +121,7 @@ def live(
 ) -> dict[str, dict[str, float]]:
     """By window rule: milliseconds of a live hop, and how many times real time that is."""
     from stream.backends.registry import load_backend
-    from stream.session import Session, SessionOptions
+    from stream.core.session import Session, SessionOptions
 
     backend = load_backend(backend_name, str(folder), threads, precision)
     sound = sound_of(int(LIVE_SECONDS * SPEC.sample_rate_hz))

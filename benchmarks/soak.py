@@ -27,14 +27,14 @@ import tyro
 from benchmarks.circumstances import circumstances, describe
 from benchmarks.paced_clock import PacedClock
 from benchmarks.soak_visit import Findings, Visit
-from stream.backend_names import BackendName
+from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
+from stream.core.session import Session
 from stream.frames import SAMPLE_RATE
-from stream.own_session import OwnSessions
-from stream.pushed_loop import PushedLoop
-from stream.scheduler import Scheduler
-from stream.server import Server
-from stream.session import Session
+from stream.run.push_loop import PushedLoop
+from stream.run.push_session import OwnSessions
+from stream.run.scheduler import Scheduler
+from stream.serve.server import Server
 
 CLIENTS = 6
 SESSIONS = 3
@@ -82,7 +82,7 @@ class SoakRun:
     def run(self, say: Callable[[str], None] = lambda _: None) -> Findings:
         """Run it to its end; progress goes to `say`.  Raises SoakError at a standstill."""
         from head.rig import load_head
-        from stream.channel_sets import make_hello
+        from stream.wire.channels import make_hello
 
         head = load_head(self._backend.head_id)
         sessions = OwnSessions(

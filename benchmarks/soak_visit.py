@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.paced_clock import PacedClock
-from stream import control, wire
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+from stream.wire import codec, messages
 
 MOST_GROWTH_MB = 10.0
 MOST_DRIFT_MS = 40.0
@@ -130,11 +130,11 @@ class Visit:
         self._findings.connections += 1
         wish = self._random.random()
         if wish < 0.5:
-            await self._tell(control.Open(seed=self._random.randrange(1000)))
+            await self._tell(messages.Open(seed=self._random.randrange(1000)))
         elif wish < 0.7:
             self._turning = True
-            await self._tell(control.Subscribe(ahead=True))
-            await self._tell(control.Ping(1))  # once that is answered, all that comes is ahead
+            await self._tell(messages.Subscribe(ahead=True))
+            await self._tell(messages.Ping(1))  # once that is answered, all that comes is ahead
 
     def leave(self) -> None:
         """The clock need not wait for it any more."""
@@ -143,10 +143,10 @@ class Visit:
     async def take(self, data: str | bytes) -> None:
         """Judge what came; now and then speak or interrupt."""
         if isinstance(data, str):
-            self._obey(wire.parse_text(data))
+            self._obey(codec.parse_text(data))
             return
-        message = wire.parse(data)
-        if message.kind != wire.Kind.FLAME:
+        message = codec.parse(data)
+        if message.kind != codec.Kind.FLAME:
             return
         findings = self._findings
         self._hold(self._zero + (message.sample + FRAME_SAMPLES) / SAMPLE_RATE)
@@ -162,7 +162,7 @@ class Visit:
                 await self._speak()
             elif self._random.random() < 0.002:
                 findings.interruptions += 1
-                await self._tell(control.Interrupt())
+                await self._tell(messages.Interrupt())
         else:
             findings.frames += 1
             transit = self._clock.now() - self._zero - message.sample / SAMPLE_RATE
@@ -172,7 +172,7 @@ class Visit:
         self._reached = reached
         self._clock.hold(self, reached)
 
-    def _judge(self, message: wire.Message) -> None:
+    def _judge(self, message: codec.Message) -> None:
         findings = self._findings
         if self._sequence is not None and self._sample is not None:
             missing = message.sequence - self._sequence - 1
@@ -184,26 +184,26 @@ class Visit:
             findings.left_out += max(0, gap) / SAMPLE_RATE
         self._sequence, self._sample = message.sequence, message.sample
 
-    def _obey(self, message: control.Text | control.Unknown) -> None:
+    def _obey(self, message: messages.Text | messages.Unknown) -> None:
         findings = self._findings
-        if isinstance(message, control.Hello):
+        if isinstance(message, messages.Hello):
             self._hold(self._clock.now())  # what is due from here on comes to it, too
-        elif isinstance(message, control.Opened):
+        elif isinstance(message, messages.Opened):
             self._own = self._early = True
             self._sequence = self._sample = None
             self._zero = self._clock.now()
             self._hold(self._zero)
             findings.sessions += 1
-        elif isinstance(message, control.Pong):
+        elif isinstance(message, messages.Pong):
             self._early, self._turning = True, False
             # What waited to be sent in its time is not sent any more; what was made ahead of it
             # may have come before this answer.
             self._hold(max(self._reached, self._clock.now()))
-        elif isinstance(message, control.Interrupted) and self._early:
+        elif isinstance(message, messages.Interrupted) and self._early:
             self._cuts.add(message.sample)
             if self._sample is not None and self._sample >= message.sample:
                 self._sample = message.sample - FRAME_SAMPLES
-        elif isinstance(message, control.Error):
+        elif isinstance(message, messages.Error):
             findings.refused += 1
 
     async def _speak(self) -> None:
@@ -212,12 +212,12 @@ class Visit:
         while at < len(speech):
             piece = speech[at : at + self._random.randrange(1, 30_000)]
             at += len(piece)
-            await self._say(wire.serialise(wire.Message(wire.Kind.PCM, 0, 0, piece)))
+            await self._say(codec.serialise(codec.Message(codec.Kind.PCM, 0, 0, piece)))
         if self._own:
-            await self._tell(control.Flush())
+            await self._tell(messages.Flush())
 
-    async def _tell(self, message: control.Text) -> None:
-        await self._say(wire.serialise_text(message))
+    async def _tell(self, message: messages.Text) -> None:
+        await self._say(codec.serialise_text(message))
 
     async def _say(self, data: str | bytes) -> None:
         assert self._link is not None, "begin() comes first"

@@ -17,10 +17,10 @@ from benchmarks.timing import COLUMNS, Notebook, TimedBackend, TimedEncoder
 from stream.frames import FPS
 
 if TYPE_CHECKING:
+    from stream.audio import AudioSource
     from stream.backends.protocol import Backend
-    from stream.server import Server
-    from stream.session import Session, SessionOptions
-    from stream.sources.protocol import AudioSource
+    from stream.core.session import Session, SessionOptions
+    from stream.serve.server import Server
 
 CLIENT_SECONDS = 30.0
 
@@ -40,7 +40,7 @@ class OpenedModel(NamedTuple):
 def open_model(setting: Setting) -> OpenedModel:
     """The backend and the session options that the commands would have."""
     from posetalk.commands.options import Model
-    from stream.session import SessionOptions
+    from stream.core.session import SessionOptions
 
     model = Model(
         bundle=setting.bundle,
@@ -65,7 +65,7 @@ def run(setting: Setting) -> None:
     from posetalk.commands.options import Address, Streaming
     from posetalk.streaming import open_server
     from stream.clock import MonotonicClock
-    from stream.live import LiveLoop, warm_up
+    from stream.run.live_loop import LiveLoop, warm_up
 
     now = MonotonicClock().now
     began = now()

@@ -25,7 +25,7 @@ from benchmarks.live_run import waiting
 from benchmarks.processes import BenchmarkError, Helper
 from benchmarks.report import describe_live
 from benchmarks.setting import Setting
-from stream.backend_names import BackendName
+from stream.backends.names import BackendName
 
 Part = Literal["animate", "render", "memory", "start"]
 PARTS: tuple[Part, ...] = ("animate", "render", "memory", "start")

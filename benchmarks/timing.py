@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
-from stream.encoder import Encoder
 from stream.frames import Frame
-from stream.sink import FrameTiming
+from stream.run.sinks import FrameTiming
+from stream.serve.frame_encoder import Encoder
 
 Now = Callable[[], float]
 

@@ -24,7 +24,7 @@ def animate(setting: Setting, repeats: int) -> dict[str, Any]:
     from benchmarks.subject import live_settings
     from posetalk import demo_speech
     from posetalk.offline import blocks_of, run
-    from stream.live import warm_up
+    from stream.run.live_loop import warm_up
     from stream.sources.file import FileSource
 
     session = open_session(setting)
@@ -65,9 +65,9 @@ def memory(setting: Setting, minutes: int) -> dict[str, Any]:
     """Resident memory of a session that hears blocks of 20 ms for many minutes."""
     from benchmarks.subject import live_settings
     from posetalk import demo_speech
-    from stream.live import warm_up
+    from stream.audio import BLOCK_SAMPLES
+    from stream.run.live_loop import warm_up
     from stream.sources.file import FileSource
-    from stream.sources.protocol import BLOCK_SAMPLES
 
     session = open_session(setting)
     warm_up(session)

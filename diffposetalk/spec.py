@@ -108,8 +108,8 @@ class LiveDefaults:
     stay alive.  The head's noise is smooth over `head_noise_frames` frames (1 = white): it sways.
     A shown head keeps a share `head_inertia` of where it was a frame ago: calls do not agree to the
     last tenth of a degree, and a head has mass.  A shown look aside or up fades over `gaze_frames`
-    frames (0 = it stays as long as the model says), see `stream.gaze`.  A shown face that has
-    stared for about `stare_frames` frames blinks (0 = when the model says), see `stream.lids`.
+    frames (0 = it stays as long as the model says), see `stream.core.gaze`.  A shown face that has
+    stared for about `stare_frames` frames blinks (0 = when the model says), see `stream.core.lids`.
     What the model goes on from is its own motion.
     """
 

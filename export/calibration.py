@@ -21,7 +21,7 @@ from diffposetalk.spec import FloatArray
 from export.onnx_export import ExportError, build_graphs, write_graphs
 from export.qdq import tapped
 from stream.backends.onnx_backend import OnnxBackend
-from stream.session import Session
+from stream.core.session import Session
 
 MOST_CALLS = 64
 """Of each graph, spread over the sound."""

@@ -21,8 +21,8 @@ import tyro
 
 from export.parity import babble
 from stream.backends.registry import load_backend
-from stream.resident import ResidentSession, open_session
-from stream.session import Session
+from stream.core.device_session import ResidentSession, open_session
+from stream.core.session import Session
 
 START = """
 import resource, sys

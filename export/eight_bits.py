@@ -23,7 +23,7 @@ from export.qdq import quantised
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.onnx_session import GraphSession
 from stream.backends.protocol import Backend
-from stream.session import Session
+from stream.core.session import Session
 from stream.sources.file import FileSource
 
 

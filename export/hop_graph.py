@@ -1,8 +1,8 @@
 """A whole hop in one graph: speech, window, sampler, and the state that the next hop starts from.
 
-`stream.session` and `stream.windows` written out for one hop H, lookahead R and window rule, so
-that what is remembered between hops can stay where the graph runs.  At a hop that ends at frame e,
-with frames before c = e - R - H committed, the window is [s, s + n):
+`stream.core.session` and `stream.core.windows` written out for one hop H, lookahead R and window
+rule, so that what is remembered between hops can stay where the graph runs.  At a hop that ends at
+frame e, with frames before c = e - R - H committed, the window is [s, s + n):
 
     adjacent   n = H + R, s = c, from the first hop on
     sliding    n = T_w, s = e - T_w, from e = T_w + T_p on (before, windows end in padding)

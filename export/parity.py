@@ -16,10 +16,10 @@ import numpy as np
 import tyro
 
 from diffposetalk.spec import FloatArray, ModelSpec, WindowRule
-from stream.backend_names import BACKENDS
+from stream.backends.names import BACKENDS
 from stream.backends.protocol import Backend, SamplerCall
 from stream.backends.registry import load_backend
-from stream.session import Session, SessionOptions
+from stream.core.session import Session, SessionOptions
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1, "int8": 5e-1}
 """Largest difference per hop, in normalised units (deviations of the training motion)."""

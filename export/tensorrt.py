@@ -2,8 +2,8 @@
 
 Strongly typed: precision is that of the ONNX graph, in 8 bits by explicit nodes (`export.qdq`).
 Graphs stay beside the engines, so that a machine with another GPU or TensorRT builds its own
-(`stream.backends.engine_store`).  TensorRT for RTX builds without a GPU, for every GPU that it
-knows; `tensorrt` builds for the GPU it finds.
+(`stream.backends.tensorrt.engine_store`).  TensorRT for RTX builds without a GPU, for every GPU
+that it knows; `tensorrt` builds for the GPU it finds.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from export.calibration import Calibration, calibrate
 from export.graph import OPSET, save
 from export.onnx_export import ExportError, build_graphs, describe, home_of, hop_of, in_place_of
 from export.qdq import quantised
-from stream.backends.engine_store import EngineStore, engine_key
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt_build import LIBRARIES, check_capability, library, ranges
-from stream.backends.tensorrt_session import gpu_here
+from stream.backends.tensorrt.build import LIBRARIES, check_capability, library, ranges
+from stream.backends.tensorrt.engine_store import EngineStore, engine_key
+from stream.backends.tensorrt.session import gpu_here
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "fp8")
 BASE = "fp16"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from posetalk.motion_file import Motion, split
 from posetalk.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
-from stream.backend_names import BackendName, Precision
+from stream.backends.names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 
 if TYPE_CHECKING:
+    from stream.core.session import Session
     from stream.frames import Frame
-    from stream.session import Session
     from stream.sources import AudioSource
 
 FloatArray = NDArray[np.float32]
@@ -175,9 +175,9 @@ def animate(
     """
     from head.rig import open_head
     from posetalk.styling import equip
-    from stream.backends.on_head import on_head
     from stream.backends.registry import load_backend
-    from stream.session import Session, SessionOptions
+    from stream.core.retarget import on_head
+    from stream.core.session import Session, SessionOptions
 
     named = [output] if isinstance(output, str | Path) else list(output or ())
     paths = [Path(path) for path in named]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from diffposetalk.bundle import bundle_folder
 from diffposetalk.styles import encoder_of, own_styles, resolve
 from posetalk.outputs import finishing
-from stream.cores import let_threads_sleep
+from stream.backends.threads import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:

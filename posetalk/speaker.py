@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.styling import equip
-from stream.backend_names import BackendName, Precision
+from stream.backends.names import BackendName, Precision
 from stream.backends.registry import load_backend
-from stream.session import Session as StreamSession
-from stream.session import SessionOptions
+from stream.core.session import Session as StreamSession
+from stream.core.session import SessionOptions
 
 FloatArray = NDArray[np.float32]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from stream.frames import FRAME_SAMPLES
 
 if TYPE_CHECKING:
-    from stream.owners import ServerCounts
+    from stream.run.metrics import LiveStatistics
+    from stream.serve.client_sessions import ServerCounts
     from stream.sources import AudioSource
-    from stream.statistics import LiveStatistics
 
 UPDATES_PER_SECOND = 4
 RECENT_FRAMES = 250

@@ -19,13 +19,13 @@ from posetalk.status import StreamStatus, status_line
 
 if TYPE_CHECKING:
     from posetalk.children import Child
-    from stream.live import LiveLoop
-    from stream.pushed_loop import PushedLoop
-    from stream.server import Server
-    from stream.session import Session
-    from stream.sink import FrameSink
+    from stream.core.session import Session
+    from stream.run.live_loop import LiveLoop
+    from stream.run.metrics import LiveStatistics
+    from stream.run.push_loop import PushedLoop
+    from stream.run.sinks import FrameSink
+    from stream.serve.server import Server
     from stream.sources import AudioSource
-    from stream.statistics import LiveStatistics
 
 Loop: TypeAlias = "LiveLoop | PushedLoop"
 
@@ -87,16 +87,16 @@ def open_server(options: Streaming, session: Session) -> Server:
     It listens once it is started.
 
     Raises:
-        stream.server.ServerError: it may not serve there.
+        stream.serve.server.ServerError: it may not serve there.
         OSError, ValueError: the certificate cannot be used.
         head.HeadError: there is no such head.
     """
     from head.rig import load_head, open_head
-    from stream.channel_sets import make_hello
-    from stream.other_heads import other_heads
-    from stream.own_session import OwnSessions
-    from stream.scheduler import Scheduler
-    from stream.server import Server
+    from stream.run.push_session import OwnSessions
+    from stream.run.scheduler import Scheduler
+    from stream.serve.other_heads import other_heads
+    from stream.serve.server import Server
+    from stream.wire.channels import make_hello
     from viewer.site import make_site
 
     backend, address = session.backend, options.address
@@ -170,10 +170,10 @@ def stream(
         OSError: the source broke; everything up to then has been sent.
     """
     from head.rig import load_head
-    from stream.live import LiveLoop, stop_on_ctrl_c, warm_up
-    from stream.pushed_loop import PushedLoop
+    from stream.run.live_loop import LiveLoop, stop_on_ctrl_c, warm_up
+    from stream.run.metrics import LiveStatistics
+    from stream.run.push_loop import PushedLoop
     from stream.senders import open_senders
-    from stream.statistics import LiveStatistics
 
     statistics = LiveStatistics()
     head = load_head(session.backend.head_id)
@@ -236,7 +236,7 @@ def stream(
 def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
     from diffposetalk.styles import resolve
-    from stream.pushed_loop import PushedLoop
+    from stream.run.push_loop import PushedLoop
     from stream.sources.pushed import PushedSource
 
     def change_style(name: str) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from stream import control, wire
-from stream.wire import Flag, Kind, Message
+from stream.wire import codec, messages
+from stream.wire.codec import Flag, Kind, Message
 
 FOLDER = Path(__file__).parent / "data" / "wire"
 
 
-def messages() -> dict[str, Message]:
+def binary_messages() -> dict[str, Message]:
     """Well-formed binary messages; every value is exact in float32."""
     ramp = np.arange(56, dtype=np.float32) / 64
     return {
@@ -36,10 +36,10 @@ def messages() -> dict[str, Message]:
     }
 
 
-def texts() -> dict[str, control.Text]:
+def texts() -> dict[str, messages.Text]:
     """Control messages."""
     return {
-        "hello.json": control.Hello(
+        "hello.json": messages.Hello(
             head="posetalk-head-1",
             channels={"flame": ["jawX", "jawY"], "vertices": []},
             style="calm",
@@ -49,33 +49,33 @@ def texts() -> dict[str, control.Text]:
             faces=9900,
             start_time=1700000000.5,
         ),
-        "subscribe.json": control.Subscribe("arkit52", audio=True),
-        "audio_format.json": control.AudioFormat(48000),
-        "interrupt.json": control.Interrupt(),
-        "interrupted.json": control.Interrupted(64000),
-        "style.json": control.Style("lively"),
-        "ping.json": control.Ping(3),
-        "pong.json": control.Pong(3, 1700000000.25),
-        "clock.json": control.ClockInfo(0, 1700000000.5),
-        "frame.json": control.TextFrame("flame", 2, 1280, {"jawX": 0.25, "jawY": 0.0}),
-        "error.json": control.Error(
+        "subscribe.json": messages.Subscribe("arkit52", audio=True),
+        "audio_format.json": messages.AudioFormat(48000),
+        "interrupt.json": messages.Interrupt(),
+        "interrupted.json": messages.Interrupted(64000),
+        "style.json": messages.Style("lively"),
+        "ping.json": messages.Ping(3),
+        "pong.json": messages.Pong(3, 1700000000.25),
+        "clock.json": messages.ClockInfo(0, 1700000000.5),
+        "frame.json": messages.TextFrame("flame", 2, 1280, {"jawX": 0.25, "jawY": 0.0}),
+        "error.json": messages.Error(
             "audio_full", "too much audio waits: push this again later", False
         ),
-        "end.json": control.End(250),
-        "hello_accepts.json": control.Hello(
+        "end.json": messages.End(250),
+        "hello_accepts.json": messages.Hello(
             head="posetalk-head-1",
             channels={"flame": ["jawX"]},
             accepts=["style", "guidance", "open"],
             guidance={"audio": 1.5, "style": 1.0},
         ),
-        "interrupt_at.json": control.Interrupt(6400),
-        "guidance.json": control.Guidance(1.5, 2.0),
-        "open.json": control.Open(style="calm", seed=7, pace="live", alive=False),
-        "opened.json": control.Opened(
+        "interrupt_at.json": messages.Interrupt(6400),
+        "guidance.json": messages.Guidance(1.5, 2.0),
+        "open.json": messages.Open(style="calm", seed=7, pace="live", alive=False),
+        "opened.json": messages.Opened(
             0, 1700000009.5, "calm", 1280, 1280, 960000, {"audio": 1.5, "style": 1.0}
         ),
-        "open_head.json": control.Open(head="flame"),
-        "opened_head.json": control.Opened(
+        "open_head.json": messages.Open(head="flame"),
+        "opened_head.json": messages.Opened(
             0,
             1700000009.5,
             "calm",
@@ -87,16 +87,16 @@ def texts() -> dict[str, control.Text]:
             vertices=5023,
             faces=9976,
         ),
-        "flush.json": control.Flush(),
-        "close.json": control.Close(),
-        "closed.json": control.Closed("closed", 250),
+        "flush.json": messages.Flush(),
+        "close.json": messages.Close(),
+        "closed.json": messages.Closed("closed", 250),
     }
 
 
 def refused() -> dict[str, tuple[bytes, str]]:
     """Malformed messages and the error code that each must give."""
-    good = wire.serialise(messages()["flame.bin"])
-    nan = wire.serialise(Message(Kind.FLAME, 0, 0, np.full(56, np.nan, np.float32)))
+    good = codec.serialise(binary_messages()["flame.bin"])
+    nan = codec.serialise(Message(Kind.FLAME, 0, 0, np.full(56, np.nan, np.float32)))
     return {
         "bad_empty.bin": (b"", "truncated"),
         "bad_header.bin": (good[:23], "truncated"),
@@ -116,15 +116,15 @@ def refused() -> dict[str, tuple[bytes, str]]:
 def skipped() -> dict[str, bytes]:
     """Messages of types that do not exist yet, which receivers skip."""
     return {
-        "unknown_type.bin": wire.serialise(Message(200, 1, 640, np.float32([1, 2]))),
+        "unknown_type.bin": codec.serialise(Message(200, 1, 640, np.float32([1, 2]))),
         "unknown_text.json": b'{"type":"weather","sun":true}',
     }
 
 
 def golden() -> dict[str, bytes]:
     """Every file of the folder, by name."""
-    files = {name: wire.serialise(m) for name, m in messages().items()}
-    files |= {name: wire.serialise_text(t).encode() for name, t in texts().items()}
+    files = {name: codec.serialise(m) for name, m in binary_messages().items()}
+    files |= {name: codec.serialise_text(t).encode() for name, t in texts().items()}
     files |= {name: data for name, (data, _) in refused().items()}
     files |= skipped()
     manifest: dict[str, Any] = {
@@ -135,9 +135,9 @@ def golden() -> dict[str, bytes]:
             "sample": m.sample,
             "values": m.payload.tolist(),
         }
-        for name, m in messages().items()
+        for name, m in binary_messages().items()
     }
-    manifest |= {name: {"text": json.loads(wire.serialise_text(t))} for name, t in texts().items()}
+    manifest |= {name: {"text": json.loads(codec.serialise_text(t))} for name, t in texts().items()}
     manifest |= {name: {"error": code} for name, (_, code) in refused().items()}
     manifest |= {name: {"skip": True} for name in skipped()}
     lines = ",\n".join(f"{json.dumps(n)}: {json.dumps(manifest[n])}" for n in sorted(manifest))

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.capture import CaptureClock
 from stream.clock import FakeClock, MonotonicClock, unix_time
+from stream.sources.capture_clock import CaptureClock
 
 delays = st.lists(st.floats(0, 0.5), min_size=1, max_size=200)
 

@@ -29,13 +29,13 @@ from posetalk.client import (
 )
 from posetalk.client.asynchronous import INBOX_EVENTS
 from posetalk.client.events import Reading
-from stream import control, wire
 from stream.backends.registry import load_backend
-from stream.channel_sets import make_hello
-from stream.live import LiveLoop
-from stream.server import Server
-from stream.session import Session
+from stream.core.session import Session
+from stream.run.live_loop import LiveLoop
+from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
+from stream.wire import codec, messages
+from stream.wire.channels import make_hello
 
 HEAD = builtin_head()
 SPEECH = np.random.default_rng(0).normal(0, 0.15, 16000).clip(-1, 1).astype("f4")
@@ -92,7 +92,7 @@ def test_pushed_speech_moves_the_jaw_and_comes_back(avatar: Server) -> None:
                 if widest > 0.2 and sum(map(len, heard)) > 8000:
                     break
         client.interrupt()
-        cut = next(e for e in client.events() if isinstance(e, control.Interrupted))
+        cut = next(e for e in client.events() if isinstance(e, messages.Interrupted))
         assert cut.sample > 0
     assert np.concatenate(heard).std() > 0.01
 
@@ -123,7 +123,7 @@ def test_a_push_waits_for_room(avatar: Server) -> None:
 def test_requests_are_obeyed_or_raise_where_they_were_made(avatar: Server) -> None:
     with posetalk.Client(avatar.url, set="") as client:
         client.style("lively")
-        assert isinstance(next(client.events()), control.Style)
+        assert isinstance(next(client.events()), messages.Style)
         with pytest.raises(RequestError, match="calm, lively") as error:
             client.style("opera")
         assert error.value.code == "no_such_style"
@@ -164,12 +164,12 @@ def test_a_session_of_one_s_own(tmp_path: Path) -> None:
         playing = frames[50].sample
         client.interrupt(at=playing)
         events = client.events()
-        cut = next(e for e in events if isinstance(e, control.Interrupted))
+        cut = next(e for e in events if isinstance(e, messages.Interrupted))
         assert abs(cut.sample - playing) <= 1280
         again = next(e for e in events if isinstance(e, ClientFrame))
         assert again.sample >= cut.sample - 640
         client.close_session()
-        assert any(isinstance(e, control.Closed) for e in client.events())
+        assert any(isinstance(e, messages.Closed) for e in client.events())
         assert next(client.frames()).set == "arkit52"  # the server's own again
         with pytest.raises(RequestError) as error:
             client.open(style="opera")
@@ -286,9 +286,9 @@ def test_other_servers(said: str | bytes, kind: type[Exception], sentence: str) 
 def test_what_is_unknown_is_skipped_and_rubbish_is_not() -> None:
     reading = Reading(make_hello(HEAD))
     assert reading.event(json.dumps({"type": "weather", "sun": True})) is None
-    assert reading.event(wire.serialise(wire.Message(200, 0, 0, np.zeros(3, "f4")))) is None
+    assert reading.event(codec.serialise(codec.Message(200, 0, 0, np.zeros(3, "f4")))) is None
     assert reading.faces is None
-    with pytest.raises(wire.WireError):
+    with pytest.raises(codec.WireError):
         reading.event(b"XTK1" + bytes(30))
 
 

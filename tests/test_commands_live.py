@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 import posetalk
 from posetalk.commands.options import Streaming
 from posetalk.streaming import open_source
-from stream import control, wire
+from stream.wire import codec, messages
 
 FAKE = ["--backend", "fake"]
 
@@ -39,12 +39,12 @@ def free_port() -> int:
 
 
 def test_live_without_microphone_and_display_records_the_demo(tmp_path: Path) -> None:
-    code, _, messages = finish(start("live", *FAKE, "--seconds", "2", "--port", "0", cwd=tmp_path))
-    assert code == 0, messages
-    assert "playing the demo speech" in messages
+    code, _, said = finish(start("live", *FAKE, "--seconds", "2", "--port", "0", cwd=tmp_path))
+    assert code == 0, said
+    assert "playing the demo speech" in said
     recording = next(tmp_path.glob("posetalk-*.mp4"))
-    assert f"recorded {recording.name}" in messages
-    assert "50 frames of 2.0 s" in messages and "dropped 0" in messages
+    assert f"recorded {recording.name}" in said
+    assert "50 frames of 2.0 s" in said and "dropped 0" in said
     pictures, sound, metadata = watch_video(recording)
     assert len(pictures) == 50
     assert abs(len(sound) - 32000) < 3000 and np.abs(sound).max() > 0.1
@@ -57,9 +57,9 @@ def test_ctrl_c_ends_live_and_the_recording_plays(tmp_path: Path) -> None:
     recording = tmp_path / "cut.mp4"
     wait_for_recording(process, recording)
     process.send_signal(signal.SIGINT)
-    code, _, messages = finish(process, 20)
+    code, _, said = finish(process, 20)
     assert code == 130
-    assert "recorded cut.mp4" in messages
+    assert "recorded cut.mp4" in said
     pictures, sound, _ = watch_video(recording)
     assert len(pictures) >= 10
     assert abs(len(pictures) / 25 - len(sound) / 16000) < 0.2
@@ -81,10 +81,10 @@ def test_live_goes_on_without_a_picture_where_nothing_can_draw(tmp_path: Path) -
     broken = start(
         "live", *FAKE, "--seconds", "0.4", "--port", "0", cwd=tmp_path, PYOPENGL_PLATFORM="bogus"
     )
-    code, _, messages = finish(broken)
-    assert code == 0, messages
-    assert "no OpenGL" in messages and "going on without it" in messages
-    assert "10 frames of 0.4 s" in messages
+    code, _, said = finish(broken)
+    assert code == 0, said
+    assert "no OpenGL" in said and "going on without it" in said
+    assert "10 frames of 0.4 s" in said
     assert not list(tmp_path.iterdir())
 
 
@@ -94,12 +94,12 @@ def test_a_recording_of_another_day_is_not_called_recorded(
     old = tmp_path / "old.mp4"
     old.write_bytes(b"of yesterday")
     arguments = ["live", *FAKE, "--source", "nowhere.wav", "--view", "none", "--record", str(old)]
-    code, _, messages = call(arguments, capsys)
-    assert code == 1 and "no such file" in messages
+    code, _, said = call(arguments, capsys)
+    assert code == 1 and "no such file" in said
     arguments = ["live", "--source", "demo", "--bundle", "nowhere", "--view", "none"]
-    code, _, messages = call([*arguments, "--record", str(old)], capsys)
-    assert code == 1 and "nowhere" in messages
-    assert "recorded" not in messages and old.read_bytes() == b"of yesterday"
+    code, _, said = call([*arguments, "--record", str(old)], capsys)
+    assert code == 1 and "nowhere" in said
+    assert "recorded" not in said and old.read_bytes() == b"of yesterday"
 
 
 def test_what_is_wrong_with_a_microphone_is_said_whole(
@@ -124,11 +124,11 @@ def test_no_portaudio_means_demo_speech(
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
     arguments = ["live", *FAKE, "--view", "none", "--port", "0", "--seconds", "0.2"]
-    code, _, messages = call(arguments, capsys)
+    code, _, said = call(arguments, capsys)
     assert code == 0
-    assert "playing the demo speech" in messages
-    code, _, messages = call(["devices"], capsys)
-    assert code == 1 and "libportaudio2" in messages
+    assert "playing the demo speech" in said
+    code, _, said = call(["devices"], capsys)
+    assert code == 1 and "libportaudio2" in said
 
 
 # serve
@@ -139,22 +139,22 @@ def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
     process = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
     url = ws_url(wait_for_line(process, "serving at"))
     with connect(url) as socket_:
-        hello = wire.parse_text(str(socket_.recv(timeout=10)))
-        assert isinstance(hello, control.Hello) and hello.synthetic
-        socket_.send(wire.serialise_text(control.Subscribe()))
+        hello = codec.parse_text(str(socket_.recv(timeout=10)))
+        assert isinstance(hello, messages.Hello) and hello.synthetic
+        socket_.send(codec.serialise_text(messages.Subscribe()))
         frames = []
         while len(frames) < 10:
             data = socket_.recv(timeout=10)
             if isinstance(data, bytes):
-                frames.append(wire.parse(data))
+                frames.append(codec.parse(data))
         assert [b.sample - a.sample for a, b in itertools.pairwise(frames)] == [640] * 9
         assert frames[0].payload.shape == (56,)
         second = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
-        code, _, messages = finish(second)
-        assert code == 1 and f"port {port}" in messages and "in use" in messages
+        code, _, said = finish(second)
+        assert code == 1 and f"port {port}" in said and "in use" in said
     process.send_signal(signal.SIGINT)
-    code, _, messages = finish(process, 20)
-    assert code == 130 and "frames" in messages
+    code, _, said = finish(process, 20)
+    assert code == 130 and "frames" in said
 
 
 def test_raw_sound_on_standard_input_is_animated(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_raw_sound_on_standard_input_is_animated(tmp_path: Path) -> None:
     process = start("serve", *FAKE, "--source", "-", "--port", "0", cwd=tmp_path)
     assert process.stdin is not None
     process.stdin.buffer.write(samples.tobytes())
-    code, _, messages = finish(process)
-    assert code == 0, messages
-    assert "25 frames of 1.0 s" in messages
+    code, _, said = finish(process)
+    assert code == 0, said
+    assert "25 frames of 1.0 s" in said
 
 
 def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
@@ -181,15 +181,15 @@ def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
         speaking = microphone.speak(speech)
         frames = []
         with connect(url) as socket_:
-            socket_.send(wire.serialise_text(control.Subscribe()))
+            socket_.send(codec.serialise_text(messages.Subscribe()))
             for data in socket_:
                 if isinstance(data, bytes):
-                    frames.append(wire.parse(data))
-        code, _, messages = finish(process)
+                    frames.append(codec.parse(data))
+        code, _, said = finish(process)
         assert speaking.wait(10) == 0
-    assert code == 0, messages
-    assert "100 frames of 4.0 s" in messages and "dropped 0" in messages
-    assert "demo speech" not in messages
+    assert code == 0, said
+    assert "100 frames of 4.0 s" in said and "dropped 0" in said
+    assert "demo speech" not in said
     samples = [frame.sample for frame in frames]
     assert len(samples) > 80 and samples == list(range(samples[0], samples[-1] + 1, 640))
     assert max(float(frame.payload[53]) for frame in frames) > 0.05, "the jaw opens"
@@ -207,7 +207,7 @@ def test_a_microphone_that_is_unplugged_ends_live_and_loses_nothing(tmp_path: Pa
         recording = tmp_path / "cut.mp4"
         wait_for_recording(process, recording)
         microphone.unplug()
-        code, _, messages = finish(process, 30)
+        code, _, said = finish(process, 30)
     assert code == 1
-    assert "is gone" in messages.splitlines()[-1]
+    assert "is gone" in said.splitlines()[-1]
     assert len(watch_video(recording)[0]) >= 10

@@ -17,9 +17,9 @@ from diffposetalk.graphs import read_manifest
 from export import tensorrt as export_tensorrt
 from export.onnx_export import ExportError
 from export.tensorrt import export_engines
-from stream.backends.engine_store import EngineStore, Gpu
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt_build import network_flags, ranges
+from stream.backends.tensorrt.build import network_flags, ranges
+from stream.backends.tensorrt.engine_store import EngineStore, Gpu
 
 ADA, AMPERE, TURING = Gpu("Ada", 8.9), Gpu("Ampere", 8.6), Gpu("Turing", 7.5)
 

@@ -22,34 +22,34 @@ from fuzzing import Fuzzer
 from websockets.sync.client import connect
 
 from head.rig import builtin_head
-from stream import control, wire
 from stream.backends.fake import FakeBackend
-from stream.channel_sets import make_hello
-from stream.own_session import OwnSessions
-from stream.pushed_loop import PushedLoop
-from stream.scheduler import Scheduler
-from stream.server import Server
-from stream.session import Session
+from stream.core.session import Session
+from stream.run.push_loop import PushedLoop
+from stream.run.push_session import OwnSessions
+from stream.run.scheduler import Scheduler
+from stream.serve.server import Server
+from stream.wire import codec, messages
+from stream.wire.channels import make_hello
 
 HEAD = builtin_head()
 AT_ONCE = 8  # rude clients
 MOST_GROWTH = 40e6  # bytes that a server may be larger after any amount of rubbish
 
 
-@pytest.mark.parametrize("messages", [20_000, pytest.param(400_000, marks=pytest.mark.slow)])
-def test_the_parser_knows_but_one_way_to_fail(messages: int) -> None:
+@pytest.mark.parametrize("count", [20_000, pytest.param(400_000, marks=pytest.mark.slow)])
+def test_the_parser_knows_but_one_way_to_fail(count: int) -> None:
     fuzzer, refused = Fuzzer(seed=1), 0
-    for _ in range(messages):
+    for _ in range(count):
         message = fuzzer.message()
         try:
             if isinstance(message, bytes):
-                wire.parse(message)
+                codec.parse(message)
             else:
-                wire.parse_text(message)
-        except wire.WireError as error:
+                codec.parse_text(message)
+        except codec.WireError as error:
             refused += 1
             assert error.code and "\n" not in str(error) and len(str(error)) < 300
-    assert refused > messages / 4
+    assert refused > count / 4
 
 
 class Judged:
@@ -58,14 +58,14 @@ class Judged:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.messages = self.refused = 0
         for name in ("parse", "parse_text"):
-            monkeypatch.setattr(wire, name, self._counting(getattr(wire, name)))
+            monkeypatch.setattr(codec, name, self._counting(getattr(codec, name)))
 
     def _counting(self, judge: Callable[[Any], Any]) -> Callable[[Any], Any]:
         def counting(data: Any) -> Any:
             self.messages += 1
             try:
                 return judge(data)
-            except wire.WireError:
+            except codec.WireError:
                 self.refused += 1
                 raise
 
@@ -102,10 +102,10 @@ def _frame(message: bytes | str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "messages", [800, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])]
+    "count", [800, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(3000)])]
 )
 def test_a_server_lives_through_rude_clients(
-    messages: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    count: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged = Judged(monkeypatch)
     backend = FakeBackend()
@@ -119,19 +119,19 @@ def test_a_server_lives_through_rude_clients(
         server.on_audio, server.on_interrupt, server.leads = loop.push, loop.interrupt, True
         threading.Thread(target=loop.run, kwargs={"stop": stop}, daemon=True).start()
         server.on_style = server.on_guidance = lambda *_: None
-        logging.getLogger("stream.listening.websockets").setLevel(logging.ERROR)
+        logging.getLogger("stream.serve.listener.websockets").setLevel(logging.ERROR)
 
         async def attack(until: int, seed: int) -> None:
             fuzzers = (Fuzzer(seed + k) for k in range(AT_ONCE))
             await asyncio.gather(*(rude_client(server.port, f, judged, until) for f in fuzzers))
 
-        asyncio.run(attack(messages // 5, 10_000))  # what is loaded once is loaded now
+        asyncio.run(attack(count // 5, 10_000))  # what is loaded once is loaded now
         gc.collect()
         before = process.memory_info().rss
-        asyncio.run(attack(messages // 5 + messages, 1))
+        asyncio.run(attack(count // 5 + count, 1))
         gc.collect()
         grown = process.memory_info().rss - before
-        assert judged.messages >= messages and judged.refused > messages / 4
+        assert judged.messages >= count and judged.refused > count / 4
         assert server.counts.refused >= judged.refused  # and those that found the house full
         assert grown < MOST_GROWTH, f"{grown / 1e6:.0f} MB more"
         deadline = time.monotonic() + 30
@@ -140,15 +140,15 @@ def test_a_server_lives_through_rude_clients(
             time.sleep(0.05)
         # And an honest client is served as if nothing had been.
         with connect(server.url, compression=None, close_timeout=0.5) as link:
-            greeting = wire.parse_text(link.recv(timeout=10))
-            assert isinstance(greeting, control.Hello) and greeting.head == HEAD.id
+            greeting = codec.parse_text(link.recv(timeout=10))
+            assert isinstance(greeting, messages.Hello) and greeting.head == HEAD.id
             link.send('{"type":"open"}')
             frames = 0
             while frames < 5:
                 data = link.recv(timeout=10)
                 frames += isinstance(data, bytes)
             link.send('{"type":"close"}')
-            while control.Closed.TYPE not in str(link.recv(timeout=10)):
+            while messages.Closed.TYPE not in str(link.recv(timeout=10)):
                 pass
             link.send('{"type":"ping"}')
             frames = 0
@@ -162,7 +162,7 @@ def test_a_server_lives_through_rude_clients(
 def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
     random_bytes = random.Random(4)
     with Server(HEAD, make_hello(HEAD), port=0) as server:
-        logging.getLogger("stream.listening.websockets").setLevel(logging.CRITICAL)
+        logging.getLogger("stream.serve.listener.websockets").setLevel(logging.CRITICAL)
         for turn in range(150):
             with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
                 if turn % 3:
@@ -178,11 +178,11 @@ def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
             assert time.monotonic() < deadline, "somebody was not let go"
             time.sleep(0.05)
         with connect(server.url, compression=None, close_timeout=0.5) as good:
-            assert isinstance(wire.parse_text(good.recv(timeout=10)), control.Hello)
+            assert isinstance(codec.parse_text(good.recv(timeout=10)), messages.Hello)
 
 
 def test_no_more_connections_than_there_may_be() -> None:
-    from stream.limits import Limits
+    from stream.serve.limits import Limits
 
     limits = Limits(clients=3, handshakes=5)
     with Server(HEAD, make_hello(HEAD), port=0, limits=limits) as server:
@@ -204,7 +204,7 @@ def test_no_more_connections_than_there_may_be() -> None:
 
 
 def test_who_sends_too_much_is_read_more_slowly() -> None:
-    from stream.limits import Bucket
+    from stream.serve.limits import Bucket
 
     bucket = Bucket(rate=10, size=5)
     assert [bucket.take(1, 0.0) for _ in range(5)] == [0.0] * 5

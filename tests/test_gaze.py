@@ -11,8 +11,8 @@ from head.channels import CHANNELS
 from head.gaze import gaze, looks
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.gaze import Gaze
-from stream.session import Session
+from stream.core.gaze import Gaze
+from stream.core.session import Session
 
 OUT, IN = CHANNELS.index("eyeLookOutLeft"), CHANNELS.index("eyeLookInLeft")
 LOOKS = [i for i, name in enumerate(CHANNELS) if name.startswith("eyeLook")]

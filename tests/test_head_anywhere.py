@@ -15,10 +15,10 @@ from head.library import heads_folder, own_heads
 from head.retarget import retarget
 from head.rig import open_head
 from stream.backends.fake import FakeBackend
-from stream.backends.on_head import OnHead, on_head
-from stream.channel_sets import channel_values, make_hello
+from stream.core.retarget import OnHead, on_head
+from stream.core.session import Session
 from stream.frames import Frame
-from stream.session import Session
+from stream.wire.channels import channel_values, make_hello
 
 
 @pytest.fixture(scope="module")

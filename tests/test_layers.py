@@ -28,7 +28,7 @@ HEAVY = (
 SEAMS = {
     "sounddevice": {"stream/sources/microphone.py", "viewer/speaker.py"},
     "websockets": {
-        "stream/listening.py",
+        "stream/serve/listener.py",
         "viewer/client.py",
         "posetalk/client/asynchronous.py",
         "posetalk/client/dialling.py",
@@ -45,12 +45,12 @@ LIGHT = {
     "viewer.client": ("torch", "transformers", "sounddevice", "pyrender"),
     "viewer.renderer": ("torch", "transformers", "sounddevice", "websockets"),
     "viewer.video": ("torch", "transformers", "sounddevice", "websockets"),
-    "stream.session": HEAVY,
+    "stream.core.session": HEAVY,
     "stream.backends.fake": HEAVY,
     "stream.backends.onnx_backend": HEAVY,
-    "stream.backends.tensorrt_backend": HEAVY,
+    "stream.backends.tensorrt.backend": HEAVY,
     "export.ship": HEAVY,
-    "stream.wire": HEAVY,
+    "stream.wire.codec": HEAVY,
     "head": HEAVY,
     "diffposetalk.spec": HEAVY,
 }

@@ -10,8 +10,8 @@ import pytest
 from head.channels import CHANNELS
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.lids import BLINK, Lids
-from stream.session import Session
+from stream.core.lids import BLINK, Lids
+from stream.core.session import Session
 from training.gesture_report import blink_starts
 
 LIDS = [CHANNELS.index(f"eyeBlink{side}") for side in ("Left", "Right")]

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stream.backends.registry import load_backend
-from stream.block_queue import BlockQueue
 from stream.clock import FakeClock
+from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
-from stream.live import LiveLoop, replay, stop_on_ctrl_c, warm_up
-from stream.session import Session, SessionOptions
-from stream.sink import Collected, FrameTiming
+from stream.run.block_queue import BlockQueue
+from stream.run.live_loop import LiveLoop, replay, stop_on_ctrl_c, warm_up
+from stream.run.metrics import STAGES, LiveStatistics
+from stream.run.sinks import Collected, FrameTiming
 from stream.sources import Block, SourceError
 from stream.sources.file import FileSource
 from stream.sources.pushed import PushedSource
-from stream.statistics import STAGES, LiveStatistics
 
 BACKEND = load_backend("fake")
 

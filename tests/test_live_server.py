@@ -11,14 +11,14 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
-from stream import control, wire
 from stream.backends.registry import load_backend
-from stream.channel_sets import make_hello
-from stream.live import LiveLoop
-from stream.server import Server
-from stream.session import Session
+from stream.core.session import Session
+from stream.run.live_loop import LiveLoop
+from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
-from stream.wire import Flag, Kind
+from stream.wire import codec, messages
+from stream.wire.channels import make_hello
+from stream.wire.codec import Flag, Kind
 
 HEAD = builtin_head()
 SPEECH = np.random.default_rng(0).normal(0, 0.15, 16000 * 5).clip(-1, 1).astype("f4")
@@ -41,9 +41,9 @@ def avatar() -> Iterator[Server]:
         assert not worker.is_alive()
 
 
-def read(socket: ClientConnection) -> wire.Message | control.Text | control.Unknown:
+def read(socket: ClientConnection) -> codec.Message | messages.Text | messages.Unknown:
     data = socket.recv(timeout=5)
-    return wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
+    return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 
 
 def test_pushed_speech_is_spoken_and_cut(avatar: Server) -> None:
@@ -53,24 +53,24 @@ def test_pushed_speech_is_spoken_and_cut(avatar: Server) -> None:
     cut = None
     with connect(avatar.url, compression=None) as socket:
         hello = read(socket)
-        assert isinstance(hello, control.Hello)
+        assert isinstance(hello, messages.Hello)
         jaw = hello.channels["flame"].index("jawX")
-        socket.send(wire.serialise_text(control.Subscribe("flame", audio=True)))
+        socket.send(codec.serialise_text(messages.Subscribe("flame", audio=True)))
         for number, part in enumerate(np.split(np.int16(SPEECH * 32767), 5)):  # all of it at once
-            socket.send(wire.serialise(wire.Message(Kind.PCM, number, 0, part, Flag.INT16)))
+            socket.send(codec.serialise(codec.Message(Kind.PCM, number, 0, part, Flag.INT16)))
         while cut is None or max(opened) < cut // 640 + 15:
             message = read(socket)
-            if isinstance(message, control.Interrupted):
+            if isinstance(message, messages.Interrupted):
                 cut = message.sample
-            elif isinstance(message, wire.Message) and message.kind == Kind.PCM:
+            elif isinstance(message, codec.Message) and message.kind == Kind.PCM:
                 start = message.sample if start is None else start
                 assert message.sample == start + sum(map(len, audio))
                 audio.append(message.payload)
-            elif isinstance(message, wire.Message):
+            elif isinstance(message, codec.Message):
                 opened[message.sample // 640] = float(message.payload[jaw])
                 if jaws is None and opened[message.sample // 640] > 0.05:
                     jaws = message.sample
-                    socket.send(wire.serialise_text(control.Interrupt()))
+                    socket.send(codec.serialise_text(messages.Interrupt()))
     heard = np.concatenate(audio)
     begin = int(np.flatnonzero(heard)[0])
     spoken = int(np.flatnonzero(heard)[-1]) + 1
@@ -89,7 +89,7 @@ def test_a_viewer_that_comes_back_finds_the_stream_going_on(avatar: Server) -> N
     samples = []
     for _ in range(2):
         with connect(avatar.url, compression=None) as socket:
-            while not isinstance(message := read(socket), wire.Message):
+            while not isinstance(message := read(socket), codec.Message):
                 pass
             samples.append(message.sample)
     assert samples[1] >= samples[0]
@@ -97,11 +97,11 @@ def test_a_viewer_that_comes_back_finds_the_stream_going_on(avatar: Server) -> N
 
 def test_when_it_ends_viewers_are_told(avatar: Server) -> None:
     with connect(avatar.url, compression=None) as socket:
-        while not isinstance(read(socket), wire.Message):
+        while not isinstance(read(socket), codec.Message):
             pass
         avatar.close()
         with pytest.raises(ConnectionClosed):
-            while not isinstance(message := read(socket), control.End):
+            while not isinstance(message := read(socket), messages.End):
                 pass
             assert message.frames > 0
             read(socket)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from virtual_microphone import VirtualMicrophone
 
 from stream.backends.registry import load_backend
-from stream.live import LiveLoop
-from stream.session import Session
-from stream.sink import Collected
+from stream.core.session import Session
+from stream.run.live_loop import LiveLoop
+from stream.run.sinks import Collected
 from stream.sources import Block
 from stream.sources.microphone import Microphone, MicrophoneError, list_microphones
 from stream.sources.native_messages import quiet_native_code

@@ -16,18 +16,18 @@ from head.importing.flame import import_flame
 from head.retarget import retarget
 from posetalk import Client
 from posetalk.client import RequestError
-from stream import control, wire
 from stream.backends.fake import FakeBackend
-from stream.backends.on_head import model_of, on_head
 from stream.backends.protocol import FloatArray, SamplerCall
-from stream.channel_sets import channel_names, make_hello
+from stream.core.retarget import model_of, on_head
+from stream.core.session import Session
 from stream.frames import Frame
-from stream.other_heads import other_heads
-from stream.own_session import OwnSessions
-from stream.scheduler import Scheduler
-from stream.server import Server
-from stream.session import Session
-from stream.wire import Kind
+from stream.run.push_session import OwnSessions
+from stream.run.scheduler import Scheduler
+from stream.serve.other_heads import other_heads
+from stream.serve.server import Server
+from stream.wire import codec, messages
+from stream.wire.channels import channel_names, make_hello
+from stream.wire.codec import Kind
 
 SPEECH = np.random.default_rng(0).normal(0, 0.15, 16000).clip(-1, 1).astype("f4")
 
@@ -108,14 +108,14 @@ def server(flame: Head) -> Iterator[Server]:
 
 def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flame: Head) -> None:
     with connect(server.url, compression=None, max_size=None, close_timeout=0.5) as link:
-        hello = until(link, control.Hello)
+        hello = until(link, messages.Hello)
         assert hello.heads == ["flame"] and hello.head == builtin_head().id
-        link.send(wire.serialise_text(control.Subscribe("vertices")))
+        link.send(codec.serialise_text(messages.Subscribe("vertices")))
         corners = 0
         while corners < 3 * hello.faces:
             corners += len(until(link, Kind.FACES).payload)
-        link.send(wire.serialise_text(control.Open(head="flame")))
-        opened = until(link, control.Opened)
+        link.send(codec.serialise_text(messages.Open(head="flame")))
+        opened = until(link, messages.Opened)
         assert (opened.head, opened.vertices, opened.faces) == (
             "flame",
             flame.vertex_count,
@@ -126,8 +126,8 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
         while corners < 3 * opened.faces:
             corners += len(until(link, Kind.FACES).payload)
         assert len(until(link, Kind.VERTICES).payload) == 3 * flame.vertex_count
-        link.send(wire.serialise_text(control.Close()))
-        until(link, control.Closed)
+        link.send(codec.serialise_text(messages.Close()))
+        until(link, messages.Closed)
         assert len(until(link, Kind.FACES).payload) > 0, "the server's own triangles come again"
         server.send(Frame(0, 0, np.zeros(54, "f4")))
         assert len(until(link, Kind.VERTICES).payload) == 3 * hello.vertices
@@ -139,8 +139,8 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
 )
 def test_a_head_that_cannot_be_is_refused(server: Server, wish: dict, words: str) -> None:
     with connect(server.url, compression=None, close_timeout=0.5) as link:
-        link.send(wire.serialise_text(control.Open(**wish)))
-        error = until(link, control.Error)
+        link.send(codec.serialise_text(messages.Open(**wish)))
+        error = until(link, messages.Error)
         assert error.code == "open" and words in error.message and not error.fatal
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from wire_clients import HEAD, HELLO, frame
 
-from stream import connection, control, owners, wire, wishes
-from stream.server import Server
-from stream.wire import Kind
+from stream.serve import client_sessions, connection, requests
+from stream.serve.server import Server
+from stream.wire import codec, messages
+from stream.wire.codec import Kind
 
 
 @pytest.fixture
@@ -37,11 +38,11 @@ def test_the_page_lists_the_channels_in_order() -> None:
 
 
 def test_the_page_names_every_message_and_error() -> None:
-    for text in wire._TEXTS:
+    for text in codec._TEXTS:
         assert f'"type":"{text}"' in PAGE
     for kind in Kind:
         assert f"| {int(kind)} |" in PAGE
-    modules = (wire, wishes, owners, connection)
+    modules = (codec, requests, client_sessions, connection)
     sources = "".join(Path(str(m.__file__)).read_text() for m in modules)
     codes = set(re.findall(r'(?:WireError|control\.Error)\(\s*"(\w+)"', sources))
     assert len(codes) >= 10
@@ -50,16 +51,16 @@ def test_the_page_names_every_message_and_error() -> None:
 
 def test_the_page_has_the_heads_numbers() -> None:
     text = re.findall(r"## Hello\n```json\n(.*?)```", PAGE, flags=re.DOTALL)[0]
-    hello = wire.parse_text(text)
-    assert isinstance(hello, control.Hello)
+    hello = codec.parse_text(text)
+    assert isinstance(hello, messages.Hello)
     assert (hello.head, hello.vertices, hello.faces) == (HEAD.id, HELLO.vertices, HELLO.faces)
-    size = len(wire.serialise(wire.Message(Kind.VERTICES, 0, 0, HEAD.template.ravel())))
+    size = len(codec.serialise(codec.Message(Kind.VERTICES, 0, 0, HEAD.template.ravel())))
     assert f"24 + 12 V bytes, {size:,} for the built-in head" in PAGE
 
 
 def test_the_json_on_the_page_is_accepted() -> None:
     for example in re.findall(r'^\| `(\{"type".*?\})` \|', PAGE, flags=re.MULTILINE):
-        assert not isinstance(wire.parse_text(example), control.Unknown)
+        assert not isinstance(codec.parse_text(example), messages.Unknown)
 
 
 def test_the_example_on_the_page_runs(server: Server) -> None:

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 from head.rig import builtin_head
 from posetalk import Client
-from stream import control
 from stream.backends.registry import load_backend
-from stream.channel_sets import make_hello
 from stream.clock import FakeClock
+from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, Frame
-from stream.pushed_loop import PushedLoop
-from stream.server import Server
-from stream.session import Session
-from stream.sink import Collected, FrameTiming
+from stream.run.push_loop import PushedLoop
+from stream.run.sinks import Collected, FrameTiming
+from stream.serve.server import Server
+from stream.wire import messages
+from stream.wire.channels import make_hello
 
 HEAD = builtin_head()
 BACKEND = load_backend("fake")
@@ -241,7 +241,7 @@ def test_who_wants_frames_ahead_gets_them_at_once_and_the_others_in_time(avatar:
         assert np.array_equal(seen.values, first[20].values)
         early.interrupt()
         events = early.events()
-        while not isinstance(event := next(events), control.Interrupted):
+        while not isinstance(event := next(events), messages.Interrupted):
             pass
         assert event.sample < first[89].sample, "what was made ahead is taken back"
 

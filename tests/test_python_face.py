@@ -20,8 +20,8 @@ from posetalk.offline import run
 from posetalk.outputs import open_outputs
 from posetalk.streaming import open_server
 from stream.backends.fake import FakeBackend
+from stream.core.session import Session as StreamSession
 from stream.frames import Frame
-from stream.session import Session as StreamSession
 
 ROOT = Path(__file__).resolve().parent.parent
 

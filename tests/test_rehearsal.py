@@ -13,7 +13,7 @@ from diffposetalk.spec import LiveDefaults, ModelSpec
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import FloatArray, SamplerCall
-from stream.session import Session, SessionOptions
+from stream.core.session import Session, SessionOptions
 from training import live_figures as lf
 from training.clips import Clip, ClipError, held_out_clips
 from training.paper_metrics import Face

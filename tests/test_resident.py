@@ -17,9 +17,9 @@ from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, babble
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import FloatArray
+from stream.core.device_session import ResidentSession, open_session
+from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
-from stream.resident import ResidentSession, open_session
-from stream.session import Session, SessionOptions
 
 HOPS = 110
 RULES = get_args(WindowRule)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream.running_level import PRIOR_DEVIATION, RunningLevel
+from stream.core.level_normaliser import PRIOR_DEVIATION, RunningLevel
 
 
 def noise(frames: int, level: float, seed: int = 0) -> np.ndarray:

@@ -13,13 +13,13 @@ from tiny_model import speech, tiny_backend
 
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.batching import MOST_SESSIONS, Batcher, measure_capacity, run_batch
 from stream.clock import FakeClock
+from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
-from stream.live import replay
-from stream.scheduler import CapacityError, Scheduler
-from stream.session import Session, SessionOptions
-from stream.ticket import MOST_WAITING, Ticket
+from stream.run.batching import MOST_SESSIONS, Batcher, measure_capacity, run_batch
+from stream.run.live_loop import replay
+from stream.run.scheduled_session import MOST_WAITING, Ticket
+from stream.run.scheduler import CapacityError, Scheduler
 
 FRAME = 640
 PATIENCE = 20.0

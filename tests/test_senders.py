@@ -19,12 +19,12 @@ from head.channels import ARKIT_52, CHANNELS
 from head.rig import builtin_head
 from stream.clock import FakeClock
 from stream.frames import Frame
+from stream.run.sinks import FrameTiming
 from stream.senders import SenderError, open_senders, parse_target
 from stream.senders.angles import eye_angles, quaternion, yaw_pitch_roll
 from stream.senders.livelink import NAMES, LiveLinkEncoder, face_values, packet
 from stream.senders.udp import UdpSender
 from stream.senders.vmc import VmcEncoder, unity_rotation
-from stream.sink import FrameTiming
 
 HEAD = builtin_head()
 DEVICE = "0C9A1B6E-5F33-4B0D-9A57-1B3F9E5C7D11"

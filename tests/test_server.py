@@ -13,11 +13,11 @@ from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, receive, settled, until
 
 from head.channels import ARKIT_52
-from stream import control, wire
 from stream.clock import MonotonicClock
-from stream.server import Server
-from stream.sink import FrameTiming
-from stream.wire import Kind
+from stream.run.sinks import FrameTiming
+from stream.serve.server import Server
+from stream.wire import codec, messages
+from stream.wire.codec import Kind
 
 
 @pytest.fixture
@@ -29,11 +29,11 @@ def server() -> Iterator[Server]:
 # --- what viewers get --------------------------------------------------------------------------
 def test_hello_comes_first_and_says_everything(server: Server) -> None:
     with connect(server.url) as connection:
-        hello = wire.parse_text(connection.recv(timeout=10))
+        hello = codec.parse_text(connection.recv(timeout=10))
         assert connection.response is not None
         assert "Sec-WebSocket-Extensions" not in connection.response.headers  # no compression
     assert hello == HELLO
-    assert isinstance(hello, control.Hello)
+    assert isinstance(hello, messages.Hello)
     assert (hello.fps, hello.sample_rate, hello.synthetic) == (25, 16000, True)
     assert hello.channels["arkit52"][:52] == list(ARKIT_52)
     assert [len(hello.channels[name]) for name in ("flame", "arkit52")] == [56, 55]
@@ -54,7 +54,7 @@ def test_flame_parameters_come_without_asking(server: Server) -> None:
 
 def test_arkit_weights(server: Server) -> None:
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Subscribe("arkit52")))
+        connection.send(codec.serialise_text(messages.Subscribe("arkit52")))
         settled(connection)
         server.send(frame(4))
         message = until(connection, Kind.ARKIT52)
@@ -69,16 +69,16 @@ def test_arkit_weights(server: Server) -> None:
 def test_vertices_come_after_the_faces(server: Server) -> None:
     faces: list[int] = []
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Subscribe("vertices")))
-        connection.send(wire.serialise_text(control.Ping()))
+        connection.send(codec.serialise_text(messages.Subscribe("vertices")))
+        connection.send(codec.serialise_text(messages.Ping()))
         while True:
             message = receive(connection)
-            if isinstance(message, control.Pong):
+            if isinstance(message, messages.Pong):
                 server.send(frame(4))
-            elif isinstance(message, wire.Message) and message.kind == Kind.VERTICES:
+            elif isinstance(message, codec.Message) and message.kind == Kind.VERTICES:
                 break
-            elif isinstance(message, wire.Message):
-                assert wire.HEADER.size + message.payload.nbytes < 65536  # small engines' buffers
+            elif isinstance(message, codec.Message):
+                assert codec.HEADER.size + message.payload.nbytes < 65536  # small engines' buffers
                 assert (message.kind, message.sample) == (Kind.FACES, len(faces))
                 faces += message.payload.tolist()
     assert np.array_equal(faces, HEAD.faces.ravel())
@@ -89,7 +89,7 @@ def test_vertices_come_after_the_faces(server: Server) -> None:
 def test_audio_comes_back_with_its_sample_index(server: Server) -> None:
     block = np.linspace(-1, 1, 320, dtype=np.float32)
     with client(server) as quiet, client(server) as listening:
-        listening.send(wire.serialise_text(control.Subscribe("flame", audio=True)))
+        listening.send(codec.serialise_text(messages.Subscribe("flame", audio=True)))
         settled(listening)
         settled(quiet)
         server.audio(6400, block)
@@ -102,10 +102,10 @@ def test_audio_comes_back_with_its_sample_index(server: Server) -> None:
 
 def test_json_text_mode(server: Server) -> None:
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Subscribe("flame", json=True)))
+        connection.send(codec.serialise_text(messages.Subscribe("flame", json=True)))
         settled(connection)
         server.send(frame(1))
-        message = until(connection, control.TextFrame)
+        message = until(connection, messages.TextFrame)
     assert message.values["jawX"] == pytest.approx(frame(1).motion[53], abs=1e-5)
 
 
@@ -115,11 +115,11 @@ def test_clients_are_told_when_sample_zero_was_captured(server: Server) -> None:
         settled(connection)
         middle = clock.now() - 0.1
         server.send(frame(25), FrameTiming(middle, middle, middle, middle, middle))
-        told = until(connection, control.ClockInfo)
+        told = until(connection, messages.ClockInfo)
     assert told.time == pytest.approx(time.time() - 0.1 - 1.02, abs=0.1)
     with connect(server.url) as late:
-        hello = wire.parse_text(late.recv(timeout=10))
-        assert isinstance(hello, control.Hello) and hello.start_time == told.time
+        hello = codec.parse_text(late.recv(timeout=10))
+        assert isinstance(hello, messages.Hello) and hello.start_time == told.time
 
 
 def test_end_is_announced_after_the_last_frame(server: Server) -> None:
@@ -129,8 +129,8 @@ def test_end_is_announced_after_the_last_frame(server: Server) -> None:
             server.send(frame(number))
         server.close()
         seen = 0
-        while not isinstance(message := receive(connection), control.End):
-            seen += isinstance(message, wire.Message)
+        while not isinstance(message := receive(connection), messages.End):
+            seen += isinstance(message, codec.Message)
         assert (seen, message.frames) == (50, 50)
         with pytest.raises(ConnectionClosed):
             connection.recv(timeout=10)
@@ -140,7 +140,7 @@ def test_end_is_announced_after_the_last_frame(server: Server) -> None:
 def test_closing_takes_little_time_even_with_a_stuck_viewer() -> None:
     server = Server(HEAD, HELLO, port=0).start()
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Subscribe("vertices")))
+        connection.send(codec.serialise_text(messages.Subscribe("vertices")))
         settled(connection)
         for number in range(200):
             server.send(frame(number))
@@ -157,10 +157,10 @@ def test_many_viewers_get_every_frame(server: Server) -> None:
 
     def view(name: str, ready: threading.Barrier) -> None:
         with client(server) as connection:
-            connection.send(wire.serialise_text(control.Subscribe(name)))
+            connection.send(codec.serialise_text(messages.Subscribe(name)))
             settled(connection)
             ready.wait()
-            seen = [until(connection, wire.KIND_OF_SET[name]).sequence for _ in range(60)]
+            seen = [until(connection, codec.KIND_OF_SET[name]).sequence for _ in range(60)]
             assert seen == list(range(60))
             counts.append(len(seen))
 

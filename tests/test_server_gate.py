@@ -18,10 +18,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
-from stream import control, wire
-from stream.access import Gate, is_loopback
-from stream.server import Server, ServerError
-from stream.wire import Kind
+from stream.serve.auth import Gate, is_loopback
+from stream.serve.server import Server, ServerError
+from stream.wire import codec, messages
+from stream.wire.codec import Kind
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ RUBBISH: dict[str, tuple[bytes | str, str]] = {
     "magic": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n....", "magic"),
     "version": (b"PTK1\x09" + bytes(40), "version"),
     "length": (b"PTK1\x01\x10" + bytes(17) + b"\x01" + b"abc", "length"),
-    "own kind": (wire.serialise(wire.Message(Kind.FLAME, 0, 0, np.zeros(56))), "unexpected"),
+    "own kind": (codec.serialise(codec.Message(Kind.FLAME, 0, 0, np.zeros(56))), "unexpected"),
     "json": ("{", "json"),
-    "own text": (wire.serialise_text(control.End()), "unexpected"),
+    "own text": (codec.serialise_text(messages.End()), "unexpected"),
     "field": ('{"type":"subscribe","audio":1}', "field"),
     "rate": ('{"type":"audio_format","sample_rate":1}', "field"),
     "text version": ('{"type":"subscribe","protocol":2}', "version"),
@@ -50,7 +50,7 @@ def test_rubbish_gets_a_typed_error_and_closes_that_client_only(server: Server, 
     data, code = RUBBISH[name]
     with client(server) as good, client(server) as bad:
         bad.send(data)
-        error = until(bad, control.Error)
+        error = until(bad, messages.Error)
         assert (error.code, error.fatal) == (code, True)
         with pytest.raises(ConnectionClosed) as closed:
             bad.recv(timeout=10)
@@ -64,7 +64,7 @@ def test_rubbish_gets_a_typed_error_and_closes_that_client_only(server: Server, 
 
 def test_unknown_types_are_skipped(server: Server) -> None:
     with client(server) as connection:
-        connection.send(wire.serialise(wire.Message(200, 0, 0, np.zeros(3))))
+        connection.send(codec.serialise(codec.Message(200, 0, 0, np.zeros(3))))
         connection.send('{"type":"weather","sun":[1,{"a":null}]}')
         settled(connection)
 
@@ -87,7 +87,7 @@ def test_random_bytes_never_hurt_the_server(server: Server, capfd: Any) -> None:
     with client(server) as connection:
         connection.socket.sendall(rng.randbytes(500))
     with client(server) as connection, contextlib.suppress(ConnectionClosed):
-        connection.send(bytes(wire.MAX_MESSAGE_BYTES + 1))
+        connection.send(bytes(codec.MAX_MESSAGE_BYTES + 1))
         with pytest.raises(ConnectionClosed):
             connection.recv(timeout=10)
     with client(server) as good:

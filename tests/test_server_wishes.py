@@ -10,11 +10,11 @@ import pytest
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
-from stream import control, wire
-from stream.server import Server
+from stream.serve.server import Server
 from stream.sources.pcm import LiveResampler
 from stream.sources.pushed import PushedSource
-from stream.wire import Kind
+from stream.wire import codec, messages
+from stream.wire.codec import Kind
 
 
 @pytest.fixture
@@ -28,10 +28,10 @@ def test_pushed_audio_of_another_rate_arrives_at_16_khz(server: Server) -> None:
     server.on_audio = source.push
     tone = np.sin(2 * np.pi * 300 * np.arange(48000) / 48000)
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.AudioFormat(48000)))
+        connection.send(codec.serialise_text(messages.AudioFormat(48000)))
         for number, part in enumerate(np.split(np.int16(tone * 30000), 10)):
-            message = wire.Message(Kind.PCM, number, 0, part, wire.Flag.INT16)
-            connection.send(wire.serialise(message))
+            message = codec.Message(Kind.PCM, number, 0, part, codec.Flag.INT16)
+            connection.send(codec.serialise(message))
         settled(connection)
     assert source.waiting == pytest.approx(16000, abs=40)
     heard = np.concatenate(list(source._pieces))
@@ -55,12 +55,12 @@ def test_audio_that_is_refused_and_pushed_again_arrives_whole(server: Server, ra
     server.on_audio = take
     speech = np.random.default_rng(0).uniform(-1, 1, rate).astype("f4")
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.AudioFormat(rate)))
+        connection.send(codec.serialise_text(messages.AudioFormat(rate)))
         for number, part in enumerate(np.split(speech, 10)):
-            data = wire.serialise(wire.Message(Kind.PCM, number, 0, part))
+            data = codec.serialise(codec.Message(Kind.PCM, number, 0, part))
             for _ in range(2):
                 connection.send(data)
-                assert until(connection, control.Error).code == "audio_full"
+                assert until(connection, messages.Error).code == "audio_full"
             connection.send(data)
         settled(connection)
     assert asked == 30
@@ -68,18 +68,18 @@ def test_audio_that_is_refused_and_pushed_again_arrives_whole(server: Server, ra
 
 
 def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
-    pcm = wire.serialise(wire.Message(Kind.PCM, 0, 0, np.zeros(320, np.float32)))
+    pcm = codec.serialise(codec.Message(Kind.PCM, 0, 0, np.zeros(320, np.float32)))
     with client(server) as first, client(server) as second:
         first.send(pcm)
-        assert until(first, control.Error).code == "audio_not_accepted"
+        assert until(first, messages.Error).code == "audio_not_accepted"
         server.on_audio = lambda samples: True
         first.send(pcm)
         settled(first)
         second.send(pcm)
-        assert until(second, control.Error).code == "audio_busy"
+        assert until(second, messages.Error).code == "audio_busy"
         server.on_audio = lambda samples: False
         first.send(pcm)
-        assert until(first, control.Error) == control.Error(
+        assert until(first, messages.Error) == messages.Error(
             "audio_full", "too much audio waits: push this again later", fatal=False
         )
         settled(first)  # none of these closes anybody
@@ -97,16 +97,16 @@ def test_interrupt_and_style(server: Server) -> None:
     server.on_interrupt = lambda: seen.append("interrupt")
     server.on_style = speak
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Interrupt()))
-        connection.send(wire.serialise_text(control.Style("lively")))
-        connection.send(wire.serialise_text(control.Style("drunken")))
-        error = until(connection, control.Error)
+        connection.send(codec.serialise_text(messages.Interrupt()))
+        connection.send(codec.serialise_text(messages.Style("lively")))
+        connection.send(codec.serialise_text(messages.Style("drunken")))
+        error = until(connection, messages.Error)
         assert (error.code, error.fatal) == ("no_such_style", False)
         server.interrupted(3200)
-        assert until(connection, control.Interrupted).sample == 3200
+        assert until(connection, messages.Interrupted).sample == 3200
         server.style_changed("lively")
-        assert until(connection, control.Style).name == "lively"
-        connection.send(wire.serialise_text(control.Style("calm*0.7+lively*0.3")))
+        assert until(connection, messages.Style).name == "lively"
+        connection.send(codec.serialise_text(messages.Style("calm*0.7+lively*0.3")))
         settled(connection)
     assert seen == ["interrupt", "lively", "calm*0.7+lively*0.3"]
     with connect(server.url) as late:
@@ -121,10 +121,10 @@ def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
             early.recv(timeout=0.2)
         server.on_interrupt = lambda: None
         server.welcome()
-        hello = wire.parse_text(early.recv(timeout=10))
-        assert isinstance(hello, control.Hello) and hello.accepts == ["interrupt"]
+        hello = codec.parse_text(early.recv(timeout=10))
+        assert isinstance(hello, messages.Hello) and hello.accepts == ["interrupt"]
         with connect(server.url) as later:
-            assert isinstance(wire.parse_text(later.recv(timeout=10)), control.Hello)
+            assert isinstance(codec.parse_text(later.recv(timeout=10)), messages.Hello)
     server = Server(HEAD, HELLO, port=0)
     server.hold()
     with server, connect(server.url, compression=None):
@@ -144,31 +144,31 @@ def test_strengths_are_asked_for_and_told(server: Server) -> None:
     with client(server) as connection:
         connection.send('{"type":"guidance","audio_guidance":1.5}')
         connection.send('{"type":"guidance","audio_guidance":99}')
-        error = until(connection, control.Error)
+        error = until(connection, messages.Error)
         assert (error.code, error.fatal) == ("guidance", False) and "0 to 20" in error.message
         server.guidance_changed(1.5, 1.0)
-        assert until(connection, control.Guidance) == control.Guidance(1.5, 1.0)
+        assert until(connection, messages.Guidance) == messages.Guidance(1.5, 1.0)
     assert seen == [(1.5, None)]
     with connect(server.url) as late:
-        hello = wire.parse_text(late.recv(timeout=10))
-        assert isinstance(hello, control.Hello)
+        hello = codec.parse_text(late.recv(timeout=10))
+        assert isinstance(hello, messages.Hello)
         assert hello.guidance == {"audio": 1.5, "style": 1.0} and hello.accepts == ["guidance"]
 
 
 def test_a_set_the_head_cannot_give_is_refused_politely(server: Server) -> None:
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Subscribe("metahuman")))
-        assert until(connection, control.Error).code == "no_such_set"
+        connection.send(codec.serialise_text(messages.Subscribe("metahuman")))
+        assert until(connection, messages.Error).code == "no_such_set"
         settled(connection)
 
 
 def test_motion_can_be_paused(server: Server) -> None:
     with client(server) as connection:
-        connection.send(wire.serialise_text(control.Subscribe("")))
+        connection.send(codec.serialise_text(messages.Subscribe("")))
         settled(connection)
         server.send(frame(0))
         settled(connection)
-        connection.send(wire.serialise_text(control.Subscribe("flame")))
+        connection.send(codec.serialise_text(messages.Subscribe("flame")))
         settled(connection)
         server.send(frame(1))
         assert until(connection, Kind.FLAME).sequence == 1

@@ -15,9 +15,9 @@ from cli import call, finish, start, wait_for_line
 from websockets.sync.client import ClientConnection, connect
 
 from posetalk.streaming import delay_advice
-from stream import control, wire
-from stream.sink import FrameTiming
-from stream.statistics import LiveStatistics
+from stream.run.metrics import LiveStatistics
+from stream.run.sinks import FrameTiming
+from stream.wire import codec, messages
 
 FAKE = ["--backend", "fake"]
 
@@ -28,16 +28,16 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def hello(link: ClientConnection) -> control.Hello:
-    greeting = wire.parse_text(link.recv(timeout=20))
-    assert isinstance(greeting, control.Hello)
+def hello(link: ClientConnection) -> messages.Hello:
+    greeting = codec.parse_text(link.recv(timeout=20))
+    assert isinstance(greeting, messages.Hello)
     return greeting
 
 
 def read(link: ClientConnection, kind: Any) -> Any:
     while True:
         data = link.recv(timeout=20)
-        message = wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
+        message = codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
         if isinstance(message, kind):
             return message
 
@@ -57,9 +57,9 @@ def test_live_on_a_page_waits_for_somebody_to_look_and_tells_what_may_be_asked(
         page.close()
         with connect(f"ws://127.0.0.1:{port}", compression=None) as link:
             accepts = hello(link).accepts
-            assert accepts is not None and set(accepts) <= set(control.ACCEPTS)
+            assert accepts is not None and set(accepts) <= set(messages.ACCEPTS)
             assert {"audio", "open", "interrupt", "guidance"} <= set(accepts)
-            assert read(link, wire.Message).sample < 16000 * 5, "it began when somebody came"
+            assert read(link, codec.Message).sample < 16000 * 5, "it began when somebody came"
         process.send_signal(signal.SIGINT)
         code, _, _ = finish(process)
         assert code == 130
@@ -98,12 +98,12 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
         with connect(address, ssl=trust, compression=None) as one:
             assert "audio" not in (hello(one).accepts or [])
             one.send('{"type":"open","style":"neutral"}')
-            assert read(one, control.Opened).style == "neutral"
-            assert [read(one, wire.Message).sequence for _ in range(3)] == [0, 1, 2]
+            assert read(one, messages.Opened).style == "neutral"
+            assert [read(one, codec.Message).sequence for _ in range(3)] == [0, 1, 2]
             with connect(address, ssl=trust, compression=None) as other:
                 hello(other)
                 other.send('{"type":"open"}')
-                error = read(other, control.Error)
+                error = read(other, messages.Error)
                 assert error.code == "capacity" and "1" in error.message
         process.send_signal(signal.SIGINT)
         assert finish(process)[0] == 130
@@ -119,8 +119,8 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
 def test_options_that_cannot_be(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code, _, messages = call(["serve", *FAKE, *options], capsys)
-    assert code == 2 and words in messages
+    code, _, said = call(["serve", *FAKE, *options], capsys)
+    assert code == 2 and words in said
 
 
 def test_the_delay_for_a_streaming_program_is_what_99_frames_of_100_meet() -> None:

@@ -13,11 +13,11 @@ from diffposetalk.spec import WindowRule
 from stream.backends.fake import FakeBackend, loudness
 from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
-from stream.noise import NoiseTrack, frame_noise, swaying_noise
-from stream.running_level import RunningLevel
-from stream.session import Session, SessionOptions
-from stream.timeline import Timeline
-from stream.windows import plan
+from stream.core.level_normaliser import RunningLevel
+from stream.core.noise import NoiseTrack, frame_noise, swaying_noise
+from stream.core.session import Session, SessionOptions
+from stream.core.timeline import Timeline
+from stream.core.windows import plan
 
 FRAME = 640
 

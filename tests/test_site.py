@@ -15,10 +15,10 @@ import pytest
 
 from head.rig import builtin_head
 from head.skinning import skin
-from stream.access import Gate
-from stream.channel_sets import make_hello
-from stream.server import Server
-from stream.web import Page, page_path
+from stream.serve.auth import Gate
+from stream.serve.http_pages import Page, page_path
+from stream.serve.server import Server
+from stream.wire.channels import make_hello
 from viewer.packing import pack_head, unpack
 from viewer.site import look, make_site
 

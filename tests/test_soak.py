@@ -15,8 +15,8 @@ from benchmarks import page, soak
 from benchmarks.paced_clock import PacedClock
 from benchmarks.soak import SoakRun
 from benchmarks.soak_visit import Findings, Visit
-from stream import control, wire
 from stream.frames import FRAME_SAMPLES
+from stream.wire import codec, messages
 
 
 def test_a_few_seconds_with_clients_coming_and_going() -> None:
@@ -87,7 +87,7 @@ def _watching_ahead(clock: PacedClock, findings: Findings) -> Visit:
 
 def _frame(number: int, index: int) -> bytes:
     motion = np.zeros(56, np.float32)
-    return wire.serialise(wire.Message(wire.Kind.FLAME, number, index * FRAME_SAMPLES, motion))
+    return codec.serialise(codec.Message(codec.Kind.FLAME, number, index * FRAME_SAMPLES, motion))
 
 
 def _take(visit: Visit, *messages: str | bytes) -> None:
@@ -95,7 +95,7 @@ def _take(visit: Visit, *messages: str | bytes) -> None:
         asyncio.run(visit.take(data))
 
 
-PONG = wire.serialise_text(control.Pong(1, 0.0))
+PONG = codec.serialise_text(messages.Pong(1, 0.0))
 
 
 def test_what_was_made_ahead_may_come_before_the_answer() -> None:
@@ -114,7 +114,7 @@ def test_frames_that_were_taken_back_are_not_lost(after: int, lost: int) -> None
     findings = Findings()
     visit = _watching_ahead(PacedClock(1, ahead=9.0), findings)
     first, second = (
-        wire.serialise_text(control.Interrupted(index * FRAME_SAMPLES)) for index in (5, 7)
+        codec.serialise_text(messages.Interrupted(index * FRAME_SAMPLES)) for index in (5, 7)
     )
     _take(visit, PONG, _frame(0, 4), first, second, _frame(9, 5), _frame(10, 6))
     assert findings.disorder == findings.lost == 0

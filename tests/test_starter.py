@@ -14,7 +14,7 @@ from head.skinning import motion_to_parameters, skin
 from stream.backends.fake import loudness
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
-from stream.session import Session
+from stream.core.session import Session
 
 Floats = NDArray[np.float32]
 RATE, FRAME = 16_000, 640

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from posetalk import demo_speech
 from stream.backends.registry import load_backend
-from stream.session import Session
+from stream.core.session import Session
 from training.live_figures import blinks
 from training.long_run import mean_gaze
 

@@ -12,10 +12,10 @@ import pytest
 from cli import COMMAND
 
 from posetalk.status import StreamStatus
-from stream.owners import ServerCounts
-from stream.sink import FrameTiming
+from stream.run.metrics import LiveStatistics
+from stream.run.sinks import FrameTiming
+from stream.serve.client_sessions import ServerCounts
 from stream.sources.pushed import PushedSource
-from stream.statistics import LiveStatistics
 
 
 def test_the_line_fits_a_terminal_after_a_day() -> None:

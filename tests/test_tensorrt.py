@@ -27,10 +27,10 @@ from export.hop_graph import hop_graph
 from export.onnx_export import ExportError, build_graphs
 from export.parity import babble
 from export.tensorrt import export_engines, readable, typed_graphs
-from stream.backends.engine_store import ANY_GPU
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
-from stream.backends.tensorrt_build import Dims, build_engine, ranges
+from stream.backends.tensorrt.build import Dims, build_engine, ranges
+from stream.backends.tensorrt.engine_store import ANY_GPU
 
 trt = pytest.importorskip("tensorrt_rtx", reason="not run: tensorrt-rtx is not installed")
 needs_gpu = pytest.mark.skipif(
@@ -187,7 +187,7 @@ def test_the_full_library_is_refused_where_it_is_missing(tmp_path: Path) -> None
 
 @needs_gpu
 def test_engines_give_the_motion_of_the_graphs(engines: Path) -> None:
-    from stream.session import Session, SessionOptions
+    from stream.core.session import Session, SessionOptions
 
     sound = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
     motion = []

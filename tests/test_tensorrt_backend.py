@@ -17,12 +17,12 @@ from export import tensorrt as export_tensorrt
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, babble, random_case
 from export.tensorrt import export_engines
-from stream.backends.engine_store import Gpu
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import Backend, RuntimeProblem
 from stream.backends.registry import load_backend, tensorrt_backend, tensorrt_session
-from stream.resident import ResidentSession, open_session
-from stream.session import Session
+from stream.backends.tensorrt.engine_store import Gpu
+from stream.core.device_session import ResidentSession, open_session
+from stream.core.session import Session
 
 
 @pytest.fixture

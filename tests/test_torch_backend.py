@@ -13,7 +13,7 @@ from tiny_model import SPEC, speech, tiny_backend
 
 from stream.backends.protocol import batch_key
 from stream.backends.torch_backend import TorchBackend
-from stream.session import Session, SessionOptions
+from stream.core.session import Session, SessionOptions
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_a_single_window_is_the_networks_own_answer(backend, rule) -> None:
     """From the start, one window: the session adds nothing to encoder, sampler and statistics."""
     from diffposetalk.guidance import guided_denoiser
     from diffposetalk.samplers import dpm_solver_pp_2m
-    from stream.noise import frame_noise
+    from stream.core.noise import frame_noise
 
     audio = speech(SPEC.T_w)
     ours = run(backend, audio, [], window_rule=rule, hop=SPEC.T_w, lookahead=0)

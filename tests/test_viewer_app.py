@@ -22,10 +22,10 @@ from head.model import Head
 from head.rig import builtin_head
 from head.skinning import skin
 from posetalk.outputs import VideoOutput
-from stream import control
-from stream.channel_sets import make_hello
 from stream.frames import Frame
-from stream.server import Server
+from stream.serve.server import Server
+from stream.wire import messages
+from stream.wire.channels import make_hello
 from viewer.app import Status, choose_mode, view
 from viewer.client import ClientError, Motion, Sound
 from viewer.player import PlayerError, head_for, shape_for, vertices_of
@@ -282,7 +282,7 @@ def test_vertices_on_the_wire_are_shown_as_they_are(head: Head) -> None:
     np.testing.assert_array_equal(vertices_of(head, None, given), head.template + np.float32(0.01))
     with pytest.raises(PlayerError, match="does not fit"):
         vertices_of(head, None, Motion(0, 0, np.zeros(7, np.float32), 0.0))
-    assert head_for(control.Hello(head=head.id, channels={})) is head
+    assert head_for(messages.Hello(head=head.id, channels={})) is head
 
 
 # --- the recorder ------------------------------------------------------------------------------

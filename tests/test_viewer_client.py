@@ -15,10 +15,10 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from head.model import Head
 from head.rig import builtin_head
-from stream import control, wire
-from stream.channel_sets import make_hello
 from stream.frames import Frame
-from stream.server import Server
+from stream.serve.server import Server
+from stream.wire import codec, messages
+from stream.wire.channels import make_hello
 from viewer.client import (
     Client,
     ClientError,
@@ -156,8 +156,8 @@ def test_a_client_waits_for_its_server(head: Head) -> None:
 
 
 def test_a_lost_connection_is_made_again(head: Head) -> None:
-    motion = wire.serialise(wire.Message(wire.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
-    with peer(wire.serialise_text(make_hello(head)), motion, hold=False) as url:
+    motion = codec.serialise(codec.Message(codec.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
+    with peer(codec.serialise_text(make_hello(head)), motion, hold=False) as url:
         with ClientThread(Client(url)) as thread:
             events = gather(thread, has(Motion, 3))
         kinds = [type(event) for event in events]
@@ -177,11 +177,11 @@ def test_no_server_is_one_line_after_the_patience(head: Head) -> None:
 
 
 def test_another_protocol_version_is_one_line(head: Head) -> None:
-    hello = wire.serialise_text(make_hello(head)).replace('"protocol":1', '"protocol":2')
+    hello = codec.serialise_text(make_hello(head)).replace('"protocol":1', '"protocol":2')
     with peer(hello) as url:
         assert "protocol 2" in failure(Client(url))
-    message = wire.serialise(wire.Message(wire.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
-    with peer(wire.serialise_text(make_hello(head)), message[:4] + b"\x07" + message[5:]) as url:
+    message = codec.serialise(codec.Message(codec.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
+    with peer(codec.serialise_text(make_hello(head)), message[:4] + b"\x07" + message[5:]) as url:
         assert "protocol 7" in failure(Client(url))
 
 
@@ -193,12 +193,12 @@ def test_a_server_that_does_not_say_hello_is_one_line(first: str | bytes) -> Non
 
 
 def test_rubbish_after_the_hello_is_one_line(head: Head) -> None:
-    with peer(wire.serialise_text(make_hello(head)), b"GET / is not really a frame of it") as url:
+    with peer(codec.serialise_text(make_hello(head)), b"GET / is not really a frame of it") as url:
         assert "not the protocol" in failure(Client(url))
 
 
 def test_a_refusal_is_passed_on(head: Head) -> None:
-    with peer(wire.serialise_text(control.Error("busy", "too many viewers"))) as url:
+    with peer(codec.serialise_text(messages.Error("busy", "too many viewers"))) as url:
         assert "too many viewers" in failure(Client(url))
     with Server(head, make_hello(head), port=0, token="secret") as server:
         assert "401" in failure(Client(server.url))
@@ -207,10 +207,10 @@ def test_a_refusal_is_passed_on(head: Head) -> None:
 
 
 def test_unknown_messages_are_skipped(head: Head) -> None:
-    strange = wire.serialise(wire.Message(wire.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
+    strange = codec.serialise(codec.Message(codec.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
     strange = strange[:5] + b"\xc8" + strange[6:]
-    good = wire.serialise(wire.Message(wire.Kind.FLAME, 3, 1920, np.ones(56, np.float32)))
-    hello = wire.serialise_text(make_hello(head))
+    good = codec.serialise(codec.Message(codec.Kind.FLAME, 3, 1920, np.ones(56, np.float32)))
+    hello = codec.serialise_text(make_hello(head))
     with (
         peer(hello, strange, '{"type":"weather"}', good) as url,
         ClientThread(Client(url)) as thread,

@@ -20,14 +20,14 @@ import posetalk
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.fake import FakeBackend
-from stream.channel_sets import make_hello
-from stream.live import LiveLoop
-from stream.own_session import OwnSessions
-from stream.scheduler import Scheduler
-from stream.server import Server
-from stream.session import Session
-from stream.sink import Collected
+from stream.core.session import Session
+from stream.run.live_loop import LiveLoop
+from stream.run.push_session import OwnSessions
+from stream.run.scheduler import Scheduler
+from stream.run.sinks import Collected
+from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
+from stream.wire.channels import make_hello
 from viewer.site import make_site
 
 pytestmark = pytest.mark.skipif(browser_program() is None, reason="not run: no Chromium here")

@@ -10,11 +10,11 @@ import numpy as np
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
-from stream import control, wire
-from stream.channel_sets import make_hello
 from stream.frames import Frame
-from stream.server import Server
-from stream.wire import Kind
+from stream.serve.server import Server
+from stream.wire import codec, messages
+from stream.wire.channels import make_hello
+from stream.wire.codec import Kind
 
 HEAD = builtin_head()
 HELLO = make_hello(HEAD, style="calm", styles=["calm", "lively"])
@@ -29,13 +29,13 @@ def frame(sequence: int) -> Frame:
 def client(server: Server, **options: Any) -> Iterator[ClientConnection]:
     """A connected client that has read the hello."""
     with connect(server.url, compression=None, close_timeout=0.5, **options) as connection:
-        assert isinstance(wire.parse_text(connection.recv(timeout=10)), control.Hello)
+        assert isinstance(codec.parse_text(connection.recv(timeout=10)), messages.Hello)
         yield connection
 
 
-def receive(connection: ClientConnection) -> wire.Message | control.Text | control.Unknown:
+def receive(connection: ClientConnection) -> codec.Message | messages.Text | messages.Unknown:
     data = connection.recv(timeout=10)
-    return wire.parse(data) if isinstance(data, bytes) else wire.parse_text(data)
+    return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 
 
 def until(connection: ClientConnection, kind: Any) -> Any:
@@ -43,7 +43,7 @@ def until(connection: ClientConnection, kind: Any) -> Any:
     while True:
         message = receive(connection)
         if isinstance(kind, Kind):
-            if isinstance(message, wire.Message) and message.kind == kind:
+            if isinstance(message, codec.Message) and message.kind == kind:
                 return message
         elif isinstance(message, kind):
             return message
@@ -51,5 +51,5 @@ def until(connection: ClientConnection, kind: Any) -> Any:
 
 def settled(connection: ClientConnection) -> None:
     """Wait until the server has read everything sent so far."""
-    connection.send(wire.serialise_text(control.Ping(7)))
-    assert until(connection, control.Pong).id == 7
+    connection.send(codec.serialise_text(messages.Ping(7)))
+    assert until(connection, messages.Pong).id == 7

@@ -43,7 +43,7 @@ GUIDED = 0.3
 SHUT = 0.16
 """Weight per mm² of lips that are too near, on top of that of lips that are wrong either way."""
 SWAY_FRAMES = 25
-"""Half of the starts have the smooth head noise of live use (`stream.noise`)."""
+"""Half of the starts have the smooth head noise of live use (`stream.core.noise`)."""
 
 
 class Student(nn.Module):

@@ -20,7 +20,7 @@ from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
-from stream.session import SessionOptions
+from stream.core.session import SessionOptions
 from training.alignment import MISSED_SECONDS
 from training.gesture_report import gesture_table
 from training.heldout import CONDITIONS, SETS, STYLE, Clip, Condition, clips_of, stream_all

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.protocol import Backend
-from stream.session import SessionOptions
+from stream.core.session import SessionOptions
 from training import augment
 from training.alignment import well_aligned
 from training.corpora import Utterance, held_out_voices, load_audio

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from head.gaze import looks
 from stream.backends.protocol import Backend
-from stream.session import Session
+from stream.core.session import Session
 from training.corpora import held_out_voices, load_audio
 from training.live_figures import blinks, head_jitter, head_range
 from training.metrics import JAW

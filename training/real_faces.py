@@ -15,7 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from stream.backends.protocol import Backend
-from stream.session import Session
+from stream.core.session import Session
 from training.corpora import data_folder
 from training.metrics import FPS, JAW, correlation
 from training.prosody import Prosody, extract_prosody

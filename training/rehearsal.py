@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.spec import ModelSpec
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
-from stream.session import Session, SessionOptions
+from stream.core.session import Session, SessionOptions
 
 MOST_TOKENS = 4096
 """Tokens of one model call: more at once is no faster on a CPU and takes memory."""

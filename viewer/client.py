@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control, wire
+from stream.wire import codec, messages
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -61,7 +61,7 @@ class Sound:
 class Restarted:
     """The server has started a new timeline, or forgot what was not animated yet."""
 
-    hello: control.Hello
+    hello: messages.Hello
 
 
 @dataclass(frozen=True)
@@ -112,13 +112,13 @@ def parse_url(url: str) -> str:
     return full
 
 
-def event_of(message: wire.Message, arrival: float) -> Event | None:
+def event_of(message: codec.Message, arrival: float) -> Event | None:
     """What a binary message means to a viewer; None for what it did not ask for."""
-    if message.kind in (wire.Kind.FLAME, wire.Kind.ARKIT52, wire.Kind.VERTICES):
+    if message.kind in (codec.Kind.FLAME, codec.Kind.ARKIT52, codec.Kind.VERTICES):
         values = np.array(message.payload, np.float32)
         return Motion(message.sequence, message.sample, values, arrival)
-    if message.kind == wire.Kind.PCM:
-        scale = np.float32(1 / 32768 if message.flags & wire.Flag.INT16 else 1)
+    if message.kind == codec.Kind.PCM:
+        scale = np.float32(1 / 32768 if message.flags & codec.Flag.INT16 else 1)
         return Sound(message.sample, np.array(message.payload, np.float32) * scale, arrival)
     return None
 
@@ -145,7 +145,7 @@ class Client:
         self,
         url: str,
         *,
-        channel_set: str = control.FLAME,
+        channel_set: str = messages.FLAME,
         audio: bool = False,
         reconnect: bool = True,
         patience: float = 10.0,
@@ -153,9 +153,9 @@ class Client:
     ) -> None:
         self.url = parse_url(url)
         self.inbox = Inbox()
-        self.hello: control.Hello | None = None
+        self.hello: messages.Hello | None = None
         self.connections = 0
-        self._subscribe = control.Subscribe(set=channel_set, audio=audio)
+        self._subscribe = messages.Subscribe(set=channel_set, audio=audio)
         self._reconnect, self._patience, self._clock = reconnect, patience, clock
         self._stopping = asyncio.Event()
 
@@ -200,7 +200,7 @@ class Client:
         from websockets.exceptions import ConnectionClosed
 
         async with connect(
-            self.url, compression=None, max_size=wire.MAX_MESSAGE_BYTES, open_timeout=HELLO_SECONDS
+            self.url, compression=None, max_size=codec.MAX_MESSAGE_BYTES, open_timeout=HELLO_SECONDS
         ) as link:
             stopper = asyncio.ensure_future(self._close_when_stopped(link))
             try:
@@ -210,9 +210,9 @@ class Client:
                         return True
             except ConnectionClosed:
                 pass
-            except wire.VersionError as error:
+            except codec.VersionError as error:
                 raise ClientError(f"{self.url}: {error}") from error
-            except wire.WireError as error:
+            except codec.WireError as error:
                 raise ClientError(f"{self.url} sent what is not the protocol: {error}") from error
             finally:
                 stopper.cancel()
@@ -223,29 +223,29 @@ class Client:
 
         async with asyncio.timeout(HELLO_SECONDS):
             first = await link.recv()
-        hello = wire.parse_text(first) if isinstance(first, str) else None
-        if isinstance(hello, control.Error):
+        hello = codec.parse_text(first) if isinstance(first, str) else None
+        if isinstance(hello, messages.Error):
             raise ClientError(f"{self.url} refused: {hello.message}")
-        if not isinstance(hello, control.Hello):
+        if not isinstance(hello, messages.Hello):
             raise ClientError(f"{self.url} did not say hello: it is no posetalk server")
         self.hello = hello
         self.connections += 1
         self.inbox.put(Restarted(hello))
         with contextlib.suppress(ConnectionClosed):  # what has arrived until then still counts
-            await link.send(wire.serialise_text(self._subscribe))
+            await link.send(codec.serialise_text(self._subscribe))
 
     def _receive(self, data: str | bytes) -> bool:
         """Take in one message; True after the last one."""
         if isinstance(data, bytes):
-            event = event_of(wire.parse(data), self._clock())
+            event = event_of(codec.parse(data), self._clock())
             if event is not None:
                 self.inbox.put(event)
             return False
-        message = wire.parse_text(data)
-        if isinstance(message, control.End):
+        message = codec.parse_text(data)
+        if isinstance(message, messages.End):
             self.inbox.put(Ended())
             return True
-        if isinstance(message, control.Error):
+        if isinstance(message, messages.Error):
             raise ClientError(f"{self.url}: {message.message}")
         return False
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from head.model import Head, HeadError
 from head.rig import load_head
 from head.skinning import motion_to_parameters, skin
-from stream import control
+from stream.wire import messages
 from viewer.client import Motion
 
 Floats = NDArray[np.float32]
@@ -20,7 +20,7 @@ class PlayerError(ValueError):
     """The server's motion does not fit a head that is here; one line that says what to do."""
 
 
-def head_for(hello: control.Hello) -> Head:
+def head_for(hello: messages.Hello) -> Head:
     """The head that the server's motion belongs to; raises PlayerError."""
     try:
         return load_head(hello.head)
@@ -31,7 +31,7 @@ def head_for(hello: control.Hello) -> Head:
         ) from error
 
 
-def check_head(hello: control.Hello, head: Head) -> Head:
+def check_head(hello: messages.Hello, head: Head) -> Head:
     """`head`, if the server's motion belongs to it; raises PlayerError."""
     if head.id != hello.head:
         raise PlayerError(
@@ -41,7 +41,7 @@ def check_head(hello: control.Hello, head: Head) -> Head:
     return head
 
 
-def shape_for(hello: control.Hello, head: Head) -> Floats | None:
+def shape_for(hello: messages.Hello, head: Head) -> Floats | None:
     """Identity weights (S,) that the server names, cut to the head's own; None for neutral."""
     shape = np.asarray(hello.shape, np.float32)[: head.shape_count]
     return shape if np.any(shape) else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.web import Page
+from stream.serve.http_pages import Page
 from viewer import lights
 from viewer.packing import pack_head
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control
+from stream.wire import messages
 from viewer.client import ClientThread, Ended, Event, Motion, Restarted, Sound
 from viewer.player import check_head, head_for, shape_for, vertices_of
 from viewer.playout import PlayoutBuffer
@@ -89,7 +89,7 @@ class Watch:
         self._ended = False
         self._drawn = self._left_out = 0
 
-    def wait_for_hello(self) -> control.Hello | None:
+    def wait_for_hello(self) -> messages.Hello | None:
         """The server's hello, None where it was stopped before; raises ClientError."""
         client = self._thread.client
         while client.hello is None and self._thread.running and not self._until.reached():
@@ -98,7 +98,7 @@ class Watch:
             self._thread.take()  # raises why
         return client.hello
 
-    def set_head(self, hello: control.Hello, head: Head | None) -> None:
+    def set_head(self, hello: messages.Hello, head: Head | None) -> None:
         """Draw `head`, by default the server's own; raises PlayerError where it is not that."""
         self._hello = hello
         self._head = head_for(hello) if head is None else check_head(hello, head)

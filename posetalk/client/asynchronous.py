@@ -22,9 +22,9 @@ from posetalk.client.events import (
     RequestError,
     VersionMismatch,
 )
-from stream import control, wire
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import from_int16, mono
+from stream.wire import codec, messages
 from viewer.client import HELLO_SECONDS, ClientError, parse_url
 
 Samples: TypeAlias = NDArray[np.floating[Any]] | NDArray[np.int16]
@@ -56,7 +56,7 @@ class AsyncClient:
         self,
         url: str = "ws://127.0.0.1:8765",
         *,
-        set: str = control.FLAME,
+        set: str = messages.FLAME,
         audio: bool = False,
         ahead: bool = False,
         token: str | None = None,
@@ -65,7 +65,7 @@ class AsyncClient:
     ) -> None:
         self.url = parse_url(url)
         self.dropped = 0
-        self._wish = control.Subscribe(set=set, audio=audio, ahead=ahead or None)
+        self._wish = messages.Subscribe(set=set, audio=audio, ahead=ahead or None)
         self._token, self._timeout, self._ssl = token, timeout, ssl
         self._reading: Reading | None = None
         self._link: Any = None
@@ -80,7 +80,7 @@ class AsyncClient:
         self._number = self._pushed = 0
         self._rate = SAMPLE_RATE
         self._asked: dict[int, asyncio.Future[None]] = {}
-        self._opening: asyncio.Future[control.Opened] | None = None
+        self._opening: asyncio.Future[messages.Opened] | None = None
 
     # --- coming and going ----------------------------------------------------------------------
     async def connect(self) -> Self:
@@ -97,7 +97,7 @@ class AsyncClient:
         self._link = await dial(self.url, self._token, self._timeout, self._ssl)
         try:
             self._reading = Reading(await greeting(self._link, self.url, self._timeout))
-            await self._link.send(wire.serialise_text(self._wish))
+            await self._link.send(codec.serialise_text(self._wish))
         except BaseException:
             await self._link.close()
             raise
@@ -122,7 +122,7 @@ class AsyncClient:
         await self.close()
 
     @property
-    def hello(self) -> control.Hello:
+    def hello(self) -> messages.Hello:
         """What the server said first.  Raises ConnectionFailed before `connect`."""
         if self._reading is None:
             raise ConnectionFailed("not connected: call connect(), or use `with`")
@@ -182,33 +182,33 @@ class AsyncClient:
             over = ConnectionFailed(f"{self.url} closed the connection")
         except ConnectionClosed:
             over = ConnectionFailed(f"the connection to {self.url} was lost")
-        except wire.VersionError as error:
+        except codec.VersionError as error:
             over = VersionMismatch(f"{self.url}: {error}")
-        except wire.WireError as error:
+        except codec.WireError as error:
             over = ClientError(f"{self.url} sent what is not the protocol: {error}")
         self._finish(over)
 
     def _take(self, event: ClientEvent) -> None:
         match event:
-            case control.Pong(number):
+            case messages.Pong(number):
                 waiting = self._asked.pop(number, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(None)
                 return
-            case control.Error(code, message, fatal):
+            case messages.Error(code, message, fatal):
                 error = RequestError(code, message)
                 if self._blame(error) and not fatal:
                     return
                 self._put(error)
                 return
-            case control.Opened():
+            case messages.Opened():
                 self._forget(-(2**63))  # of another time line
                 if self._opening is not None:
                     self._opening.set_result(event)
                     self._opening = None
-            case control.Interrupted(sample):
+            case messages.Interrupted(sample):
                 self._forget(sample)
-            case control.End():
+            case messages.End():
                 self._ended = True
         self._put(event)
 
@@ -252,26 +252,26 @@ class AsyncClient:
 
     # --- requests ------------------------------------------------------------------------------
     async def subscribe(
-        self, set: str = control.FLAME, *, audio: bool = False, ahead: bool = False
+        self, set: str = messages.FLAME, *, audio: bool = False, ahead: bool = False
     ) -> None:
         """Get another set of channels from now on; raises RequestError `no_such_set`."""
-        self._wish = control.Subscribe(set=set, audio=audio, ahead=ahead or None)
-        await self._ask(wire.serialise_text(self._wish))
+        self._wish = messages.Subscribe(set=set, audio=audio, ahead=ahead or None)
+        await self._ask(codec.serialise_text(self._wish))
 
     async def style(self, name: str) -> None:
         """Speak in a style of the hello's, or a mix; raises RequestError `no_such_style`."""
-        await self._ask(wire.serialise_text(control.Style(name)))
+        await self._ask(codec.serialise_text(messages.Style(name)))
 
     async def guidance(self, audio: float | None = None, style: float | None = None) -> None:
         """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
-        await self._ask(wire.serialise_text(control.Guidance(audio, style)))
+        await self._ask(codec.serialise_text(messages.Guidance(audio, style)))
 
     async def interrupt(self, at: int | None = None) -> None:
         """Be silent now, or in one's own session from the sample `at` on.
 
         What is taken back so, and nobody took yet, does not come out of `frames` any more.
         """
-        await self._ask(wire.serialise_text(control.Interrupt(at)))
+        await self._ask(codec.serialise_text(messages.Interrupt(at)))
 
     async def push(
         self, samples: Samples, sample_rate: int = SAMPLE_RATE, *, wait: bool = True
@@ -287,18 +287,18 @@ class AsyncClient:
             RequestError: `audio_not_accepted`, `audio_busy`, `audio_full`.
         """
         if sample_rate != self._rate:
-            await self._ask(wire.serialise_text(control.AudioFormat(sample_rate)))
+            await self._ask(codec.serialise_text(messages.AudioFormat(sample_rate)))
             self._rate = sample_rate
         sound: NDArray[Any] = np.asarray(samples)
         whole = mono(from_int16(sound) if sound.dtype == np.int16 else sound)
         step = max(1, int(PIECE_SECONDS * sample_rate))
         for start in range(0, len(whole), step):
             piece = whole[start : start + step]
-            message = wire.Message(wire.Kind.PCM, self._pushed, 0, piece)
+            message = codec.Message(codec.Kind.PCM, self._pushed, 0, piece)
             self._pushed += 1
             while True:
                 try:
-                    await self._ask(wire.serialise(message))
+                    await self._ask(codec.serialise(message))
                     break
                 except RequestError as error:
                     if error.code != "audio_full" or not wait:
@@ -314,7 +314,7 @@ class AsyncClient:
         pace: str = "fast",
         alive: bool = True,
         shape: NDArray[np.float32] | None = None,
-    ) -> control.Opened:
+    ) -> messages.Opened:
         """Get a session of one's own, with one's own sound; returns when it begins.
 
         Frames and sound of before that nobody took are forgotten.
@@ -330,7 +330,7 @@ class AsyncClient:
         Raises:
             RequestError: `capacity` (no room for another), `open` (a session that cannot be).
         """
-        wish = control.Open(
+        wish = messages.Open(
             style=style,
             seed=seed,
             head=head,
@@ -339,17 +339,17 @@ class AsyncClient:
             shape=[] if shape is None else [float(value) for value in shape],
         )
         self._opening = opening = asyncio.get_running_loop().create_future()
-        await self._send(wire.serialise_text(wish))
+        await self._send(codec.serialise_text(wish))
         async with asyncio.timeout(self._timeout):
             return await opening
 
     async def flush(self) -> None:
         """The utterance is over: make its last frames now (one's own session)."""
-        await self._ask(wire.serialise_text(control.Flush()))
+        await self._ask(codec.serialise_text(messages.Flush()))
 
     async def close_session(self) -> None:
         """End one's own session; the server's frames come again."""
-        await self._ask(wire.serialise_text(control.Close()))
+        await self._ask(codec.serialise_text(messages.Close()))
 
     async def _ask(self, message: str | bytes) -> None:
         """Send a request, and wait until the server has dealt with it.
@@ -360,7 +360,7 @@ class AsyncClient:
         number = self._number
         self._asked[number] = waiting = asyncio.get_running_loop().create_future()
         await self._send(message)
-        await self._send(wire.serialise_text(control.Ping(number)))
+        await self._send(codec.serialise_text(messages.Ping(number)))
         try:
             async with asyncio.timeout(self._timeout):
                 await waiting

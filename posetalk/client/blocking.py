@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from posetalk.client.asynchronous import AsyncClient, Samples
 from posetalk.client.events import ClientEvent, ClientFrame, ConnectionFailed
-from stream import control
 from stream.frames import SAMPLE_RATE
+from stream.wire import messages
 from viewer.client import HELLO_SECONDS
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ class Client:
         self,
         url: str = "ws://127.0.0.1:8765",
         *,
-        set: str = control.FLAME,
+        set: str = messages.FLAME,
         audio: bool = False,
         ahead: bool = False,
         token: str | None = None,
@@ -86,7 +86,7 @@ class Client:
         self.close()
 
     @property
-    def hello(self) -> control.Hello:
+    def hello(self) -> messages.Hello:
         """What the server said first."""
         return self._client.hello
 
@@ -110,7 +110,7 @@ class Client:
         return (event for event in self.events() if isinstance(event, ClientFrame))
 
     def subscribe(
-        self, set: str = control.FLAME, *, audio: bool = False, ahead: bool = False
+        self, set: str = messages.FLAME, *, audio: bool = False, ahead: bool = False
     ) -> None:
         """Get another set of channels from now on; raises RequestError `no_such_set`."""
         self._run(self._client.subscribe(set, audio=audio, ahead=ahead))
@@ -131,7 +131,7 @@ class Client:
         """Have this sound spoken; see `AsyncClient.push`."""
         self._run(self._client.push(samples, sample_rate, wait=wait))
 
-    def open(self, **options: Any) -> control.Opened:
+    def open(self, **options: Any) -> messages.Opened:
         """Get a session of one's own; see `AsyncClient.open`."""
         return self._run(self._client.open(**options))
 

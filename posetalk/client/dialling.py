@@ -7,7 +7,7 @@ import ssl as tls
 from typing import TYPE_CHECKING
 
 from posetalk.client.events import ConnectionFailed, Refused, VersionMismatch
-from stream import control, wire
+from stream.wire import codec, messages
 from viewer.client import ClientError, reason
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def dial(
         return await connect(
             url,
             compression=None,
-            max_size=wire.MAX_MESSAGE_BYTES,
+            max_size=codec.MAX_MESSAGE_BYTES,
             max_queue=None,
             open_timeout=timeout,
             additional_headers=headers,
@@ -51,7 +51,7 @@ async def dial(
         ) from None
 
 
-async def greeting(link: ClientConnection, url: str, timeout: float) -> control.Hello:
+async def greeting(link: ClientConnection, url: str, timeout: float) -> messages.Hello:
     """The hello that a server says first.
 
     Raises:
@@ -62,13 +62,13 @@ async def greeting(link: ClientConnection, url: str, timeout: float) -> control.
     try:
         async with asyncio.timeout(timeout):
             first = await link.recv()
-        hello = wire.parse_text(first) if isinstance(first, str) else None
-    except wire.VersionError as error:
+        hello = codec.parse_text(first) if isinstance(first, str) else None
+    except codec.VersionError as error:
         raise VersionMismatch(f"{url}: {error}") from None
-    except (wire.WireError, ConnectionClosed, TimeoutError):
+    except (codec.WireError, ConnectionClosed, TimeoutError):
         hello = None
-    if isinstance(hello, control.Error):
+    if isinstance(hello, messages.Error):
         raise Refused(f"{url} refused: {hello.message}")
-    if not isinstance(hello, control.Hello):
+    if not isinstance(hello, messages.Hello):
         raise ClientError(f"{url} did not say hello: it is no posetalk server")
     return hello

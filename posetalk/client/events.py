@@ -9,9 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control, wire
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import from_int16
+from stream.wire import codec, messages
 from viewer.client import ClientError
 
 
@@ -79,10 +79,10 @@ class ClientSound:
     samples: NDArray[np.float32]
 
 
-ClientEvent: TypeAlias = ClientFrame | ClientSound | control.Text
-"""What `events` gives: frames, sound, and the server's messages (`stream.control`)."""
+ClientEvent: TypeAlias = ClientFrame | ClientSound | messages.Text
+"""What `events` gives: frames, sound, and the server's messages (`stream.wire.messages`)."""
 
-_SETS = {int(kind): name for name, kind in wire.KIND_OF_SET.items()}
+_SETS = {int(kind): name for name, kind in codec.KIND_OF_SET.items()}
 
 
 @dataclass
@@ -94,8 +94,8 @@ class Reading:
         faces: (F, 3) triangles, once they were sent with `vertices`.
     """
 
-    hello: control.Hello
-    _now: control.Hello | None = None  # of the head that moves now, in a session on another one
+    hello: messages.Hello
+    _now: messages.Hello | None = None  # of the head that moves now, in a session on another one
     _corners: dict[int, NDArray[np.uint32]] = field(default_factory=dict)
 
     @property
@@ -108,31 +108,31 @@ class Reading:
     def event(self, data: str | bytes) -> ClientEvent | None:
         """The event in a message; None for what is to be skipped.  Raises `wire.WireError`."""
         if isinstance(data, str):
-            text = wire.parse_text(data)
-            if isinstance(text, control.Opened | control.Closed):
+            text = codec.parse_text(data)
+            if isinstance(text, messages.Opened | messages.Closed):
                 self._turn_to(text)
-            return None if isinstance(text, control.Unknown) else text
-        message = wire.parse(data)
-        if message.kind == wire.Kind.PCM:
-            int16 = message.flags & wire.Flag.INT16
+            return None if isinstance(text, messages.Unknown) else text
+        message = codec.parse(data)
+        if message.kind == codec.Kind.PCM:
+            int16 = message.flags & codec.Flag.INT16
             samples = from_int16(message.payload) if int16 else np.array(message.payload)
             return ClientSound(message.sample, samples)
-        if message.kind == wire.Kind.FACES:
+        if message.kind == codec.Kind.FACES:
             self._corners[message.sample] = np.array(message.payload, np.uint32)
             return None
         name = _SETS.get(message.kind)
         if name is None:
             return None
         values = np.array(message.payload, np.float32)
-        if name == control.VERTICES:
+        if name == messages.VERTICES:
             values = values.reshape(-1, 3)
         names = tuple((self._now or self.hello).channels.get(name, ()))
         return ClientFrame(name, message.sequence, message.sample, values, names)
 
-    def _turn_to(self, message: control.Opened | control.Closed) -> None:
+    def _turn_to(self, message: messages.Opened | messages.Closed) -> None:
         """A session begins or ends: whose channels and faces hold from here on."""
         before, self._now = self._now, None
-        if isinstance(message, control.Opened) and message.channels is not None:
+        if isinstance(message, messages.Opened) and message.channels is not None:
             self._now = replace(
                 self.hello,
                 head=message.head or self.hello.head,

@@ -13,7 +13,7 @@ from posetalk.commands.options import Debug, Streaming
 
 if TYPE_CHECKING:
     from posetalk.children import Child
-    from stream.server import Server
+    from stream.serve.server import Server
 
 View = Literal["auto", "window", "web", "offscreen", "none"]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from stream.backend_names import BackendName, Precision, check_precision
+from stream.backends.names import BackendName, Precision, check_precision
 
 if TYPE_CHECKING:
-    from stream.session import Session, SessionOptions
+    from stream.core.session import Session, SessionOptions
 
 _BY_BUNDLE = "(default: the bundle's)"
 
@@ -95,7 +95,7 @@ class Model:
         from posetalk.progress import working
         from posetalk.styling import equip
         from stream.backends.registry import load_backend
-        from stream.resident import open_session
+        from stream.core.device_session import open_session
 
         if head and self.backend != "fake":
             require_head(self.bundle)
@@ -110,7 +110,7 @@ class Model:
 
     def live_options(self) -> SessionOptions:
         """The live settings among these options."""
-        from stream.session import SessionOptions
+        from stream.core.session import SessionOptions
 
         return SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
 

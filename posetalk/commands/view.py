@@ -61,7 +61,7 @@ class View:
         from posetalk.messages import say
         from posetalk.outputs import check_names
         from posetalk.status import status_line
-        from stream.live import stop_on_ctrl_c
+        from stream.run.live_loop import stop_on_ctrl_c
         from viewer.app import view
 
         if self.record is not None:

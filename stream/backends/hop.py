@@ -1,7 +1,7 @@
 """A whole hop in one call, whose state stays with the model: an optional capability of a backend.
 
 `backend.hop_graph(...)` gives one where the bundle has an exported graph of such hops, else None;
-`stream.resident` has the session that uses it.
+`stream.core.device_session` has the session that uses it.
 """
 
 from __future__ import annotations

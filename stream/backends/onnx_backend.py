@@ -18,7 +18,7 @@ from diffposetalk.solver import solver_table
 from diffposetalk.spec import WindowRule
 from stream.backends.branches import guidance_inputs
 from stream.backends.protocol import FloatArray, RuntimeProblem, SamplerCall, Statistics
-from stream.cores import usable_cores
+from stream.backends.threads import usable_cores
 
 if TYPE_CHECKING:
     from stream.backends.hop import HopGraph, Resident
@@ -218,7 +218,7 @@ class OnnxBackend:
         return HopGraph(self._resident(self._open(name)), self.manifest.graphs[name].inputs)
 
     def _resident(self, graph: GraphSession) -> Resident:
-        from stream.backends.onnx_resident import ResidentGraph
+        from stream.backends.onnx_hop import ResidentGraph
 
         return ResidentGraph(graph)
 

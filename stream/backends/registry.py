@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 
-from stream.backend_names import BACKENDS, check_precision
+from stream.backends.names import BACKENDS, check_precision
 from stream.backends.protocol import Backend
-from stream.cores import let_threads_sleep
+from stream.backends.threads import let_threads_sleep
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def load_backend(
         device = name.partition("-")[2] or "cpu"
         return OnnxBackend.load(bundle, device=device, threads=threads)
     if name in ("tensorrt", "tensorrt-rtx"):
-        from stream.backends.tensorrt_backend import TensorrtBackend
+        from stream.backends.tensorrt.backend import TensorrtBackend
 
         return TensorrtBackend.load(bundle, name)
     raise ValueError(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")

@@ -18,7 +18,7 @@ from diffposetalk.precision import make_ready
 from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
-from stream.cores import usable_cores
+from stream.backends.threads import usable_cores
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads, and spinning ones starve the program; with

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from head.model import Head
-from stream.channel_sets import channel_names
 from stream.clock import Clock
-from stream.control import ARKIT52
 from stream.senders.livelink import LiveLinkEncoder
 from stream.senders.udp import Encoder, UdpSender
 from stream.senders.vmc import VmcEncoder
+from stream.wire.channels import channel_names
+from stream.wire.messages import ARKIT52
 
 DEFAULT_PORTS: Final = {"livelink": 11111, "vmc": 39539}
 NAMES: Final = {"livelink": "Live Link Face", "vmc": "VMC"}

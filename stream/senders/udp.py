@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream.channel_sets import channel_values
 from stream.clock import Clock, MonotonicClock, unix_time
-from stream.control import ARKIT52
 from stream.frames import FPS, Frame
-from stream.sink import FrameTiming
+from stream.run.sinks import FrameTiming
+from stream.wire.channels import channel_values
+from stream.wire.messages import ARKIT52
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,5 @@
 """Where audio comes from: one file per source, all of them iterators of `Block`."""
 
-from stream.sources.protocol import AudioSource, Block, SourceError
+from stream.audio import AudioSource, Block, SourceError
 
 __all__ = ["AudioSource", "Block", "SourceError"]

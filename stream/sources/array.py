@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.audio import SAMPLE_RATE, Block
 from stream.clock import Clock, MonotonicClock
 from stream.sources.pacing import Blocks, Pace
 from stream.sources.pcm import LiveResampler, mono
-from stream.sources.protocol import SAMPLE_RATE, Block
 
 
 class ArraySource:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from stream.audio import SAMPLE_RATE, Block, SourceError
 from stream.clock import Clock, MonotonicClock
 from stream.sources.pacing import Blocks, Pace
 from stream.sources.pcm import RATES, LiveResampler, mono
-from stream.sources.protocol import SAMPLE_RATE, Block, SourceError
 
 READ_SECONDS = 0.25
 

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.capture import CaptureClock
+from stream.audio import SAMPLE_RATE, Block, SourceError
 from stream.clock import Clock, MonotonicClock
+from stream.sources.capture_clock import CaptureClock
 from stream.sources.native_messages import quiet_native_code
 from stream.sources.pcm import LiveResampler, mono
-from stream.sources.protocol import SAMPLE_RATE, Block, SourceError
 
 log = logging.getLogger(__name__)
 

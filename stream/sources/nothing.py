@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from stream.sources.protocol import Block
+from stream.audio import Block
 
 
 class NoSource:

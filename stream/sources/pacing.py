@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.audio import BLOCK_SAMPLES, SAMPLE_RATE, Block
 from stream.clock import Clock
-from stream.sources.protocol import BLOCK_SAMPLES, SAMPLE_RATE, Block
 
 Pace: TypeAlias = Literal["realtime", "fast"]
 

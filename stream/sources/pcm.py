@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.sources.protocol import SAMPLE_RATE
+from stream.audio import SAMPLE_RATE
 
 RATES = (4_000, 384_000)
 _OUTPUTS = 2048

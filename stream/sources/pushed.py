@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.audio import BLOCK_SAMPLES, SAMPLE_RATE, Block
 from stream.clock import Clock, MonotonicClock
-from stream.sources.protocol import BLOCK_SAMPLES, SAMPLE_RATE, Block
 
 
 class PushedSource:

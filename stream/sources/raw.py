@@ -11,10 +11,10 @@ from typing import BinaryIO, Literal, TypeAlias
 
 import numpy as np
 
-from stream.capture import CaptureClock
+from stream.audio import SAMPLE_RATE, Block, SourceError
 from stream.clock import Clock, MonotonicClock
+from stream.sources.capture_clock import CaptureClock
 from stream.sources.pcm import LiveResampler, from_int16, mono
-from stream.sources.protocol import SAMPLE_RATE, Block, SourceError
 
 SampleFormat: TypeAlias = Literal["s16le", "f32le"]
 

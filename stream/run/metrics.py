@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.sink import FrameTiming
+from stream.run.sinks import FrameTiming
 
 STAGES = ("algorithm", "capture", "queue", "model", "send")
 """The parts of a frame's latency, in order; they add up to it exactly.

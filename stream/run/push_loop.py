@@ -17,14 +17,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.audio import BLOCK_SAMPLES
 from stream.clock import Clock, MonotonicClock
+from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
-from stream.own_session import OpenScheduler, OwnSession
-from stream.scheduler import Scheduler
-from stream.session import Session
-from stream.sink import FrameSink, FrameTiming, Sinks
-from stream.sources.protocol import BLOCK_SAMPLES
-from stream.statistics import LiveStatistics
+from stream.run.metrics import LiveStatistics
+from stream.run.push_session import OpenScheduler, OwnSession
+from stream.run.scheduler import Scheduler
+from stream.run.sinks import FrameSink, FrameTiming, Sinks
 
 Floats = NDArray[np.float32]
 

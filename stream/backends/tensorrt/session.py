@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.backends.engine_store import Gpu
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt_build import EXTRAS, LIBRARIES
+from stream.backends.tensorrt.build import EXTRAS, LIBRARIES
+from stream.backends.tensorrt.engine_store import Gpu
 
 WARM_UPS = 3
 """Plain calls before a shape's graph is captured: lazy set-up must not be captured with it."""

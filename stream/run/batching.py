@@ -12,9 +12,9 @@ from typing import TypeVar
 import numpy as np
 
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
-from stream.cores import usable_cores
+from stream.backends.threads import usable_cores
+from stream.core.session import Session, SessionOptions, SpeechCall
 from stream.frames import Frame
-from stream.session import Session, SessionOptions, SpeechCall
 
 MOST_SESSIONS = 256
 """No machine is said to carry more."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream import control, wire
-from stream.channel_sets import channel_values
 from stream.frames import Frame
+from stream.wire import codec, messages
+from stream.wire.channels import channel_values
 
 KEPT = 16  # encoded frames; viewers that keep up ask for the same one within milliseconds
 FACES_PER_MESSAGE = 4096  # 48 kB: below the 64 kB that some engines can receive
@@ -24,7 +24,7 @@ class Encoder:
         hello: names the sets and their channels.
     """
 
-    def __init__(self, head: Head, hello: control.Hello) -> None:
+    def __init__(self, head: Head, hello: messages.Hello) -> None:
         self.head, self._channels = head, hello.channels
         shape = np.asarray(hello.shape, np.float32)[: head.shape_count]
         self._shape = shape if np.any(shape) else None
@@ -44,8 +44,8 @@ class Encoder:
             data = self._frames[key] = (
                 self._as_text(frame, name, values)
                 if as_json
-                else wire.serialise(
-                    wire.Message(wire.KIND_OF_SET[name], frame.sequence, frame.sample, values)
+                else codec.serialise(
+                    codec.Message(codec.KIND_OF_SET[name], frame.sequence, frame.sample, values)
                 )
             )
             if len(self._frames) > KEPT:
@@ -55,18 +55,20 @@ class Encoder:
     def _as_text(self, frame: Frame, name: str, values: NDArray[np.float32]) -> str:
         names = self._channels[name] or [str(index) for index in range(len(values))]
         readable = {n: round(float(v), 5) for n, v in zip(names, values, strict=True)}
-        return wire.serialise_text(control.TextFrame(name, frame.sequence, frame.sample, readable))
+        return codec.serialise_text(
+            messages.TextFrame(name, frame.sequence, frame.sample, readable)
+        )
 
     def audio(self, start: int, samples: NDArray[np.float32]) -> bytes:
         """(n,) samples from index `start`."""
         sequence, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
-        return wire.serialise(wire.Message(wire.Kind.PCM, sequence, start, samples))
+        return codec.serialise(codec.Message(codec.Kind.PCM, sequence, start, samples))
 
     def faces(self) -> list[bytes]:
         """The triangles, in messages that small receive buffers can take."""
         corners = np.ascontiguousarray(self.head.faces, np.uint32).ravel()
         step = 3 * FACES_PER_MESSAGE
         return [
-            wire.serialise(wire.Message(wire.Kind.FACES, number, at, corners[at : at + step]))
+            codec.serialise(codec.Message(codec.Kind.FACES, number, at, corners[at : at + step]))
             for number, at in enumerate(range(0, len(corners), step))
         ]

@@ -6,8 +6,8 @@ import http
 from collections.abc import Mapping
 from typing import Protocol
 
-from stream import web
-from stream.access import Gate
+from stream.serve import http_pages
+from stream.serve.auth import Gate
 
 Refusal = tuple[http.HTTPStatus, str]
 
@@ -27,7 +27,7 @@ class Admission:
         clients: websockets at once.
     """
 
-    def __init__(self, gate: Gate, pages: Mapping[str, web.Page], clients: int) -> None:
+    def __init__(self, gate: Gate, pages: Mapping[str, http_pages.Page], clients: int) -> None:
         self._gate, self._pages, self._most = gate, dict(pages), clients
 
     def refusal(self, path: str, headers: Headers, clients: int) -> Refusal | None:
@@ -37,17 +37,17 @@ class Admission:
             return http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients"
         return refused
 
-    def page(self, path: str, headers: Headers) -> web.Answer:
+    def page(self, path: str, headers: Headers) -> http_pages.Answer:
         """The answer to a plain HTTP request: a page of the site, or why not."""
-        page = self._pages.get(web.page_path(path))
+        page = self._pages.get(http_pages.page_path(path))
         refused = self._gate.page_refusal(headers.get("Host"))
         if refused is None and page is None:
             refused = http.HTTPStatus.NOT_FOUND, "there is no such page"
         if refused is None and page is not None and page.private:
             refused = self._gate_refusal(path, headers)
         if refused is not None or page is None:
-            return web.refusal(*(refused or (http.HTTPStatus.NOT_FOUND, "")))
-        return web.answer(page, headers.get("Accept-Encoding"))
+            return http_pages.refusal(*(refused or (http.HTTPStatus.NOT_FOUND, "")))
+        return http_pages.answer(page, headers.get("Accept-Encoding"))
 
     def _gate_refusal(self, path: str, headers: Headers) -> Refusal | None:
         return self._gate.refusal(

@@ -23,7 +23,7 @@ from typing import Any
 from diffposetalk.graphs import Manifest
 from head.new_file import new_file
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt_build import LIBRARIES, Range, build_engine, check_capability
+from stream.backends.tensorrt.build import LIBRARIES, Range, build_engine, check_capability
 
 log = logging.getLogger(__name__)
 

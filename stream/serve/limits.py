@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stream import wire
+from stream.wire import codec
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Limits:
 
     clients: int = 64
     handshakes: int = 128
-    message_bytes: int = wire.MAX_MESSAGE_BYTES
+    message_bytes: int = codec.MAX_MESSAGE_BYTES
     messages: float = 500.0
     burst: float = 5_000.0
     bytes: float = 4e6

@@ -20,15 +20,15 @@ import numpy as np
 from diffposetalk.spec import WindowRule
 from diffposetalk.styles import check_vector, resolve
 from head.channels import ARTICULATION
-from stream.backends.on_head import OnHead
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
+from stream.core.gaze import Gaze
+from stream.core.level_normaliser import RunningLevel
+from stream.core.lids import Lids
+from stream.core.noise import NoiseTrack
+from stream.core.retarget import OnHead
+from stream.core.timeline import Timeline
+from stream.core.windows import Window, plan
 from stream.frames import Frame
-from stream.gaze import Gaze
-from stream.lids import Lids
-from stream.noise import NoiseTrack
-from stream.running_level import RunningLevel
-from stream.timeline import Timeline
-from stream.windows import Window, plan
 
 MOST_GUIDANCE = 20.0
 """A guidance scale beyond this leaves nothing of the motion."""

@@ -1,6 +1,6 @@
 """The control messages of the wire as values: what client and server say as JSON text.
 
-`docs/protocol.md` is the page, `stream.wire` the text itself.
+`docs/protocol.md` is the page, `stream.wire.codec` the text itself.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from head.model import Head
-from stream import control
-from stream.backends.on_head import model_of, on_head
 from stream.backends.protocol import Backend
-from stream.channel_sets import make_hello
+from stream.core.retarget import model_of, on_head
+from stream.wire import messages
+from stream.wire.channels import make_hello
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class OtherHead:
 
     head: Head
     backend: Backend
-    hello: control.Hello
+    hello: messages.Hello
 
 
 def other_heads(backend: Backend, heads: Iterable[Head]) -> dict[str, OtherHead]:

@@ -12,13 +12,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control
 from stream.clock import Clock, unix_time
-from stream.connection import OWN_QUEUE, Connection
-from stream.encoder import Encoder
 from stream.frames import Frame
-from stream.owners import ServerCounts
-from stream.sink import FrameTiming
+from stream.run.sinks import FrameTiming
+from stream.serve.client_sessions import ServerCounts
+from stream.serve.connection import OWN_QUEUE, Connection
+from stream.serve.frame_encoder import Encoder
+from stream.wire import messages
 
 CLOCK_STEP = 0.005
 """Seconds by which the estimate of the stream's start must move to be told again."""
@@ -38,7 +38,7 @@ class Broadcast:
 
     def __init__(
         self,
-        hello: control.Hello,
+        hello: messages.Hello,
         encoder: Encoder,
         clients: Collection[Connection],
         counts: ServerCounts,
@@ -99,7 +99,7 @@ class Broadcast:
             if client.own is None:
                 client.cut(sample)
 
-    def text(self, message: control.Text) -> None:
+    def text(self, message: messages.Text) -> None:
         """A control message for every viewer."""
         for client in self._clients:
             if client.own is None:
@@ -121,4 +121,4 @@ class Broadcast:
         known = self.hello.start_time
         if known is None or abs(start - known) > CLOCK_STEP:
             self.hello = replace(self.hello, start_time=start)
-            self.text(control.ClockInfo(0, start))
+            self.text(messages.ClockInfo(0, start))

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from stream.backends.protocol import FloatArray
+from stream.core.session import Session
 from stream.frames import FPS, SAMPLE_RATE, Frame
-from stream.session import Session
-from stream.statistics import MOST_MERGES
+from stream.run.metrics import MOST_MERGES
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ class TicketCounts:
         frames: delivered; calls: model calls that made them.
         late: calls that began more than a hop after their audio was here.
         merges: (end frame, hops) of the first 100,000 calls that covered more than one hop, and
-            `merged` the number of all such calls: enough to replay the run (`stream.live.replay`).
+            `merged` the number of all such calls: enough to replay the run
+            (`stream.run.live_loop.replay`).
         refused: samples that found the queue full.
         interrupts: how often speech was cut.
     """

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.block_queue import BlockQueue
+from stream.audio import SAMPLE_RATE, AudioSource, Block
 from stream.clock import Clock, MonotonicClock
+from stream.core.session import Session
 from stream.frames import Frame
-from stream.session import Session
-from stream.sink import FrameSink, FrameTiming, Sinks
-from stream.sources.protocol import SAMPLE_RATE, AudioSource, Block
-from stream.statistics import LiveStatistics
+from stream.run.block_queue import BlockQueue
+from stream.run.metrics import LiveStatistics
+from stream.run.sinks import FrameSink, FrameTiming, Sinks
 
 log = logging.getLogger(__name__)
 

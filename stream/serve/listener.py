@@ -20,11 +20,12 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from stream import control, web, wire
-from stream.admission import Admission
-from stream.connection import Connection
-from stream.owners import ServerCounts
-from stream.wishes import Wishes
+from stream.serve import http_pages
+from stream.serve.admission import Admission
+from stream.serve.client_sessions import ServerCounts
+from stream.serve.connection import Connection
+from stream.serve.requests import Wishes
+from stream.wire import codec, messages
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Listener:
 
     def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a client before the websocket opens; a response refuses it."""
-        if not web.is_websocket(request.headers.get("Upgrade")):
+        if not http_pages.is_websocket(request.headers.get("Upgrade")):
             answer = self._admission.page(request.path, request.headers)
             connection.close_timeout = PAGE_SECONDS  # a slow line may take that long to read it
             length = {"Content-Length": str(len(answer.body)), "Connection": "close"}
@@ -134,10 +135,10 @@ class Listener:
         writer = asyncio.create_task(self._write(client, socket))
         try:
             await client.read()
-        except wire.WireError as error:
+        except codec.WireError as error:
             self._counts.refused += 1
             log.info("closed %s: %s", socket.remote_address, error)
-            client.farewell(control.Error(error.code, str(error)), at_once=True)
+            client.farewell(messages.Error(error.code, str(error)), at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
             closing = asyncio.create_task(socket.close(1008, error.code))

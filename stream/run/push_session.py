@@ -16,13 +16,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
+from stream.core.session import Session, SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
-from stream.other_heads import OtherHead
-from stream.push_timeline import PushTimeline
-from stream.session import Session, SessionOptions
+from stream.run.push_timeline import PushTimeline
+from stream.serve.other_heads import OtherHead
+from stream.wire import messages
 
 Floats = NDArray[np.float32]
 
@@ -38,7 +38,9 @@ EASE_FRAMES = 10  # from the pose in which speech was cut to the one that follow
 
 
 class OpenTicket(Protocol):
-    """What it needs of a scheduler's ticket (`stream.ticket.Ticket`); from any thread."""
+    """What it needs of a scheduler's ticket (`stream.run.scheduled_session.Ticket`); from any
+    thread.
+    """
 
     def feed(self, block: Floats) -> bool: ...
     def interrupt(self) -> None: ...
@@ -48,7 +50,7 @@ class OpenTicket(Protocol):
 
 
 class OpenScheduler(Protocol):
-    """What it needs of `stream.scheduler.Scheduler`."""
+    """What it needs of `stream.run.scheduler.Scheduler`."""
 
     def close(self) -> None: ...
 
@@ -91,7 +93,7 @@ class OwnSession:
         zero: when its sample 0 is, on the clock.
 
     Raises:
-        stream.scheduler.CapacityError: there is no room for it.
+        stream.run.scheduler.CapacityError: there is no room for it.
     """
 
     CAPACITY = AHEAD_SECONDS * SAMPLE_RATE
@@ -257,7 +259,7 @@ class OwnSessions:
         backend: the scheduler's.
         options: live settings; clients may choose their own strengths.
         style, shape: what clients get that name none.
-        heads: that clients may name besides the backend's (`stream.other_heads`).
+        heads: that clients may name besides the backend's (`stream.serve.other_heads`).
     """
 
     def __init__(
@@ -281,11 +283,11 @@ class OwnSessions:
         if self._scheduler is not None:
             self._scheduler.close()
 
-    def open(self, wish: control.Open, listener: Listener) -> OwnSession:
+    def open(self, wish: messages.Open, listener: Listener) -> OwnSession:
         """A session as a client wishes it.
 
         Raises:
-            stream.scheduler.CapacityError: there is no room for it.
+            stream.run.scheduler.CapacityError: there is no room for it.
             ValueError: it cannot be; one sentence.
         """
         backend = self._backend

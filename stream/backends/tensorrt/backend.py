@@ -9,12 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffposetalk.bundle import Bundle, load_bundle
-from stream.backends.engine_store import EngineStore
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt_build import ranges
-from stream.backends.tensorrt_resident import ResidentEngine
-from stream.backends.tensorrt_session import EngineSession, gpu_here, libraries
+from stream.backends.tensorrt.build import ranges
+from stream.backends.tensorrt.engine_store import EngineStore
+from stream.backends.tensorrt.hop import ResidentEngine
+from stream.backends.tensorrt.session import EngineSession, gpu_here, libraries
 
 
 class TensorrtBackend(OnnxBackend):

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, FloatArray
+from stream.core.session import Session, SessionOptions, SpeechCall
 from stream.frames import Frame
-from stream.session import Session, SessionOptions, SpeechCall
 
 
 def open_session(

@@ -12,12 +12,12 @@ import logging
 import threading
 import time
 
-from stream.backends.on_head import model_of
 from stream.backends.protocol import Backend
-from stream.batching import Batcher, measure_capacity
 from stream.clock import Clock, MonotonicClock
-from stream.session import Session
-from stream.ticket import Deliver, OnEnd, Ticket
+from stream.core.retarget import model_of
+from stream.core.session import Session
+from stream.run.batching import Batcher, measure_capacity
+from stream.run.scheduled_session import Deliver, OnEnd, Ticket
 
 log = logging.getLogger(__name__)
 

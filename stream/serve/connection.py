@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control, wire
-from stream.encoder import Encoder
 from stream.frames import Frame
-from stream.limits import Bucket, Limits
+from stream.serve.frame_encoder import Encoder
+from stream.serve.limits import Bucket, Limits
 from stream.sources.pcm import LiveResampler, from_int16, mono
+from stream.wire import codec, messages
 
 if TYPE_CHECKING:
-    from stream.own_session import OwnSession
+    from stream.run.push_session import OwnSession
 
 MOTION_QUEUE = 64  # frames, 2.6 s; newest wins
 AUDIO_QUEUE = 200  # blocks of about 20 ms, 4 s; newest wins
@@ -47,14 +47,16 @@ class Host(Protocol):
     encoder: Encoder
     limits: Limits
 
-    def open_own(self, client: Connection, wish: control.Open) -> control.Error | None: ...
+    def open_own(self, client: Connection, wish: messages.Open) -> messages.Error | None: ...
     def close_own(self, client: Connection, reason: str) -> None: ...
     def catch_up(self, client: Connection) -> None: ...
     def take_audio(
         self, client: Connection, samples: NDArray[np.float32]
-    ) -> control.Error | None: ...
-    def change_style(self, name: str) -> control.Error | None: ...
-    def change_guidance(self, audio: float | None, style: float | None) -> control.Error | None: ...
+    ) -> messages.Error | None: ...
+    def change_style(self, name: str) -> messages.Error | None: ...
+    def change_guidance(
+        self, audio: float | None, style: float | None
+    ) -> messages.Error | None: ...
     def interrupt(self) -> None: ...
 
 
@@ -70,7 +72,7 @@ class Connection:
 
     def __init__(self, socket: Socket, host: Host) -> None:
         self._socket, self._host = socket, host
-        self.wish = control.Subscribe()
+        self.wish = messages.Subscribe()
         self.last_push = -np.inf
         self.own: OwnSession | None = None
         self.encoder = host.encoder
@@ -82,7 +84,7 @@ class Connection:
         self._ended = False
         self._sending = False
         self._wake = asyncio.Event()
-        self._rate = control.Hello.sample_rate
+        self._rate = messages.Hello.sample_rate
         self._resampler = LiveResampler(self._rate)
         self._audio_sequence = 0
         limits = host.limits
@@ -90,9 +92,9 @@ class Connection:
         self._bytes = Bucket(limits.bytes, limits.byte_burst)
 
     # --- what the server hands over, without waiting -------------------------------------------
-    def text(self, message: control.Text) -> None:
+    def text(self, message: messages.Text) -> None:
         """Queue a control message; it overtakes audio and frames."""
-        self._texts.append(wire.serialise_text(message))
+        self._texts.append(codec.serialise_text(message))
         self._wake.set()
 
     def pcm(self, data: bytes) -> None:
@@ -114,7 +116,9 @@ class Connection:
         """Queue audio of its own session, or ahead of time, if it is wished for."""
         if self.wish.audio:
             number, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
-            self._audio.append(wire.serialise(wire.Message(wire.Kind.PCM, number, start, samples)))
+            self._audio.append(
+                codec.serialise(codec.Message(codec.Kind.PCM, number, start, samples))
+            )
             self._wake.set()
 
     def switch(self, own: OwnSession | None, encoder: Encoder) -> None:
@@ -124,7 +128,7 @@ class Connection:
         """
         other_head = encoder.head is not self.encoder.head
         self.own, self.encoder = own, encoder
-        if other_head and (self.wish.set == control.VERTICES or self._faces):
+        if other_head and (self.wish.set == messages.VERTICES or self._faces):
             self._faces = deque(encoder.faces())
         self._empty()
 
@@ -141,14 +145,14 @@ class Connection:
         self._frames = deque(kept, self._frames.maxlen)
         sounds = [data for data in self._audio if _starts_before(data, sample)]
         self._audio = deque(sounds, self._audio.maxlen)
-        self.text(control.Interrupted(sample))
+        self.text(messages.Interrupted(sample))
 
-    def farewell(self, message: control.Text, at_once: bool = False) -> None:
+    def farewell(self, message: messages.Text, at_once: bool = False) -> None:
         """Say this last: after what waits, or instead of it."""
         if at_once:
             for waiting in (self._texts, self._faces, self._audio, self._frames):
                 waiting.clear()
-        self._last = wire.serialise_text(message)
+        self._last = codec.serialise_text(message)
         self._wake.set()
 
     @property
@@ -198,10 +202,10 @@ class Connection:
         """
         async for data in self._socket:
             if isinstance(data, bytes):
-                await self._obey_binary(wire.parse(data))
+                await self._obey_binary(codec.parse(data))
                 dear = False
             else:
-                dear = self._obey_text(wire.parse_text(data))
+                dear = self._obey_text(codec.parse_text(data))
             now = time.monotonic()
             wait = max(
                 self._messages.take(DEAR if dear else 1.0, now), self._bytes.take(len(data), now)
@@ -209,18 +213,20 @@ class Connection:
             if wait:
                 await asyncio.sleep(wait)
 
-    async def _obey_binary(self, message: wire.Message) -> None:
-        if not isinstance(message.kind, wire.Kind):
+    async def _obey_binary(self, message: codec.Message) -> None:
+        if not isinstance(message.kind, codec.Kind):
             return  # unknown: from a newer client, to be skipped
-        if message.kind is not wire.Kind.PCM:
-            raise wire.WireError("unexpected", f"clients do not send {message.kind.name}")
+        if message.kind is not codec.Kind.PCM:
+            raise codec.WireError("unexpected", f"clients do not send {message.kind.name}")
         self.last_push = time.monotonic()
         samples = message.payload
         own = self.own
-        if own is not None and not own.fits(len(samples) * control.Hello.sample_rate // self._rate):
+        if own is not None and not own.fits(
+            len(samples) * messages.Hello.sample_rate // self._rate
+        ):
             self._answer(_FULL)
             return
-        if message.flags & wire.Flag.INT16:
+        if message.flags & codec.Flag.INT16:
             samples = from_int16(samples)
         # What is refused comes again, so the resampler must not have heard it.
         resampler = copy.copy(self._resampler)
@@ -235,84 +241,86 @@ class Connection:
             self._resampler = resampler
         self._answer(error)
 
-    def _push(self, samples: NDArray[np.float32]) -> control.Error | None:
+    def _push(self, samples: NDArray[np.float32]) -> messages.Error | None:
         if self.own is None:
             return self._host.take_audio(self, samples)
         return None if self.own.push(samples) else _FULL
 
-    def _obey_text(self, message: control.Text | control.Unknown) -> bool:
+    def _obey_text(self, message: messages.Text | messages.Unknown) -> bool:
         """Do what it says; whether that was much work."""
         match message:
-            case control.Subscribe():
+            case messages.Subscribe():
                 self._subscribe(message)
-                return message.set == control.VERTICES
-            case control.AudioFormat(rate):
+                return message.set == messages.VERTICES
+            case messages.AudioFormat(rate):
                 self._set_rate(rate)
                 return True
-            case control.Interrupt(at):
+            case messages.Interrupt(at):
                 self._resampler.reset()
                 if self.own is not None:
                     self.own.interrupt(at)
                 else:
                     self._host.interrupt()
-            case control.Style(name):
+            case messages.Style(name):
                 self._answer(self._set_style(name))
-            case control.Guidance(audio, style):
+            case messages.Guidance(audio, style):
                 self._answer(self._set_guidance(audio, style))
-            case control.Open():
+            case messages.Open():
                 self._answer(self._host.open_own(self, message))
                 self._resampler.reset()
                 return True
-            case control.Close() | control.Flush() if self.own is None:
+            case messages.Close() | messages.Flush() if self.own is None:
                 self._answer(
-                    control.Error("no_session", "there is no session to do that to", False)
+                    messages.Error("no_session", "there is no session to do that to", False)
                 )
-            case control.Close():
+            case messages.Close():
                 self._host.close_own(self, "closed")
-            case control.Flush() if self.own is not None:
+            case messages.Flush() if self.own is not None:
                 self.own.flush()
-            case control.Ping(number):
-                self.text(control.Pong(number, time.time()))
-            case control.Unknown() | control.Hello():
+            case messages.Ping(number):
+                self.text(messages.Pong(number, time.time()))
+            case messages.Unknown() | messages.Hello():
                 pass
             case _:
-                raise wire.WireError("unexpected", f"clients do not send `{message.TYPE}`")
+                raise codec.WireError("unexpected", f"clients do not send `{message.TYPE}`")
         return False
 
     def _set_rate(self, rate: int) -> None:
         if not PUSH_RATES[0] <= rate <= PUSH_RATES[1] or rate % RATE_STEP:
-            raise wire.WireError(
+            raise codec.WireError(
                 "field", "`sample_rate` must be 8000 to 192000, in whole multiples of 25"
             )
         self._rate = rate
         self._resampler = LiveResampler(rate)
 
-    def _set_style(self, name: str) -> control.Error | None:
+    def _set_style(self, name: str) -> messages.Error | None:
         if self.own is None:
             return self._host.change_style(name)
         try:
             self.own.set_style(name)
         except ValueError as error:
-            return control.Error("no_such_style", str(error), False)
-        self.text(control.Style(name))
+            return messages.Error("no_such_style", str(error), False)
+        self.text(messages.Style(name))
         return None
 
-    def _set_guidance(self, audio: float | None, style: float | None) -> control.Error | None:
+    def _set_guidance(self, audio: float | None, style: float | None) -> messages.Error | None:
         if self.own is None:
             return self._host.change_guidance(audio, style)
         try:
             self.own.set_guidance(audio, style)
         except ValueError as error:
-            return control.Error("guidance", str(error), False)
+            return messages.Error("guidance", str(error), False)
         session = self.own.session
-        self.text(control.Guidance(session.audio_guidance, session.style_guidance))
+        self.text(messages.Guidance(session.audio_guidance, session.style_guidance))
         return None
 
-    def _subscribe(self, wish: control.Subscribe) -> None:
+    def _subscribe(self, wish: messages.Subscribe) -> None:
         if wish.set and not self.encoder.offers(wish.set):
-            self._answer(control.Error("no_such_set", "the hello's `channels` has the sets", False))
+            self._answer(
+                messages.Error("no_such_set", "the hello's `channels` has the sets", False)
+            )
             return
-        if wish.set == control.VERTICES and self.wish.set != control.VERTICES and not self._faces:
+        if wish.set == messages.VERTICES and self.wish.set != messages.VERTICES and not self._faces:
             self._faces.extend(self.encoder.faces())
         before, self.wish = self.wish, wish
         if self.own is None and (wish.ahead or before.ahead):
@@ -320,13 +328,13 @@ class Connection:
             self._host.catch_up(self)
         self._wake.set()
 
-    def _answer(self, error: control.Error | None) -> None:
+    def _answer(self, error: messages.Error | None) -> None:
         if error is not None:
             self.text(error)
 
 
-_FULL = control.Error("audio_full", "too much audio waits: push this again later", False)
+_FULL = messages.Error("audio_full", "too much audio waits: push this again later", False)
 
 
 def _starts_before(data: bytes, sample: int) -> bool:
-    return bool(wire.HEADER.unpack_from(data)[5] < sample)
+    return bool(codec.HEADER.unpack_from(data)[5] < sample)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.backends.tensorrt_session import Calls, EngineSession
+from stream.backends.tensorrt.session import Calls, EngineSession
 
 NEW = ("pcm", "noise")
 """Inputs that differ at every call; others are copied when they change."""

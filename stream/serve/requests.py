@@ -10,12 +10,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from stream import control
-from stream.broadcast import Broadcast
-from stream.connection import Connection
-from stream.encoder import Encoder
-from stream.limits import Limits
-from stream.owners import Owners
+from stream.serve.broadcast import Broadcast
+from stream.serve.client_sessions import Owners
+from stream.serve.connection import Connection
+from stream.serve.frame_encoder import Encoder
+from stream.serve.limits import Limits
+from stream.wire import messages
 
 FLOOR_SECONDS = 2.0  # without a push, another client may push audio
 
@@ -48,7 +48,7 @@ class Wishes:
         self._hooks, self._owners, self._broadcast = hooks, owners, broadcast
         self._floor: Connection | None = None  # whose pushed audio is taken
 
-    def greeting(self) -> control.Hello:
+    def greeting(self) -> messages.Hello:
         """The hello, with what clients may ask for by now."""
         can = {
             "style": self._hooks.on_style,
@@ -70,20 +70,22 @@ class Wishes:
         if self._floor is client:
             self._floor = None
 
-    def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> control.Error | None:
+    def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> messages.Error | None:
         """Pass pushed audio on; the first client that pushes has the floor until it pauses."""
         on_audio, holder = self._hooks.on_audio, self._floor
         if on_audio is None:
-            return control.Error("audio_not_accepted", "this session hears another source", False)
+            return messages.Error("audio_not_accepted", "this session hears another source", False)
         held = holder is not None and time.monotonic() - holder.last_push < FLOOR_SECONDS
         if held and holder is not client:
-            return control.Error("audio_busy", "another client is pushing audio", False)
+            return messages.Error("audio_busy", "another client is pushing audio", False)
         self._floor = client
         if not on_audio(samples):
-            return control.Error("audio_full", "too much audio waits: push this again later", False)
+            return messages.Error(
+                "audio_full", "too much audio waits: push this again later", False
+            )
         return None
 
-    def open_own(self, client: Connection, wish: control.Open) -> control.Error | None:
+    def open_own(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own."""
         return self._owners.open(client, wish)
 
@@ -98,10 +100,12 @@ class Wishes:
         if client.wish.ahead and self._hooks.leads:
             self._broadcast.catch_up(client)
 
-    def change_style(self, name: str) -> control.Error | None:
+    def change_style(self, name: str) -> messages.Error | None:
         """Pass a client's wish for a style on."""
         styles = ", ".join(self._broadcast.hello.styles)
-        refused = control.Error("no_such_style", f"choose one of {styles}, or a mix of them", False)
+        refused = messages.Error(
+            "no_such_style", f"choose one of {styles}, or a mix of them", False
+        )
         if self._hooks.on_style is None:
             return refused
         try:
@@ -110,14 +114,14 @@ class Wishes:
             return refused
         return None
 
-    def change_guidance(self, audio: float | None, style: float | None) -> control.Error | None:
+    def change_guidance(self, audio: float | None, style: float | None) -> messages.Error | None:
         """Pass a client's wish for strengths on."""
         if self._hooks.on_guidance is None:
-            return control.Error("guidance", "the strengths are fixed here", False)
+            return messages.Error("guidance", "the strengths are fixed here", False)
         try:
             self._hooks.on_guidance(audio, style)
         except ValueError as error:
-            return control.Error("guidance", str(error), False)
+            return messages.Error("guidance", str(error), False)
         return None
 
     def interrupt(self) -> None:

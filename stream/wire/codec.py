@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.control import ARKIT52, FLAME, PROTOCOL, VERTICES, Text, Unknown
+from stream.wire.messages import ARKIT52, FLAME, PROTOCOL, VERTICES, Text, Unknown
 
 MAGIC = b"PTK1"
 # magic, version, type, flags, sequence, sample, count; 24 bytes, so that payloads are aligned.

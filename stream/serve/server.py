@@ -22,19 +22,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream import control, web
-from stream.access import Gate, is_loopback
-from stream.admission import Admission
-from stream.broadcast import Broadcast
 from stream.clock import Clock, MonotonicClock
-from stream.encoder import Encoder
 from stream.frames import Frame
-from stream.limits import Limits
-from stream.listening import Listener, Place, ServerError, explain
-from stream.own_session import OwnSessions
-from stream.owners import Owners, ServerCounts
-from stream.sink import FrameTiming
-from stream.wishes import Wishes
+from stream.run.push_session import OwnSessions
+from stream.run.sinks import FrameTiming
+from stream.serve import http_pages
+from stream.serve.admission import Admission
+from stream.serve.auth import Gate, is_loopback
+from stream.serve.broadcast import Broadcast
+from stream.serve.client_sessions import Owners, ServerCounts
+from stream.serve.frame_encoder import Encoder
+from stream.serve.limits import Limits
+from stream.serve.listener import Listener, Place, ServerError, explain
+from stream.serve.requests import Wishes
+from stream.wire import messages
 
 __all__ = ["Server", "ServerError"]
 
@@ -78,7 +79,7 @@ class Server:
     def __init__(
         self,
         head: Head,
-        hello: control.Hello,
+        hello: messages.Hello,
         host: str = "127.0.0.1",
         port: int = 8765,
         *,
@@ -86,7 +87,7 @@ class Server:
         origins: Collection[str] = (),
         ssl: tls.SSLContext | None = None,
         patience: float = 10.0,
-        pages: Mapping[str, web.Page] | None = None,
+        pages: Mapping[str, http_pages.Page] | None = None,
         sessions: OwnSessions | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
@@ -211,13 +212,13 @@ class Server:
     def style_changed(self, name: str) -> None:
         """Tell the viewers, now and in later hellos, that the style is another."""
         self._broadcast.hello = replace(self._broadcast.hello, style=name)
-        self._note(lambda: self._broadcast.text(control.Style(name)))
+        self._note(lambda: self._broadcast.text(messages.Style(name)))
 
     def guidance_changed(self, audio: float, style: float) -> None:
         """Tell the viewers, now and in later hellos, how much voice and style count."""
         guidance = {"audio": audio, "style": style}
         self._broadcast.hello = replace(self._broadcast.hello, guidance=guidance)
-        self._note(lambda: self._broadcast.text(control.Guidance(audio, style)))
+        self._note(lambda: self._broadcast.text(messages.Guidance(audio, style)))
 
     def close(self, deadline: float = 2.0) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
@@ -276,7 +277,7 @@ class Server:
         self._read_notes()
         self._listener.greets.set()
         for client in self._listener.clients:
-            client.farewell(control.End(frames=self.counts.sent))
+            client.farewell(messages.End(frames=self.counts.sent))
         self._stop.set()
 
     def _read_notes(self) -> None:

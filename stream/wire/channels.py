@@ -11,8 +11,8 @@ from head.arkit import arkit_weights
 from head.channels import ARKIT_52
 from head.model import Head, HeadError
 from head.skinning import motion_to_parameters, skin
-from stream.control import ARKIT52, FLAME, VERTICES, Hello
 from stream.frames import Frame
+from stream.wire.messages import ARKIT52, FLAME, VERTICES, Hello
 
 _ROTATION = ("headRotationX", "headRotationY", "headRotationZ")
 _JAW = ("jawX", "jawY", "jawZ")

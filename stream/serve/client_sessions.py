@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream import control
-from stream.connection import Connection
-from stream.encoder import Encoder
 from stream.frames import Frame
-from stream.own_session import OwnSession, OwnSessions
+from stream.run.push_session import OwnSession, OwnSessions
+from stream.serve.connection import Connection
+from stream.serve.frame_encoder import Encoder
+from stream.wire import messages
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Owners:
         sessions: OwnSessions | None,
         head: Head,
         encoder: Encoder,
-        hello: Callable[[], control.Hello],
+        hello: Callable[[], messages.Hello],
         counts: ServerCounts,
         post: Callable[[Callable[[], None]], None],
     ) -> None:
@@ -61,23 +61,23 @@ class Owners:
     def __len__(self) -> int:
         return len(self._clients)
 
-    def open(self, client: Connection, wish: control.Open) -> control.Error | None:
+    def open(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own; it is told, or the error is for it."""
         if self.sessions is None:
-            return control.Error("capacity", "this server has no sessions to give away", False)
+            return messages.Error("capacity", "this server has no sessions to give away", False)
         other = self.sessions.heads.get(wish.head)
         if other is not None and client.wish.set and client.wish.set not in other.hello.channels:
             name = client.wish.set
             sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
-            return control.Error("open", sentence, False)
+            return messages.Error("open", sentence, False)
         self.close(client, "opened again")
         began = time.time()
         try:
             own = self.sessions.open(wish, self)
         except ValueError as error:
-            return control.Error("open", str(error), False)
-        except RuntimeError as error:  # stream.scheduler.CapacityError
-            return control.Error("capacity", str(error), False)
+            return messages.Error("open", str(error), False)
+        except RuntimeError as error:  # stream.run.scheduler.CapacityError
+            return messages.Error("capacity", str(error), False)
         encoder, head = self._encoder, own.head
         if head is not None:
             encoder = Encoder(head.head, head.hello)
@@ -87,7 +87,7 @@ class Owners:
         self._counts.sessions = len(self)
         session = own.session
         guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
-        told = control.Opened(
+        told = messages.Opened(
             0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
         )
         if head is not None:
@@ -112,14 +112,14 @@ class Owners:
         self._clients.pop(own, None)
         self._counts.sessions = len(self)
         client.switch(None, self._encoder)
-        client.text(control.Closed(reason, own.frames))
+        client.text(messages.Closed(reason, own.frames))
         # What holds for the server's own stream held all along; the client saw another's.
         hello = self._hello()
-        client.text(control.Style(hello.style))
+        client.text(messages.Style(hello.style))
         if hello.guidance is not None:
-            client.text(control.Guidance(hello.guidance["audio"], hello.guidance["style"]))
+            client.text(messages.Guidance(hello.guidance["audio"], hello.guidance["style"]))
         if hello.start_time is not None:
-            client.text(control.ClockInfo(0, hello.start_time))
+            client.text(messages.ClockInfo(0, hello.start_time))
 
     def tick(self, longest: float) -> None:
         """Let time pass, and end sessions that have lasted `longest` seconds."""

@@ -1,0 +1,1 @@
+"""What drives sessions: queues, threads, batches, and what is counted on the way."""

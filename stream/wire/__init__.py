@@ -1,0 +1,1 @@
+"""The wire format as pure bytes and text: messages, their codec, and channel sets."""
