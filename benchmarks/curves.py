@@ -181,7 +181,7 @@ def measure(command: Curves) -> dict[str, Any]:
         CurvesError: options or a file that cannot be used.
         ValueError, OSError: no data, or a bundle that cannot be read or measured.
     """
-    from diffposetalk.bundle import BundleError, load_bundle
+    from diffposetalk.bundle.bundle import BundleError, load_bundle
     from head.rig import builtin_head
     from stream.backends.registry import load_backend
     from training.clips import held_out_clips

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.processes import Helper, answer
-from diffposetalk.bundle import MODEL, load_bundle
+from diffposetalk.bundle.bundle import MODEL, load_bundle
 from diffposetalk.spec import ModelSpec
 
 MATRIX = 1536

@@ -50,8 +50,8 @@ def make_bundle(folder: Path) -> None:
     """A bundle of this size with random weights, for the built-in head."""
     import torch
 
-    from diffposetalk.bundle import save_bundle
-    from diffposetalk.model import DiffPoseTalk
+    from diffposetalk.bundle.bundle import save_bundle
+    from diffposetalk.network.model import DiffPoseTalk
 
     torch.manual_seed(0)
     spec, zero, one = SPEC, np.zeros, np.ones
@@ -104,8 +104,14 @@ def paper_mode(folder: Path, precision: str) -> dict[str, float]:
     """Seconds of a window in paper mode, K steps, and of its speech encoder alone."""
     import torch
 
-    from diffposetalk.bundle import load_bundle
-    from diffposetalk.paper_mode import Clip, Loaded, Settings, animate_clips, whole_clip_features
+    from diffposetalk.bundle.bundle import load_bundle
+    from diffposetalk.paper_mode.pipeline import (
+        Clip,
+        Loaded,
+        Settings,
+        animate_clips,
+        whole_clip_features,
+    )
 
     loaded = Loaded.of(load_bundle(folder), precision=precision)
     sound = sound_of(SPEC.T_w * SPEC.frame_samples)
@@ -198,7 +204,7 @@ def median(do: Callable[[], Any], repeats: int) -> float:
 @contextlib.contextmanager
 def exported(folder: Path, precision: str) -> Iterator[Path]:
     """A copy of the bundle with graphs of K steps in a precision."""
-    from diffposetalk.bundle import load_bundle
+    from diffposetalk.bundle.bundle import load_bundle
     from export.onnx_export import export_onnx
 
     with tempfile.TemporaryDirectory() as made:

@@ -41,7 +41,7 @@ class Exports:
             from export.onnx_export import export_onnx
         except ImportError as error:
             raise BenchmarkError(f"precision {precision}: exporting needs {error.name}") from None
-        from diffposetalk.bundle import load_bundle
+        from diffposetalk.bundle.bundle import load_bundle
 
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="posetalk-bench-"))
         bundle = load_bundle(setting.bundle)

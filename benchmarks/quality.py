@@ -95,7 +95,7 @@ def point(setting: Setting, amount: Amount) -> dict[str, Any]:
 
 def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]]:
     """All ancestral steps, and few ones, in paper mode: {steps: LVE}, as they come."""
-    from diffposetalk.bundle import load_bundle
+    from diffposetalk.bundle.bundle import load_bundle
     from training.reference import paper_motion
 
     amount = Amount(REFERENCE_CLIPS, REFERENCE_FRAMES, REFERENCE_SEEDS)

@@ -36,8 +36,8 @@ Array = NDArray[np.float32]
 
 def motions(bundle: str, clips: dict[str, Clip]) -> dict[str, tuple[Array, Array, Array]]:
     """Motion (n, 54) of every style: the label's, the live session's, the 500-step sampler's."""
-    from diffposetalk.paper_mode import Clip as PaperClip
-    from diffposetalk.paper_mode import Settings, animate_clips
+    from diffposetalk.paper_mode.pipeline import Clip as PaperClip
+    from diffposetalk.paper_mode.pipeline import Settings, animate_clips
 
     names = list(clips)
     backend = load_backend("torch", bundle)

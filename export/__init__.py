@@ -2,5 +2,5 @@
 
 `mel_graph`, `hubert_graph`, `sampler_graph` and `hop_graph` say what is in them, `onnx_export`
 writes them, `qdq` puts them into 8 bits, `tensorrt` builds engines, `ship` puts graphs into a
-bundle.  What they were made from and for is in the manifest (`diffposetalk.graphs`).
+bundle.  What they were made from and for is in the manifest (`diffposetalk.bundle.graphs`).
 """

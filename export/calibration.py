@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from diffposetalk.bundle import Bundle
+from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.spec import FloatArray
 from export.onnx_export import ExportError, build_graphs, write_graphs
 from export.qdq import tapped

@@ -1,4 +1,5 @@
-"""The network of `diffposetalk.denoiser` in a graph: all its guidance branches, a step at a time.
+"""The network of `diffposetalk.network.denoiser` in a graph: all its guidance branches, a step at a
+time.
 
 Nothing is done twice: speech, context, person and masks are worked out once a call, and a step is
 what is left.

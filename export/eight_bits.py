@@ -14,7 +14,7 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from diffposetalk.bundle import Bundle, load_bundle
+from diffposetalk.bundle.bundle import Bundle, load_bundle
 from diffposetalk.spec import FloatArray
 from export.calibration import calibrate
 from export.onnx_export import build_graphs, write_graphs

@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from diffposetalk.tensor_file import TensorFile
+from diffposetalk.bundle.tensor_file import TensorFile
 
 OPSET, IR_VERSION = 20, 10
 """Oldest with Gelu; read by onnxruntime 1.17 and TensorRT 10."""

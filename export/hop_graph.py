@@ -19,8 +19,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
-from diffposetalk.tensor_file import TensorFile
 from export.denoiser_graph import Inputs
 from export.feature_rows import row_width
 from export.graph import FLOAT, INT64, Graph, Value

@@ -10,14 +10,14 @@ import math
 import numpy as np
 import onnx
 
+from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
-from diffposetalk.tensor_file import TensorFile
 from export.graph import FLOAT, Graph, Value
 
 NAME = "audio_encoder"
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
 PADDING = 20
-"""Samples reflected at each end, twice: as `diffposetalk.hubert.pad_pcm`."""
+"""Samples reflected at each end, twice: as `diffposetalk.network.hubert.pad_pcm`."""
 
 
 def hubert_graph(

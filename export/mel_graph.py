@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
-from diffposetalk.mel_front import (
+from diffposetalk.bundle.tensor_file import TensorFile
+from diffposetalk.network.mel_front import (
     COLUMNS,
     DILATIONS,
     FLOOR_RISE_DB,
@@ -31,7 +32,6 @@ from diffposetalk.mel_front import (
     mel_filterbank,
 )
 from diffposetalk.spec import ModelSpec
-from diffposetalk.tensor_file import TensorFile
 from export.feature_rows import row_width, term_rows
 from export.graph import FLOAT, INT64, Graph, Value
 
@@ -61,7 +61,7 @@ def mel_graph(
 
 
 class MelValues(NamedTuple):
-    """The state of `diffposetalk.mel.MelState` for B streams."""
+    """The state of `diffposetalk.network.mel.MelState` for B streams."""
 
     columns: Value
     hidden: Value

@@ -14,10 +14,18 @@ from typing import Any
 
 import onnx
 
-from diffposetalk.bundle import CONFIG, MODEL, Bundle
-from diffposetalk.graphs import FOLDER, HOP, MANIFEST, SPEECH, GraphFile, Manifest, network_hash
+from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle
+from diffposetalk.bundle.graphs import (
+    FOLDER,
+    HOP,
+    MANIFEST,
+    SPEECH,
+    GraphFile,
+    Manifest,
+    network_hash,
+)
+from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
-from diffposetalk.tensor_file import TensorFile
 from export.graph import BFLOAT16, FLOAT, FLOAT16, OPSET, save
 from export.hop_graph import hop_graph
 from export.hubert_graph import hubert_graph

@@ -11,16 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 import onnx
 
+from diffposetalk.bundle.tensor_file import TensorFile
+from diffposetalk.sampling.solver import solver_table
 from diffposetalk.schedule import noise_schedule
-from diffposetalk.solver import solver_table
 from diffposetalk.spec import ModelSpec
-from diffposetalk.tensor_file import TensorFile
 from export.denoiser_graph import DenoiserGraph, Inputs
 from export.feature_rows import NET, row_width
 from export.graph import FLOAT, INT64, Graph, Value
 
 THRESHOLD_RANGE = (1.0, 4.0)
-"""As `diffposetalk.guidance`'s."""
+"""As `diffposetalk.sampling.guidance`'s."""
 
 
 def sampler_graph(
@@ -41,7 +41,7 @@ def sampler_graph(
         features, frames that are not padding, leading frames that are committed;
         branch_gives (G, 2), branch_weights (G, 3), unless the network takes the scales itself:
         whether a branch gives audio and style, and its weight as coefficients of 1, w_a and w_s.
-    With a loop, also times (K,) int64 and solver (K, 5), from `diffposetalk.solver`.
+    With a loop, also times (K,) int64 and solver (K, 5), from `diffposetalk.sampling.solver`.
     Output: motion (B, n, D).
 
     Raises:

@@ -12,8 +12,8 @@ from typing import Annotated
 
 import tyro
 
-from diffposetalk.bundle import load_bundle
-from diffposetalk.graphs import FOLDER, Manifest
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.bundle.graphs import FOLDER, Manifest
 from export.onnx_export import export_onnx
 
 STEPS = (1, 2, 3, 4, None)
@@ -32,7 +32,7 @@ def ship(folder: str | Path) -> Manifest:
     """Write BUNDLE/onnx.
 
     Raises:
-        diffposetalk.bundle.BundleError: it cannot be read.
+        diffposetalk.bundle.bundle.BundleError: it cannot be read.
         export.onnx_export.ExportError: it cannot be exported, or not be written.
     """
     return export_onnx(load_bundle(folder), STEPS)[1]

@@ -16,8 +16,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from diffposetalk.bundle import MODEL, Bundle
-from diffposetalk.graphs import Manifest, network_hash
+from diffposetalk.bundle.bundle import MODEL, Bundle
+from diffposetalk.bundle.graphs import Manifest, network_hash
 from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
 from export.graph import OPSET, save

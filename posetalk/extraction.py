@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diffposetalk.bundle import load_bundle
-from diffposetalk.styles import StyleError, check_name, encoder_of, own_folder, own_styles
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.bundle.styles import StyleError, check_name, encoder_of, own_folder, own_styles
 from head.skinning import parameters_to_motion
 
 FloatArray = NDArray[np.float32]
@@ -101,7 +101,7 @@ def extract(clip: Clip, bundle: str, *, start: int | None = None) -> Extracted:
 
     Raises:
         StyleError: the clip is too short, or moves another head.
-        diffposetalk.bundle.BundleError: no bundle, or one without a style encoder.
+        diffposetalk.bundle.bundle.BundleError: no bundle, or one without a style encoder.
     """
     import torch
 

@@ -165,7 +165,7 @@ def animate(
             if None.
         size: of the video, in pixels.
         mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
-            `diffposetalk.paper_mode` has all of it).
+            `diffposetalk.paper_mode.pipeline` has all of it).
         sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
         precision: of torch's matrix products, `fp32` or `bf16`; `auto` then means torch.
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffposetalk.bundle import bundle_folder
-from diffposetalk.styles import encoder_of, own_styles, resolve
+from diffposetalk.bundle.bundle import bundle_folder
+from diffposetalk.bundle.styles import encoder_of, own_styles, resolve
 from posetalk.outputs import finishing
 from stream.backends.threads import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:
-    from diffposetalk.paper_mode import Clip, Loaded, Settings
+    from diffposetalk.paper_mode.pipeline import Clip, Loaded, Settings
     from posetalk.outputs import Output
 
 FloatArray = NDArray[np.float32]
@@ -28,7 +28,7 @@ def load(bundle: str, precision: str | None = None) -> Loaded:
     Raises:
         RuntimeError: torch is not installed.
         ValueError: the network cannot have that precision.
-        diffposetalk.bundle.BundleError: it cannot be read.
+        diffposetalk.bundle.bundle.BundleError: it cannot be read.
     """
     let_threads_sleep()
     try:
@@ -37,7 +37,7 @@ def load(bundle: str, precision: str | None = None) -> Loaded:
         raise RuntimeError(
             "paper mode needs torch: run `pip install 'posetalk[torch]'`, or use --mode live"
         ) from None
-    from diffposetalk.paper_mode import Loaded
+    from diffposetalk.paper_mode.pipeline import Loaded
 
     return Loaded.of(bundle, "cuda" if torch.cuda.is_available() else "cpu", precision or "fp32")
 
@@ -46,7 +46,8 @@ def style_vector(loaded: Loaded, bundle: str, style: str | None) -> FloatArray |
     """What `--style` says, the user's own styles and files included; None where there is none.
 
     Raises:
-        diffposetalk.styles.StyleError: an unknown name, a wrong mix, or a file that is no style.
+        diffposetalk.bundle.styles.StyleError: an unknown name, a wrong mix, or a file that is no
+        style.
     """
     spec, styles = loaded.bundle.spec, dict(loaded.bundle.styles)
     if style is None or not spec.use_style:
@@ -66,7 +67,7 @@ def settings_of(
     threshold: float | None = None,
 ) -> Settings:
     """How to sample; a number of steps without a sampler's name means `dpm++`."""
-    from diffposetalk.paper_mode import Settings
+    from diffposetalk.paper_mode.pipeline import Settings
 
     name = sampler or ("ancestral" if steps is None else "dpm++")
     return Settings(name, steps, audio, style, threshold)  # type: ignore[arg-type]
@@ -95,7 +96,7 @@ def animate(
         ValueError, RuntimeError: as `load`, `style_vector` and `check_settings`; too little sound.
     """
     loaded = load(bundle, precision)
-    from diffposetalk.paper_mode import Clip, check_settings, clip_windows
+    from diffposetalk.paper_mode.pipeline import Clip, check_settings, clip_windows
 
     check_settings(settings, loaded.bundle.spec)
     clip = Clip(samples, shape, style_vector(loaded, bundle, style), seed)
@@ -117,7 +118,7 @@ def run(
 
     What is cut short, by an error or Ctrl-C, is kept under another name (`outputs.finishing`).
     """
-    from diffposetalk.paper_mode import windows
+    from diffposetalk.paper_mode.pipeline import windows
 
     total = len(clip.samples) // FRAME_SAMPLES
     frames = 0

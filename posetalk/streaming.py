@@ -235,7 +235,7 @@ def stream(
 
 def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
-    from diffposetalk.styles import resolve
+    from diffposetalk.bundle.styles import resolve
     from stream.run.push_loop import PushedLoop
     from stream.sources.pushed import PushedSource
 

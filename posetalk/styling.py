@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from diffposetalk.bundle import bundle_folder
-from diffposetalk.styles import encoder_of, own_styles, resolve
+from diffposetalk.bundle.bundle import bundle_folder
+from diffposetalk.bundle.styles import encoder_of, own_styles, resolve
 
 if TYPE_CHECKING:
     from stream.backends.protocol import Backend
@@ -24,8 +24,8 @@ def equip(backend: AnyBackend, bundle: str, style: object = None) -> AnyBackend:
         style: what the user asked for; anything but a text is left to the session.
 
     Raises:
-        diffposetalk.styles.StyleError: an unknown name, a wrong mix, or a file that is no style.
-        FileNotFoundError: a style file that is not there.
+        diffposetalk.bundle.styles.StyleError: an unknown name, a wrong mix, or a file that is no
+        style. FileNotFoundError: a style file that is not there.
     """
     styles = dict(backend.styles)
     encoder = None

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.bundle import Bundle, save_bundle
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.bundle.bundle import Bundle, save_bundle
+from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,
     DiffusionSpec,

@@ -14,7 +14,7 @@ import pytest
 import torch
 from official_checkpoint import SMALL, make_denoiser, write
 
-from diffposetalk.bundle import BundleError
+from diffposetalk.bundle.bundle import BundleError
 from diffposetalk.importing.pickles import CheckpointError
 from diffposetalk.importing.released import Files, import_released
 from diffposetalk.spec import HubertSpec, SpeechEncoderSpec

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.style_encoder import StyleEncoder
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.network.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training import statistics
 from training.crops import CropSource

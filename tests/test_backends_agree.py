@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from bundles_for_export import SPECS, save_random
 
-from diffposetalk.bundle import Bundle
-from diffposetalk.mel import MelState as TorchState
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.network.mel import MelState as TorchState
 from export.parity import SCALES, TOLERANCE, answer, babble, closed_loop, describe, random_case
 from export.ship import ship
 from stream.backends.onnx_backend import MelState, OnnxBackend

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffposetalk.bundle import (
+from diffposetalk.bundle.bundle import (
     Bundle,
     BundleError,
     Statistics,
@@ -22,7 +22,8 @@ from diffposetalk.bundle import (
     read_spec,
     save_bundle,
 )
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import (
     DenoiserSpec,
     LiveDefaults,
@@ -30,7 +31,6 @@ from diffposetalk.spec import (
     SpeechEncoderSpec,
     StyleEncoderSpec,
 )
-from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head, save_head
 
 SPEC = ModelSpec(
@@ -304,7 +304,7 @@ def test_names_and_folders(tmp_path: Path) -> None:
 
 def test_reading_a_bundle_needs_no_torch(folder: Path) -> None:
     program = (
-        "import sys; from diffposetalk.bundle import load_bundle, read_spec\n"
+        "import sys; from diffposetalk.bundle.bundle import load_bundle, read_spec\n"
         "assert read_spec(sys.argv[1]).T_w == 8 and len(load_bundle(sys.argv[1]).styles) == 3\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )

@@ -18,8 +18,8 @@ import soundfile
 from cli import call, finish, start, wait_for_recording, watch_video
 
 import posetalk
-from diffposetalk.bundle import PACKAGED, save_bundle
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.bundle.bundle import PACKAGED, save_bundle
+from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,
     ModelSpec,

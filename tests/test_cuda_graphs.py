@@ -9,7 +9,7 @@ import pytest
 import torch
 from bundles_for_export import SPECS, save_random
 
-from diffposetalk.bundle import Bundle
+from diffposetalk.bundle.bundle import Bundle
 from export.parity import SCALES, TOLERANCE, answer, closed_loop, random_case
 from stream.backends.cuda_graphs import MOST_GRAPHS, CapturedCalls, EagerCapture
 from stream.backends.torch_backend import TorchBackend

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.audio_terms import join_batch, join_frames
-from diffposetalk.denoiser import Denoiser, alignment_mask
+from diffposetalk.network.audio_terms import join_batch, join_frames
+from diffposetalk.network.denoiser import Denoiser, alignment_mask
 from diffposetalk.spec import DenoiserSpec, ModelSpec, SpeechEncoderSpec, StyleEncoderSpec
 
 

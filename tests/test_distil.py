@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffposetalk.guidance import guided_denoiser
-from diffposetalk.samplers import dpm_solver_pp_2m
+from diffposetalk.sampling.guidance import guided_denoiser
+from diffposetalk.sampling.samplers import dpm_solver_pp_2m
 from diffposetalk.schedule import sampling_times
 from head.rig import builtin_head
 from training.dataset import Crops, Tracks

@@ -12,8 +12,8 @@ import pytest
 from bundles_for_export import PLAIN, save_random
 from fake_tensorrt import FakeTensorrt
 
-from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.graphs import read_manifest
+from diffposetalk.bundle.bundle import Bundle, load_bundle
+from diffposetalk.bundle.graphs import read_manifest
 from export import tensorrt as export_tensorrt
 from export.onnx_export import ExportError
 from export.tensorrt import export_engines

@@ -14,8 +14,8 @@ import pytest
 from bundles_for_export import PLAIN, save_random
 from cli import call
 
-from diffposetalk.bundle import PACKAGED, load_bundle
-from diffposetalk.graphs import GraphsError, read_manifest
+from diffposetalk.bundle.bundle import PACKAGED, load_bundle
+from diffposetalk.bundle.graphs import GraphsError, read_manifest
 from export import onnx_export
 from export.onnx_export import ExportError, build_graphs, export_onnx
 from export.parity import TOLERANCE, answer, closed_loop, describe, random_case

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffposetalk.guidance import dynamic_threshold, guidance_branches, guided_denoiser
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.sampling.guidance import dynamic_threshold, guidance_branches, guided_denoiser
+from diffposetalk.sampling.samplers import dpm_solver_pp_2m, known_prefix
 from diffposetalk.spec import (
     DenoiserSpec,
     DiffusionSpec,

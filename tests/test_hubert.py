@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from diffposetalk.hubert import build_hubert, hubert_features, normalise_clip, pad_pcm
+from diffposetalk.network.hubert import build_hubert, hubert_features, normalise_clip, pad_pcm
 
 
 @pytest.fixture(scope="module")

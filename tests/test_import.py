@@ -14,7 +14,7 @@ from cli import call
 from official_checkpoint import SMALL, make_denoiser, make_statistics, make_style_encoder, write
 from released_files import SMALL_HUBERT, Content, changed, download, files, refused, rewrite
 
-from diffposetalk.bundle import BundleError, load_bundle
+from diffposetalk.bundle.bundle import BundleError, load_bundle
 from diffposetalk.importing.archive import read_checkpoint, read_tensors
 from diffposetalk.importing.released import import_released
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffposetalk.mel import (
+from diffposetalk.network.mel import (
     LOWEST,
     TAIL,
     MelEncoder,

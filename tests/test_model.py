@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import DenoiserSpec, ModelSpec, SpeechEncoderSpec, StyleEncoderSpec
 
 OFFICIAL = ModelSpec()

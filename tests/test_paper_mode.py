@@ -20,9 +20,9 @@ from official_checkpoint import (
 )
 
 import posetalk
-from diffposetalk.bundle import load_bundle
+from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.importing.released import Files, import_released
-from diffposetalk.paper_mode import (
+from diffposetalk.paper_mode.pipeline import (
     Clip,
     Loaded,
     Settings,

@@ -17,11 +17,11 @@ from bundles_for_export import PLAIN, SPECS, random_model, save_random
 from cli import call
 
 import posetalk
-from diffposetalk import precision as precision_module
-from diffposetalk.fast_hubert import FastHubert
-from diffposetalk.hubert import build_hubert, hubert_features
-from diffposetalk.precision import make_ready
-from diffposetalk.products import Convolution, Product, attend
+from diffposetalk.inference import precision as precision_module
+from diffposetalk.inference.hubert import FastHubert
+from diffposetalk.inference.packed_linear import Convolution, Product, attend
+from diffposetalk.inference.precision import make_ready
+from diffposetalk.network.hubert import build_hubert, hubert_features
 from diffposetalk.spec import HubertSpec
 from stream.backends.registry import load_backend
 from stream.backends.torch_backend import TorchBackend
@@ -82,7 +82,7 @@ def test_without_onednn_the_products_are_torchs_own(dtype, monkeypatch) -> None:
     def both(make):
         packed = make()
         with monkeypatch.context() as patch:
-            patch.setattr("diffposetalk.products.packs", lambda weight: False)
+            patch.setattr("diffposetalk.inference.packed_linear.packs", lambda weight: False)
             return packed, make()
 
     torch.manual_seed(3)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
-from diffposetalk.bundle import Bundle, load_bundle
+from diffposetalk.bundle.bundle import Bundle, load_bundle
 from export.calibration import Calibration, calibrate
 from export.eight_bits import losses
 from export.onnx_export import ExportError, build_graphs

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from bundles_for_export import PLAIN, SPECS, save_random
 
-from diffposetalk.bundle import Bundle, load_bundle
+from diffposetalk.bundle.bundle import Bundle, load_bundle
 from diffposetalk.spec import WindowRule
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, babble

@@ -14,7 +14,7 @@ import torch
 from benchmarks import curves
 from benchmarks.curve_plots import draw
 from benchmarks.results_page import PageError, page, read_curves
-from diffposetalk.bundle import load_bundle
+from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend

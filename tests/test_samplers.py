@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffposetalk.samplers import Known, add_noise, ancestral, dpm_solver_pp_2m, known_prefix
+from diffposetalk.sampling.samplers import (
+    Known,
+    add_noise,
+    ancestral,
+    dpm_solver_pp_2m,
+    known_prefix,
+)
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import DiffusionSpec
 

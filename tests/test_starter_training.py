@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffposetalk.bundle import load_bundle, save_bundle
+from diffposetalk.bundle.bundle import load_bundle, save_bundle
 from training import average, starter
 from training.checkpoint import load
 

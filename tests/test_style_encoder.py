@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import ModelSpec, StyleEncoderSpec
-from diffposetalk.style_encoder import StyleEncoder
 
 TINY = ModelSpec(style=StyleEncoderSpec(d_style=16, n_heads=2, n_layers=2))
 

@@ -11,8 +11,8 @@ import soundfile
 from cli import call
 
 import posetalk
-from diffposetalk.bundle import bundle_folder
-from diffposetalk.styles import (
+from diffposetalk.bundle.bundle import bundle_folder
+from diffposetalk.bundle.styles import (
     StyleError,
     check_name,
     encoder_of,

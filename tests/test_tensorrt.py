@@ -15,11 +15,11 @@ import onnx
 import pytest
 import torch
 
-from diffposetalk.bundle import Bundle, load_bundle, save_bundle
-from diffposetalk.graphs import read_manifest
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.bundle.bundle import Bundle, load_bundle, save_bundle
+from diffposetalk.bundle.graphs import read_manifest
+from diffposetalk.bundle.tensor_file import TensorFile
+from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
-from diffposetalk.tensor_file import TensorFile
 from export import tensorrt as export_tensorrt
 from export.calibration import Calibration, calibrate
 from export.graph import FLOAT16

@@ -12,7 +12,7 @@ from bundles_for_export import PLAIN, SPECS, save_random
 from fake_cuda import FakeTorch, Runtime
 from fake_tensorrt import FakeTensorrt
 
-from diffposetalk.bundle import load_bundle
+from diffposetalk.bundle.bundle import load_bundle
 from export import tensorrt as export_tensorrt
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, babble, random_case

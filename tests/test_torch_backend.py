@@ -56,8 +56,8 @@ def test_future_audio_changes_no_committed_frame(backend, rule) -> None:
 @pytest.mark.parametrize("rule", ["adjacent", "sliding"])
 def test_a_single_window_is_the_networks_own_answer(backend, rule) -> None:
     """From the start, one window: the session adds nothing to encoder, sampler and statistics."""
-    from diffposetalk.guidance import guided_denoiser
-    from diffposetalk.samplers import dpm_solver_pp_2m
+    from diffposetalk.sampling.guidance import guided_denoiser
+    from diffposetalk.sampling.samplers import dpm_solver_pp_2m
     from stream.core.noise import frame_noise
 
     audio = speech(SPEC.T_w)

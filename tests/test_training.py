@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffposetalk.mel import LOWEST
+from diffposetalk.network.mel import LOWEST
 from head.rig import builtin_head
 from training import augment
 from training.dataset import Crops, Tracks

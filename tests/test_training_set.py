@@ -12,9 +12,9 @@ import torch
 from safetensors.torch import save_file
 from small_training_set import SMALL, TINY, two_windows, write_small_set
 
-from diffposetalk.hubert import build_hubert
+from diffposetalk.network.hubert import build_hubert
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import SpeechEncoderSpec
-from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.crops import CropSource
 from training.lmdb_set import LmdbSet

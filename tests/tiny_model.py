@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.bundle import save_bundle
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.bundle.bundle import save_bundle
+from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,
     LiveDefaults,

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffposetalk.samplers import add_noise
+from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import noise_schedule, sampling_times
 from diffposetalk.spec import (
     DenoiserSpec,

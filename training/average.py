@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import tyro
 
-from diffposetalk.bundle import load_bundle, save_bundle
+from diffposetalk.bundle.bundle import load_bundle, save_bundle
 from export.ship import ship
 
 

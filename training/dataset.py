@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffposetalk.mel import COLUMNS, LOWEST
+from diffposetalk.network.mel import COLUMNS, LOWEST
 
 
 @dataclass(frozen=True)

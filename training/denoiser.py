@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.mel import COLUMNS, LOWEST
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.samplers import add_noise
+from diffposetalk.network.mel import COLUMNS, LOWEST
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.dataset import Tracks

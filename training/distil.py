@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.audio_terms import AudioTerms
-from diffposetalk.guidance import guided_denoiser
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.samplers import Denoise, add_noise, dpm_solver_pp_2m
+from diffposetalk.network.audio_terms import AudioTerms
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.sampling.guidance import guided_denoiser
+from diffposetalk.sampling.samplers import Denoise, add_noise, dpm_solver_pp_2m
 from diffposetalk.schedule import noise_schedule, sampling_times
 from training.dataset import Tracks
 from training.denoiser import Dropout, Training, Windows, WindowSource, draw_times, window_losses

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from diffposetalk.bundle import load_bundle
+from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends.protocol import Backend

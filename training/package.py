@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import tyro
 
-from diffposetalk.bundle import PACKAGED, save_bundle, sha256_of
+from diffposetalk.bundle.bundle import PACKAGED, save_bundle, sha256_of
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
-from diffposetalk.style_encoder import StyleEncoder
 from export.ship import ship
 from head.rig import builtin_head
 from training.dataset import Tracks

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffposetalk.style_encoder import StyleEncoder
+from diffposetalk.network.style_encoder import StyleEncoder
 from training.crops import Batch, CropSource
 from training.losses import nt_xent
 from training.presets import StyleTraining

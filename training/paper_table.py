@@ -123,7 +123,7 @@ def of_bundle(
         TableError: it animates another head than the labels'.
         BundleError: it cannot be read.
     """
-    from diffposetalk.bundle import load_bundle
+    from diffposetalk.bundle.bundle import load_bundle
     from stream.backends.registry import load_backend
 
     mode = mode or Mode()

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffposetalk.bundle import Bundle
-from diffposetalk.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
-from diffposetalk.paper_mode import Clip, Loaded, SamplerName, Settings, animate_clips
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
+from diffposetalk.paper_mode.pipeline import Clip, Loaded, SamplerName, Settings, animate_clips
 from training.rehearsal import Take
 from training.tracks import columns_of
 
@@ -30,7 +30,8 @@ def paper_motion(
     """The motion of takes of one length in paper mode: (takes, n, D) raw.
 
     Args:
-        sampler, steps, audio_guidance, style_guidance: as `diffposetalk.paper_mode.Settings`.
+        sampler, steps, audio_guidance, style_guidance: as
+            `diffposetalk.paper_mode.pipeline.Settings`.
 
     Raises:
         ValueError: settings that cannot be.

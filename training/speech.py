@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.mel import COLUMNS, LOWEST, MelEncoder
+from diffposetalk.network.mel import COLUMNS, LOWEST, MelEncoder
 from diffposetalk.spec import ModelSpec
 from head.channels import ARTICULATION
 from training.dataset import Tracks

@@ -18,7 +18,8 @@ import numpy as np
 import torch
 import tyro
 
-from diffposetalk.bundle import load_bundle
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import (
     DenoiserSpec,
     LiveDefaults,
@@ -26,7 +27,6 @@ from diffposetalk.spec import (
     SpeechEncoderSpec,
     StyleEncoderSpec,
 )
-from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.dataset import Tracks
 from training.denoiser import Training, WindowLosses

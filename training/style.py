@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffposetalk.style_encoder import StyleEncoder
+from diffposetalk.network.style_encoder import StyleEncoder
 from training.dataset import Tracks
 from training.losses import nt_xent
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffposetalk.style_encoder import StyleEncoder
+from diffposetalk.network.style_encoder import StyleEncoder
 from head.channels import CHANNELS
 from head.measure import lip_gap
 from head.rig import builtin_head

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 import tyro
 
-from diffposetalk.bundle import save_bundle
+from diffposetalk.bundle.bundle import save_bundle
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
-from diffposetalk.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.ablations import SMALL, VARIANTS, Variant, VariantLosses
 from training.baselines import fit_baselines, save_baselines

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffposetalk.bundle import Bundle, save_bundle
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.style_encoder import StyleEncoder
+from diffposetalk.bundle.bundle import Bundle, save_bundle
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.network.style_encoder import StyleEncoder
 from training.crops import CropSource
 from training.pairs import WINDOW
 
@@ -40,7 +40,7 @@ def to_bundle(
     """Write the bundle, with the styles of some people of the training set.
 
     Raises:
-        diffposetalk.bundle.BundleError: weights that are not finite, or the folder is taken.
+        diffposetalk.bundle.bundle.BundleError: weights that are not finite, or the folder is taken.
     """
     styles = {"plain": np.zeros(0, np.float32)}
     if style is not None and model.spec.use_style:

@@ -23,7 +23,7 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from diffposetalk.mel import (
+from diffposetalk.network.mel import (
     COLUMNS,
     FLOOR_DB,
     PRIOR_LEVEL_DB,
@@ -221,7 +221,7 @@ def columns_heard(sound: NDArray[np.float32], n_mels: int, rng: np.random.Genera
 
 
 def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
-    """Loudness of each frame as `diffposetalk.mel.normalise` sees it: (n,) decibels."""
+    """Loudness of each frame as `diffposetalk.network.mel.normalise` sees it: (n,) decibels."""
     n = len(samples) // FRAME
     pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
     columns = mel_columns(pcm, torch.from_numpy(mel_filterbank(n_mels)))[0]

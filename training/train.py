@@ -19,8 +19,8 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.style_encoder import StyleEncoder
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.network.style_encoder import StyleEncoder
 from head.new_file import new_file
 from head.rig import load_head
 from training import validation

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffposetalk.hubert import hubert_features, normalise_clip
-from diffposetalk.mel import MelEncoder
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.samplers import add_noise
+from diffposetalk.network.hubert import hubert_features, normalise_clip
+from diffposetalk.network.mel import MelEncoder
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.network.style_encoder import StyleEncoder
+from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import noise_schedule
-from diffposetalk.style_encoder import StyleEncoder
 from training.crops import Batch, CropSource
 from training.denoiser import LENGTHS, draw_times, perturb
 from training.losses import ROTATION, FaceGeometry, motion_losses, transition_loss

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
-from diffposetalk.guidance import guided_denoiser
-from diffposetalk.hubert import normalise_clip
-from diffposetalk.mel import MelEncoder
-from diffposetalk.samplers import dpm_solver_pp_2m
+from diffposetalk.network.hubert import normalise_clip
+from diffposetalk.network.mel import MelEncoder
+from diffposetalk.sampling.guidance import guided_denoiser
+from diffposetalk.sampling.samplers import dpm_solver_pp_2m
 from head.rig import Head
 from head.skinning import motion_to_parameters, skin
 from training.crops import Batch

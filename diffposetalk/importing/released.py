@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from diffposetalk.bundle import Bundle, save_bundle, sha256_of
+from diffposetalk.bundle.bundle import Bundle, save_bundle, sha256_of
+from diffposetalk.bundle.styles import StyleError, check_name, read_style
 from diffposetalk.importing.archive import Checkpoint, read_checkpoint
 from diffposetalk.importing.arguments import Arguments, model_spec, style_spec
 from diffposetalk.importing.pickles import CheckpointError
 from diffposetalk.importing.statistics import missing_statistics, read_statistics
 from diffposetalk.importing.tensors import filled
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import FloatArray, ModelSpec, SpeechEncoderSpec, StyleEncoderSpec
-from diffposetalk.style_encoder import StyleEncoder
-from diffposetalk.styles import StyleError, check_name, read_style
 
 DEFAULT_HEAD = "flame"
 NO_STYLE = "none"

@@ -152,7 +152,7 @@ class Animate:
         """The released pipeline, over the whole clip at once."""
         import numpy as np
 
-        from diffposetalk.bundle import require_head
+        from diffposetalk.bundle.bundle import require_head
         from posetalk import paper
         from posetalk.offline import blocks_of
         from posetalk.outputs import open_outputs
@@ -162,7 +162,7 @@ class Animate:
             require_head(self.model.bundle)
         with working(f"loading {self.model.bundle}"):
             loaded = paper.load(self.model.bundle, self.model.precision)
-        from diffposetalk.paper_mode import Clip, check_settings
+        from diffposetalk.paper_mode.pipeline import Clip, check_settings
 
         shape = None if self.shape is None else self._identity()
         style = paper.style_vector(loaded, self.model.bundle, self.model.style)
@@ -180,7 +180,7 @@ class Animate:
         return lambda progress: paper.run(loaded, clip, settings, outputs, progress)
 
     def _identity(self) -> FloatArray:
-        from diffposetalk.bundle import read_spec
+        from diffposetalk.bundle.bundle import read_spec
         from posetalk.paper import read_shape
 
         return read_shape(str(self.shape), read_spec(self.model.bundle).n_shape)

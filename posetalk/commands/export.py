@@ -11,8 +11,8 @@ import tyro
 from posetalk.commands.options import Debug
 
 if TYPE_CHECKING:
-    from diffposetalk.bundle import Bundle
-    from diffposetalk.graphs import Manifest
+    from diffposetalk.bundle.bundle import Bundle
+    from diffposetalk.bundle.graphs import Manifest
 
 Target = Literal["onnx", "tensorrt", "tensorrt-rtx"]
 Precision = Literal["fp32", "bf16", "fp16", "int8", "fp8"]
@@ -67,7 +67,7 @@ class Export:
     debug: Debug = False
 
     def run(self) -> int:
-        from diffposetalk.bundle import load_bundle
+        from diffposetalk.bundle.bundle import load_bundle
         from posetalk.messages import UsageError, say
         from posetalk.progress import working
 

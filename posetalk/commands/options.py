@@ -88,9 +88,9 @@ class Model:
             wishes: `shape` of the session, and other live settings.
 
         Raises:
-            diffposetalk.bundle.BundleError: no bundle, or its head is not here.
+            diffposetalk.bundle.bundle.BundleError: no bundle, or its head is not here.
         """
-        from diffposetalk.bundle import require_head
+        from diffposetalk.bundle.bundle import require_head
         from posetalk.heads import on_named_head
         from posetalk.progress import working
         from posetalk.styling import equip

@@ -41,7 +41,7 @@ class Extract:
     debug: Debug = False
 
     def run(self) -> int:
-        from diffposetalk.styles import SUFFIXES, own_path, write_style
+        from diffposetalk.bundle.styles import SUFFIXES, own_path, write_style
         from posetalk.extraction import extract, nearest, open_clip, refuse_taken
         from posetalk.messages import say
         from posetalk.progress import working

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.graphs import FOLDER, HOP, LOOP, SPEECH, GraphsError, check_graphs, read_manifest
-from diffposetalk.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
+from diffposetalk.bundle.bundle import Bundle, load_bundle
+from diffposetalk.bundle.graphs import (
+    FOLDER,
+    HOP,
+    LOOP,
+    SPEECH,
+    GraphsError,
+    check_graphs,
+    read_manifest,
+)
+from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
+from diffposetalk.sampling.solver import solver_table
 from diffposetalk.schedule import noise_schedule
-from diffposetalk.solver import solver_table
 from diffposetalk.spec import WindowRule
 from stream.backends.branches import guidance_inputs
 from stream.backends.protocol import FloatArray, RuntimeProblem, SamplerCall, Statistics
@@ -32,7 +40,9 @@ CPU_PRECISIONS = ("fp32", "int8")
 
 
 class MelState(NamedTuple):
-    """The speech encoder's streaming state of one stream, see `diffposetalk.mel.MelState`."""
+    """The speech encoder's streaming state of one stream, see
+    `diffposetalk.network.mel.MelState`.
+    """
 
     columns: FloatArray
     hidden: FloatArray
@@ -51,7 +61,7 @@ class OnnxBackend:
         threads: of the CPU kernels.
 
     Raises:
-        diffposetalk.graphs.GraphsError: no graphs, or those of another network.
+        diffposetalk.bundle.graphs.GraphsError: no graphs, or those of another network.
         RuntimeProblem: onnxruntime cannot run them as asked.
     """
 
@@ -95,8 +105,8 @@ class OnnxBackend:
         """Load a bundle by name or folder.
 
         Raises:
-            diffposetalk.bundle.BundleError: it cannot be read.
-            diffposetalk.graphs.GraphsError, RuntimeProblem: as the class.
+            diffposetalk.bundle.bundle.BundleError: it cannot be read.
+            diffposetalk.bundle.graphs.GraphsError, RuntimeProblem: as the class.
         """
         return cls(load_bundle(bundle), device=device, threads=threads)
 

@@ -28,7 +28,7 @@ def load_backend(
         ValueError: no such backend, one that has no choice of precision, a network that cannot have
             it, or graphs that are not the bundle's.
         RuntimeError: what the backend needs is not here.
-        diffposetalk.bundle.BundleError: the bundle is missing or damaged.
+        diffposetalk.bundle.bundle.BundleError: the bundle is missing or damaged.
     """
     check_precision(name, precision)
     if name == "auto" and precision is not None:
@@ -60,7 +60,7 @@ def load_backend(
 
 def _best(bundle: str, threads: int | None) -> Backend:
     """onnxruntime where it can, else torch; the reason is said once."""
-    from diffposetalk.graphs import GraphsError
+    from diffposetalk.bundle.graphs import GraphsError
 
     try:
         return load_backend("onnxruntime", bundle, threads)

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffposetalk.audio_terms import AudioTerms
-from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.guidance import Scale, guided_denoiser
-from diffposetalk.hubert import hubert_features
-from diffposetalk.mel import MelEncoder, MelState
-from diffposetalk.precision import make_ready
-from diffposetalk.samplers import dpm_solver_pp_2m, known_prefix
+from diffposetalk.bundle.bundle import Bundle, load_bundle
+from diffposetalk.inference.precision import make_ready
+from diffposetalk.network.audio_terms import AudioTerms
+from diffposetalk.network.hubert import hubert_features
+from diffposetalk.network.mel import MelEncoder, MelState
+from diffposetalk.sampling.guidance import Scale, guided_denoiser
+from diffposetalk.sampling.samplers import dpm_solver_pp_2m, known_prefix
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 from stream.backends.threads import usable_cores
@@ -35,7 +35,7 @@ class TorchBackend:
         bundle: weights, statistics and named styles.
         device: 'cpu', 'cuda', ...
         threads: of torch's CPU kernels.
-        precision: of the matrix products, 'fp32' or 'bf16', see `diffposetalk.precision`.
+        precision: of the matrix products, 'fp32' or 'bf16', see `diffposetalk.inference.precision`.
 
     Raises:
         ValueError: the network cannot have that precision.
@@ -83,7 +83,7 @@ class TorchBackend:
         """Load a bundle by name or folder, on the GPU when there is one.
 
         Raises:
-            diffposetalk.bundle.BundleError: it cannot be read.
+            diffposetalk.bundle.bundle.BundleError: it cannot be read.
             ValueError: the network cannot have that precision.
         """
         if device is None:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from diffposetalk.bundle.styles import check_vector, resolve
 from diffposetalk.spec import WindowRule
-from diffposetalk.styles import check_vector, resolve
 from head.channels import ARTICULATION
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.core.gaze import Gaze

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from diffposetalk.bundle import Bundle, load_bundle
+from diffposetalk.bundle.bundle import Bundle, load_bundle
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt.build import ranges
@@ -25,7 +25,7 @@ class TensorrtBackend(OnnxBackend):
         target: `tensorrt` or `tensorrt-rtx`, the folder of the graphs and engines in the bundle's.
 
     Raises:
-        diffposetalk.graphs.GraphsError: no graphs, or those of another network.
+        diffposetalk.bundle.graphs.GraphsError: no graphs, or those of another network.
         RuntimeProblem: no library or GPU, or an engine that cannot be built.
     """
 
@@ -42,8 +42,8 @@ class TensorrtBackend(OnnxBackend):
         """Load a bundle by name or folder.
 
         Raises:
-            diffposetalk.bundle.BundleError: it cannot be read, or its head is not here.
-            diffposetalk.graphs.GraphsError, RuntimeProblem: as the class.
+            diffposetalk.bundle.bundle.BundleError: it cannot be read, or its head is not here.
+            diffposetalk.bundle.graphs.GraphsError, RuntimeProblem: as the class.
         """
         loaded = load_bundle(bundle)
         loaded.require_head()

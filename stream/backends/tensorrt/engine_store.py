@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from diffposetalk.graphs import Manifest
+from diffposetalk.bundle.graphs import Manifest
 from head.new_file import new_file
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt.build import LIBRARIES, Range, build_engine, check_capability

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from diffposetalk.bundle import Bundle, load_bundle
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.precision import make_ready
+from diffposetalk.bundle.bundle import Bundle, load_bundle
+from diffposetalk.inference.precision import make_ready
+from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.schedule import noise_schedule, sampling_times
 from diffposetalk.spec import FloatArray, ModelSpec
 
@@ -31,7 +31,7 @@ class Loaded:
         """Load a bundle, by name or folder if need be; `precision` of what is not yet loaded.
 
         Raises:
-            diffposetalk.bundle.BundleError: it cannot be read.
+            diffposetalk.bundle.bundle.BundleError: it cannot be read.
             ValueError: the network cannot have that precision.
         """
         if isinstance(bundle, Loaded):

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.products import Convolution, Product, attend
+from diffposetalk.inference.packed_linear import Convolution, Product, attend
 
 
 class Encoded(NamedTuple):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.audio_terms import AudioTerms, CrossAttention, DecoderLayer
-from diffposetalk.products import Product, attend
+from diffposetalk.inference.packed_linear import Product, attend
+from diffposetalk.network.audio_terms import AudioTerms, CrossAttention, DecoderLayer
 
 
 class FastLayer(nn.Module):

@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffposetalk.guidance import guided_denoiser
-from diffposetalk.hubert import UNIT, clip_features, normalise_clip
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.paper_inputs import DEFAULT_STEPS, Clip, Loaded, Progress, Settings
-from diffposetalk.samplers import Denoise, ancestral, dpm_solver_pp_2m
+from diffposetalk.bundle.styles import resolve
+from diffposetalk.network.hubert import UNIT, clip_features, normalise_clip
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.paper_mode.inputs import DEFAULT_STEPS, Clip, Loaded, Progress, Settings
+from diffposetalk.sampling.guidance import guided_denoiser
+from diffposetalk.sampling.samplers import Denoise, ancestral, dpm_solver_pp_2m
 from diffposetalk.spec import FloatArray, ModelSpec
-from diffposetalk.styles import resolve
 
 
 class ClipState:

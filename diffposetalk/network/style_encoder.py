@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from diffposetalk.attention import EncoderLayer, SinusoidTable, Stack
+from diffposetalk.network.attention import EncoderLayer, SinusoidTable, Stack
 from diffposetalk.spec import ModelSpec
 
 POSITION_ROWS = 600

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.mel_front import (
+from diffposetalk.network.mel_front import (
     COLUMNS,
     DILATIONS,
     FLOOR_DB,

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.attention import Attention, PostNormLayer
+from diffposetalk.network.attention import Attention, PostNormLayer
 
 
 class AudioTerms(NamedTuple):

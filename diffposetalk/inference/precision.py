@@ -12,10 +12,10 @@ import logging
 import torch
 from torch import nn
 
-from diffposetalk.fast_decoder import FastLayer
-from diffposetalk.fast_hubert import FastHubert
-from diffposetalk.mel import MelEncoder
-from diffposetalk.model import DiffPoseTalk
+from diffposetalk.inference.decoder import FastLayer
+from diffposetalk.inference.hubert import FastHubert
+from diffposetalk.network.mel import MelEncoder
+from diffposetalk.network.model import DiffPoseTalk
 
 log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.denoiser import Denoiser
-from diffposetalk.hubert import build_hubert, hubert_features
-from diffposetalk.mel import MelEncoder
+from diffposetalk.network.denoiser import Denoiser
+from diffposetalk.network.hubert import build_hubert, hubert_features
+from diffposetalk.network.mel import MelEncoder
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, schedule_buffers
 from diffposetalk.spec import ModelSpec
 

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.attention import SinusoidTable, Stack
-from diffposetalk.audio_terms import AudioTerms, DecoderLayer
+from diffposetalk.network.attention import SinusoidTable, Stack
+from diffposetalk.network.audio_terms import AudioTerms, DecoderLayer
 from diffposetalk.spec import ModelSpec
 
 POSITION_ROWS = 600

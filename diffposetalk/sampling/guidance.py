@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffposetalk.audio_terms import AudioTerms, join_batch, join_frames
-from diffposetalk.model import DiffPoseTalk
-from diffposetalk.samplers import Denoise
+from diffposetalk.network.audio_terms import AudioTerms, join_batch, join_frames
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.sampling.samplers import Denoise
 
 THRESHOLD_RANGE = (1.0, 4.0)
 """Dynamic thresholding never clips below or above these normalised values."""

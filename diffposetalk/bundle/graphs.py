@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffposetalk.bundle import CONFIG, MODEL, Bundle
+from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle
 
 FOLDER, MANIFEST = "onnx", "manifest.json"
 FORMAT, VERSION = "posetalk-graphs", 2

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from diffposetalk.bundle import Bundle
-from diffposetalk.paper_inputs import (
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.paper_mode.inputs import (
     RELEASED,
     SAMPLERS,
     Clip,
@@ -26,7 +26,12 @@ from diffposetalk.paper_inputs import (
     Settings,
     check_settings,
 )
-from diffposetalk.paper_windows import ClipState, clip_windows, sample_window, whole_clip_features
+from diffposetalk.paper_mode.windows import (
+    ClipState,
+    clip_windows,
+    sample_window,
+    whole_clip_features,
+)
 from diffposetalk.spec import FloatArray
 
 __all__ = [
@@ -71,7 +76,7 @@ def animate_clip(
 
     Raises:
         ValueError: arrays of other sizes, settings that cannot be, or too little sound.
-        diffposetalk.bundle.BundleError: the bundle cannot be read.
+        diffposetalk.bundle.bundle.BundleError: the bundle cannot be read.
     """
     clip = Clip(samples, shape, style, seed, initial_noise, step_noise)
     settings = Settings(sampler, steps, audio_guidance, style_guidance, threshold)

@@ -29,11 +29,11 @@ from safetensors.numpy import load_file, save_file
 from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
 
 if TYPE_CHECKING:
-    from diffposetalk.model import DiffPoseTalk
-    from diffposetalk.style_encoder import StyleEncoder
+    from diffposetalk.network.model import DiffPoseTalk
+    from diffposetalk.network.style_encoder import StyleEncoder
     from head.model import Head
 
-PACKAGED = Path(__file__).parent / "bundles"
+PACKAGED = Path(__file__).parent.parent / "bundles"
 FORMAT, VERSION = "posetalk-bundle", 1
 CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
 STYLES, STYLE_ENCODER, CARD = "styles.safetensors", "style_encoder.safetensors", "MODEL_CARD.md"
@@ -77,8 +77,8 @@ class Bundle:
         Raises:
             BundleError: the weights do not fit the configuration.
         """
-        from diffposetalk.model import DiffPoseTalk
-        from diffposetalk.weights import WeightsError, load_weights
+        from diffposetalk.network.model import DiffPoseTalk
+        from diffposetalk.network.weights import WeightsError, load_weights
 
         try:
             network = DiffPoseTalk(self.spec)
@@ -93,8 +93,8 @@ class Bundle:
         Raises:
             BundleError: this bundle has none, or it does not fit.
         """
-        from diffposetalk.style_encoder import StyleEncoder
-        from diffposetalk.weights import WeightsError, load_weights
+        from diffposetalk.network.style_encoder import StyleEncoder
+        from diffposetalk.network.weights import WeightsError, load_weights
 
         path = self.folder / STYLE_ENCODER
         if not path.is_file():
@@ -211,7 +211,7 @@ def save_bundle(
     Raises:
         BundleError: values that do not fit each other, or a folder that is something else.
     """
-    from diffposetalk.weights import WeightsError, save_weights
+    from diffposetalk.network.weights import WeightsError, save_weights
 
     folder = Path(folder)
     taken = any(folder.iterdir()) if folder.is_dir() else folder.exists()

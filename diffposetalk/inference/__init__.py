@@ -1,0 +1,1 @@
+"""The networks laid out once for speed, in one precision."""

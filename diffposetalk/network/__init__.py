@@ -1,0 +1,1 @@
+"""The networks of the paper, under the tensor names of released checkpoints."""

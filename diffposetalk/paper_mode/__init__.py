@@ -1,0 +1,1 @@
+"""A whole clip as the released code animates it: the reference of everything live."""

@@ -1,0 +1,1 @@
+"""From noise to motion: samplers, their tables for graphs, and guidance."""
