@@ -19,7 +19,9 @@ from export.parity import TOLERANCE, answer, babble, random_case
 from export.tensorrt import export_engines
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import Backend, RuntimeProblem
-from stream.backends.registry import load_backend, tensorrt_backend, tensorrt_session
+from stream.backends.registry import load_backend
+from stream.backends.tensorrt import backend as tensorrt_backend
+from stream.backends.tensorrt import session as tensorrt_session
 from stream.backends.tensorrt.engine_store import Gpu
 from stream.core.device_session import ResidentSession, open_session
 from stream.core.session import Session
