@@ -429,7 +429,9 @@ def main(arguments: list[str]) -> int:
         if command == "test":
             return run_checks(rest)
         # -P: a folder of the user's that is called `head` or `stream` must not be imported.
-        module = ["benchmarks.latency"] if command == "bench-latency" else ["posetalk", command]
+        module = (
+            ["benchmarks.latency.bench"] if command == "bench-latency" else ["posetalk", command]
+        )
         return hand_over([str(venv_python(VENV)), "-P", "-m", *module, *rest])
     except SetupError as error:
         say(str(error))

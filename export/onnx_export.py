@@ -26,12 +26,12 @@ from diffposetalk.bundle.graphs import (
 )
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
-from export.graph import BFLOAT16, FLOAT, FLOAT16, OPSET, save
-from export.hop_graph import hop_graph
-from export.hubert_graph import hubert_graph
+from export.graphs.builder import BFLOAT16, FLOAT, FLOAT16, OPSET, save
+from export.graphs.hop import hop_graph
+from export.graphs.hubert import hubert_graph
+from export.graphs.mel import mel_graph
+from export.graphs.sampler import sampler_graph
 from export.int8 import quantised
-from export.mel_graph import mel_graph
-from export.sampler_graph import sampler_graph
 from head.new_file import new_file
 
 PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT}

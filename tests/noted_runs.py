@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import crowd
-from benchmarks.figures import summarise
-from benchmarks.timing import COLUMNS
+from benchmarks.harness.probes import COLUMNS
+from benchmarks.latency import many_sessions
+from benchmarks.latency.percentiles import summarise
 
 FPS, HOP, LOOKAHEAD = 25, 2, 2
 STAGE_SECONDS = {
@@ -165,7 +165,7 @@ def crowd_run(sessions: int, **values: Any) -> dict[str, Any]:
         "precision": None,
         "sessions": sessions,
     }
-    return crowd.summarise(noted_crowd(sessions)) | {
+    return many_sessions.summarise(noted_crowd(sessions)) | {
         "asked": asked,
         "load_average": [0.1] * 3,
         **values,

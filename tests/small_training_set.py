@@ -11,13 +11,13 @@ import torch
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from head.rig import builtin_head
-from training import statistics
-from training.crops import CropSource
-from training.lmdb_set import ABOUT, STATS, LmdbWriter
-from training.losses import FaceGeometry
-from training.presets import PRESETS, Preset
-from training.set_clips import Clip
-from training.two_windows import TwoWindowLosses
+from training.faces import normalisation
+from training.faces.clip_arrays import Clip
+from training.faces.crops import CropSource
+from training.faces.lmdb_dataset import ABOUT, STATS, LmdbWriter
+from training.loop.losses import FaceGeometry
+from training.paper.denoiser_loss import TwoWindowLosses
+from training.paper.presets import PRESETS, Preset
 
 TINY = PRESETS["tiny"]
 SMALL = replace(TINY, spec=replace(TINY.spec, T_w=20))
@@ -44,7 +44,7 @@ def write_small_set(folder: Path) -> Path:
     for name, part in (("train", videos[:3]), ("val", videos[3:]), ("test", [])):
         (folder / f"{name}.txt").write_text("".join(f"{v}\n" for v in part))
     (folder / ABOUT).write_text(f'{{"head": "{builtin_head().id}"}}')
-    statistics.write(folder / STATS, statistics.measure(clips[:3]))
+    normalisation.write(folder / STATS, normalisation.measure(clips[:3]))
     return folder
 
 

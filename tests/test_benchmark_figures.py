@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from noted_runs import FPS, HOP, STAGE_SECONDS, crowd_run, noted, noted_crowd, result, run_of
 
-from benchmarks import crowd, page
-from benchmarks.figures import (
+from benchmarks.harness.probes import COLUMNS
+from benchmarks.latency import many_sessions
+from benchmarks.latency.percentiles import (
     STAGES,
     capture_shift,
     count,
@@ -22,11 +23,11 @@ from benchmarks.figures import (
     stages,
     summarise,
 )
-from benchmarks.floor import count_weights, floor_ms, hop_work
-from benchmarks.goals import goals
-from benchmarks.plots import plots
-from benchmarks.svg import Limit, Series, bars, chart, ticks
-from benchmarks.timing import COLUMNS
+from benchmarks.latency.roofline import count_weights, floor_ms, hop_work
+from benchmarks.pages import performance
+from benchmarks.pages.goals import goals
+from benchmarks.pages.plots import plots
+from benchmarks.pages.svg import Limit, Series, bars, chart, ticks
 from diffposetalk.spec import ModelSpec
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,7 +120,7 @@ def test_playout_delay_is_met_by_99_of_100_frames() -> None:
 
 
 def test_many_sessions_are_summarised_as_one_is() -> None:
-    run = crowd.summarise(noted_crowd())
+    run = many_sessions.summarise(noted_crowd())
     assert run["end_to_end_ms"]["p50"] == pytest.approx(127, abs=0.01)
     assert run["end_to_end_ms"]["max"] == pytest.approx(147, abs=0.01)
     assert run["worst_session_p99_ms"] == pytest.approx(147, abs=0.01)
@@ -127,10 +128,10 @@ def test_many_sessions_are_summarised_as_one_is() -> None:
     assert run["stages_ms"]["batch"]["p99"] == pytest.approx(5, abs=0.01)
     assert run["real_time_factor"] == 0.25 and run["batch"]["mean"] == 2.0
     assert run["in_real_time"] and run["frames"]["lost"] == 0
-    assert not crowd.summarise(noted_crowd(late=2))["in_real_time"]
+    assert not many_sessions.summarise(noted_crowd(late=2))["in_real_time"]
     lost = noted_crowd()
     lost["rows"][1][50] = [float("nan")] * 4
-    summary = crowd.summarise(lost)
+    summary = many_sessions.summarise(lost)
     assert summary["frames"]["lost"] == 1 and not summary["in_real_time"]
 
 
@@ -166,21 +167,21 @@ def test_the_page_shows_what_the_results_say_and_nothing_else(tmp_path: Path) ->
     path = tmp_path / "latency.json"
     path.write_text(json.dumps(results))
     out = tmp_path / "page.md"
-    assert page.main([str(path), "-o", str(out)]) == 0
+    assert performance.main([str(path), "-o", str(out)]) == 0
     text = out.read_text()
-    assert text == page.page([results])
+    assert text == performance.page([results])
     end = results["runs"][0]["end_to_end_ms"]
     row = f"| **end to end** | {end['p50']:.1f} | {end['p90']:.1f} | {end['p99']:.1f} |"
     assert text.count(row) == 2
     assert text.count("with viewer") == 4  # three goals and a heading
     changed = copy.deepcopy(results)
     changed["runs"][1]["end_to_end_ms"]["p99"] = 321.0
-    other = page.page([changed])
+    other = performance.page([changed])
     assert "321.0" in other and other.count("**missed**") == text.count("**missed**") + 1 == 3
     assert set(re.findall(r"\d+\.\d+", other)) - set(re.findall(r"\d+\.\d+", text)) == {"321.0"}
     pictures = {path.name: path.read_text() for path in (tmp_path / "performance").iterdir()}
     assert pictures == plots([results]) and list(pictures) == ["stages.svg"]
-    assert f"]({page.PICTURES}/stages.svg)" in text
+    assert f"]({performance.PICTURES}/stages.svg)" in text
 
 
 def test_a_grid_is_one_table_after_the_live_defaults(tmp_path: Path) -> None:
@@ -189,9 +190,9 @@ def test_a_grid_is_one_table_after_the_live_defaults(tmp_path: Path) -> None:
         run["live"] = {**run["live"], "steps": k}
     (tmp_path / "a_grid.json").write_text(json.dumps(result(runs=points)))
     (tmp_path / "b_single.json").write_text(json.dumps(result(runs=[run_of()])))
-    results = page.read_results(list(tmp_path.iterdir()))
+    results = performance.read_results(list(tmp_path.iterdir()))
     assert [len(result["runs"]) for result in results] == [1, 3]
-    text = page.page(results)
+    text = performance.page(results)
     assert text.index("**end to end**") < text.index("Side by side")
     assert [f"| 2 | 2 | {k} | no |" in text for k in (1, 2, 4)] == [True] * 3
     assert len(goals(results)) == 4  # of the live defaults alone
@@ -207,7 +208,7 @@ def test_quality_stands_beside_the_speed_of_its_own_point() -> None:
         points=[{"live": points[1]["live"], "lve_mm": 1.2345, "of": of}],
         reference={"reference": {"1": 2.0, "500": 1.6}, "live": {"hop": 96}, "of": of},
     )
-    text = page.page([result(runs=points), measured])
+    text = performance.page([result(runs=points), measured])
     one, two = (
         next(line for line in text.splitlines() if f"| 2 | 2 | {k} | no |" in line) for k in (1, 2)
     )
@@ -222,7 +223,7 @@ def test_the_goal_of_many_sessions_is_the_most_that_ran_in_real_time() -> None:
     results = [result(runs=runs)]
     (goal,) = goals(results)
     assert (goal.measured, goal.reached) == ("12", True) and "of 16 tried" in goal.name
-    text = page.page(results)
+    text = performance.page(results)
     assert "| torch fp32 | 12 | yes |" in text and "| torch fp32 | 16 | **no** |" in text
     assert list(plots(results)) == ["sessions.svg"]
     assert [g.reached for g in goals([result(runs=runs[:1])])] == [False]
@@ -249,7 +250,7 @@ def test_files_that_are_no_results_are_one_line(
 ) -> None:
     path = tmp_path / "bad.json"
     path.write_text(text)
-    assert page.main([str(path), "-o", str(tmp_path / "page.md")]) == 1
+    assert performance.main([str(path), "-o", str(tmp_path / "page.md")]) == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
 
@@ -257,8 +258,8 @@ def test_files_that_are_no_results_are_one_line(
 def test_the_committed_page_is_the_one_of_the_committed_results() -> None:
     committed = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
     written = (ROOT / "docs" / "performance.md").read_text("utf-8")
-    results = page.read_results(committed)
-    assert written == page.page(results), "run `python -m benchmarks.page`"
-    pictures = (ROOT / "docs" / page.PICTURES).glob("*.svg")
+    results = performance.read_results(committed)
+    assert written == performance.page(results), "run `python -m benchmarks.pages.performance`"
+    pictures = (ROOT / "docs" / performance.PICTURES).glob("*.svg")
     assert {path.name: path.read_text("utf-8") for path in pictures} == plots(results)
     assert sum(len(text) for text in plots(results).values()) < 300_000

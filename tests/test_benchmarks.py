@@ -10,14 +10,18 @@ import numpy as np
 import pytest
 from noted_runs import FPS, LOOKAHEAD, crowd_run, result, run_of
 
-from benchmarks import latency, page, quality, throughput, virtual_microphone
-from benchmarks.figures import STAGES
-from benchmarks.goals import goals
-from benchmarks.grid_file import read_grid
-from benchmarks.processes import BenchmarkError, Helper
-from benchmarks.setting import Setting, grid
+from benchmarks.harness import virtual_microphone
+from benchmarks.harness.processes import BenchmarkError, Helper
+from benchmarks.harness.setting import Setting, grid
+from benchmarks.latency import bench
+from benchmarks.latency.grid_file import read_grid
+from benchmarks.latency.percentiles import STAGES
+from benchmarks.pages import performance
+from benchmarks.pages.goals import goals
+from benchmarks.quality import lip_error
+from benchmarks.throughput import run as throughput
 from stream.backends.fake import FakeBackend
-from training.clips import Clip
+from training.evaluation.clips import Clip
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,10 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # --- real runs ---------------------------------------------------------------------------------
 
 
-def bench(tmp_path: Path, *options: str) -> dict[str, Any]:
+def measured(tmp_path: Path, *options: str) -> dict[str, Any]:
     """`bench-latency` with the fake backend: what it wrote."""
     out = tmp_path / "out.json"
-    assert latency.main(["--quick", "--backend", "fake", "--json", str(out), *options]) == 0
+    assert bench.main(["--quick", "--backend", "fake", "--json", str(out), *options]) == 0
     results: dict[str, Any] = json.loads(out.read_text())
     return results
 
@@ -37,7 +41,7 @@ def test_a_quick_run_measures_every_frame_at_a_client_elsewhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ("--source", "file", "--viewer", "off", "--seconds", "3", "--hop", "1")
-    results = bench(tmp_path, *options)
+    results = measured(tmp_path, *options)
     printed = capsys.readouterr().out
     (run,) = results["runs"]
     assert run["frames"]["expected"] == run["frames"]["received"] == 75
@@ -59,7 +63,7 @@ def test_the_microphone_path_is_measured(tmp_path: Path) -> None:
     if reason := virtual_microphone.missing():
         pytest.skip(f"not run: {reason}")
     options = ("--source", "mic", "--viewer", "off", "--seconds", "2.4", "--sessions", "1")
-    results = bench(tmp_path, *options)
+    results = measured(tmp_path, *options)
     (run,) = results["runs"]
     assert run["asked"]["source"] == "mic" and run["capture"]["device_ms"] > 0
     assert run["frames"]["expected"] == 60 and run["frames"]["lost"] == 0
@@ -69,7 +73,7 @@ def test_the_microphone_path_is_measured(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_viewer_draws_beside_the_run(tmp_path: Path) -> None:
     options = ("--source", "file", "--viewer", "on", "--seconds", "4", "--sessions", "1")
-    (run,) = bench(tmp_path, *options)["runs"]
+    (run,) = measured(tmp_path, *options)["runs"]
     assert run["frames"]["lost"] == 0
     assert "4.0 s" in run["viewer"]["said"]
     assert run["viewer"]["cores"] is None or run["viewer"]["cores"] > 0.02
@@ -90,7 +94,7 @@ def test_what_cannot_be_measured_is_one_line(
     options: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--backend", "fake", "--source", "file", "--viewer", "off", "--seconds", "2"]
-    assert latency.main([*common, *options]) == 1
+    assert bench.main([*common, *options]) == 1
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("bench-latency: ") and words in last
 
@@ -114,11 +118,11 @@ def test_throughput_of_the_fake_backend(tmp_path: Path, capsys: pytest.CaptureFi
     assert set(results["start"]["median"]) == {"none", "offscreen"}
     assert all(seconds > 0 for seconds in results["start"]["median"].values())
     assert "times real time" in capsys.readouterr().out
-    assert f"{results['animate']['median']:.1f} times" in page.page([results])
+    assert f"{results['animate']['median']:.1f} times" in performance.page([results])
 
 
 def test_sessions_run_on_the_products_own_scheduler(tmp_path: Path) -> None:
-    results = bench(tmp_path, "--sessions", "5", "--seconds", "3")
+    results = measured(tmp_path, "--sessions", "5", "--seconds", "3")
     (run,) = results["runs"]
     assert run["asked"]["sessions"] == 5
     assert run["frames"]["expected"] == run["frames"]["received"] == 5 * 75
@@ -183,7 +187,7 @@ def test_a_wrong_grid_file_is_one_line(
 ) -> None:
     path = tmp_path / "grid.toml"
     path.write_text(text)
-    assert latency.main(["--backend", "fake", "--grid", str(path)]) == 1
+    assert bench.main(["--backend", "fake", "--grid", str(path)]) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"bench-latency: --grid {path}: ") and words in line
 
@@ -199,12 +203,12 @@ def test_two_files_are_compared_point_by_point(
     paths = [tmp_path / name for name in ("a.json", "b.json")]
     paths[0].write_text(json.dumps(result(runs=[before, crowd_run(4)])))
     paths[1].write_text(json.dumps(result(runs=[after])))
-    assert latency.main(["--compare", *map(str, paths)]) == 0
+    assert bench.main(["--compare", *map(str, paths)]) == 0
     printed = capsys.readouterr().out
     (line,) = [line for line in printed.splitlines() if "p99 ms" in line]
     assert line.endswith("2.000") and "1 points are in one of the files only" in printed
     paths[1].write_text(json.dumps(result(runs=[crowd_run(8)])))
-    assert latency.main(["--compare", *map(str, paths)]) == 1
+    assert bench.main(["--compare", *map(str, paths)]) == 1
     assert "no point in common" in capsys.readouterr().err
 
 
@@ -212,7 +216,7 @@ def test_quality_needs_clips_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("POSETALK_DATA", raising=False)
-    assert latency.main(["--quality", "only"]) == 1
+    assert bench.main(["--quality", "only"]) == 1
     assert "POSETALK_DATA" in capsys.readouterr().err
 
 
@@ -222,12 +226,12 @@ def test_the_lip_error_is_of_every_clip_and_seed() -> None:
         Clip(name, "sentences", "neutral", np.zeros(640 * 20, np.float32), label, ())
         for name, label in (("a", shut), ("b", shut + np.eye(54, dtype=np.float32)[-1] * 0.1))
     ]
-    takes = quality.takes_of(clips, 2)
+    takes = lip_error.takes_of(clips, 2)
     assert [(take.samples is clips[0].samples, take.seed) for take in takes] == [
         (True, 0),
         (True, 1),
         (False, 0),
         (False, 1),
     ]
-    errors = quality.lip_errors(FakeBackend().head_id, np.stack([shut] * 4), clips)
+    errors = lip_error.lip_errors(FakeBackend().head_id, np.stack([shut] * 4), clips)
     assert errors[:2] == [0.0, 0.0] and min(errors[2:]) > 1.0

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from training import corpora
-from training.corpora import CorpusError, choose_groups, cluster_voices
-from training.prosody import extract_prosody
+from training.labels.prosody import extract_prosody
+from training.speech import corpora
+from training.speech.corpora import CorpusError, choose_groups, cluster_voices
 
 RATE = 16000
 

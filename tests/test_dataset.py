@@ -15,13 +15,13 @@ import pytest
 import soundfile
 from cli import call
 
-from training import statistics
-from training.build_set import build
-from training.check_set import check
-from training.lmdb_set import DATA, LmdbSet, LmdbWriter
-from training.plain_pickle import MOST_BYTES, PickleError, dumps, loads
-from training.recordings import find, read_motion, resample
-from training.set_clips import Clip, SetError, encode
+from training.faces import normalisation
+from training.faces.build import build
+from training.faces.check import check
+from training.faces.clip_arrays import Clip, SetError, encode
+from training.faces.lmdb_dataset import DATA, LmdbSet, LmdbWriter
+from training.faces.plain_pickle import MOST_BYTES, PickleError, dumps, loads
+from training.faces.recordings import find, read_motion, resample
 
 PEOPLE = ("ada", "bob", "cleo", "dan")
 
@@ -141,7 +141,7 @@ def test_no_speaker_is_in_two_splits_and_lists_may_be_given(
 
 
 def test_statistics_are_those_within_four_seconds(built: Path) -> None:
-    found = statistics.read(built / "stats_train.npz")
+    found = normalisation.read(built / "stats_train.npz")
     with LmdbSet(built) as data:
         rows = []
         for video in data.videos("train"):
@@ -154,10 +154,10 @@ def test_statistics_are_those_within_four_seconds(built: Path) -> None:
     np.testing.assert_allclose(found["exp_std"], std.mean(0), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(found["exp_max"], top.max(0))
     np.testing.assert_allclose(found["exp_min"], low.min(0))
-    model = statistics.for_model(found)
+    model = normalisation.for_model(found)
     assert model.motion_mean.shape == (54,) and model.motion_std[53] == found["pose_std"][3]
     assert (model.shape_std == 1.0).all(), "nobody's shape changes while speaking"
-    assert statistics.for_model(found, head_rotation=False).motion_mean.shape == (51,)
+    assert normalisation.for_model(found, head_rotation=False).motion_mean.shape == (51,)
 
 
 def test_other_rates_are_resampled_in_time(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import dpm_solver_pp_2m
 from diffposetalk.schedule import sampling_times
 from head.rig import builtin_head
-from training.dataset import Crops, Tracks
-from training.denoiser import Training, WindowLosses, Windows
-from training.distil import (
+from training.loop.losses import FaceGeometry
+from training.speech.track_batches import Crops, Tracks
+from training.starter.adjacent_windows import Training, WindowLosses, Windows
+from training.starter.distillation import (
     AUDIO_SCALES,
     STYLE_SCALES,
     TEACHER_CALLS,
@@ -26,9 +27,8 @@ from training.distil import (
     draw_scales,
     start_noise,
 )
-from training.losses import FaceGeometry
-from training.speech import LIPS, SpeechPretraining
-from training.starter import STARTER
+from training.starter.mel_pretraining import LIPS, SpeechPretraining
+from training.starter.train import STARTER
 
 SPEC = replace(
     STARTER,

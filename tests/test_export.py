@@ -19,7 +19,7 @@ from diffposetalk.bundle.graphs import GraphsError, read_manifest
 from export import onnx_export
 from export.onnx_export import ExportError, build_graphs, export_onnx
 from export.parity import TOLERANCE, answer, closed_loop, describe, random_case
-from export.ship import ship
+from export.shipped_graphs import ship
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
@@ -77,7 +77,7 @@ def test_the_same_shapes_give_the_same_bytes(made: Path, tmp_path: Path) -> None
 
 
 def test_the_shipped_graphs_are_the_shipped_bundles() -> None:
-    """They are what `python -m export.ship` writes today, and small."""
+    """They are what `python -m export.shipped_graphs` writes today, and small."""
     bundle = load_bundle("starter")
     folder = PACKAGED / "starter" / "onnx"
     manifest = read_manifest(folder)

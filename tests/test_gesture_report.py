@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.gesture_report import AT_ACCENT, BROWS, Spoken, blink_starts, figures, near
-from training.live_figures import BLINK
+from training.evaluation.live_figures import BLINK
+from training.reports.gesture_report import AT_ACCENT, BROWS, Spoken, blink_starts, figures, near
 
 N = 2000
 

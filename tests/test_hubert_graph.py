@@ -13,7 +13,7 @@ from bundles_for_export import PLAIN, save_random
 
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import HubertSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
-from export.hubert_graph import hubert_graph
+from export.graphs.hubert import hubert_graph
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, random_case
 from stream.backends.onnx_backend import OnnxBackend

@@ -11,12 +11,29 @@ from head.channels import CHANNELS, INDEX
 from head.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
-from training import corpora, gestures
-from training.coarticulation import APERTURE
-from training.labels import MOTION_SIZE, articulation, make_motion
-from training.phones import BILABIALS, INVENTORY, VOWELS, Phone, canonical, fill_gaps, phrases, tidy
-from training.prosody import SAMPLE_RATE_HZ, Prosody, extract_prosody
-from training.styles import STYLE_FIELDS, STYLE_RANGES, STYLES, named_style, random_style, vary
+from training.labels import gestures
+from training.labels.coarticulation import APERTURE
+from training.labels.label_styles import (
+    STYLE_FIELDS,
+    STYLE_RANGES,
+    STYLES,
+    named_style,
+    random_style,
+    vary,
+)
+from training.labels.labels import MOTION_SIZE, articulation, make_motion
+from training.labels.phones import (
+    BILABIALS,
+    INVENTORY,
+    VOWELS,
+    Phone,
+    canonical,
+    fill_gaps,
+    phrases,
+    tidy,
+)
+from training.labels.prosody import SAMPLE_RATE_HZ, Prosody, extract_prosody
+from training.speech import corpora
 
 RATE = SAMPLE_RATE_HZ
 

@@ -49,7 +49,7 @@ LIGHT = {
     "stream.backends.fake": HEAVY,
     "stream.backends.onnx_backend": HEAVY,
     "stream.backends.tensorrt.backend": HEAVY,
-    "export.ship": HEAVY,
+    "export.shipped_graphs": HEAVY,
     "stream.wire.codec": HEAVY,
     "head": HEAVY,
     "diffposetalk.spec": HEAVY,

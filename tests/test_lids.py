@@ -12,7 +12,7 @@ from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.core.lids import BLINK, Lids
 from stream.core.session import Session
-from training.gesture_report import blink_starts
+from training.reports.gesture_report import blink_starts
 
 LIDS = [CHANNELS.index(f"eyeBlink{side}") for side in ("Left", "Right")]
 

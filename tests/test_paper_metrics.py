@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from head.rig import builtin_head
-from training import paper_metrics as pm
+from training.evaluation import paper_metrics as pm
 
 FACE = pm.Face.of(builtin_head())
 

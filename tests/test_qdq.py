@@ -6,9 +6,9 @@ import numpy as np
 import onnx
 import pytest
 
+from benchmarks.quality.eight_bits import losses
 from diffposetalk.bundle.bundle import Bundle, load_bundle
 from export.calibration import Calibration, calibrate
-from export.eight_bits import losses
 from export.onnx_export import ExportError, build_graphs
 from export.parity import TOLERANCE, babble
 from export.qdq import LARGEST, products, quantised

@@ -14,11 +14,11 @@ from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import FloatArray, SamplerCall
 from stream.core.session import Session, SessionOptions
-from training import live_figures as lf
-from training.clips import Clip, ClipError, held_out_clips
-from training.paper_metrics import Face
-from training.phones import Phone
-from training.rehearsal import Rehearsal, Take, rehearse
+from training.evaluation import live_figures as lf
+from training.evaluation.batch_rollout import Rehearsal, Take, rehearse
+from training.evaluation.clips import Clip, ClipError, held_out_clips
+from training.evaluation.paper_metrics import Face
+from training.labels.phones import Phone
 
 FRAMES = 30
 RNG = np.random.default_rng(0)

@@ -11,23 +11,24 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import curves
-from benchmarks.curve_plots import draw
-from benchmarks.results_page import PageError, page, read_curves
+from benchmarks.pages.curve_plots import draw
+from benchmarks.pages.results import PageError, page, read_curves
+from benchmarks.quality import curves
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
-from training import baselines, paper_table, table
-from training.ablations import VARIANTS, VariantLosses
-from training.clips import Clip
-from training.dataset import Tracks
-from training.denoiser import Training
-from training.losses import FaceGeometry
-from training.paper_metrics import Face
-from training.phones import Phone
-from training.speech import SpeechPretraining
-from training.styles import STYLES
+from training.evaluation import baselines, paper_table
+from training.evaluation.clips import Clip
+from training.evaluation.paper_metrics import Face
+from training.labels.label_styles import STYLES
+from training.labels.phones import Phone
+from training.loop.losses import FaceGeometry
+from training.paper import ablation_runs
+from training.paper.ablations import VARIANTS, VariantLosses
+from training.speech.track_batches import Tracks
+from training.starter.adjacent_windows import Training
+from training.starter.mel_pretraining import SpeechPretraining
 
 ROOT = Path(__file__).resolve().parent.parent
 FRAMES = 300
@@ -98,17 +99,17 @@ def test_a_variant_learns_what_it_says(variant: Any, tracks: Path) -> None:
 
 @pytest.mark.slow
 def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) -> None:
-    settings = table.Settings(
+    settings = ablation_runs.Settings(
         tracks, tmp_path / "table", steps=2, speech_steps=2, style_steps=2, only=("no-style",)
     )
-    table.main(settings)
+    ablation_runs.main(settings)
     bundle = tmp_path / "table" / "bundles" / "no-style"
     written = (bundle / "config.json").stat().st_mtime_ns
     assert not load_bundle(bundle).spec.use_style
-    table.main(settings)
+    ablation_runs.main(settings)
     assert (bundle / "config.json").stat().st_mtime_ns == written
-    with pytest.raises(table.TableError, match="another budget"):
-        table.main(table.Settings(tracks, tmp_path / "table", steps=3))
+    with pytest.raises(ablation_runs.TableError, match="another budget"):
+        ablation_runs.main(ablation_runs.Settings(tracks, tmp_path / "table", steps=3))
     rows = paper_table.candidates([], tmp_path / "table")
     result = paper_table.make_table(rows, two_clips(), 2, head={"circumstances": "here"})
     assert [row["name"] for row in result["rows"]] == [
@@ -121,12 +122,12 @@ def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) 
 
 
 def test_settings_of_a_table_that_cannot_be_are_one_line(tracks: Path, tmp_path: Path) -> None:
-    with pytest.raises(table.TableError, match="no tracks in"):
-        table.check(table.Settings(tmp_path))
-    with pytest.raises(table.TableError, match="no network 'nothing'"):
-        table.check(table.Settings(tracks, tmp_path, only=("nothing",)))
-    with pytest.raises(table.TableError, match="at least one step"):
-        table.check(table.Settings(tracks, tmp_path, steps=0))
+    with pytest.raises(ablation_runs.TableError, match="no tracks in"):
+        ablation_runs.check(ablation_runs.Settings(tmp_path))
+    with pytest.raises(ablation_runs.TableError, match="no network 'nothing'"):
+        ablation_runs.check(ablation_runs.Settings(tracks, tmp_path, only=("nothing",)))
+    with pytest.raises(ablation_runs.TableError, match="at least one step"):
+        ablation_runs.check(ablation_runs.Settings(tracks, tmp_path, steps=0))
     with pytest.raises(paper_table.TableError, match="no networks in"):
         paper_table.candidates([], tmp_path)
 
@@ -284,7 +285,7 @@ def curves_result() -> dict[str, Any]:
 
 
 def curves_figures() -> list[str]:
-    from training.live_figures import FIGURES
+    from training.evaluation.live_figures import FIGURES
 
     return list(FIGURES)
 
@@ -315,11 +316,11 @@ def test_the_page_in_the_repository_is_what_the_figures_make() -> None:
 
 
 def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Path) -> None:
-    from training import lmdb_set
-    from training.recorded_clips import dataset_clips, split_name
+    from training.evaluation.recorded_clips import dataset_clips, split_name
+    from training.faces import lmdb_dataset
 
     frames, rng = 160, np.random.default_rng(0)
-    writer = lmdb_set.LmdbWriter(tmp_path / "set")
+    writer = lmdb_dataset.LmdbWriter(tmp_path / "set")
     motions = {}
     for number in range(3):
         exp = 0.1 * rng.random((frames, 50), np.float32)
@@ -327,7 +328,7 @@ def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Pat
         motions[f"p{number}/000"] = np.concatenate([exp, pose[:, :4]], 1)
         shape = np.full((frames, 100), 0.1 * number, np.float32)
         sound = 0.1 * rng.standard_normal(640 * frames).astype(np.float32)
-        writer.add(f"p{number}/000", lmdb_set.Clip(sound, shape, exp, pose))
+        writer.add(f"p{number}/000", lmdb_dataset.Clip(sound, shape, exp, pose))
     writer.close()
     (tmp_path / "set" / "test.txt").write_text("".join(f"{name}\n" for name in motions))
     assert split_name("a/b:val") == (Path("a/b"), "val") and split_name("a")[1] == "test"

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import page, soak
-from benchmarks.paced_clock import PacedClock
-from benchmarks.soak import SoakRun
-from benchmarks.soak_visit import Findings, Visit
+from benchmarks.harness.paced_clock import PacedClock
+from benchmarks.pages import performance
+from benchmarks.soak import run
+from benchmarks.soak.checked_client import Findings, Visit
+from benchmarks.soak.run import SoakRun
 from stream.frames import FRAME_SAMPLES
 from stream.wire import codec, messages
 
@@ -140,14 +141,14 @@ def test_each_fault_is_named() -> None:
 
 def test_the_command_writes_what_the_page_reads(tmp_path: Path) -> None:
     out = tmp_path / "soak.json"
-    assert soak.main(["--minutes", "0.1", "--speed", "20", "--json", str(out)]) in (0, 1)
+    assert run.main(["--minutes", "0.1", "--speed", "20", "--json", str(out)]) in (0, 1)
     result = json.loads(out.read_text())
-    text = page.page(page.read_results([out]))
+    text = performance.page(performance.read_results([out]))
     assert "## Hours at speed" in text and f"{result['soak']['connections']:,}" in text
 
 
 def test_a_folder_that_is_not_there_is_said_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert soak.main(["--json", str(tmp_path / "no" / "soak.json")]) == 1
+    assert run.main(["--json", str(tmp_path / "no" / "soak.json")]) == 1
     assert "there is no such folder" in capsys.readouterr().err

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from posetalk import demo_speech
 from stream.backends.registry import load_backend
 from stream.core.session import Session
-from training.live_figures import blinks
-from training.long_run import mean_gaze
+from training.evaluation.live_figures import blinks
+from training.reports.long_run import mean_gaze
 
 MINUTE = 60 * 16_000
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from diffposetalk.bundle.bundle import load_bundle, save_bundle
-from training import average, starter
-from training.checkpoint import load
+from training.loop.checkpoint import load
+from training.starter import average, train
 
 PARTS = ("speech", "style", "denoiser", "distilled", "scales")
 
@@ -32,8 +32,8 @@ def tracks(tmp_path: Path) -> Path:
 
 
 def trained(tracks: Path, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
-    starter.main(
-        starter.Settings(
+    train.main(
+        train.Settings(
             tracks=tracks,
             folder=folder,
             start="starter",
@@ -67,20 +67,20 @@ def test_a_run_from_a_bundle_keeps_its_language_and_can_be_had_again(
 
 
 def test_a_part_alone_tells_its_own_steps_and_leaves_those_of_the_others(tmp_path: Path) -> None:
-    starter.note(starter.Settings(folder=tmp_path, speech_steps=1, distil_steps=2))
-    starter.note(starter.Settings(folder=tmp_path, part="distil", distil_steps=3, scales_steps=4))
+    train.note(train.Settings(folder=tmp_path, speech_steps=1, distil_steps=2))
+    train.note(train.Settings(folder=tmp_path, part="distil", distil_steps=3, scales_steps=4))
     told = json.loads((tmp_path / "settings.json").read_text())
     assert (told["speech_steps"], told["distil_steps"], told["scales_steps"]) == (1, 3, 4)
 
 
 def test_tracks_in_other_units_are_refused(tracks: Path) -> None:
-    starter.keep_units(tracks, "starter")
+    train.keep_units(tracks, "starter")
     with np.load(tracks / "statistics.npz") as found:
         units = dict(found)
     for name in units:
         np.savez(tracks / "statistics.npz", **{**units, name: np.ones(54)})
         with pytest.raises(ValueError, match="not the normalisation"):
-            starter.keep_units(tracks, "starter")
+            train.keep_units(tracks, "starter")
 
 
 def test_halfway_between_two_bundles(tmp_path: Path) -> None:

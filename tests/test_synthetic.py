@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from training.corpora import CorpusError
-from training.phones import SILENCE, Phone
-from training.synthetic import closures, espeak, flite, sentences, timed
+from training.labels.phones import SILENCE, Phone
+from training.speech.corpora import CorpusError
+from training.speech.tts_voices import closures, espeak, flite, sentences, timed
 
 TEXTS = ["Maybe people buy a big apple pie.", "He put the map upon a table, happy."]
 

@@ -13,14 +13,14 @@ import torch
 
 from diffposetalk.network.mel import LOWEST
 from head.rig import builtin_head
-from training import augment
-from training.dataset import Crops, Tracks
-from training.losses import FaceGeometry, Weights, motion_losses, nt_xent
-from training.metrics import correlation, measure, summary, total
-from training.phones import Phone
-from training.speech import SpeechPretraining, batch_losses
-from training.starter import STARTER
-from training.tracks import frame_phones
+from training.evaluation.motion_metrics import correlation, measure, summary, total
+from training.labels.phones import Phone
+from training.loop.losses import FaceGeometry, Weights, motion_losses, nt_xent
+from training.speech import augment
+from training.speech.track_batches import Crops, Tracks
+from training.speech.tracks import frame_phones
+from training.starter.mel_pretraining import SpeechPretraining, batch_losses
+from training.starter.train import STARTER
 
 
 def test_every_loss_is_zero_at_the_truth_and_grows_away_from_it() -> None:
@@ -189,7 +189,7 @@ def test_the_speech_encoder_hears_streams_begin(tracks, monkeypatch: pytest.Monk
 LOOP = """
     import sys, torch
     from pathlib import Path
-    from training.loop import RunSettings, train
+    from training.loop.trainer import RunSettings, train
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = torch.nn.Linear(8, 1)

@@ -19,15 +19,15 @@ from small_training_set import SMALL, TINY, two_windows, write_small_set
 
 import posetalk
 from head.rig import builtin_head
-from training import checkpoint
-from training import train as program
-from training.crops import CropSource
-from training.lmdb_set import ABOUT, LmdbSet
-from training.loop import RunSettings, averaged, train
-from training.pairs import PairLosses
-from training.presets import PRESETS
-from training.pretrained import PretrainedError
-from training.set_clips import SetError
+from training.faces.clip_arrays import SetError
+from training.faces.crops import CropSource
+from training.faces.lmdb_dataset import ABOUT, LmdbSet
+from training.loop import checkpoint
+from training.loop.pretrained import PretrainedError
+from training.loop.trainer import RunSettings, averaged, train
+from training.paper import train as program
+from training.paper.presets import PRESETS
+from training.paper.style_loss import PairLosses
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +225,7 @@ def test_an_unusable_set_is_told_in_a_line(
 
 
 def test_pictures_of_a_validation_are_drawn(crops: CropSource) -> None:
-    from training.validation import picture
+    from training.paper.validation import picture
 
     class Writer:
         def __init__(self) -> None:
@@ -253,13 +253,13 @@ def test_pictures_of_a_validation_are_drawn(crops: CropSource) -> None:
 SEVERAL = """
 import atexit, sys, numpy as np, torch
 from pathlib import Path
-from training.engine import choose
+from training.loop.device import choose
 def leave():  # registered first, runs last
     assert not torch.distributed.is_initialized()
     if engine.rank == 0:
         print("left")
 atexit.register(leave)
-from training.loop import RunSettings, train
+from training.loop.trainer import RunSettings, train
 torch.manual_seed(0)
 model = torch.nn.Linear(3, 1)
 def losses(rng, step):

@@ -16,12 +16,12 @@ from diffposetalk.network.hubert import build_hubert
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import SpeechEncoderSpec
 from head.rig import builtin_head
-from training.crops import CropSource
-from training.lmdb_set import LmdbSet
-from training.losses import PAPER, FaceGeometry, Weights, motion_losses, transition_loss
-from training.pairs import PairLosses
-from training.presets import PRESETS, Preset
-from training.pretrained import PretrainedError, freeze_hubert, load_hubert
+from training.faces.crops import CropSource
+from training.faces.lmdb_dataset import LmdbSet
+from training.loop.losses import PAPER, FaceGeometry, Weights, motion_losses, transition_loss
+from training.loop.pretrained import PretrainedError, freeze_hubert, load_hubert
+from training.paper.presets import PRESETS, Preset
+from training.paper.style_loss import PairLosses
 
 
 @pytest.fixture(autouse=True)

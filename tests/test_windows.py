@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from head.channels import CHANNELS
-from training.denoiser import missing_slots, perturb
-from training.long_run import mean_gaze
-from training.losses import ROTATION
-from training.speech import LIPS
-from training.wandering import SHARE, TURNED, wandered
+from training.labels.gaze_drift import SHARE, TURNED, wandered
+from training.loop.losses import ROTATION
+from training.reports.long_run import mean_gaze
+from training.starter.adjacent_windows import missing_slots, perturb
+from training.starter.mel_pretraining import LIPS
 
 T_P, N, D = 12, 6, 54
 LOOKS = [i for i, name in enumerate(CHANNELS) if name.startswith("eyeLook")]

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks import virtual_microphone as virtual
-from benchmarks.virtual_microphone import VirtualMicrophone
+from benchmarks.harness import virtual_microphone as virtual
+from benchmarks.harness.virtual_microphone import VirtualMicrophone
 
 __all__ = ["VirtualMicrophone", "missing", "virtual_microphone"]
 

@@ -45,7 +45,7 @@ class Build:
     def run(self) -> int:
         from posetalk.messages import say
         from posetalk.progress import counted
-        from training.build_set import build
+        from training.faces.build import build
 
         with counted("recordings") as note:
             built = build(
@@ -86,7 +86,7 @@ class Check:
     def run(self) -> int:
         from posetalk.messages import say
         from posetalk.progress import counted
-        from training.check_set import check
+        from training.faces.check import check
 
         problems = 0
         with counted("videos") as note:

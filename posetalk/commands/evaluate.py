@@ -37,7 +37,9 @@ class Evaluate:
     table: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None
-    """Also the baselines and ablations that `python -m training.table` left in this folder."""
+    """Also the baselines and ablations that `python -m training.paper.ablation_runs` left in this
+    folder.
+    """
     mode: Literal["live", "paper"] = "live"
     """Sample the bundles live, or whole clips at once as the released code does."""
     sampler: Literal["ancestral", "dpm++"] = "ancestral"
@@ -68,9 +70,9 @@ class Evaluate:
         from head.rig import load_head
         from posetalk.messages import UsageError, say
         from posetalk.progress import working
-        from training import paper_table
-        from training.evaluate import circumstances
-        from training.paper_metrics import Face
+        from training.evaluation import paper_table
+        from training.evaluation.paper_metrics import Face
+        from training.reports.starter_report import circumstances
 
         if not 2 <= self.runs <= 100:
             raise UsageError(f"--runs {self.runs}: 2 to 100, as intervals are over runs")
@@ -111,7 +113,7 @@ class Evaluate:
         """The clips that --set asks for, and the head that their labels move."""
         from head.rig import BUILTIN_ID
         from posetalk.messages import UsageError
-        from training.clips import SETS, held_out_clips
+        from training.evaluation.clips import SETS, held_out_clips
 
         folders = [name for name in self.set if name not in SETS and os.sep in name]
         folders += [
@@ -125,13 +127,13 @@ class Evaluate:
             return held_out_clips(self.set, self.clips, self.frames), BUILTIN_ID
         if len(self.set) > 1:
             raise UsageError("--set: one dataset, or names of sets")
-        from training.recorded_clips import dataset_clips
+        from training.evaluation.recorded_clips import dataset_clips
 
         return dataset_clips(folders[0], self.clips, self.frames)
 
     def _write(self, result: dict[str, Any]) -> None:
         """Write what there is so far, beside the old files first."""
-        from training import paper_table
+        from training.evaluation import paper_table
 
         for path in self.output:
             if path.suffix == ".json":
@@ -152,7 +154,7 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from training import paper_table
+    from training.evaluation import paper_table
 
     console = Console()
     arrows = {-1: " ↓", 0: "", 1: " ↑"}

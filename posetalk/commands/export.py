@@ -96,7 +96,7 @@ class Export:
     def _onnx(self, bundle: Bundle, steps: tuple[int | None, ...]) -> tuple[Path, Manifest]:
         try:
             from export.onnx_export import export_onnx
-            from export.ship import STEPS
+            from export.shipped_graphs import STEPS
         except ModuleNotFoundError as error:
             raise RuntimeError(
                 f"exporting needs {error.name}: run `pip install 'posetalk[export]'`"

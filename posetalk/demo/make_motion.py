@@ -2,8 +2,8 @@
 
     python -m posetalk.demo.make_motion        # needs `flite` (apt-get install flite)
 
-The motion comes from the label model of `training/labels.py`: nobody was recorded.  It moves the
-built-in head and speaks sentences of our own, with the phone times of a flite voice.
+The motion comes from the label model of `training/labels/labels.py`: nobody was recorded.  It moves
+the built-in head and speaks sentences of our own, with the phone times of a flite voice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TEXT = (
 
 def speak(path: Path) -> list[tuple[str, float, float]]:
     """Say the text into a sound file; (phone, start s, length s) as it was said."""
-    from training.phones import canonical
+    from training.labels.phones import canonical
 
     said = subprocess.run(
         ["flite", "-voice", VOICE, "-t", TEXT, "-psdur", "-o", str(path)],
@@ -51,9 +51,9 @@ def main() -> None:
     """Write the clips and say how long they are."""
     import soundfile
 
-    from training.labels import make_motion
-    from training.prosody import extract_prosody
-    from training.styles import STYLES as KNOWN
+    from training.labels.label_styles import STYLES as KNOWN
+    from training.labels.labels import make_motion
+    from training.labels.prosody import extract_prosody
 
     with tempfile.TemporaryDirectory() as folder:
         phones = speak(Path(folder) / "said.wav")

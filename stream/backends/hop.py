@@ -17,7 +17,7 @@ from diffposetalk.spec import FloatArray
 from stream.backends.branches import guidance_inputs
 
 State = Mapping[str, NDArray[Any]]
-"""What a hop starts from, by name, with a leading dimension of 1: see `export.hop_graph`."""
+"""What a hop starts from, by name, with a leading dimension of 1: see `export.graphs.hop`."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Eyes that come back to whom they speak to.
 
-What the starter imitates knows no look aside or up that stays (`training.gestures.gaze`; some
-styles do look down), but a model that goes on from its own past drifts into one.  So a shown gaze
-is the model's without what is slow in it: quick looks, and the eyes' turn against the head's, stay.
+What the starter imitates knows no look aside or up that stays (`training.labels.gestures.gaze`;
+some styles do look down), but a model that goes on from its own past drifts into one.  So a shown
+gaze is the model's without what is slow in it: quick looks, and the eyes' turn against the head's,
+stay.
 """
 
 from __future__ import annotations

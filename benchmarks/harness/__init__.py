@@ -1,0 +1,1 @@
+"""What every benchmark shares: processes, probes, settings, a virtual microphone."""

@@ -1,0 +1,183 @@
+"""What is measured, in a process of its own: source, live loop, session and server.
+
+It is put together as `posetalk live` does it; `benchmarks.harness.probes` notes moments at its
+seams.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.harness.probes import COLUMNS, Notebook, TimedBackend, TimedEncoder
+from benchmarks.harness.processes import answer, resident_mb
+from benchmarks.harness.setting import Setting
+from stream.frames import FPS
+
+if TYPE_CHECKING:
+    from stream.audio import AudioSource
+    from stream.backends.protocol import Backend
+    from stream.core.session import Session, SessionOptions
+    from stream.serve.server import Server
+
+CLIENT_SECONDS = 30.0
+
+
+class OpenedModel(NamedTuple):
+    """A session as a command opens it, and the options that it was given."""
+
+    session: Session
+    options: SessionOptions
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the model."""
+        return self.session.backend
+
+
+def open_model(setting: Setting) -> OpenedModel:
+    """The backend and the session options that the commands would have."""
+    from posetalk.commands.options import Model
+    from stream.core.session import SessionOptions
+
+    model = Model(
+        bundle=setting.bundle,
+        backend=setting.backend,  # type: ignore[arg-type]
+        steps=setting.steps,
+        hop=setting.hop,
+        lookahead=setting.lookahead,
+        # Graphs have theirs in them.
+        precision=setting.precision if setting.backend == "torch" else None,  # type: ignore[arg-type]
+        seed=setting.seed,
+    )
+    session = model.session()
+    options = SessionOptions(hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps)
+    return OpenedModel(session, options)
+
+
+def run(setting: Setting) -> None:
+    """Answer when ready (url, live settings, warm-up), when the clients are there, and at the end.
+
+    Reads from standard input: `clients N` (wait until N are connected) and `go`.
+    """
+    from posetalk.commands.options import Address, Streaming
+    from posetalk.streaming import open_server
+    from stream.clock import MonotonicClock
+    from stream.run.live_loop import LiveLoop, warm_up
+
+    now = MonotonicClock().now
+    began = now()
+    session = open_model(setting).session
+    loaded = now()
+    warm_up(session)
+    warm = now()
+    timed = TimedBackend(session.backend, now)
+    session.backend = timed
+    notebook = Notebook(int(setting.seconds * FPS) + 1, timed)
+    server = open_server(Streaming(address=Address(port=0)), session)
+    server.encoder = TimedEncoder(server.encoder, notebook, now)  # type: ignore[assignment]
+    gc.freeze()  # as warm_up does: what we added is out of the collector's sight too
+    with server:
+        answer(
+            url=server.url,
+            load_seconds=loaded - began,
+            warm_up_seconds=warm - loaded,
+            live=live_settings(session),
+        )
+        obey(server)
+        source = open_source(setting)
+        loop = LiveLoop(source, session, [server, notebook])
+        memory, cpu, wall = resident_mb(), time.process_time(), now()
+        statistics = loop.run(seconds=setting.seconds)
+        cpu_share = (time.process_time() - cpu) / (now() - wall)
+    answer(
+        columns=COLUMNS,
+        rows=notebook.rows.tolist(),
+        source=source.name,
+        device_latency=source.device_latency,
+        audio_seconds=statistics.audio_seconds,
+        sent=statistics.frames,
+        late=statistics.late,
+        merges=statistics.merges,
+        samples_dropped=statistics.dropped,
+        frames_dropped=server.counts.dropped,
+        memory_mb=[memory, resident_mb()],
+        cpu_share=cpu_share,
+    )
+
+
+def live_settings(session: Session) -> dict[str, Any]:
+    """The set that every figure belongs to, and what ran it."""
+    backend = session.backend
+    return {
+        "hop": session.hop,
+        "lookahead": session.lookahead,
+        "steps": session.steps,
+        "window_rule": session.window_rule,
+        "audio_guidance": session.audio_guidance,
+        "style_guidance": session.style_guidance,
+        "lip_noise": session.lip_noise,
+        "head_noise": session.head_noise,
+        "face_noise": session.face_noise,
+        "style": session.style_name,
+        "backend": backend.name,
+        "precision": precision_of(backend),
+        "device": device_of(backend),
+        "bundle_hash": backend.bundle_hash,
+    }
+
+
+def device_of(backend: Backend) -> str:
+    """Where it computes; onnxruntime calls it a provider."""
+    provider = getattr(backend, "provider", "cpu")
+    place = str(getattr(backend, "device", provider))
+    return place.removesuffix("ExecutionProvider").lower()
+
+
+def precision_of(backend: Backend) -> str:
+    """Of its arithmetic; graphs say it in their manifest."""
+    manifest = getattr(backend, "manifest", None)
+    return str(getattr(backend, "precision", getattr(manifest, "precision", "fp32")))
+
+
+def obey(server: Server) -> None:
+    """Read lines until `go`."""
+    for line in sys.stdin:
+        word, *rest = line.split()
+        if word == "go":
+            return
+        wanted, until = int(rest[0]), time.monotonic() + CLIENT_SECONDS
+        while server.counts.clients < wanted:
+            if time.monotonic() > until:
+                raise RuntimeError(f"{server.counts.clients} of {wanted} clients connected")
+            time.sleep(0.02)
+        answer(clients=server.counts.clients)
+    raise RuntimeError("the benchmark that started this is gone")
+
+
+def open_source(setting: Setting) -> AudioSource:
+    """The product's microphone, or its file source at the pace of time."""
+    from posetalk import demo_speech
+    from stream.sources.file import FileSource
+    from stream.sources.microphone import Microphone
+
+    return Microphone() if setting.source == "mic" else FileSource(demo_speech(), loop=True)
+
+
+def main() -> int:
+    """`python -m benchmarks.harness.server_process '{"backend": ..., ...}'`."""
+    from posetalk.__main__ import explain
+
+    try:
+        run(Setting(**json.loads(sys.argv[1])))
+    except Exception as error:
+        answer(error=explain(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

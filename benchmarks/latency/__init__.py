@@ -1,0 +1,1 @@
+"""`bench-latency`: from the microphone to a client in another process."""

@@ -1,0 +1,223 @@
+"""`bench-latency`: from the microphone to a client in another process, with every stage between.
+
+All moments are read from the system's monotonic clock, which the processes of one machine share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from benchmarks.harness.environment import circumstances, describe, load_average
+from benchmarks.harness.processes import BenchmarkError
+from benchmarks.harness.setting import Setting, grid
+from benchmarks.harness.virtual_microphone import VirtualMicrophone, missing, virtual_microphone
+from benchmarks.latency import many_sessions
+from benchmarks.latency.compare import compare
+from benchmarks.latency.grid_file import read_grid
+from benchmarks.latency.live_run import measure_live, waiting
+from benchmarks.latency.precision import Exports
+from benchmarks.latency.roofline import floor_of, measure_speed
+from benchmarks.latency.terminal_report import report
+from benchmarks.quality import lip_error
+
+QUICK_SECONDS, FULL_SECONDS = 10.0, 60.0
+CROWD = 12
+"""Sessions of the run with many."""
+_BY_BUNDLE = "(default: the bundle's)"
+
+
+@dataclass(frozen=True)
+class BenchLatency:
+    """Measure the latency of the live path: capture, model, server, and a client elsewhere.
+
+    Runs what `posetalk live` runs, hears a virtual microphone where PulseAudio is installed (else
+    the demo speech at the pace of time), and prints p50, p90, p99 and max of every stage. Latency
+    counts from the capture of the middle of a frame's 40 ms to the frame's arrival at a websocket
+    client in another process; many sessions are measured on the server's scheduler, up to the
+    delivery of the frame. Without lists: the live defaults without and with the viewer, and twelve
+    sessions at once. Leave the machine alone meanwhile.
+    """
+
+    quick: bool = False
+    """10 s per run instead of 60: under a minute in all, starting included."""
+    seconds: Annotated[
+        float | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 60)")
+    ] = None
+    """Length of every run."""
+    source: Literal["auto", "mic", "file"] = "auto"
+    """`mic`: a virtual microphone; `file`: the demo speech; `auto`: `mic` if it can be had."""
+    viewer: Literal["both", "on", "off"] = "both"
+    """Whether the off-screen viewer draws and records beside it, in a process of its own."""
+    backend: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help_behavior_hint="(default: auto)")
+    ] = ()
+    """What runs the model; several values make a grid, as with the next five. `fake` has no model:
+    what remains is the cost of everything else."""
+    precision: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="P ...", help_behavior_hint="(default: the backend's)"),
+    ] = ()
+    """Of the model's arithmetic: fp32, bf16, fp16, int8."""
+    steps: Annotated[
+        tuple[int, ...], tyro.conf.arg(metavar="K ...", help_behavior_hint=_BY_BUNDLE)
+    ] = ()
+    """Network calls per hop."""
+    hop: Annotated[
+        tuple[int, ...], tyro.conf.arg(metavar="H ...", help_behavior_hint=_BY_BUNDLE)
+    ] = ()
+    """Frames between two model calls."""
+    lookahead: Annotated[
+        tuple[int, ...], tyro.conf.arg(metavar="R ...", help_behavior_hint=_BY_BUNDLE)
+    ] = ()
+    """Frames of sound heard after a frame before it is shown."""
+    sessions: Annotated[
+        tuple[int, ...], tyro.conf.arg(metavar="N ...", help_behavior_hint="(default: 1)")
+    ] = ()
+    """Sessions at once; more than one run on the server's scheduler."""
+    grid: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE.toml", help_behavior_hint="(default: none)")
+    ] = None
+    """Measure the points of this file instead; see benchmarks/grid.toml."""
+    quality: Literal["no", "too", "only"] = "no"
+    """Also measure how far the lips are from the label's at every point (mean of ten seeds), or
+    that alone, which a busy machine does not disturb. POSETALK_DATA names the held-out clips."""
+    bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
+    """Weights."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Of the noise."""
+    json: Annotated[
+        Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
+    ] = None
+    """Write the figures there, for `python -m benchmarks.pages.performance`."""
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        tyro.conf.arg(metavar="A.json B.json", help_behavior_hint="(default: none)"),
+    ] = None
+    """Measure nothing; say how B differs from A, point by point."""
+
+    def run(self, note: Callable[[str], None] = print) -> dict[str, Any]:
+        """Measure every point of the grid; returns what `--json` writes."""
+        if self.compare is not None:
+            note(compare(*self.compare))
+            return {}
+        seconds = self.seconds or (QUICK_SECONDS if self.quick else FULL_SECONDS)
+        if seconds < 2:
+            raise BenchmarkError(f"--seconds {seconds:g}: the first is warm-up, take 2 or more")
+        if self.json is not None and not self.json.resolve().parent.is_dir():
+            raise BenchmarkError(f"--json {self.json}: there is no such folder")
+        if self.quality != "no" and (reason := lip_error.missing()):
+            raise BenchmarkError(f"--quality {self.quality}: {reason}")
+        points = self.points(Setting(bundle=self.bundle, seed=self.seed, seconds=seconds))
+        if self.quality == "only":
+            return self._only_quality(points, note)
+        results = circumstances("latency")
+        results["speed"] = measure_speed()
+        results["runs"] = []
+        note("\n".join(describe(results)))
+        with contextlib.ExitStack() as stack:
+            exports, microphone = Exports(stack), None
+            if any(point.sessions == 1 for point in points):
+                microphone = self._microphone(stack, note)
+            for number, point in enumerate(points, 1):
+                heard = microphone if point.sessions == 1 else None
+                source: Literal["file", "mic"] = "file" if heard is None else "mic"
+                setting = exports.prepared(replace(point, source=source))
+                label = f"run {number} of {len(points)}: {setting.label()}"
+                run = measure(setting, heard, label)
+                if run["live"]["backend"] != "fake":
+                    run["floor_ms"] = floor_of(self.bundle, run["live"], results["speed"])
+                if self.quality == "too":
+                    with waiting(f"{label}: quality"):
+                        run["quality"] = lip_error.measure(setting)
+                results["runs"].append(run)
+                note("\n" + report(run))
+                self._write(results)
+        return results
+
+    def points(self, base: Setting) -> list[Setting]:
+        """What is to be measured."""
+        if self.grid is not None:
+            return read_grid(self.grid, base)
+        lists = {
+            name: getattr(self, name)
+            for name in ("backend", "precision", "steps", "hop", "lookahead", "sessions")
+        }
+        viewers = {"both": (False, True), "on": (True,), "off": (False,)}[self.viewer]
+        points = grid(base, **lists, viewer=viewers)
+        if not any(lists[name] for name in ("steps", "hop", "lookahead", "sessions")):
+            points += grid(replace(base, sessions=CROWD), **lists)
+        return points
+
+    def _only_quality(self, points: Sequence[Setting], note: Callable[[str], None]) -> Any:
+        """The quality of every point that differs in more than speed, and of the 500 steps."""
+        results = circumstances("quality")
+        results["points"] = []
+        single = [point for point in points if point.sessions == 1]
+        alike = [replace(point, viewer=False, seconds=0.0) for point in single]
+        with contextlib.ExitStack() as stack:
+            exports = Exports(stack)
+            for number, setting in enumerate(dict.fromkeys(alike), 1):
+                with waiting(f"quality {number}: {setting.label()}"):
+                    results["points"].append(lip_error.measure(exports.prepared(setting)))
+                note(f"{setting.label()}: LVE {results['points'][-1]['lve_mm']:.3f} mm")
+                self._write(results)
+        base = Setting(bundle=self.bundle, backend="torch", seed=self.seed)
+        with waiting("quality: few steps and all of them, in paper mode"):
+            results["reference"] = lip_error.measure_reference(base, (1, 2, 4, 8))
+        note(f"in paper mode, LVE by steps: {results['reference']['reference']}")
+        self._write(results)
+        return results
+
+    def _microphone(
+        self, stack: contextlib.ExitStack, note: Callable[[str], None]
+    ) -> VirtualMicrophone | None:
+        reason = "not asked for" if self.source == "file" else missing()
+        if reason is None:
+            return stack.enter_context(virtual_microphone())
+        if self.source == "mic":
+            raise BenchmarkError(f"no virtual microphone: {reason}")
+        note(f"source: the demo speech at the pace of time (virtual microphone: {reason})")
+        return None
+
+    def _write(self, results: dict[str, Any]) -> None:
+        """After every run, so that what is measured is kept."""
+        if self.json is not None:
+            self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+
+
+def measure(setting: Setting, microphone: VirtualMicrophone | None, label: str) -> dict[str, Any]:
+    """One run in fresh processes; raises BenchmarkError when it cannot be measured."""
+    load = load_average()
+    if setting.sessions > 1:
+        with waiting(f"{label}: {setting.seconds:.0f} s"):
+            run = many_sessions.measure(setting)
+    else:
+        run = measure_live(setting, microphone, label)
+    return run | {"asked": asdict(setting), "load_average": load}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 measured, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    command = tyro.cli(
+        BenchLatency, prog="bench-latency", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+    )
+    try:
+        command.run()
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"bench-latency: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,130 @@
+"""A run's figures as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.latency import many_sessions
+from benchmarks.latency.percentiles import STAGES
+
+_COLUMNS = ("p50", "p90", "p99", "max")
+
+
+def describe_live(live: Mapping[str, Any]) -> str:
+    """The set that a figure belongs to, in one line."""
+    return (
+        f"H = {live['hop']}, R = {live['lookahead']}, K = {live['steps']}, {live['window_rule']}, "
+        f"audio guidance {live['audio_guidance']:g}, style guidance {live['style_guidance']:g}, "
+        f"style {live['style']}; {live['backend']} {live['precision']} on {live['device']}, "
+        f"bundle {live['bundle_hash'][:12]}"
+    )
+
+
+def report(run: Mapping[str, Any]) -> str:
+    """One run: what was run, the frames, every stage, end to end, and what it cost."""
+    return report_crowd(run) if run["asked"]["sessions"] > 1 else report_live(run)
+
+
+def report_crowd(run: Mapping[str, Any]) -> str:
+    """A run of many sessions."""
+    frames, batch, warm = run["frames"], run["batch"], run["warm_up"]
+    lines = [
+        describe_live(run["live"]),
+        f"{run['asked']['sessions']} sessions for {run['seconds']:.0f} s, "
+        f"{'IN REAL TIME' if run['in_real_time'] else 'NOT in real time'}",
+        f"frames   expected {frames['expected']}   received {frames['received']}   "
+        f"lost {frames['lost']}   late calls {frames['late']}   "
+        f"merged calls {frames['merged_calls']}",
+        "",
+        *_table(run["stages_ms"] | {"END TO END": run["end_to_end_ms"]}, many_sessions.STAGES),
+        "",
+        f"worst session p99 {run['worst_session_p99_ms']:.1f} ms",
+        f"batches      {batch['mean']:.2f} sessions on average, {batch['max']} at most, "
+        f"{batch['ms']:.1f} ms a round; real-time factor {number(run['real_time_factor'], 3)}",
+        f"warm-up      loading {warm['load_seconds']:.1f} s, "
+        f"warming {warm['warm_up_seconds']:.1f} s (not in the table)",
+        f"cost         {number(run['memory_mb']['end'], 0)} MB, "
+        f"{number(run['cores']['session_and_server'], 2)} cores",
+    ]
+    return "\n".join(lines + _extras(run))
+
+
+def _table(rows: Mapping[str, Mapping[str, float]], told: Mapping[str, str]) -> list[str]:
+    lines = [f"{'milliseconds':<14}" + "".join(f"{name:>9}" for name in _COLUMNS)]
+    for name, values in rows.items():
+        numbers = "".join(f"{values[column]:9.1f}" for column in _COLUMNS)
+        lines.append(f"{name:<14}{numbers}  {told.get(name, '')}".rstrip())
+    return lines
+
+
+def _extras(run: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if floor := run.get("floor_ms"):
+        lines.append(
+            f"floor        {floor['floor']:.2f} ms a call on one thread: arithmetic "
+            f"{floor['arithmetic']:.2f} ms, memory {floor['memory']:.2f} ms"
+        )
+    if quality := run.get("quality"):
+        of = quality["of"]
+        lines.append(
+            f"quality      LVE {quality['lve_mm']:.3f} mm, mean of {of['clips']} clips and "
+            f"{of['seeds']} seeds"
+        )
+    return lines
+
+
+def report_live(run: Mapping[str, Any]) -> str:
+    """A run of one session, server and client."""
+    frames, play, warm = run["frames"], run["playout_ms"], run["warm_up"]
+    with_viewer = "with" if run["viewer"] else "without"
+    source = "a virtual microphone" if run["asked"]["source"] == "mic" else run["source"]
+    lines = [
+        describe_live(run["live"]),
+        f"{run['seconds']:.0f} s of {source}, {with_viewer} the off-screen viewer",
+        f"frames   expected {frames['expected']}   received {frames['received']}   "
+        f"lost {frames['lost']}   late {frames['late']}   merged calls {frames['merged_calls']}",
+        "",
+    ]
+    table = {name: run["stages_ms"][name] for name in STAGES} | {"END TO END": run["end_to_end_ms"]}
+    told = {**STAGES, "play-out": "held back, if 99 % of the frames are to be in time"}
+    lines += _table(table | {"play-out": play["held"]}, told)
+    lines += [
+        "",
+        f"play-out     {play['after_capture']:.0f} ms after capture, 99 % of the frames are there "
+        f"(the fastest held back by {play['hold']:.0f} ms)",
+        f"model call   p50 {run['call_ms']['p50']:.1f} ms, p99 {run['call_ms']['p99']:.1f} ms; "
+        f"real-time factor {number(run['real_time_factor'], 3)}",
+        f"warm-up      loading {warm['load_seconds']:.1f} s, "
+        f"warming {warm['warm_up_seconds']:.1f} s; "
+        f"first frame {number(warm['first_frame_ms'], 0)} ms, "
+        f"first second max {warm['first_second_ms']['max']:.0f} ms (not in the table)",
+        f"cost         {resources(run)}",
+    ]
+    if run["capture"]["device_ms"]:
+        lines.append(
+            f"device       states {run['capture']['device_ms']:.0f} ms of its own before capture "
+            "(not in the table)"
+        )
+    return "\n".join(lines + _extras(run))
+
+
+def resources(run: Mapping[str, Any]) -> str:
+    """Memory and cores of each process, in one line."""
+    memory, cores = run["memory_mb"], run["cores"]
+    parts = [
+        f"session and server {number(memory['end'], 0)} MB, "
+        f"{number(cores['session_and_server'], 2)} cores",
+        f"client {number(memory['client'], 0)} MB, {number(cores['client'], 2)} cores",
+    ]
+    if run["viewer"]:
+        viewer = run["viewer"]
+        parts.append(
+            f"viewer {number(viewer['memory_mb'], 0)} MB, {number(viewer['cores'], 2)} cores"
+        )
+    return "; ".join(parts)
+
+
+def number(value: float | None, digits: int) -> str:
+    """A figure, or that there is none."""
+    return "unknown" if value is None else f"{value:.{digits}f}"

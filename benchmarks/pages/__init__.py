@@ -1,0 +1,1 @@
+"""The pages of figures, written from results alone."""

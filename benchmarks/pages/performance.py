@@ -1,0 +1,152 @@
+"""`python -m benchmarks.pages.performance RESULT.json ... -o docs/performance.md`: the page, from
+results alone.
+
+Every number on it is read from a file that `bench-latency` or `benchmarks.throughput.run` wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from benchmarks.harness.environment import FORMAT
+from benchmarks.latency.points import Results, side_by_side
+from benchmarks.pages import latency_part, official_part, soak_part, throughput_part
+from benchmarks.pages.goals import goals
+from benchmarks.pages.plots import plots
+from benchmarks.pages.tables import table
+
+KINDS = ("latency", "quality", "throughput", "official", "soak")
+ELSEWHERE = ("curves",)
+"""Results with a page of their own."""
+PICTURES = "performance"
+"""Folder beside the page."""
+
+_HEAD = """\
+<!-- Written by `python -m benchmarks.pages.performance`: change the results or
+# benchmarks/pages/performance.py, not this. --> Performance
+
+Every number here was written by a command and can be had again (`.venv/bin/` in front, where
+`run.py` has set posetalk up; leave the machine alone meanwhile):
+
+    bench-latency --seconds 30 --json benchmarks/results/latency.json
+    bench-latency --grid benchmarks/grid.toml --json benchmarks/results/grid.json
+    python -m benchmarks.throughput.run --minutes 10 --json benchmarks/results/throughput.json
+    bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/quality.json
+    python -m benchmarks.quality.official_size --json benchmarks/results/official.json
+    python -m benchmarks.pages.performance benchmarks/results/*.json -o docs/performance.md
+
+The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
+busy machine does not disturb it. `bench-latency --quick` alone takes under a minute, and
+`bench-latency --compare A.json B.json` says what changed between two files. Hop H, lookahead R,
+network calls K, window rule and guidance are one set: a figure means nothing without its set, so it
+stands beside each.
+"""
+
+
+class PageError(ValueError):
+    """A results file that cannot be used; one line."""
+
+
+SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
+    latency_part.section,
+    throughput_part.section,
+    official_part.section,
+    soak_part.section,
+)
+"""Each yields its paragraphs, and nothing where the results have nothing for it."""
+
+
+def page(results: Sequence[Mapping[str, Any]]) -> str:
+    """The whole page as Markdown; the same results give the same page."""
+    parts = [_HEAD]
+    if not results:
+        parts.append("Nothing has been measured yet.\n")
+        return "\n".join(parts)
+    parts.append(_goals(results))
+    parts += [f"![{name.removesuffix('.svg')}]({PICTURES}/{name})\n" for name in plots(results)]
+    for section in SECTIONS:
+        parts += section(results)
+    return "\n".join(parts)
+
+
+def _goals(results: Sequence[Mapping[str, Any]]) -> str:
+    found = goals(results)
+    if not found:
+        return ""
+    rows = [(g.name, g.wanted, g.measured, "reached" if g.reached else "**missed**") for g in found]
+    return "\n".join(
+        [
+            "## What was to be reached\n",
+            table(("figure, at the bundle's live defaults", "wanted", "measured", ""), rows, 1),
+        ]
+    )
+
+
+def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Results files, latency first, grids after single points, by name; raises PageError."""
+    results = []
+    for path in sorted(paths, key=lambda path: path.name):
+        try:
+            result = json.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise PageError(f"{path}: {error.strerror}") from None
+        except ValueError:
+            raise PageError(f"{path}: not JSON") from None
+        if isinstance(result, dict) and result.get("kind") in ELSEWHERE:
+            continue
+        if not isinstance(result, dict) or result.get("kind") not in KINDS:
+            raise PageError(f"{path}: not written by bench-latency or a benchmark beside it")
+        if result.get("format") != FORMAT:
+            raise PageError(f"{path}: written by another version, measure again")
+        results.append(result)
+    return sorted(results, key=lambda r: (KINDS.index(r["kind"]), bool(side_by_side(r))))
+
+
+@dataclass(frozen=True)
+class Page:
+    """Write the performance page from results files."""
+
+    results: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RESULT.json ...")
+    ]
+    """Written by `bench-latency --json` and `benchmarks.throughput.run --json`."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT.md")] = Path(
+        "docs/performance.md"
+    )
+    """The page."""
+
+
+def write(results: Results, output: Path) -> None:
+    """Write the page, and its pictures into the folder beside it."""
+    output.write_text(page(results), "utf-8")
+    folder, pictures = output.parent / PICTURES, plots(results)
+    if folder.is_dir():
+        for old in folder.glob("*.svg"):
+            old.unlink()
+    if pictures:
+        folder.mkdir(exist_ok=True)
+    for name, text in pictures.items():
+        (folder / name).write_text(text, "utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 written, 1 failed, 2 wrong usage."""
+    command = tyro.cli(Page, prog="python -m benchmarks.pages.performance", args=arguments)
+    try:
+        write(read_results(command.results), command.output)
+    except (OSError, PageError) as error:
+        print(f"page: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {command.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Quality beside speed: lips by steps, by precision, and at the official size."""

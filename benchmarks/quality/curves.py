@@ -1,0 +1,318 @@
+"""`python -m benchmarks.quality.curves`: quality against steps, lookahead, hop, context, rule,
+guidance.
+
+Streams clips of held-out speech with many seeds at once through the product's own sessions, one
+setting after another, and writes every figure as JSON, then the plots and `docs/results.md`.  A run
+that was cut off, or asked for more, measures only what is missing; other weights start afresh.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import tyro
+
+from benchmarks.harness.environment import circumstances
+from head.new_file import new_file
+
+if TYPE_CHECKING:
+    from diffposetalk.spec import WindowRule
+
+FORMAT = 1
+KIND = "curves"
+SEEDS = 10
+"""Seeds that speak each clip."""
+RESULTS = Path("docs/results")
+ALL_STEPS = "paper mode, ancestral"
+CURVES = ("modes", "steps", "lookahead", "hop", "context", "rule", "guidance")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that decides how a bundle is sampled.
+
+    Attributes:
+        hop, lookahead, steps, window_rule, audio_guidance, style_guidance: as `LiveDefaults`.
+        context: real frames of context, at most T_p.
+        sampler: `live`, or paper mode's `dpm++` or `ancestral` (all trained steps), which take
+            whole windows and white noise; hop, lookahead and context mean nothing to them.
+    """
+
+    hop: int
+    lookahead: int
+    steps: int
+    window_rule: WindowRule
+    audio_guidance: float
+    style_guidance: float
+    context: int
+    sampler: Literal["live", "dpm++", "ancestral"] = "live"
+
+    @property
+    def key(self) -> str:
+        """The same for equal settings."""
+        scales = f"a{self.audio_guidance:g} s{self.style_guidance:g}"
+        if self.sampler != "live":
+            return f"paper {self.sampler} K{self.steps} {scales}"
+        windows = f"H{self.hop} R{self.lookahead} {self.window_rule} T{self.context}"
+        return f"live K{self.steps} {windows} {scales}"
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Measure a bundle at many settings, and write the results page."""
+
+    bundle: str = "starter"
+    """A bundle by name or folder, with weights for torch."""
+    only: tuple[str, ...] = ()
+    """Curves to measure; all of them if none: modes, steps, lookahead, hop, context, rule,
+    guidance."""
+    sets: tuple[str, ...] = ("sentences", "known-voice")
+    """Evaluation sets."""
+    clips: int = 3
+    """Clips of each set."""
+    frames: int = 100
+    """Frames of each clip."""
+    fresh: bool = False
+    """Measure everything anew."""
+    json: Path = RESULTS / "curves.json"
+    """Where the figures go, and where earlier ones are."""
+    page: Path = Path("docs/results.md")
+    """The page; its table comes from table.json beside the figures."""
+    threads: int = 1
+
+
+class CurvesError(ValueError):
+    """Curves that cannot be measured; one line."""
+
+
+def base_of(live: Mapping[str, Any], T_p: int) -> Setting:
+    """A bundle's live defaults as a setting."""
+    names = ("hop", "lookahead", "steps", "window_rule", "audio_guidance", "style_guidance")
+    return Setting(**{name: live[name] for name in names}, context=T_p)
+
+
+def curve_settings(
+    base: Setting, T_p: int, T_w: int, steps: int = 500
+) -> dict[str, list[tuple[str, Setting]]]:
+    """Every curve: what is on its axis and the setting there; all else is as in `base`.
+
+    Args:
+        steps: of the trained diffusion.
+    """
+
+    def along(name: str, values: Sequence[Any]) -> list[tuple[str, Setting]]:
+        return [(f"{value:g}", replace(base, **{name: value})) for value in sorted(set(values))]
+
+    paper = replace(base, hop=T_w, lookahead=0, window_rule="adjacent", context=T_p)
+    fits = T_w - base.hop
+    return {
+        "steps": along("steps", (1, 2, 3, 4, 6, 8, 10, 20, base.steps)),
+        "lookahead": along(
+            "lookahead", [r for r in (0, 1, 2, 3, 4, 6, 8, 10, base.lookahead) if r <= fits]
+        ),
+        "hop": along(
+            "hop", [h for h in (1, 2, 3, 5, 10, 15, 25, base.hop) if h + base.lookahead <= T_w]
+        ),
+        "context": along("context", [c for c in (0, 2, 4, 8, T_p) if c <= T_p]),
+        "rule": [
+            (f"{rule}, H = {hop}, K = {k}", replace(base, hop=hop, steps=k, window_rule=rule))
+            for hop, k in ((10, 2), (10, 4))
+            for rule in ("adjacent", "sliding")
+        ],
+        "guidance": [
+            *((f"audio {w:g}", replace(base, audio_guidance=w)) for w in (1.0, 1.5, 2.0)),
+            ("style 1.5", replace(base, style_guidance=1.5)),
+        ],
+        "modes": [
+            ("live defaults", base),
+            ("paper mode, K = 2", replace(paper, steps=2, sampler="dpm++")),
+            ("paper mode, K = 4", replace(paper, steps=4, sampler="dpm++")),
+            ("paper mode, K = 20", replace(paper, steps=20, sampler="dpm++")),
+            (ALL_STEPS, replace(paper, steps=steps, sampler="ancestral")),
+        ],
+    }
+
+
+def check(command: Curves) -> None:
+    """Judge the options before any work is done.
+
+    Raises:
+        CurvesError: what cannot be.
+    """
+    for name in command.only:
+        if name not in CURVES:
+            raise CurvesError(f"no curve {name!r}: there are {', '.join(CURVES)}")
+    if command.json.suffix != ".json" or command.page.suffix != ".md":
+        raise CurvesError("figures are written as .json and the page as .md")
+
+
+def earlier(path: Path, head: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures by key that an earlier run with the same weights and clips left in `path`.
+
+    Raises:
+        CurvesError: another kind of file is there.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        result = json.loads(path.read_text("utf-8"))
+        kind = result["kind"]
+    except (ValueError, KeyError, TypeError):
+        raise CurvesError(f"{path} is no file of curves: move it, or choose another name") from None
+    if kind != KIND:
+        raise CurvesError(f"{path} holds {kind!r}: choose another name")
+    names = ("format", "bundle_hash", "clips", "frames", "live")
+    same = all(result.get(name) == head[name] for name in names)
+    figures: dict[str, Any] = result["figures"]
+    return figures if same else {}
+
+
+def measure(command: Curves) -> dict[str, Any]:
+    """Measure what is missing; the file is written after every setting.
+
+    Raises:
+        CurvesError: options or a file that cannot be used.
+        ValueError, OSError: no data, or a bundle that cannot be read or measured.
+    """
+    from diffposetalk.bundle.bundle import BundleError, load_bundle
+    from head.rig import builtin_head
+    from stream.backends.registry import load_backend
+    from training.evaluation.clips import held_out_clips
+    from training.evaluation.live_figures import counts, live_figures
+    from training.evaluation.paper_metrics import Face
+
+    check(command)
+    bundle = load_bundle(command.bundle)
+    backend = load_backend("torch", command.bundle, threads=command.threads)
+    if backend.head_id != builtin_head().id:
+        raise BundleError(f"{command.bundle} animates {backend.head_id!r}, not the labels' head")
+    clips = held_out_clips(command.sets, command.clips, command.frames)
+    face = Face.of(builtin_head())
+    live = asdict(backend.spec.live)
+    head: dict[str, Any] = {
+        **circumstances(KIND),
+        "format": FORMAT,
+        "bundle": Path(command.bundle).name,
+        "bundle_hash": backend.bundle_hash,
+        "live": live,
+        "T_p": backend.spec.T_p,
+        "T_w": backend.spec.T_w,
+        "clips": [f"{clip.set}/{clip.name} ({clip.style})" for clip in clips],
+        "frames": command.frames,
+        **counts(face, clips),
+    }
+    figures = {} if command.fresh else dict(earlier(command.json, head))
+    base = base_of(live, backend.spec.T_p)
+    spec = backend.spec
+    curves = curve_settings(base, spec.T_p, spec.T_w, spec.diffusion.steps)
+    label = live_figures(face, _stack([clip.label[None] for clip in clips]), clips, base.hop)
+    result = {
+        **head,
+        "base": base.key,
+        "curves": {name: [[x, s.key] for x, s in points] for name, points in curves.items()},
+        "label": _json(label),
+        "figures": figures,
+    }
+    # What the page needs most comes first, so that a run that is cut off leaves most of it.
+    wanted = [s for name in command.only or CURVES for _, s in curves[name]]
+    missing = [s for s in dict.fromkeys(wanted) if s.key not in figures]
+    for number, setting in enumerate(missing, 1):
+        started, cpu = time.monotonic(), time.process_time()
+        motion = sample(backend, clips, setting, bundle)
+        found = live_figures(face, motion, clips, setting.hop)
+        figures[setting.key] = {
+            "setting": asdict(setting),
+            "seeds": SEEDS,
+            "values": _json(found),
+            "cpu_seconds": round(time.process_time() - cpu, 1),
+        }
+        write(command.json, result)
+        print(
+            f"{number}/{len(missing)}  {setting.key}: LVE {found['lve'][0]:.2f} mm  "
+            f"({time.monotonic() - started:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+    write(command.json, result)
+    return result
+
+
+def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = None) -> Any:
+    """Motion of all clips and seeds at a setting: (clips, seeds, n, D) raw.
+
+    Args:
+        bundle: that `backend` runs; paper mode needs it.
+    """
+    from stream.core.session import SessionOptions
+    from training.evaluation.batch_rollout import Take, rehearse
+
+    takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]
+    if setting.sampler == "live":
+        options = SessionOptions(
+            hop=setting.hop,
+            lookahead=setting.lookahead,
+            steps=setting.steps,
+            window_rule=setting.window_rule,
+            audio_guidance=setting.audio_guidance,
+            style_guidance=setting.style_guidance,
+        )
+        found = rehearse(backend, takes, options, context=setting.context)
+    else:
+        from training.evaluation.reference import paper_motion
+
+        steps = setting.steps if setting.sampler == "dpm++" else None
+        found = paper_motion(
+            bundle, takes, setting.sampler, steps, setting.audio_guidance, setting.style_guidance
+        )
+    return found.reshape(len(clips), SEEDS, *found.shape[1:])
+
+
+def _stack(labels: Sequence[Any]) -> Any:
+    import numpy as np
+
+    return np.stack(labels)
+
+
+def _json(values: Mapping[str, tuple[float, float]]) -> dict[str, list[float | None]]:
+    """Figures as JSON holds them: five digits, None for none."""
+    return {
+        name: [None if math.isnan(value) else float(f"{value:.5g}") for value in pair]
+        for name, pair in values.items()
+    }
+
+
+def write(path: Path, result: Mapping[str, Any]) -> None:
+    """Write JSON beside the old file, then put it in its place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as part:
+        part.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 measured and written, 1 failed, 2 wrong usage, 130 Ctrl-C (nothing is lost)."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy, whose idle threads spin
+    command = tyro.cli(Curves, prog="python -m benchmarks.quality.curves", args=arguments)
+    from benchmarks.pages.results import write_page
+
+    try:
+        result = measure(command)
+        write_page(command.page, result, command.json.with_name("table.json"), plots=True)
+    except (ValueError, OSError, RuntimeError) as error:
+        print(f"curves: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(f"wrote {command.json} and {command.page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

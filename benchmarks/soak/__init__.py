@@ -1,0 +1,1 @@
+"""Hours of serving at speed, every client checked."""

@@ -1,0 +1,219 @@
+"""An hour of stream time at speed: `python -m benchmarks.soak.run`.
+
+A real server with its own stream and room for sessions; clients come and go over real sockets.
+Only the clock is another: it runs as fast as the clients get their frames, with a bounded time in
+flight, so that a busy machine makes the run longer and nothing else.  What is judged: frames come
+in order, none is lost, the timeline does not drift against the clock, memory stays flat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import psutil
+import tyro
+
+from benchmarks.harness.environment import circumstances, describe
+from benchmarks.harness.paced_clock import PacedClock
+from benchmarks.soak.checked_client import Findings, Visit
+from stream.backends.names import BackendName
+from stream.backends.registry import load_backend
+from stream.core.session import Session
+from stream.frames import SAMPLE_RATE
+from stream.run.push_loop import PushedLoop
+from stream.run.push_session import OwnSessions
+from stream.run.scheduler import Scheduler
+from stream.serve.server import Server
+
+CLIENTS = 6
+SESSIONS = 3
+TENTHS = 10
+IN_FLIGHT = 0.8
+"""Seconds of stream time from what the slowest client has to the clock.  Below the 64 frames that
+a viewer's queue holds, and the two seconds after which a session leaves silence out."""
+PATIENCE = 120.0
+"""Seconds of the machine's in which something must move."""
+
+
+class SoakError(RuntimeError):
+    """The run came to a standstill; one line."""
+
+
+class SoakRun:
+    """One run.
+
+    Args:
+        minutes: stream time.
+        speed: how much faster than time it may go.
+        backend: its name.
+        seed: of when clients come, speak and go.
+        stall: seconds (of the machine's) for which now and then every client reads nothing.
+    """
+
+    def __init__(
+        self,
+        minutes: float,
+        speed: float,
+        backend: BackendName = "fake",
+        seed: int = 0,
+        stall: float = 0.0,
+    ) -> None:
+        self.clock = PacedClock(speed, IN_FLIGHT)
+        self.seconds = 60 * minutes
+        self.findings = Findings(seconds=self.seconds)
+        self._backend = load_backend(backend)
+        self._random = random.Random(seed)
+        noise = np.random.default_rng(seed).normal(0, 0.15, SAMPLE_RATE * 8).clip(-1, 1)
+        self._speech = noise.astype(np.float32)
+        self._stall = stall
+        self._stop = threading.Event()
+
+    def run(self, say: Callable[[str], None] = lambda _: None) -> Findings:
+        """Run it to its end; progress goes to `say`.  Raises SoakError at a standstill."""
+        from head.rig import load_head
+        from stream.wire.channels import make_hello
+
+        head = load_head(self._backend.head_id)
+        sessions = OwnSessions(
+            lambda: Scheduler(self._backend, SESSIONS, clock=self.clock),
+            self._backend,
+            clock=self.clock,
+        )
+        hello = make_hello(head, styles=list(self._backend.styles))
+        with Server(
+            head, hello, port=0, sessions=sessions, clock=self.clock, patience=PATIENCE
+        ) as server:
+            loop = PushedLoop(Session(self._backend), [server], ahead=server, clock=self.clock)
+            server.on_audio, server.on_interrupt, server.leads = loop.push, loop.interrupt, True
+            worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop})
+            self._zero = loop.begin().zero
+            worker.start()
+            try:
+                asyncio.run(self._clients(server.url, say))
+            finally:
+                self._stop.set()
+                worker.join(10)
+            self.findings.lost += server.counts.dropped
+        return self.findings
+
+    async def _clients(self, url: str, say: Callable[[str], None]) -> None:
+        tasks = [asyncio.create_task(self._come_and_go(url)) for _ in range(CLIENTS)]
+        process = psutil.Process()
+        for tenth in range(TENTHS):
+            self.findings.transit.append(float("inf"))
+            until = self._zero + self.seconds * (tenth + 1) / TENTHS
+            while self.clock.now() < until:
+                await asyncio.sleep(0.05)
+                if self._stall and self._random.random() < 0.1:
+                    time.sleep(self._stall)
+                if self.clock.still > PATIENCE:
+                    raise SoakError(f"no client got a frame for {PATIENCE:.0f} s")
+                for task in tasks:
+                    if task.done():
+                        task.result()  # raises what went wrong
+            gc.collect()
+            self.findings.memory.append(process.memory_info().rss)
+            say(f"{tenth + 1}/{TENTHS}: {self.findings.line()}")
+        await asyncio.gather(*tasks)  # they leave as they would at any other time
+
+    async def _come_and_go(self, url: str) -> None:
+        from websockets.asyncio.client import connect
+
+        end = self._zero + self.seconds
+        while (now := self.clock.now()) < end:
+            stay = min(now + self._random.uniform(2, 60), end)
+            visit = Visit(self.clock, self._zero, self.findings, self._speech, self._random)
+            try:
+                async with connect(
+                    url, compression=None, max_size=None, open_timeout=PATIENCE, ping_interval=None
+                ) as link:
+                    await visit.begin(link)
+                    async for data in link:
+                        await visit.take(data)
+                        if self.clock.now() > stay:
+                            break
+                    visit.wants_nothing = True
+                    closing = asyncio.create_task(link.close())
+                    async for data in link:  # the goodbye stands behind what was sent before it
+                        await visit.take(data)
+                    await closing
+            finally:
+                visit.leave()
+
+
+@dataclass(frozen=True)
+class Soak:
+    """Serve for long, at speed, while clients come and go; prints what it saw, and writes JSON.
+
+    Exit code 1 when a frame was lost or out of order, clocks drifted or memory grew.
+    """
+
+    minutes: Annotated[float, tyro.conf.arg(metavar="N")] = 60.0
+    """Stream time."""
+    speed: Annotated[float, tyro.conf.arg(metavar="N")] = 20.0
+    """Times faster than time, at most: it waits for what the clients have got."""
+    backend: BackendName = "fake"
+    """`fake` tests the server, without a model."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Of when clients come, speak and go."""
+    json: Annotated[
+        Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
+    ] = None
+    """Write the figures there, for `python -m benchmarks.pages.performance`."""
+
+    def run(self) -> dict[str, Any]:
+        """Soak; returns what `--json` writes."""
+        if self.json is not None and not self.json.resolve().parent.is_dir():
+            raise SoakError(f"--json {self.json}: there is no such folder")
+        results = circumstances("soak")
+        print("\n".join(describe(results)), flush=True)
+        began = time.monotonic()
+        findings = SoakRun(self.minutes, self.speed, self.backend, self.seed).run(
+            lambda text: print(text, flush=True)
+        )
+        results["soak"] = figures(findings, self.backend, time.monotonic() - began)
+        print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(findings.faults()) or 'held'}")
+        if self.json is not None:
+            self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+        return results
+
+
+def figures(findings: Findings, backend: str, took: float) -> dict[str, Any]:
+    """A run as JSON."""
+    return {
+        **asdict(findings),
+        "backend": backend,
+        "clients": CLIENTS,
+        "own_sessions_at_once": SESSIONS,
+        "in_flight_s": IN_FLIGHT,
+        "took_s": took,
+        "times_real_time": findings.seconds / took,
+        "growth_mb": findings.growth,
+        "drift_ms": findings.drift,
+        "faults": findings.faults(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 held, 1 did not, 2 wrong usage."""
+    command = tyro.cli(Soak, prog="python -m benchmarks.soak.run", args=arguments)
+    try:
+        return 1 if command.run()["soak"]["faults"] else 0
+    except (OSError, RuntimeError) as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The networks written as ONNX graphs, operator by operator."""

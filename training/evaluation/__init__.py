@@ -1,0 +1,1 @@
+"""Held-out clips, and the figures of motion generated for them."""

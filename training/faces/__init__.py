@@ -1,0 +1,1 @@
+"""Recorded faces to learn from: datasets in the released layout."""

@@ -1,0 +1,266 @@
+"""The released dataset's layout (TFHP): one LMDB folder of clips, read and written.
+
+    train.txt, val.txt, test.txt, keys.txt    videos, one `PERSON/VVV` a line
+    stats_train.npz                           see `training.faces.normalisation`
+    data.mdb                                  b"metadata" -> {seg_len: 100}
+                                              b"PERSON/VVV/metadata" -> {n_frames}
+                                              b"PERSON/VVV/CCC" -> one clip of 100 frames:
+        {audio: bytes of a 16 kHz FLAC, coef: {shape (n, 100), exp (n, 50), pose (n, 6)}}
+    about.json                                ours: whose head, where from (may be missing)
+
+Values are pickles; `training.faces.plain_pickle` reads them.  `lmdb` is imported here alone.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from training.faces.clip_arrays import (
+    FPS,
+    FRAME,
+    SEGMENT,
+    WIDTHS,
+    Clip,
+    SetError,
+    coefficients,
+    decode,
+    encode,
+)
+from training.faces.plain_pickle import PickleError, dumps, loads
+
+try:
+    import lmdb
+except ImportError:
+    raise RuntimeError("datasets need lmdb: run `pip install 'posetalk[train]'` first") from None
+
+SPLITS = ("train", "val", "test")
+DATA, ABOUT, STATS = "data.mdb", "about.json", "stats_train.npz"
+_GROW = 1 << 28
+
+
+class LmdbSet:
+    """A dataset on disk; any thread may read.
+
+    Raises:
+        SetError: no such folder, not an LMDB, cut off, or with segments of another length.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / DATA).is_file():
+            raise SetError(
+                f"{folder}: no dataset there (no {DATA}); make one with `posetalk dataset build`"
+            )
+        self._env = _open(self.folder)
+        self._frames: dict[str, int] = {}
+        self._lock = threading.Lock()
+        try:
+            needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
+            size = (self.folder / DATA).stat().st_size
+            if size < needed:  # reading past the end would kill the process
+                raise SetError(f"{self.folder / DATA}: cut off ({size} of {needed} bytes)")
+            length = self._mapping("metadata").get("seg_len")
+            if length != SEGMENT:
+                raise SetError(f"{folder}: segments of {length!r} frames; {SEGMENT} are read")
+        except SetError:
+            self.close()
+            raise
+
+    def __enter__(self) -> LmdbSet:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the files; a second call does nothing."""
+        env, self._env = self._env, None
+        if env is not None:
+            _close(env)
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What about.json says; `head` names the head that the motion belongs to."""
+        path = self.folder / ABOUT
+        if not path.is_file():
+            return {}
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise SetError(f"{path}: not JSON ({error})") from None
+        return found if isinstance(found, dict) else {}
+
+    def videos(self, split: str) -> list[str]:
+        """The videos of `train`, `val` or `test`, as `PERSON/VVV`.
+
+        Raises:
+            SetError: its list is missing.
+        """
+        path = self.folder / f"{split}.txt"
+        try:
+            return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetError(f"{path}: cannot read the list of videos ({error})") from None
+
+    def n_frames(self, video: str) -> int:
+        """Frames of a video."""
+        with self._lock:
+            if video in self._frames:
+                return self._frames[video]
+        count = self._mapping(f"{video}/metadata").get("n_frames")
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise SetError(f"{video}: n_frames is {count!r}")
+        with self._lock:
+            self._frames[video] = count
+        return count
+
+    def segment(self, video: str, index: int) -> Clip:
+        """Clip `index` of a video: 100 frames, the last one perhaps fewer.
+
+        Raises:
+            SetError: it is missing, not plain data, of other sizes, or its sound is too short.
+        """
+        where = f"{video}/{index:03d}"
+        value = self._mapping(where)
+        coef, audio = value.get("coef"), value.get("audio")
+        if not isinstance(coef, dict) or not isinstance(audio, bytes | bytearray):
+            raise SetError(f"{where}: holds no `coef` and `audio`")
+        arrays = {name: coefficients(where, name, coef.get(name)) for name in WIDTHS}
+        n = len(arrays["exp"])
+        wanted = min(SEGMENT, self.n_frames(video) - SEGMENT * index)
+        if {len(array) for array in arrays.values()} != {wanted}:
+            lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
+            raise SetError(f"{where}: {lengths} frames where {wanted} belong")
+        samples = decode(where, bytes(audio), (SEGMENT + FPS) * FRAME)
+        if len(samples) < n * FRAME:
+            raise SetError(f"{where}: {len(samples)} samples of sound, {n * FRAME} belong")
+        return Clip(samples[: n * FRAME], arrays["shape"], arrays["exp"], arrays["pose"])
+
+    def read(self, video: str, start: int, n: int) -> Clip:
+        """Frames [start, start + n) of a video.
+
+        Raises:
+            SetError: see `segment`; or the video ends before.
+        """
+        if start < 0 or n < 1 or start + n > self.n_frames(video):
+            raise SetError(f"{video}: frames {start} to {start + n} of {self.n_frames(video)}")
+        first, last = start // SEGMENT, (start + n - 1) // SEGMENT
+        parts = [self.segment(video, index) for index in range(first, last + 1)]
+        a = start - first * SEGMENT
+        return Clip(
+            np.concatenate([part.samples for part in parts])[a * FRAME : (a + n) * FRAME],
+            *(
+                np.concatenate([getattr(part, name) for part in parts])[a : a + n]
+                for name in WIDTHS
+            ),
+        )
+
+    def stored(self) -> list[str]:
+        """Every key there is."""
+        with self._env.begin() as view, view.cursor() as cursor:
+            return [bytes(key).decode("utf-8", "replace") for key in cursor.iternext(values=False)]
+
+    def _mapping(self, key: str) -> dict[Any, Any]:
+        try:
+            with self._env.begin() as view:
+                data = view.get(key.encode())
+        except lmdb.Error as error:
+            raise SetError(f"{self.folder}: {key} cannot be read ({error})") from None
+        if data is None:
+            raise SetError(f"{self.folder}: {key} is missing")
+        try:
+            value = loads(data)
+        except PickleError as error:
+            raise SetError(f"{self.folder}: {key}: {error}") from None
+        if not isinstance(value, dict):
+            raise SetError(f"{self.folder}: {key} is a {type(value).__name__}, not a mapping")
+        return value
+
+
+class LmdbWriter:
+    """Writes the clips of a dataset into a folder that it makes.
+
+    Raises:
+        OSError: the folder or the disk refuses.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._env = lmdb.open(str(folder), map_size=_GROW, sync=False, metasync=False)
+        self._put({"metadata": {"seg_len": SEGMENT}})
+
+    def add(self, video: str, clip: Clip) -> None:
+        """Write a whole video, cut into segments."""
+        values: dict[str, Any] = {f"{video}/metadata": {"n_frames": len(clip)}}
+        for index in range(-(-len(clip) // SEGMENT)):
+            part = slice(index * SEGMENT, (index + 1) * SEGMENT)
+            sound = clip.samples[part.start * FRAME : min(part.stop, len(clip)) * FRAME]
+            coef = {
+                name: np.ascontiguousarray(getattr(clip, name)[part], np.float32) for name in WIDTHS
+            }
+            values[f"{video}/{index:03d}"] = {"audio": encode(sound), "coef": coef}
+        self._put(values)
+
+    def close(self) -> None:
+        """Finish the file; nothing may be added after."""
+        try:
+            self._env.sync(True)
+        except lmdb.Error as error:
+            raise OSError(f"{self._folder} cannot be written: {error}") from None
+        finally:
+            self._env.close()
+        (self._folder / "lock.mdb").unlink(missing_ok=True)
+
+    def _put(self, values: Mapping[str, Any]) -> None:
+        while True:
+            try:
+                with self._env.begin(write=True) as change:
+                    for key, value in values.items():
+                        change.put(key.encode(), dumps(value))
+                return
+            except lmdb.MapFullError:
+                self._env.set_mapsize(self._env.info()["map_size"] + _GROW)
+            except lmdb.Error as error:
+                raise OSError(f"{self._folder} cannot be written: {error}") from None
+
+
+_shared: dict[str, tuple[Any, int]] = {}
+"""Open files by path, with their users: a process may open an LMDB once only."""
+_sharing = threading.Lock()
+
+
+def _open(folder: Path) -> Any:
+    path = str(folder.resolve())
+    with _sharing:
+        env, users = _shared.get(path, (None, 0))
+        if env is None:
+            try:
+                env = lmdb.open(path, readonly=True, lock=False, readahead=False)
+            except lmdb.Error as error:
+                raise SetError(f"{folder / DATA}: not an LMDB ({error})") from None
+        _shared[path] = (env, users + 1)
+    return env
+
+
+def _close(env: Any) -> None:
+    with _sharing:
+        path = env.path()
+        users = _shared[path][1] - 1
+        if users:
+            _shared[path] = (env, users)
+        else:
+            del _shared[path]
+            env.close()

@@ -1,0 +1,1 @@
+"""Motion labels from phone times, prosody and a style."""

@@ -1,0 +1,1 @@
+"""What every training run shares: steps, devices, checkpoints, losses."""

@@ -1,0 +1,1 @@
+"""The paper's training of both networks, and its ablations."""

@@ -1,0 +1,1 @@
+"""Reports on a bundle: the starter's page and its parts."""

@@ -1,0 +1,92 @@
+"""The starter beside real faces: does its jaw move as a speaker's did, and when?
+
+The FACEGOOD takes give a Mandarin speaker's recorded mouth (`facegood/NAME.npz`: weights at 30
+frames a second, names) with the sound.  Nothing is trained on them; `FITTED` names the takes that
+the label model's constants were adjusted to by hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from stream.backends.protocol import Backend
+from stream.core.session import Session
+from training.evaluation.motion_metrics import FPS, JAW, correlation
+from training.labels.prosody import Prosody, extract_prosody
+from training.speech.corpora import data_folder
+
+JAW_CHANNEL = "mouth_stretch_c"
+FITTED = ("1114_2_01", "1114_3_15")
+LAGS = range(-6, 7)
+"""Frames by which the generated jaw is tried against the recorded one."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Take:
+    """A recording: samples (n * 640,), jaw (n,) opening 0..1 at frame middles, its prosody."""
+
+    name: str
+    samples: Array
+    jaw: Array
+    prosody: Prosody
+
+    @property
+    def voiced(self) -> NDArray[np.bool_]:
+        """(n,) frames with a pitch."""
+        return self.prosody.at_frames((self.prosody.f0 > 0).astype(np.float32), len(self.jaw)) > 0.5
+
+
+def read_take(path: Path) -> Take:
+    """Read one take, its motion brought to 25 frames a second.
+
+    Raises:
+        ValueError: the file has no jaw channel, or values that are not numbers.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        names = [str(name) for name in file["names"]]
+        if JAW_CHANNEL not in names:
+            raise ValueError(f"{path.name} has no channel {JAW_CHANNEL}")
+        recorded, rate = file["weights"][:, names.index(JAW_CHANNEL)], float(file["fps"])
+    if not np.isfinite(recorded).all():
+        raise ValueError(f"{path.name} holds values that are not numbers")
+    samples, _ = soundfile.read(path.with_suffix(".opus"), dtype="float32")
+    n = min(len(samples) // 640, int(len(recorded) / rate * FPS))
+    samples = samples[: n * 640]
+    times = (np.arange(n) + 0.5) / FPS
+    jaw = np.interp(times, (np.arange(len(recorded)) + 0.5) / rate, recorded).astype(np.float32)
+    return Take(path.stem, samples, jaw, extract_prosody(samples))
+
+
+def read_takes() -> list[Take]:
+    """Every take of the data folder."""
+    return [read_take(path) for path in sorted((data_folder() / "facegood").glob("*.npz"))]
+
+
+def compare(backend: Backend, take: Take, style: str | None) -> dict[str, float]:
+    """Figures of a backend's jaw against a recorded one, at its live defaults.
+
+    voiced_r: correlation on voiced frames; all_r: on all frames; lag: frames by which the
+    generated jaw is behind (positive) where the correlation on all frames is highest.
+    """
+    session = Session(backend, style=style)
+    frames = session.feed(take.samples) + session.finish()
+    return figures(np.array([frame.motion[JAW] for frame in frames]), take)
+
+
+def figures(jaw: NDArray[np.floating], take: Take) -> dict[str, float]:
+    """`compare` of a jaw (n,) that is there already."""
+    n, edge = len(take.jaw), max(LAGS)
+    inner = slice(edge, n - edge)
+    by_lag = {lag: correlation(jaw[edge + lag : n - edge + lag], take.jaw[inner]) for lag in LAGS}
+    return {
+        "voiced_r": correlation(jaw[:n][take.voiced], take.jaw[take.voiced]),
+        "all_r": correlation(jaw[:n], take.jaw),
+        "lag": float(max(by_lag, key=lambda lag: by_lag[lag])),
+    }

@@ -1,0 +1,345 @@
+"""Measure a bundle on voices it never heard, beside a loudness follower, and on real faces.
+
+`python -m training.reports.starter_report --page docs/starter.md` streams every held-out clip as
+live sessions would, prints the tables with machine and revision, and writes the page.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import subprocess
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import tyro
+
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.spec import LiveDefaults
+from head.rig import builtin_head
+from stream.backends.protocol import Backend
+from stream.backends.registry import load_backend
+from stream.core.session import SessionOptions
+from training.evaluation.heldout import (
+    CONDITIONS,
+    SETS,
+    STYLE,
+    Clip,
+    Condition,
+    clips_of,
+    stream_all,
+)
+from training.evaluation.live_figures import blinks, head_jitter, head_range
+from training.evaluation.motion_metrics import FPS, measure_vertices, summary, total
+from training.evaluation.paper_metrics import Face
+from training.reports.gesture_report import gesture_table
+from training.reports.long_run import long_run
+from training.reports.real_faces import FITTED, compare, read_takes
+from training.reports.style_report import style_tables
+from training.speech.alignment import MISSED_SECONDS
+
+FIGURES = {
+    "closures": "P/B/M that close where the label's do, %: least gap within the phone and 20 ms "
+    "around it under 1 mm",
+    "vowels_closed": "vowel middles with closed lips, %",
+    "jaw_r": "correlation of the jaw with the label's, non-silent frames",
+    "gap_r": "the same of the lip gap",
+    "silent_open": "frames inside pauses with lips more than 2 mm apart, %",
+    "lve_mm": "largest distance of a lip vertex from the label's, mean over frames, mm",
+    "head_life": "mean speed of the head over the label's",
+    "head_range": "range of the head's rotation, 5th to 95th percentile, over the label's",
+    "head_jitter": "change of the head's speed from frame to frame over the label's",
+    "blinks": "blinks a minute (the labels have 16 in this style)",
+    "seam": "mean jump of the lip gap at hops over that elsewhere",
+}
+
+GOALS = {
+    ("clean", "closures"): (">=", 92.0),
+    ("clean", "vowels_closed"): ("<=", 5.0),
+    ("clean", "jaw_r"): (">=", 0.85),
+    ("clean", "silent_open"): ("<=", 1.0),
+    ("noise at 10 dB", "closures"): (">=", 82.0),
+    ("noise at 10 dB", "vowels_closed"): ("<=", 5.0),
+    ("noise at 10 dB", "jaw_r"): (">=", 0.75),
+    ("noise at 10 dB", "silent_open"): ("<=", 1.0),
+}
+"""What the starter is meant to reach on new voices at the live defaults."""
+REAL_FACE_R = 0.5
+"""Correlation with recorded jaws that it is meant to reach on voiced frames."""
+FOLLOWER = "loudness follower"
+
+Row = dict[str, str | float]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is measured."""
+
+    bundle: str = "starter"
+    steps: tuple[int, ...] = (1, 2, 4)
+    """Network calls per hop that are tried on clean speech, beside the live default."""
+    clips: int = 400
+    """At most so many clips of each set: more than any has."""
+    minutes: int = 10
+    """Of the long run; 0 leaves it out."""
+    conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
+    sets: tuple[str, ...] = tuple(SETS)
+    reverse: Path | None = None
+    """A bundle that was trained without the single speaker, to be measured on her; without one, a
+    page keeps what it says of an earlier one."""
+    page: Path | None = None
+    """Also write the tables as a page."""
+
+
+def row_of(
+    backend: Backend, clips: list[Clip], options: SessionOptions | None = None
+) -> dict[str, float]:
+    """Every figure of FIGURES over the clips."""
+    motion = stream_all(backend, clips, options)
+    hop = backend.spec.live.hop
+    face = Face.of(builtin_head())
+    parts = [
+        measure_vertices(
+            face.part,
+            face.vertices(run),
+            face.vertices(clip.label),
+            run,
+            clip.label,
+            clip.phones,
+            hop,
+        )
+        for run, clip in zip(motion, clips, strict=True)
+    ]
+    labels = [clip.label for clip in clips]
+    minutes = sum(len(label) for label in labels) / FPS / 60.0
+    return {
+        **summary(total(parts)),
+        "head_range": sum(map(head_range, motion)) / sum(map(head_range, labels)),
+        "head_jitter": sum(map(head_jitter, motion)) / sum(map(head_jitter, labels)),
+        "blinks": sum(map(blinks, motion)) / minutes,
+    }
+
+
+def rows(model: Backend, settings: Settings, condition: Condition) -> list[Row]:
+    """One row per set for the follower and the model, on clean speech for every `steps` too."""
+    from rich.progress import track
+
+    follower = load_backend("fake")
+    out: list[Row] = []
+    for set_name in track(settings.sets, condition.name, transient=True):
+        clips = clips_of(set_name, condition, settings.clips)
+        at = {"set": set_name, "condition": condition.name}
+        out.append({**at, "what": FOLLOWER, **row_of(follower, clips)})
+        out.append({**at, "what": "live defaults", **row_of(model, clips)})
+        if condition.snr_db is None:
+            for steps in settings.steps:
+                if steps != model.spec.live.steps:
+                    found = row_of(model, clips, SessionOptions(steps=steps))
+                    out.append({**at, "what": f"steps {steps}", **found})
+    return out
+
+
+def table(found: list[Row]) -> str:
+    """Rows as a Markdown table."""
+    lines = ["| set | what | " + " | ".join(FIGURES) + " |", "|---|---|" + "---:|" * len(FIGURES)]
+    for row in found:
+        values = " | ".join(f"{row[name]:.2f}" for name in FIGURES)
+        lines.append(f"| {row['set']} | {row['what']} | {values} |")
+    return "\n".join(lines)
+
+
+def verdicts(found: list[Row]) -> str:
+    """Goals against what the live defaults reach on new voices, as a Markdown table."""
+    lines = [
+        "| set | condition | figure | goal | starter | loudness follower | verdict |",
+        "|---|---|---|---|---:|---:|---|",
+    ]
+    values = {(row["set"], row["condition"], row["what"]): row for row in found}
+    for name in [name for name in SETS if name.startswith("new voices")]:
+        for (condition, figure), (relation, goal) in GOALS.items():
+            row = values.get((name, condition, "live defaults"))
+            if row is None:
+                continue
+            value = float(row[figure])
+            other = float(values[name, condition, FOLLOWER][figure])
+            reached = value >= goal if relation == ">=" else value <= goal
+            lines.append(
+                f"| {name} | {condition} | {figure} | {relation} {goal:g} | {value:.2f} "
+                f"| {other:.2f} | {'reached' if reached else 'missed'} |"
+            )
+    return "\n".join(lines)
+
+
+def real_faces(model: Backend) -> str:
+    """The jaw beside recorded ones, as a Markdown table."""
+    follower = load_backend("fake")
+    lines = [
+        "| take | fitted to | r, voiced frames | follower | r, all frames | follower "
+        "| lag, frames | goals |",
+        "|---|---|---:|---:|---:|---:|---:|---|",
+    ]
+    for take in read_takes():
+        own, other = compare(model, take, STYLE), compare(follower, take, None)
+        reached = (
+            own["voiced_r"] >= REAL_FACE_R
+            and own["all_r"] > other["all_r"]
+            and abs(own["lag"]) <= 1
+        )
+        lines.append(
+            f"| {take.name} | {'yes' if take.name in FITTED else 'no'} | {own['voiced_r']:.2f} "
+            f"| {other['voiced_r']:.2f} | {own['all_r']:.2f} | {other['all_r']:.2f} "
+            f"| {own['lag']:+.0f} | {'reached' if reached else 'missed'} |"
+        )
+    return "\n".join(lines)
+
+
+def reverse(settings: Settings) -> list[str]:
+    """A model of other voices on the one voice that the starter knows."""
+    assert settings.reverse is not None
+    bundle = load_bundle(str(settings.reverse))
+    model = load_backend("auto", str(settings.reverse))
+    known = next(name for name in SETS if name.startswith("known"))
+    only = replace(settings, sets=(known,), steps=())
+    conditions = [c for c in CONDITIONS if c.name in ("clean", "noise at 10 dB")]
+    reached = ", ".join(
+        f"{name} {part['steps']} steps" for name, part in bundle.provenance["reached"].items()
+    )
+    return [
+        "The single speaker is the one voice that the starter knows. A model of the same size that "
+        "was trained from nothing without her, on the other voices alone and more briefly "
+        f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here "
+        f"({circumstances()}):",
+        *(f"{c.name[0].upper()}{c.name[1:]}:\n\n{table(rows(model, only, c))}" for c in conditions),
+    ]
+
+
+def section(page: str, title: str) -> list[str]:
+    """A section of a Markdown page with its heading, without what follows; none if it has none."""
+    found = re.search(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", page, re.DOTALL | re.MULTILINE)
+    return [found[0].strip()] if found else []
+
+
+def long_run_table(model: Backend, minutes: int) -> str:
+    """One session over held-out speech without end, minute by minute, as a Markdown table."""
+    lines = [
+        "| minute | jaw, 95th percentile, rad | head range, degrees | head jitter | blinks "
+        "| eyes to the left, degrees | eyes up | largest normalised value |",
+        "|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for number, one in enumerate(long_run(model, minutes, STYLE), 1):
+        lines.append(
+            f"| {number} | {one.jaw:.3f} | {one.head_range:.2f} | {one.head_jitter:.3f} "
+            f"| {one.blinks} | {one.gaze[0]:+.1f} | {one.gaze[1]:+.1f} | {one.largest:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def circumstances() -> str:
+    """Machine and revision, for the head of every table."""
+    revision = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    ).stdout.strip()
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    processor = models[0] if models else platform.processor()
+    return f"{processor}, Python {platform.python_version()}, revision {revision or 'unknown'}"
+
+
+def told_settings(live: LiveDefaults, clips: int) -> str:
+    """The set that every figure of the page belongs to."""
+    return (
+        f"Live defaults: hop {live.hop}, lookahead {live.lookahead}, steps {live.steps}, "
+        f"{live.window_rule} windows, audio guidance {live.audio_guidance:g}, style guidance "
+        f"{live.style_guidance:g}; noise of lips {live.lip_noise:g}, of the face "
+        f"{live.face_noise:g}, of the head {live.head_noise:g} over {live.head_noise_frames} "
+        f"frames, with an inertia of {live.head_inertia:g}; a look aside or up "
+        f"fades over {live.gaze_frames:g} frames, a stare ends after about {live.stare_frames:g}. "
+        f"At most {clips} clips a set, spread "
+        f"evenly over it, in the style `{STYLE}`; recordings in whose pauses somebody speaks for "
+        f"more than {MISSED_SECONDS:g} s, words that the alignment missed, are left out."
+    )
+
+
+def report(settings: Settings) -> list[str]:
+    """The paragraphs and tables of the page."""
+    model = load_backend("auto", settings.bundle)
+    parts = [
+        f"Bundle {settings.bundle} ({model.bundle_hash[:12]}), backend {model.name}; "
+        f"{circumstances()}.",
+        told_settings(model.spec.live, settings.clips),
+    ]
+    begun = time.monotonic()
+    chosen = [c for c in CONDITIONS if c.name in settings.conditions]
+    found = {condition.name: rows(model, settings, condition) for condition in chosen}
+    parts += ["## Goals", verdicts([row for each in found.values() for row in each])]
+    for name, each in found.items():
+        parts += [f"## {name[0].upper()}{name[1:]}", table(each)]
+    parts += [
+        "\n".join(f"- `{name}`: {meaning}." for name, meaning in FIGURES.items()),
+        "How few steps compare with the 500-step sampler: [results](results.md).",
+    ]
+    if settings.reverse is not None:
+        parts += ["## The reverse", *reverse(settings)]
+    elif settings.page is not None and settings.page.exists():
+        parts += section(settings.page.read_text("utf-8"), "The reverse")
+    parts += [
+        "## Real faces",
+        real_faces(model),
+        "The recorded jaw of a Mandarin speaker (FACEGOOD, MIT) beside the starter's, which "
+        "learned English labels: correlation on frames with a pitch and on all frames, and the "
+        "shift at which it is highest (negative: the starter is early). The labels' lags and "
+        "how much of the jaw is loudness were set by hand on the fitted takes; the others had been "
+        "seen by then.",
+    ]
+    parts += [
+        "## Gestures",
+        gesture_table(model),
+        "On held-out sentences, clean. Motion that knew nothing of the speech would have ratios "
+        "of 1.",
+    ]
+    pictures = (
+        "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
+        "by `python -m benchmarks.quality.style_sheet`."
+    )
+    encoder = load_bundle(settings.bundle).style_encoder()
+    parts += ["## Styles", pictures, *style_tables(model, encoder)]
+    if settings.minutes:
+        spent = time.process_time()
+        parts += [f"## {settings.minutes} minutes on end", long_run_table(model, settings.minutes)]
+        cost = 1000 * (time.process_time() - spent) / (settings.minutes * 60 * FPS)
+        folder = load_bundle(settings.bundle).folder
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        parts.append(
+            f"That took {cost:.1f} ms of one core per frame, figures included; the bundle has "
+            f"{size / 1e6:.1f} MB."
+        )
+    parts.append(f"Measuring took {(time.monotonic() - begun) / 60:.0f} minutes.")
+    return parts
+
+
+def main(settings: Settings) -> None:
+    """Print the tables; write the page if one is asked for."""
+    text = "\n\n".join(report(settings))
+    print(text)
+    if settings.page:
+        settings.page.write_text(
+            "# How the starter measures\n\nWritten by `python -m training.reports.starter_report`; "
+            "the voices were held out of training whole. The label is what the coarticulation model of "
+            "`training/` makes of the known phones; nobody's face was recorded for it. The "
+            "starter's live defaults, its labels' constants, the shares of its training sets and "
+            "what its distillation weighs were chosen with some of these clips in view, so its "
+            "figures are those of a validation set. The loudness follower opens the jaw with the "
+            "sound's log energy.\n\n"
+            f"{text}\n",
+            "utf-8",
+        )
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))

@@ -1,0 +1,1 @@
+"""Speech to learn from: corpora, voices that are synthesised, augmentation, tracks."""

@@ -1,0 +1,357 @@
+"""Training data as tracks: joined utterances of one voice, heard through augmentation, labelled.
+
+`python -m training.speech.tracks` writes `.training/tracks/`: columns.npy (hearings, 4 N, n_mels)
+float16 normalised mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json
+(spans, styles, sets).  Every track is heard several times, through other rooms and noises, so that
+what is learned of a sound is what all its hearings share.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from diffposetalk.network.mel import (
+    COLUMNS,
+    FLOOR_DB,
+    PRIOR_LEVEL_DB,
+    TAIL,
+    mel_columns,
+    mel_filterbank,
+    normalise,
+)
+from training.labels.label_styles import STYLES, SpeakingStyle, random_style
+from training.labels.labels import make_motion
+from training.labels.phones import INVENTORY, SILENCE
+from training.labels.prosody import extract_prosody
+from training.speech import augment
+from training.speech.alignment import well_aligned
+from training.speech.corpora import Utterance, data_folder, held_out_voices, load_audio
+from training.speech.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
+
+log = logging.getLogger(__name__)
+
+RATE, FRAME = 16_000, 640
+PHONES = (SILENCE, *sorted(INVENTORY - {SILENCE}))
+"""Every phone; its place is its class for the speech encoder."""
+
+N_STYLES = 96
+"""Styles in training: the named ones first, then random ones."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is built. `tracks` of about `seconds` each, from `seed`; `workers` processes."""
+
+    out: Path = Path(".training/tracks")
+    tracks: int = 2400
+    seconds: float = 16.0
+    seed: int = 15
+    workers: int = 2
+    n_mels: int = 80
+    flite_sentences: int = 500
+    espeak_sentences: int = 60
+    """Of each voice."""
+    hearings: int = 5
+    """How often each track is heard: clean, in a quiet room by some device, then disturbed."""
+    motion_only: bool = False
+    """Keep the sound that is there and label it anew."""
+
+
+Phones = list[tuple[str, float, float]]
+
+
+def style_table(seed: int) -> list[SpeakingStyle]:
+    """The styles that training draws from: every named one, then random ones."""
+    rng = np.random.default_rng(seed)
+    named = list(STYLES.values())
+    return named + [random_style(rng) for _ in range(N_STYLES - len(named))]
+
+
+def join(
+    utterances: list[Utterance], seconds: float, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Phones]:
+    """Utterances one after another with pauses, resampled by one factor: samples, phone times."""
+    # Playing a voice slower or faster moves pitch and formants together: another speaker.
+    factor = float(np.exp(rng.uniform(np.log(0.86), np.log(1.18))))
+    parts: list[NDArray[np.float32]] = []
+    phones: Phones = []
+    at = 0
+    while at < seconds * RATE:
+        usual = rng.choice([0.05, 0.2, 0.5, 1.5, 4.0], p=[0.3, 0.3, 0.2, 0.15, 0.05])
+        pause = int(usual * rng.uniform(0.5, 1.5) * RATE)
+        parts.append((rng.standard_normal(pause) * 1e-4).astype(np.float32))
+        at += pause
+        utterance = utterances[int(rng.integers(len(utterances)))]
+        samples = load_audio(utterance.path)
+        samples = soxr.resample(samples, RATE, RATE * factor).astype(np.float32)
+        said = [(p, s * factor, d * factor) for p, s, d in utterance.phones]
+        if rng.random() < CUT_SHORT:
+            samples, said = cut(samples, said, rng)
+        phones += [(p, at / RATE + s, d) for p, s, d in said]
+        parts.append(samples)
+        at += len(samples)
+    return np.concatenate(parts), phones
+
+
+def cut(
+    samples: NDArray[np.float32], phones: Phones, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], Phones]:
+    """An utterance that breaks off in the middle of something, as speakers and lines do."""
+    stop = int(rng.uniform(0.3, 1.0) * len(samples))
+    kept = [(p, s, min(d, stop / RATE - s)) for p, s, d in phones if s + 0.01 < stop / RATE]
+    return samples[:stop], kept
+
+
+def hear(
+    samples: NDArray[np.float32],
+    rng: np.random.Generator,
+    noises: list[NDArray[np.float32]],
+    crowd: list[Utterance],
+    hearing: int,
+) -> NDArray[np.float32]:
+    """The samples as a microphone may hear them.
+
+    Hearing 0 changes the level alone, 1 adds a room, a line or a codec, later ones disturb.
+    """
+    if hearing > 0:
+        if rng.random() < 0.4:
+            samples = augment.room(samples, rng)
+        if hearing > 1 and rng.random() < 0.9:
+            # Half below 11 dB: what a laptop hears in a kitchen.
+            snr = 3.0 + 27.0 * rng.random() ** 1.8
+            samples = augment.mix(samples, background(len(samples), rng, noises, crowd), snr)
+        if hearing > 1 and rng.random() < ANOTHER_VOICE:
+            # Somebody else in the room is not who speaks, but farther away.
+            other = load_audio(crowd[int(rng.integers(len(crowd)))].path)
+            under = augment.babble([other], len(samples), rng)
+            samples = augment.mix(samples, under, rng.uniform(10.0, 26.0))
+        if hearing > 1 and rng.random() < SUPPRESSED:
+            samples = augment.suppress(samples, rng)
+        if rng.random() < 0.5:
+            samples = augment.line(samples, rng)
+        if rng.random() < 0.15:
+            samples = augment.codec(samples, rng)
+    return augment.level(samples, rng)
+
+
+def background(
+    length: int, rng: np.random.Generator, noises: list[NDArray[np.float32]], crowd: list[Utterance]
+) -> NDArray[np.float32]:
+    """Coloured noise, a recorded room, people talking, or two of them."""
+    kinds = rng.choice(3, size=int(rng.choice([1, 2], p=[0.7, 0.3])), replace=False)
+    total = np.zeros(length, np.float32)
+    for kind in kinds:
+        if kind == 0:
+            part = augment.coloured_noise(length, rng)
+        elif kind == 1:
+            source = noises[int(rng.integers(len(noises)))]
+            part = np.resize(np.roll(source, -int(rng.integers(len(source)))), length)
+        else:
+            chosen = rng.integers(len(crowd), size=int(rng.integers(2, 7)))
+            part = augment.babble([load_audio(crowd[i].path) for i in chosen], length, rng)
+        total += rng.uniform(0.3, 1.0) * part / (np.std(part) + 1e-9)
+    return total
+
+
+def columns_of(samples: NDArray[np.float32], n_mels: int, warp: float, level: list[float]) -> Any:
+    """Normalised mel columns of whole frames, float16: as the live encoder would make them."""
+    n = len(samples) // FRAME
+    pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
+    filters = torch.from_numpy(mel_filterbank(n_mels, warp))
+    columns, _ = normalise(mel_columns(pcm, filters), torch.tensor([level]))
+    return columns[0].to(torch.float16).numpy()
+
+
+def frame_phones(phones: Phones, n: int) -> NDArray[np.uint8]:
+    """Index into PHONES at every frame's middle."""
+    out = np.zeros(n, np.uint8)
+    for name, start, length in phones:
+        first = int(np.ceil((start * RATE - 320) / FRAME))
+        last = int(np.ceil(((start + length) * RATE - 320) / FRAME))
+        out[max(first, 0) : max(last, 0)] = PHONES.index(name)
+    return out
+
+
+def make_track(job: dict[str, Any]) -> dict[str, Any]:
+    """One track; a pure function of its job (the seed in it)."""
+    torch.set_num_threads(1)
+    # Motion has a generator of its own: other labels leave the sound as it was.
+    rng, gestures = (np.random.default_rng([*job["seed"], part]) for part in (0, 1))
+    samples, phones = join(job["utterances"], job["seconds"], rng)
+    n = len(samples) // FRAME
+    style_id = int(rng.integers(len(STYLES))) if rng.random() < 0.4 else int(rng.integers(N_STYLES))
+    style = style_table(job["style_seed"])[style_id]
+    prosody = extract_prosody(samples[: n * FRAME])
+    motion = make_motion(phones, n, style, gestures, prosody)
+    if job["motion_only"]:
+        return {"motion": motion.astype(np.float32)}
+    heard = [
+        hear(samples, rng, job["noises"], job["crowd"], hearing)
+        for hearing in range(job["hearings"])
+    ]
+    return {
+        "columns": np.stack([columns_heard(sound, job["n_mels"], rng) for sound in heard]),
+        "motion": motion.astype(np.float32),
+        "phone": frame_phones(phones, n),
+        "style": style_id,
+        "set": job["set"],
+    }
+
+
+def columns_heard(sound: NDArray[np.float32], n_mels: int, rng: np.random.Generator) -> Any:
+    """`columns_of` a throat a little longer or shorter, from a level that is known or not yet."""
+    level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]
+    if rng.random() < 0.5:  # half of the streams begin with a level that the voice has set
+        guess = columns_db(sound, n_mels)
+        level = [float(np.quantile(guess, 0.75) + rng.normal(0, 2)), 100.0, float(guess.min())]
+    return columns_of(sound, n_mels, float(np.exp(rng.uniform(np.log(0.9), np.log(1.12)))), level)
+
+
+def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
+    """Loudness of each frame as `diffposetalk.network.mel.normalise` sees it: (n,) decibels."""
+    n = len(samples) // FRAME
+    pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
+    columns = mel_columns(pcm, torch.from_numpy(mel_filterbank(n_mels)))[0]
+    return columns.view(n, COLUMNS, n_mels).amax(1).mean(-1).numpy()
+
+
+def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
+    """Groups of utterances that may be joined (one voice each), by set; training voices only.
+
+    Recordings whose alignment missed words are left out: lips would learn to rest while they speak.
+    """
+    train, _ = held_out_voices()
+    with ProcessPoolExecutor(settings.workers) as pool:
+        fit = pool.map(well_aligned, train, chunksize=16)
+        train = [u for u, aligned in zip(train, fit, strict=True) if aligned]
+    kathleen = [u for u in train if u.speaker_set == "kathleen_cc0"]
+    texts = [u.text for u in kathleen if u.text]
+    return {
+        "kathleen": [kathleen],
+        "many": [[u] for u in train if u.speaker_set == "picovoice_s2i"],
+        "wake": [[u] for u in train if u.speaker_set == "picovoice_wake"],
+        **synthetic_voices(settings, texts),
+    }
+
+
+def synthetic_voices(settings: Settings, texts: list[str]) -> dict[str, list[list[Utterance]]]:
+    """What every synthetic voice says, by engine."""
+    rng = np.random.default_rng(settings.seed)
+    folder = settings.out.parent / "synthetic"
+    folder.mkdir(parents=True, exist_ok=True)
+    groups: dict[str, list[list[Utterance]]] = {"flite": [], "espeak": []}
+    with ThreadPoolExecutor(settings.workers) as pool:
+        for voice in FLITE_VOICES:
+            said = sentences(texts, settings.flite_sentences, rng)
+            paths = [folder / f"{voice}_{i:04d}.wav" for i in range(len(said))]
+            groups["flite"].append(list(pool.map(flite, said, [voice] * len(said), paths)))
+    for voice in ESPEAK_VOICES:  # one after another: the library has one state
+        rate, pitch = int(rng.integers(140, 200)), int(rng.integers(35, 65))
+        groups["espeak"].append(
+            [
+                espeak(
+                    text, voice, folder / f"{voice}_{i:04d}.wav", words_per_minute=rate, pitch=pitch
+                )
+                for i, text in enumerate(sentences(texts, settings.espeak_sentences, rng))
+            ]
+        )
+    return groups
+
+
+CUT_SHORT = 0.12
+"""Utterances that break off."""
+ANOTHER_VOICE = 0.45
+"""Disturbed hearings in which one other person talks in the background."""
+SUPPRESSED = 0.2
+"""Disturbed hearings that came through a noise suppression, as browsers have it."""
+SHARES = {"kathleen": 0.32, "many": 0.36, "wake": 0.18, "flite": 0.08, "espeak": 0.06}
+"""Half of the sound is of many real speakers: synthetic ones bring words, not rooms and tongues."""
+
+
+def main(settings: Settings) -> None:
+    """Build the tracks and write them."""
+    from tqdm import tqdm
+
+    logging.basicConfig(level=logging.INFO)
+    settings.out.mkdir(parents=True, exist_ok=True)
+    groups = voices(settings)
+    folder = data_folder() / "noise"
+    noises = [soundfile.read(path, dtype="float32")[0] for path in sorted(folder.glob("*.opus"))]
+    rng = np.random.default_rng(settings.seed + 1)
+    spoken = [u for sets in groups.values() for group in sets for u in group]
+    jobs = []
+    for number in range(settings.tracks):
+        name = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+        group = groups[name][int(rng.integers(len(groups[name])))]
+        jobs.append(
+            {
+                "seed": [settings.seed, number],
+                "style_seed": settings.seed,
+                "utterances": group,
+                "seconds": settings.seconds,
+                "noises": noises,
+                "n_mels": settings.n_mels,
+                "set": name,
+                "hearings": settings.hearings,
+                "crowd": [spoken[i] for i in rng.integers(len(spoken), size=24)],
+                "motion_only": settings.motion_only,
+            }
+        )
+    columns, motion, phone, spans = [], [], [], []
+    at = 0
+    with ProcessPoolExecutor(settings.workers) as pool:
+        for track in tqdm(pool.map(make_track, jobs, chunksize=4), total=len(jobs), unit="track"):
+            n = len(track["motion"])
+            motion.append(track["motion"])
+            if settings.motion_only:
+                continue
+            columns.append(track["columns"])
+            phone.append(track["phone"])
+            spans.append({"start": at, "end": at + n, "style": track["style"], "set": track["set"]})
+            at += n
+    np.save(settings.out / "motion.npy", np.concatenate(motion))
+    if settings.motion_only:
+        _note_relabelling(settings)
+        return
+    np.save(settings.out / "columns.npy", np.concatenate(columns, 1))
+    np.save(settings.out / "phone.npy", np.concatenate(phone))
+    (settings.out / "tracks.json").write_text(
+        json.dumps(
+            {
+                "spans": spans,
+                "styles": [asdict(s) for s in style_table(settings.seed)],
+                "named": list(STYLES),
+                "settings": {k: str(v) for k, v in asdict(settings).items()},
+            }
+        )
+    )
+    log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
+
+
+def _note_relabelling(settings: Settings) -> None:
+    """Tell the tracks' record how often their motion was made anew, and of which styles."""
+    path = settings.out / "tracks.json"
+    about = json.loads(path.read_text())
+    about["styles"] = [asdict(style) for style in style_table(settings.seed)]
+    about["settings"]["relabelled"] = 1 + about["settings"].get("relabelled", 0)
+    path.write_text(json.dumps(about))
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Settings))
+    except (OSError, ValueError) as error:
+        sys.exit(f"training.speech.tracks: {error}")

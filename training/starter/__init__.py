@@ -1,0 +1,1 @@
+"""The training of the starter bundle, step by step."""

@@ -1,0 +1,97 @@
+"""Put what training has reached into a bundle: `python -m training.starter.package`.
+
+Works while a part still trains (its last checkpoint), so that a cut-off run is not lost: the
+distilled network when there is one, the denoiser as it is otherwise.  The bundle
+gets the graphs that live runs, too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+
+from diffposetalk.bundle.bundle import PACKAGED, save_bundle, sha256_of
+from diffposetalk.network.style_encoder import StyleEncoder
+from diffposetalk.spec import Statistics
+from export.shipped_graphs import ship
+from head.rig import builtin_head
+from training.loop.trainer import averaged
+from training.reports.starter_report import circumstances
+from training.speech.track_batches import Tracks
+from training.starter.adjacent_windows import Training
+from training.starter.distillation import Student
+from training.starter.style_pairs import style_vectors
+from training.starter.train import DISTILLED, STARTER, earlier
+
+STUDENT = ("distilled", "scales")
+SHEETS = ("columns.npy", "motion.npy", "phone.npy")
+CARD = Path(__file__).with_name("model_card.md")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the training lies and where the bundle goes."""
+
+    tracks: Path = Path(".training/tracks")
+    folder: Path = Path(".training/starter")
+    out: Path = PACKAGED / "starter"
+
+
+def main(settings: Settings) -> None:
+    """Write the bundle and say how large it is."""
+    tracks = Tracks(settings.tracks)
+    training: Training | Student = earlier(settings.folder)
+    spec, parts = STARTER, ["speech", "style", "denoiser"]
+    if (settings.folder / "distilled").exists():
+        training, spec = Student(training.model), DISTILLED
+        ends = [part for part in STUDENT if (settings.folder / part).exists()]
+        averaged(settings.folder / ends[-1], training)
+        parts += ends
+    style = StyleEncoder(STARTER)
+    averaged(settings.folder / "style", style)
+    rng = np.random.default_rng(1)
+    vectors = style_vectors(style, tracks, 200, rng, len(tracks.named)).mean(1).numpy()
+    named = {name: vectors[index] for index, name in enumerate(tracks.named)}
+    d, n_shape = STARTER.d_motion, STARTER.n_shape
+    assert tracks.mean.shape == (d,)
+    reached = {part: _reached(settings.folder / part / "checkpoint.pt") for part in parts}
+    bundle = save_bundle(
+        settings.out,
+        training.model,
+        spec,
+        Statistics(
+            tracks.mean, tracks.std, np.zeros(n_shape, np.float32), np.ones(n_shape, np.float32)
+        ),
+        named,
+        builtin_head().id,
+        CARD.read_text("utf-8"),
+        {
+            "made_by": "python -m training.speech.tracks; python -m training.starter.train; "
+            "python -m training.starter.package; python -m export.shipped_graphs",
+            "where": circumstances(),
+            "torch": torch.__version__.partition("+")[0],
+            "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
+            "settings": json.loads((settings.folder / "settings.json").read_text()),
+            "data": {name: sha256_of(settings.tracks / name) for name in SHEETS},
+            "reached": reached,
+        },
+        style_encoder=style,
+        half=True,
+    )
+    ship(bundle.folder)  # its graphs, which live runs
+    size = sum(path.stat().st_size for path in bundle.folder.iterdir())
+    print(f"{bundle.folder}: {size / 1e6:.1f} MB, styles {', '.join(named)}, {reached}")
+
+
+def _reached(checkpoint: Path) -> dict[str, float]:
+    state = torch.load(checkpoint, weights_only=True)
+    return {"steps": state["step"], "minutes": round(float(state["minutes"]), 1)}
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings))
