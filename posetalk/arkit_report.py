@@ -19,7 +19,7 @@ from head.rig import builtin_head
 from head.skinning import motion_to_parameters
 
 if TYPE_CHECKING:
-    from viewer.renderer import Renderer
+    from viewer.render.renderer import Renderer
 
 Floats = NDArray[np.floating[Any]]
 
@@ -133,7 +133,7 @@ def _pairs(head: Head, own: Floats, made: Floats, weights: Floats, path: Path, s
     """Left the head's own face, right the one its ARKit weights make; unlike moments below."""
     from PIL import Image
 
-    from viewer.renderer import Renderer
+    from viewer.render.renderer import Renderer
 
     chosen = _unlike(weights)
     with Renderer(head, size, size) as renderer:

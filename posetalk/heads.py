@@ -89,7 +89,7 @@ def picture(head: Head, path: Path, size: int) -> None:
     """
     from PIL import Image
 
-    from viewer.renderer import Renderer
+    from viewer.render.renderer import Renderer
 
     rest = np.zeros(len(head.expression_names), np.float32)
     jaw = np.array([head.jaw_open_radians, 0, 0], np.float32)

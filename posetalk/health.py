@@ -25,7 +25,7 @@ ENGINES = "pip install 'posetalk[trt-rtx]'"
 
 _PROBE_GL = """
 from head.rig import builtin_head
-from viewer.renderer import Renderer
+from viewer.render.renderer import Renderer
 from viewer import gl
 head = builtin_head()
 with Renderer(head, 64, 64) as renderer:
@@ -185,7 +185,7 @@ def _drawing() -> Finding:
 
 
 def _window() -> Finding:
-    from viewer.gl import display_available
+    from viewer.render.gl import display_available
 
     if display_available():
         return Finding("window", "ok", os.environ.get("DISPLAY", "native"))

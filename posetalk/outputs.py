@@ -88,8 +88,8 @@ class VideoOutput:
     """An mp4 of the face with its sound, marked as synthetic."""
 
     def __init__(self, path: Path, shape: FloatArray | None, head: Head, size: int) -> None:
-        from viewer.renderer import Renderer
-        from viewer.video import VideoWriter
+        from viewer.play.video import VideoWriter
+        from viewer.render.renderer import Renderer
 
         self.path = path
         self._head = head
@@ -106,7 +106,7 @@ class VideoOutput:
         self._writer.add_audio(samples)
 
     def show(self, frames: Sequence[Frame]) -> None:
-        from viewer.player import vertices_of_motion
+        from viewer.play.player import vertices_of_motion
 
         for frame in frames:
             vertices = vertices_of_motion(self._head, frame.motion, self._shape)
@@ -216,7 +216,7 @@ def open_outputs(
 
     Raises:
         ValueError, OSError: a name of no known kind, or a file that cannot be written.
-        viewer.gl.GLError: a video is wanted and nothing can draw here.
+        viewer.render.gl.GLError: a video is wanted and nothing can draw here.
         HeadError: ARKit weights are wanted of a head that has none.
     """
     check_names(paths)

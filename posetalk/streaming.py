@@ -97,7 +97,7 @@ def open_server(options: Streaming, session: Session) -> Server:
     from stream.serve.other_heads import other_heads
     from stream.serve.server import Server
     from stream.wire.channels import make_hello
-    from viewer.site import make_site
+    from viewer.page.site import make_site
 
     backend, address = session.backend, options.address
     head = load_head(backend.head_id)

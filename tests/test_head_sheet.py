@@ -15,8 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_every_pose_looks_different() -> None:
-    gl = pytest.importorskip("viewer.gl", reason="not run: the viewer's packages are missing")
-    from viewer.sheet import COLUMNS, sheet
+    gl = pytest.importorskip(
+        "viewer.render.gl", reason="not run: the viewer's packages are missing"
+    )
+    from viewer.render.sheet import COLUMNS, sheet
 
     size = 96
     try:

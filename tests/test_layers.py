@@ -26,7 +26,7 @@ HEAVY = (
 )
 
 SEAMS = {
-    "sounddevice": {"stream/sources/microphone.py", "viewer/speaker.py"},
+    "sounddevice": {"stream/sources/microphone.py", "viewer/play/speaker.py"},
     "websockets": {
         "stream/serve/listener.py",
         "viewer/client.py",
@@ -34,7 +34,7 @@ SEAMS = {
         "posetalk/client/dialling.py",
     },
     "pythonosc": {"stream/senders/vmc.py"},
-    "av": {"viewer/video.py"},
+    "av": {"viewer/play/video.py"},
     "onnxruntime": {"stream/backends/onnx_session.py", "export/int8.py"},
 }
 """The only files of the product that may import a library."""
@@ -43,8 +43,8 @@ LIGHT = {
     "posetalk": HEAVY,
     "posetalk.commands": HEAVY,
     "viewer.client": ("torch", "transformers", "sounddevice", "pyrender"),
-    "viewer.renderer": ("torch", "transformers", "sounddevice", "websockets"),
-    "viewer.video": ("torch", "transformers", "sounddevice", "websockets"),
+    "viewer.render.renderer": ("torch", "transformers", "sounddevice", "websockets"),
+    "viewer.play.video": ("torch", "transformers", "sounddevice", "websockets"),
     "stream.core.session": HEAVY,
     "stream.backends.fake": HEAVY,
     "stream.backends.onnx_backend": HEAVY,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from viewer.playout import PlayoutBuffer, smallest_offset
+from viewer.play.playout import PlayoutBuffer, smallest_offset
 
 RATE, HOP, PERIOD = 16000, 640, 0.04
 TICK = 0.005

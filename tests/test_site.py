@@ -19,8 +19,8 @@ from stream.serve.auth import Gate
 from stream.serve.http_pages import Page, page_path
 from stream.serve.server import Server
 from stream.wire.channels import make_hello
-from viewer.packing import pack_head, unpack
-from viewer.site import look, make_site
+from viewer.page.head_file import pack_head, unpack
+from viewer.page.site import look, make_site
 
 HEAD = builtin_head()
 SITE = make_site(HEAD)

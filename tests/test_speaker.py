@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from virtual_microphone import missing, virtual_microphone
 
-from viewer.speaker import DRIFT_SECONDS, SoundTrack, Speaker, SpeakerError
+from viewer.play.speaker import DRIFT_SECONDS, SoundTrack, Speaker, SpeakerError
 
 RATE = 16000
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pytest
 
-from viewer.video import TITLE, VideoError, VideoWriter
+from viewer.play.video import TITLE, VideoError, VideoWriter
 
 BEEPS = [0.4, 1.4, 2.4]  # seconds: a white picture and a tone start together
 
@@ -151,7 +151,7 @@ def test_a_killed_recording_plays(tmp_path: Path) -> None:
     path = tmp_path / "killed.mp4"
     script = f"""
         import os, signal, numpy as np
-        from viewer.video import VideoWriter
+        from viewer.play.video import VideoWriter
         from tests.test_video import beeps, flash
         writer, sound = VideoWriter({str(path)!r}, 64, 64), beeps(3)
         for k in range(75):
@@ -178,7 +178,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(tmp_path: Path) -> N
     path = tmp_path / "full.mp4"
     script = f"""
         import resource, numpy as np
-        from viewer.video import VideoError, VideoWriter
+        from viewer.play.video import VideoError, VideoWriter
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
         random = np.random.default_rng(0)
         writer = VideoWriter({str(path)!r}, 64, 64)

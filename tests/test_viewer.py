@@ -16,10 +16,16 @@ from hypothesis import strategies as st
 from head.model import Head
 from head.rig import builtin_head
 from head.skinning import skin
-from viewer import gl
-from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
-from viewer.renderer import Renderer, measure
-from viewer.shading import SmoothNormals, ambient_occlusion, soft_shadow, solid, split_by_material
+from viewer.render import gl
+from viewer.render.renderer import Renderer, measure
+from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.scene.shading import (
+    SmoothNormals,
+    ambient_occlusion,
+    soft_shadow,
+    solid,
+    split_by_material,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -252,10 +258,10 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_the_viewer_needs_neither_torch_nor_the_model() -> None:
     code = (
         "import sys, numpy as np\n"
-        "import viewer.app, viewer.client, viewer.playout, viewer.renderer, viewer.video\n"
+        "import viewer.play.app, viewer.client, viewer.play.playout, viewer.render.renderer, viewer.play.video\n"
         "lazy = {'pyrender', 'OpenGL', 'av', 'websockets'} & set(sys.modules)\n"
         "from head.rig import builtin_head\n"
-        "with viewer.renderer.Renderer(builtin_head(), 64, 64) as r:\n"
+        "with viewer.render.renderer.Renderer(builtin_head(), 64, 64) as r:\n"
         "    r.render(builtin_head().template)\n"
         "heavy = {'torch', 'transformers', 'diffposetalk', 'onnxruntime'} & set(sys.modules)\n"
         "print(sorted(lazy), sorted(heavy))"

@@ -26,12 +26,12 @@ from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import messages
 from stream.wire.channels import make_hello
-from viewer.app import Status, choose_mode, view
 from viewer.client import ClientError, Motion, Sound
-from viewer.player import PlayerError, head_for, shape_for, vertices_of
-from viewer.recorder import Recorder
-from viewer.renderer import Renderer
-from viewer.video import VideoError
+from viewer.play.app import Status, choose_mode, view
+from viewer.play.player import PlayerError, head_for, shape_for, vertices_of
+from viewer.play.recorder import Recorder
+from viewer.play.video import VideoError
+from viewer.render.renderer import Renderer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -159,10 +159,10 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
     return textwrap.dedent(f"""
         import os, signal, sys, threading, time
         from PIL import ImageGrab
-        from viewer.app import view
+        from viewer.play.app import view
 
         def drawn():
-            if "viewer.window" not in sys.modules:
+            if "viewer.render.window" not in sys.modules:
                 return 0
             import pyglet
             return max([getattr(w, "pictures", 0) for w in list(pyglet.app.windows)], default=0)
@@ -223,7 +223,7 @@ def test_a_window_shows_the_face_and_closes_cleanly(
 
 def test_a_window_without_a_display_is_one_line() -> None:
     code = (
-        "from viewer.app import view\n"
+        "from viewer.play.app import view\n"
         "try:\n    view('ws://127.0.0.1:9', 'window')\n"
         "except Exception as error:\n    print(type(error).__name__, error)"
     )
@@ -310,7 +310,7 @@ def test_a_slow_recording_is_thinned_evenly_and_finished(
     head: Head, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drawing that takes longer than a frame lasts: nothing stops, no long gap, sound complete."""
-    monkeypatch.setattr("viewer.watch.BACKLOG_FRAMES", 20)
+    monkeypatch.setattr("viewer.play.watch.BACKLOG_FRAMES", 20)
     show = Recorder.show
 
     def slow(self: Recorder, motion: Motion, vertices: np.ndarray) -> None:

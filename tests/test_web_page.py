@@ -28,7 +28,7 @@ from stream.run.sinks import Collected
 from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
 from stream.wire.channels import make_hello
-from viewer.site import make_site
+from viewer.page.site import make_site
 
 pytestmark = pytest.mark.skipif(browser_program() is None, reason="not run: no Chromium here")
 
@@ -210,8 +210,8 @@ def test_the_browser_poses_the_head_as_python_does(tab: Tab) -> None:
 
 
 def test_the_browser_draws_the_picture_that_the_window_draws(tab: Tab) -> None:
-    from viewer.gl import GLError
-    from viewer.renderer import Renderer
+    from viewer.render.gl import GLError
+    from viewer.render.renderer import Renderer
 
     expression, jaw = np.zeros(50, "f4"), np.array([0.14, 0, 0], "f4")
     rotation = np.array([0.02, -0.05, 0.0], "f4")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.run.metrics import spread
-from viewer.playout import smallest_offset
+from viewer.play.playout import smallest_offset
 
 Floats = NDArray[np.float64]
 

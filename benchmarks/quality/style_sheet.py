@@ -70,7 +70,7 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: Clip, output: Path) 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from viewer.renderer import Renderer
+    from viewer.render.renderer import Renderer
 
     head = builtin_head()
     columns = min(2, len(told))

@@ -50,8 +50,8 @@ def animate(setting: Setting, repeats: int) -> dict[str, Any]:
 def render(frames: int) -> dict[str, Any]:
     """Off-screen pictures of the built-in head, skinning included."""
     from head.rig import builtin_head
-    from viewer import gl
-    from viewer.renderer import measure
+    from viewer.render import gl
+    from viewer.render.renderer import measure
 
     seconds = np.array(measure(builtin_head(), *SIZE, frames))
     return {

@@ -87,11 +87,13 @@ class Live(Streaming):
         return 130 if ending.stopped else 0
 
     def _choose_view(self) -> tuple[View, Path | None]:
-        """What is shown and recorded here; raises `viewer.gl.GLError` if that cannot be drawn."""
+        """What is shown and recorded here; raises `viewer.render.gl.GLError` if that cannot be
+        drawn.
+        """
         from posetalk.messages import say
         from posetalk.outputs import check_names
-        from viewer.app import default_recording
-        from viewer.gl import GLError, choose_platform, display_available
+        from viewer.play.app import default_recording
+        from viewer.render.gl import GLError, choose_platform, display_available
 
         view, record = self.view, self.record
         if record is not None:
@@ -138,7 +140,7 @@ class Live(Streaming):
         import webbrowser
 
         from posetalk.messages import say
-        from viewer.gl import display_available
+        from viewer.render.gl import display_available
 
         say(f"the face is at {address}")
         if display_available():

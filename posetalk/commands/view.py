@@ -11,7 +11,7 @@ import tyro
 from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT, Debug
 
 if TYPE_CHECKING:
-    from viewer.app import Status
+    from viewer.play.app import Status
 
 START_SECONDS = 10.0
 """How long to wait for a server that is not there yet."""
@@ -62,7 +62,7 @@ class View:
         from posetalk.outputs import check_names
         from posetalk.status import status_line
         from stream.run.live_loop import stop_on_ctrl_c
-        from viewer.app import view
+        from viewer.play.app import view
 
         if self.record is not None:
             check_names([self.record], kinds=(".mp4",))

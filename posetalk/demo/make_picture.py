@@ -42,7 +42,7 @@ def main() -> None:
     from PIL import Image
 
     from head.skinning import skin
-    from viewer.renderer import Renderer
+    from viewer.render.renderer import Renderer
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)

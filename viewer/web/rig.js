@@ -1,5 +1,5 @@
 // A head in FLAME form, posed on the processor: blend shapes, joints, smooth normals.
-// The file is written by viewer/packing.py; the order of things is that of head/skinning.py.
+// The file is written by viewer/page/head_file.py; the order of things is that of head/skinning.py.
 
 const TYPES = {
   float32: Float32Array,

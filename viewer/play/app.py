@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from viewer import gl
 from viewer.client import Client, ClientThread
-from viewer.speaker import Speaker, SpeakerError
-from viewer.watch import Shown, Status, Until, Watch
+from viewer.play.speaker import Speaker, SpeakerError
+from viewer.play.watch import Shown, Status, Until, Watch
+from viewer.render import gl
 
 if TYPE_CHECKING:
     from head.model import Head
@@ -61,9 +61,9 @@ def view(
 
     Raises:
         viewer.client.ClientError: no server, another protocol, a refusal.
-        viewer.player.PlayerError: the server's head is not here, or `head` is another.
-        viewer.gl.GLError: nothing can draw here.
-        viewer.video.VideoError: the recording cannot be written.
+        viewer.play.player.PlayerError: the server's head is not here, or `head` is another.
+        viewer.render.gl.GLError: nothing can draw here.
+        viewer.play.video.VideoError: the recording cannot be written.
     """
     chosen = choose_mode(mode)
     path = None if record is None else Path(record)

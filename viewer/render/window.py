@@ -15,9 +15,9 @@ import pyglet
 import pyrender
 from numpy.typing import NDArray
 
-from viewer import gl
-from viewer.painter import Painter
-from viewer.stage import Stage
+from viewer.render import gl
+from viewer.render.painter import Painter
+from viewer.render.stage import Stage
 
 if TYPE_CHECKING:
     from head.model import Head

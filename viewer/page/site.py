@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.serve.http_pages import Page
-from viewer import lights
-from viewer.packing import pack_head
+from viewer.page.head_file import pack_head
+from viewer.scene import lights
 
 if TYPE_CHECKING:
     from head.model import Head

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.client import Motion, Sound
-from viewer.renderer import Renderer
-from viewer.video import VideoError, VideoWriter
+from viewer.play.video import VideoError, VideoWriter
+from viewer.render.renderer import Renderer
 
 if TYPE_CHECKING:
     from head.model import Head
@@ -26,7 +26,7 @@ class Recorder:
     """Puts the first frame at time 0 and everything else where its sample says.
 
     After a disk has failed, `failure` has the line that says so and nothing more is written.
-    Raises VideoError and `viewer.gl.GLError` only from the constructor.
+    Raises VideoError and `viewer.render.gl.GLError` only from the constructor.
     """
 
     def __init__(

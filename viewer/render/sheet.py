@@ -1,4 +1,4 @@
-"""The model sheet of the built-in head: `python -m viewer.sheet -o docs/head_sheet.png`."""
+"""The model sheet of the built-in head: `python -m viewer.render.sheet -o docs/head_sheet.png`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from head.model import Head
 from head.poses import POSES, YAW_DEGREES
 from head.rig import load_head
-from viewer.renderer import Renderer
+from viewer.render.renderer import Renderer
 
 COLUMNS = 4
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, frame_head
 
 if TYPE_CHECKING:
     from head.model import Head
@@ -123,8 +123,8 @@ def _sparse(name: str, basis: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 def _drawn(head: Head) -> dict[str, NDArray[Any]]:
     """Drawn vertices and triangles with their paint; light is baked where scipy is there."""
     try:
-        from viewer.shading import SmoothNormals, solid, split_by_material
-        from viewer.surface import paint, surface
+        from viewer.scene.shading import SmoothNormals, solid, split_by_material
+        from viewer.scene.surface import paint, surface
     except ImportError:
         return _drawn_plainly(head)
     mesh = split_by_material(head.faces, head.face_material)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.skinning import skin
-from viewer.lights import light_directions
-from viewer.shading import DrawnMesh, SmoothNormals, ambient_occlusion, soft_shadow
+from viewer.scene.lights import light_directions
+from viewer.scene.shading import DrawnMesh, SmoothNormals, ambient_occlusion, soft_shadow
 
 if TYPE_CHECKING:
     from head.model import Head

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from OpenGL import GL
 from OpenGL.GL import shaders
 
-from viewer import lights
+from viewer.scene import lights
 
 Floats = NDArray[np.float32]
 

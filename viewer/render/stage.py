@@ -10,11 +10,11 @@ import pyrender
 from numpy.typing import NDArray
 from OpenGL.error import Error as OpenGLError
 
-from viewer import gl
-from viewer.framing import FIELD_OF_VIEW_DEGREES, frame_head
-from viewer.painter import Painter
-from viewer.shading import SmoothNormals, solid, split_by_material
-from viewer.surface import paint, surface
+from viewer.render import gl
+from viewer.render.painter import Painter
+from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.scene.shading import SmoothNormals, solid, split_by_material
+from viewer.scene.surface import paint, surface
 
 if TYPE_CHECKING:
     from head.model import Head

@@ -1,6 +1,6 @@
 """Pictures of a head without a window: `Renderer(head).render(vertices)`.
 
-`python -m viewer.renderer` prints how many pictures per second this machine draws.
+`python -m viewer.render.renderer` prints how many pictures per second this machine draws.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer import gl
+from viewer.render import gl
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class Renderer:
     """Draws a head off-screen. Use it from the thread that made it, and close it.
 
-    `samples` is the multisampling of edges (4 is smooth, 0 is fastest). Raises `viewer.gl.GLError`
-    where nothing can draw, ValueError for sizes that are no picture.
+    `samples` is the multisampling of edges (4 is smooth, 0 is fastest). Raises
+    `viewer.render.gl.GLError` where nothing can draw, ValueError for sizes that are no picture.
     """
 
     def __init__(self, head: Head, width: int = 512, height: int = 512, samples: int = 4) -> None:
         if not (16 <= width <= 8192 and 16 <= height <= 8192):
             raise ValueError(f"picture size {width}x{height}: each side must be 16 to 8192 pixels")
         gl.load(window=False)
-        from viewer.stage import Offscreen  # needs gl.load first
+        from viewer.render.stage import Offscreen  # needs gl.load first
 
         self.width, self.height = width, height
         self._vertices = len(head.template)

@@ -1,6 +1,6 @@
 """One run of a viewer: what arrives goes to the play-out buffer, the loudspeaker, the recording.
 
-`viewer.app.view` puts it together; here is the state of one call and what moves it on.
+`viewer.play.app.view` puts it together; here is the state of one call and what moves it on.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 
 from stream.wire import messages
 from viewer.client import ClientThread, Ended, Event, Motion, Restarted, Sound
-from viewer.player import check_head, head_for, shape_for, vertices_of
-from viewer.playout import PlayoutBuffer
-from viewer.recorder import Recorder
-from viewer.video import VideoError
+from viewer.play.player import check_head, head_for, shape_for, vertices_of
+from viewer.play.playout import PlayoutBuffer
+from viewer.play.recorder import Recorder
+from viewer.play.video import VideoError
 
 if TYPE_CHECKING:
     from head.model import Head
-    from viewer.speaker import Speaker
+    from viewer.play.speaker import Speaker
 
 Shown = Literal["window", "offscreen"]
 Floats = NDArray[np.float32]
@@ -106,7 +106,7 @@ class Watch:
 
     def in_window(self, size: tuple[int, int]) -> None:
         """Show until the window is closed or nothing more comes; record beside it if asked."""
-        from viewer.window import Window  # needs gl.load
+        from viewer.render.window import Window  # needs gl.load
 
         def advance() -> Floats | None:
             self._take()

@@ -1,0 +1,1 @@
+"""The web page as values: its files, and the head as one file."""

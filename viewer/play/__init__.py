@@ -1,0 +1,1 @@
+"""Playing a stream: buffer, loudspeaker, recording, and the viewer that joins them."""

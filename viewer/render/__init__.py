@@ -1,0 +1,1 @@
+"""Drawing with OpenGL: a window, or pictures without one."""
