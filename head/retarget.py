@@ -19,8 +19,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from head.arkit import arkit_weights, channels_from_arkit, has_arkit_channels, solver_of
-from head.arkit_solver import region_weights
+from head.arkit.solver import region_weights
+from head.arkit.weights import arkit_weights, channels_from_arkit, has_arkit_channels, solver_of
 from head.channels import ARKIT_52
 from head.model import Head, HeadError
 from head.skinning import motion_to_parameters, parameters_to_motion

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.arkit import arkit_weights, has_arkit_channels, solver_of
-from head.arkit_solver import SOLVED, own_motion
+from head.arkit.solver import SOLVED, own_motion
+from head.arkit.weights import arkit_weights, has_arkit_channels, solver_of
 from head.channels import ARKIT_52
 from head.model import Head
 from head.retarget import retarget

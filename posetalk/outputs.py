@@ -130,7 +130,7 @@ class ClipOutput:
 
     def __init__(self, path: Path, shape: FloatArray | None, head: Head, form: Format) -> None:
         if form.arkit:
-            from head.arkit import arkit_weights
+            from head.arkit.weights import arkit_weights
 
             arkit_weights(head, np.zeros(len(head.expression_names)), np.zeros(3))  # or HeadError
         self.path = path

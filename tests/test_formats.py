@@ -19,7 +19,7 @@ from cli import call
 from numpy.typing import NDArray
 
 import posetalk
-from head.arkit import arkit_weights
+from head.arkit.weights import arkit_weights
 from head.channels import ARKIT_52, CHANNELS
 from head.model import Head, HeadError
 from head.rig import builtin_head

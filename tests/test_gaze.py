@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from head.channels import CHANNELS
-from head.gaze import gaze, looks
+from head.eye_turns import gaze, looks
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.core.gaze import Gaze

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from head import BUILTIN_ID, CHANNELS, Head, HeadError, builtin_head, load_head, save_head
-from head.arkit import arkit_weights
+from head.arkit.weights import arkit_weights
 from head.channels import ARKIT_52, INDEX, JAW_OPEN_RADIANS, mirrored
-from head.measure import lip_gap
+from head.geometry.measure import lip_gap
 from head.skinning import skin
 
 
@@ -180,8 +180,8 @@ def test_arkit_weights_by_name(head: Head) -> None:
 
 @pytest.mark.slow
 def test_the_shipped_file_is_what_the_code_models(head: Head, tmp_path: Path) -> None:
-    from head.builtin import model
     from head.modelling.assemble import build
+    from head.modelling.builtin import model
 
     save_head(model(build()), tmp_path / "again.npz")
     again = load_head(tmp_path / "again.npz")

@@ -11,13 +11,13 @@ from flame_files import flame_model, pickled
 from scipy.optimize import lsq_linear
 
 from head import ARKIT_52, CHANNELS, Head, HeadError, builtin_head
-from head.arkit import arkit_weights, channels_from_arkit, solver_of
-from head.arkit_shapes import arkit_shapes
-from head.arkit_solver import SOLVED, own_motion, region_weights
-from head.box import box_least_squares
+from head.arkit.box import box_least_squares
+from head.arkit.shapes import arkit_shapes
+from head.arkit.solver import SOLVED, own_motion, region_weights
+from head.arkit.weights import arkit_weights, channels_from_arkit, solver_of
 from head.channels import INDEX, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
+from head.geometry.measure import lip_gap
 from head.importing.flame import import_flame
-from head.measure import lip_gap
 from head.retarget import retarget
 from head.skinning import motion_to_parameters, skin
 

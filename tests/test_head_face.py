@@ -11,7 +11,7 @@ import pytest
 
 from head import CHANNELS, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS, Head, builtin_head
 from head.channels import INDEX, mirrored
-from head.measure import eye_opening, lip_gap, lip_protrusion, mouth_width
+from head.geometry.measure import eye_opening, lip_gap, lip_protrusion, mouth_width
 from head.poses import POSES
 from head.skinning import skin
 

@@ -11,9 +11,9 @@ import pytest
 
 from head import CHANNELS, Head, HeadError, load_head, save_head
 from head.channels import INDEX
+from head.geometry.measure import lip_gap
 from head.importing import ict_parts as parts
 from head.importing import import_head, obj
-from head.measure import lip_gap
 from head.skinning import skin
 
 DATA = Path(os.environ.get("POSETALK_DATA", "/nonexistent")) / "heads" / "ict_facekit"
@@ -101,7 +101,7 @@ def test_eyes_turn_and_tongue_comes_out(ict: Head) -> None:
 
 def test_the_survey_finds_what_the_kit_names(ict: Head, folder: Path) -> None:
     """The kit's own landmarks against those found by the shape alone."""
-    from head.survey import survey
+    from head.geometry.survey import survey
 
     mesh = obj.parse((folder / "generic_neutral_mesh.obj").read_bytes(), "neutral")
     found = survey(

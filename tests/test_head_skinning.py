@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from head import Head, builtin_head
-from head.measure import eye_opening, lip_gap, lip_protrusion, mouth_width
+from head.geometry.measure import eye_opening, lip_gap, lip_protrusion, mouth_width
 from head.skinning import motion_to_parameters, parameters_to_motion, rotation_matrices, skin
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from head.channels import CHANNELS, INDEX
-from head.measure import lip_gap
+from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from training.labels import gestures

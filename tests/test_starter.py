@@ -8,7 +8,7 @@ import soundfile
 from numpy.typing import NDArray
 
 import posetalk
-from head.measure import lip_gap
+from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.fake import loudness

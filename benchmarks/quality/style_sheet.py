@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.measure import lip_gap
+from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.registry import load_backend

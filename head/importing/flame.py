@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from head.geometry.mesh import Bools, Ints, Points
+from head.geometry.survey import Surveyed, survey
 from head.importing import look
 from head.importing.records import to_array
 from head.importing.unpickle import read_pickle
-from head.mesh import Bools, Ints, Points
 from head.model import JOINTS, PARENTS, Head, HeadError
-from head.survey import Surveyed, survey
 
 IDENTITY_COLUMNS, COLUMNS = 300, 400
 EXPRESSIONS: Final = 50

@@ -15,13 +15,13 @@ from typing import Final
 import numpy as np
 
 from head.channels import CHANNELS, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
-from head.gaze import gaze
+from head.eye_turns import gaze
+from head.geometry.mesh import Ints, Points
+from head.geometry.survey import Surveyed, survey
 from head.importing import ict_parts as parts
 from head.importing import look, obj
 from head.importing.ict_rig import Rig, fit
-from head.mesh import Ints, Points
 from head.model import Head, HeadError
-from head.survey import Surveyed, survey
 
 ICT_ID: Final = "ict-facekit"
 NEUTRAL: Final = "generic_neutral_mesh"

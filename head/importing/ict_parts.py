@@ -9,10 +9,10 @@ from typing import Final
 
 import numpy as np
 
+from head.geometry.mesh import Bools, Ints, Points, distances
+from head.geometry.survey import Surveyed
 from head.importing import look
 from head.importing.obj import Mesh
-from head.mesh import Bools, Ints, Points, distances
-from head.survey import Surveyed
 
 VERTICES: Final = 26719
 FACE, SKIN, SOCKET = (0, 9409), (0, 14062), (11248, 13294)

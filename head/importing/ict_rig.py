@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.mesh import Points
+from head.geometry.mesh import Points
 from head.model import JOINTS, HeadError
 
 LARGEST_MISFIT = 0.0005

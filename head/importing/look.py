@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from head.mesh import Bools, Points
+from head.geometry.mesh import Bools, Points
+from head.geometry.survey import Surveyed
 from head.model import Material
-from head.survey import Surveyed
 
 MATERIALS: Final = (
     Material("skin", (0.74, 0.47, 0.36), 0.52),

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.modelling import lips
 from head.modelling.assemble import Index, Surface
-from head.modelling.field import Points
+from head.modelling.parts import lips
+from head.modelling.surface.field import Points
 
 
 def ramp(value: Points, start: float, end: float) -> Points:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from head.modelling import brows, ear, eyes, hair, lids, lips, mouth, shirt
-from head.modelling.field import Points
-from head.modelling.lay import lay
-from head.modelling.part import Part, Triangles, strip
+from head.modelling.parts import brows, ear, eyes, hair, lids, lips, mouth, shirt
+from head.modelling.parts.part import Part, Triangles, strip
+from head.modelling.surface.field import Points
+from head.modelling.surface.lay import lay
 
 Index = NDArray[np.int64]
 

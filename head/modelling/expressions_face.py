@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling import eyes, lids
 from head.modelling.anatomy import Anatomy, blob, ramp
 from head.modelling.expressions_mouth import Deltas
-from head.modelling.field import Points
+from head.modelling.parts import eyes, lids
+from head.modelling.surface.field import Points
 
 # How far upper and lower lid travel towards each other.
 LIDS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from head.channels import MOUTH_CLOSE_RADIANS
-from head.modelling import lips
 from head.modelling.anatomy import Anatomy, blob, bump, ramp
-from head.modelling.field import Points
+from head.modelling.parts import lips
+from head.modelling.surface.field import Points
 from head.modelling.weights import JAW, JOINTS_MM
 
 Deltas = dict[str, Points]

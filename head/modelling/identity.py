@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling import lips
 from head.modelling.anatomy import Anatomy, blob, bump, ramp
-from head.modelling.field import EYE, Points
+from head.modelling.parts import lips
+from head.modelling.surface.field import EYE, Points
 
 SHAPES = (
     "face_width",

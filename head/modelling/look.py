@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Material
-from head.modelling import eyes
 from head.modelling.anatomy import Anatomy, blob
-from head.modelling.field import Points
+from head.modelling.parts import eyes
+from head.modelling.surface.field import Points
 
 MATERIALS = (
     Material("skin", (0.78, 0.50, 0.37), 0.52),

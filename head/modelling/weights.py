@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from head.modelling.anatomy import Anatomy, bump, ramp
-from head.modelling.field import EYE, Points, join, rod
-from head.modelling.lips import BORDER, LINE, WIDTH
+from head.modelling.parts.lips import BORDER, LINE, WIDTH
+from head.modelling.surface.field import EYE, Points, join, rod
 
 JOINTS_MM = np.array(
     [(0.0, -108.0, -38.0), (0.0, -70.0, -30.0), (0.0, 10.0, 1.0), EYE, EYE * [-1, 1, 1]]

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from head.arkit import arkit_weights
+from head.arkit.weights import arkit_weights
 from posetalk.formats.clip import Clip
 from stream.senders.livelink import NAMES, face_values
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from head.gaze import AXES
+from head.eye_turns import AXES
 
 _LEFT, _RIGHT = (list(ends) for ends in zip(*AXES[:2], strict=True))
 _UP, _DOWN = (list(ends) for ends in zip(*AXES[2:], strict=True))

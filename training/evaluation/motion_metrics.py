@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.measure import lip_gap
+from head.geometry.measure import lip_gap
 from head.rig import Head
 from head.skinning import skin
 from training.labels.phones import BILABIALS, SILENCE, VOWELS, Phone
@@ -73,7 +73,7 @@ def measure(head: Head, motion: Array, label: Array, phones: Sequence[Phone], ho
     """Measure a clip's (n, 54) motion against its label.
 
     Args:
-        head: with the regions of `head.measure`.
+        head: with the regions of `head.geometry.measure`.
         phones: of the clip, tidied as for the label.
         hop: frames between model calls, for the seams.
     """

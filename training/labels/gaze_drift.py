@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from head.gaze import AXES
+from head.eye_turns import AXES
 from training.loop.losses import ROTATION
 
 SHARE = 0.5

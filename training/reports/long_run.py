@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from head.gaze import looks
+from head.eye_turns import looks
 from stream.backends.protocol import Backend
 from stream.core.session import Session
 from training.evaluation.live_figures import blinks, head_jitter, head_range

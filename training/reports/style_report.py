@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.network.style_encoder import StyleEncoder
 from head.channels import CHANNELS
-from head.measure import lip_gap
+from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from training.evaluation.batch_rollout import Take, rehearse

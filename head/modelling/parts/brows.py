@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling.chart import smooth_curve
-from head.modelling.field import front, normal, skin
-from head.modelling.part import Part, strip
+from head.modelling.parts.part import Part, strip
+from head.modelling.surface.chart import smooth_curve
+from head.modelling.surface.field import front, normal, skin
 
 COLUMNS = 13
 CENTRE = np.array([(10, 55.0), (18, 57.0), (28, 59.2), (38, 60.0), (47, 57.2), (55, 51.8)])

@@ -22,11 +22,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from head.arkit_shapes import arkit_shapes, has_jaw
-from head.box import Doubles, box_least_squares
+from head.arkit.box import Doubles, box_least_squares
+from head.arkit.shapes import arkit_shapes, has_jaw
 from head.channels import ARKIT_52
-from head.gaze import GAZE_RADIANS
-from head.mesh import areas
+from head.eye_turns import GAZE_RADIANS
+from head.geometry.mesh import areas
 from head.model import Head
 from head.skinning import rotation_matrices, skin
 

@@ -1,4 +1,4 @@
-"""Write the built-in head, `posetalk-head-1`: `python -m head.builtin` (needs SciPy)."""
+"""Write the built-in head, `posetalk-head-1`: `python -m head.modelling.builtin` (needs SciPy)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from pathlib import Path
 import numpy as np
 
 from head.channels import CHANNELS, mirrored
-from head.gaze import gaze
+from head.eye_turns import gaze
 from head.model import Head
-from head.modelling import identity, lids, lips, look
+from head.modelling import identity, look
 from head.modelling.anatomy import Anatomy, survey
 from head.modelling.assemble import Surface, build
 from head.modelling.expressions_face import face
 from head.modelling.expressions_mouth import mouth
-from head.modelling.field import Points
+from head.modelling.parts import lids, lips
+from head.modelling.surface.field import Points
 from head.modelling.weights import regressor, skin_weights
 from head.rig import BUILTIN_ID, save_head
 
-TARGET = Path(__file__).parent / "data" / "builtin.npz"
+TARGET = Path(__file__).parent.parent / "data" / "builtin.npz"
 LEAST_MM = 0.02
 """Smaller displacements are left out of the file."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from head.arkit_solver import ArkitSolver, build
+from head.arkit.solver import ArkitSolver, build
 from head.channels import ARKIT_52, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
 from head.model import Head
 

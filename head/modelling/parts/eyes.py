@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling import lids
-from head.modelling.field import EYE, EYE_RADIUS, Points
-from head.modelling.part import Part, fan, strip
+from head.modelling.parts import lids
+from head.modelling.parts.part import Part, fan, strip
+from head.modelling.surface.field import EYE, EYE_RADIUS, Points
 
 SEGMENTS = 18
 CONVERGE = 0.035

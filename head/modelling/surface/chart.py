@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.modelling.field import Points, cast, skin
+from head.modelling.surface.field import Points, cast, skin
 
 # Tilted slices from the crown to the neck: front (y, z), back (y, z), half width.
 SLICES = np.array(

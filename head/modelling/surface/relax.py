@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from head.modelling.field import Points, normal, settle, skin
+from head.modelling.surface.field import Points, normal, settle, skin
 
 Triangles = NDArray[np.int64]
 

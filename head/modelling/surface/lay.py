@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from head.modelling.chart import Chart, survey_skin
-from head.modelling.field import Points
-from head.modelling.relax import Triangles, relax
+from head.modelling.surface.chart import Chart, survey_skin
+from head.modelling.surface.field import Points
+from head.modelling.surface.relax import Triangles, relax
 
 Mask = NDArray[np.bool_]
 CELL = 13.0

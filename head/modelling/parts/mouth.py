@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling.field import Points
-from head.modelling.part import Part, fan, strip
+from head.modelling.parts.part import Part, fan, strip
+from head.modelling.surface.field import Points
 
 TEETH = (5.0, 4.0, 4.4, 4.4, 5.5, 6.5)
 """Widths along the arch from the middle."""

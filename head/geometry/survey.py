@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.face_points import COLUMNS, Face
-from head.mesh import Bools, Ints, Points, distances, edges, normals, parts
+from head.geometry.face_points import COLUMNS, Face
+from head.geometry.mesh import Bools, Ints, Points, distances, edges, normals, parts
 from head.model import Head
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from head.modelling.field import Points
+from head.modelling.surface.field import Points
 
 Triangles = NDArray[np.int64]
 

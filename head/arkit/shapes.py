@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 
 from head.channels import ARKIT_52, CHANNELS, INDEX, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
-from head.mesh import Bools, Ints, Points, distances, normals
+from head.geometry.mesh import Bools, Ints, Points, distances, normals
+from head.geometry.survey import lid_edge
+from head.geometry.warp import fit, spans
 from head.model import Head, HeadError
 from head.rig import builtin_head
 from head.skinning import skin
-from head.survey import lid_edge
-from head.warp import fit, spans
 
 ALONG, NEIGHBOURS = 13, 4
 """Points on the line of the lips; vertices of the built-in head that one of the target follows."""

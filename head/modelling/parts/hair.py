@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from head.modelling.chart import smooth_curve
-from head.modelling.field import Points, cast, normal, skin
-from head.modelling.part import Part, Triangles, fan, strip
+from head.modelling.parts.part import Part, Triangles, fan, strip
+from head.modelling.surface.chart import smooth_curve
+from head.modelling.surface.field import Points, cast, normal, skin
 
 CENTRE = np.array([0.0, 62.0, -14.0])
 Height = Callable[[float, Points, Points], Points]

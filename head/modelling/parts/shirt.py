@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling.part import Part, strip
+from head.modelling.parts.part import Part, strip
 
 COLUMNS = 26
 # half width, front (y, z), back (y, z), sides lower by, squareness

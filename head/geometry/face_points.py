@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.mesh import Bools, Ints, Points
+from head.geometry.mesh import Bools, Ints, Points
 from head.model import HeadError
 
 AROUND = 32

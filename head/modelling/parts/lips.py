@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.modelling.field import Points, front, skin
+from head.modelling.surface.field import Points, front, skin
 
 SEGMENTS = 13
 """Columns from the middle to the corner."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling.field import EYE, EYE_RADIUS, LID_RADIUS, Points, front, skin
+from head.modelling.surface.field import EYE, EYE_RADIUS, LID_RADIUS, Points, front, skin
 
 AROUND = 28
 INNER, OUTER = 0, AROUND // 2

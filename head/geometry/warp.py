@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.mesh import Points
+from head.geometry.mesh import Points
 
 
 @dataclass(frozen=True)

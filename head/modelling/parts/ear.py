@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from head.modelling.chart import smooth_curve
-from head.modelling.field import Points
-from head.modelling.part import Part, fan, strip
+from head.modelling.parts.part import Part, fan, strip
+from head.modelling.surface.chart import smooth_curve
+from head.modelling.surface.field import Points
 
 AROUND = 23
 ORIGIN = np.array([64.5, 21.0, -4.0])

@@ -1,0 +1,1 @@
+"""The 52 ARKit weights of any head."""

@@ -1,0 +1,1 @@
+"""Facts about a face from its geometry: points, regions, distances, maps between faces."""

@@ -1,0 +1,1 @@
+"""The skin of the built-in head: a signed distance field and a mesh on it."""
