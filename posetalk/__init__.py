@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from head.rig import Head, builtin_head, load_head
+    from posetalk.app.animate import animate
+    from posetalk.app.session import Session
     from posetalk.client import AsyncClient, Client
-    from posetalk.motion_file import Motion
-    from posetalk.offline import animate
-    from posetalk.speaker import Session
+    from posetalk.formats.motion_file import Motion
 
 __all__ = [
     "AsyncClient",
@@ -32,9 +32,9 @@ _HOMES = {
     "AsyncClient": "posetalk.client",
     "Client": "posetalk.client",
     "Head": "head.rig",
-    "Motion": "posetalk.motion_file",
-    "Session": "posetalk.speaker",
-    "animate": "posetalk.offline",
+    "Motion": "posetalk.formats.motion_file",
+    "Session": "posetalk.app.session",
+    "animate": "posetalk.app.animate",
     "builtin_head": "head.rig",
     "load_head": "head.rig",
 }

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before numpy is loaded: its idle threads spin, which takes a core from model and picture.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from posetalk.commands import parse
-    from posetalk.messages import UsageError, say, set_up_logging
+    from posetalk.terminal.console import UsageError, say, set_up_logging
 
     interrupts, debug = Interrupts(), False
     try:
@@ -74,7 +74,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, ValueError | OSError | RuntimeError) and text:
         return text
     if isinstance(error, ImportError):
-        from posetalk.missing import advice
+        from posetalk.terminal.install_hints import advice
 
         return advice(error)
     return f"{type(error).__name__}: {text} (--debug shows where; this should not happen)"

@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 from posetalk.__main__ import main
-from posetalk.messages import PACKAGES
+from posetalk.terminal.console import PACKAGES
 
 COMMAND = [sys.executable, "-P", "-m", "posetalk"]
 

@@ -315,11 +315,13 @@ def test_doctor_says_what_is_there(tmp_path: Path) -> None:
 def test_doctor_names_the_step_that_mends_each_thing(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from posetalk import health
+    from posetalk.terminal import doctor_checks
 
     monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
     monkeypatch.setenv("PYOPENGL_PLATFORM", "bogus")
-    monkeypatch.setattr(health, "_bundle", lambda: health.Finding("bundle", "missing", "x", "y"))
+    monkeypatch.setattr(
+        doctor_checks, "_bundle", lambda: doctor_checks.Finding("bundle", "missing", "x", "y")
+    )
     code, output, _ = call(["doctor"], capsys)
     assert code == 1
     lines = {line[9:].split()[0]: line for line in output.splitlines()[:-1]}

@@ -17,8 +17,8 @@ from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
 import posetalk
+from posetalk.app.streaming import open_source
 from posetalk.commands.options import Streaming
-from posetalk.streaming import open_source
 from stream.wire import codec, messages
 
 FAKE = ["--backend", "fake"]

@@ -24,9 +24,9 @@ from head.channels import ARKIT_52, CHANNELS
 from head.model import Head, HeadError
 from head.rig import builtin_head
 from head.skinning import rotation_matrices, skin
+from posetalk.app.outputs import ClipOutput, check_names
 from posetalk.formats import FORMATS, Clip, bvh, csv_table, glb, usda
 from posetalk.formats.clip import influences, vertex_normals
-from posetalk.outputs import ClipOutput, check_names
 from stream.frames import Frame
 
 HEAD = builtin_head()

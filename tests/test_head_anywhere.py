@@ -87,7 +87,7 @@ def test_animate_on_an_imported_head(
 ) -> None:
     import posetalk
     from posetalk import demo_speech
-    from posetalk.motion_file import Motion
+    from posetalk.formats.motion_file import Motion
 
     save_head(flame, library / "mine.npz", exact=True)
     out = library / "out.npz"
@@ -122,7 +122,7 @@ def test_how_well_arkits_shapes_follow(
     library: Path, flame: Head, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In millimetres per region; against the truth where the head's own names are known."""
-    from posetalk.motion_file import Motion
+    from posetalk.formats.motion_file import Motion
 
     rng = np.random.default_rng(2)
     exp = rng.uniform(0, 0.4, (8, 50)).astype(np.float32)

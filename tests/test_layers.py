@@ -31,7 +31,7 @@ SEAMS = {
         "stream/serve/listener.py",
         "viewer/client.py",
         "posetalk/client/asynchronous.py",
-        "posetalk/client/dialling.py",
+        "posetalk/client/connect.py",
     },
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {"viewer/play/video.py"},

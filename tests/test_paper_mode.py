@@ -31,7 +31,7 @@ from diffposetalk.paper_mode.pipeline import (
     clip_windows,
 )
 from diffposetalk.spec import HubertSpec, SpeechEncoderSpec
-from posetalk.motion_file import Motion
+from posetalk.formats.motion_file import Motion
 
 SMALL_HUBERT = SpeechEncoderSpec(
     d_out=32, hubert=HubertSpec(n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_groups=4)

@@ -14,11 +14,11 @@ import pytest
 
 import posetalk
 from head.skinning import skin
+from posetalk.app.animate import run
+from posetalk.app.outputs import open_outputs
+from posetalk.app.streaming import open_server
 from posetalk.commands.options import Streaming
-from posetalk.motion_file import MotionWriter, split
-from posetalk.offline import run
-from posetalk.outputs import open_outputs
-from posetalk.streaming import open_server
+from posetalk.formats.motion_file import MotionWriter, split
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session as StreamSession
 from stream.frames import Frame

@@ -14,7 +14,7 @@ from certificates import make_certificate
 from cli import call, finish, start, wait_for_line
 from websockets.sync.client import ClientConnection, connect
 
-from posetalk.streaming import delay_advice
+from posetalk.app.streaming import delay_advice
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming
 from stream.wire import codec, messages

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cli import COMMAND
 
-from posetalk.status import StreamStatus
+from posetalk.terminal.status import StreamStatus
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming
 from stream.serve.client_sessions import ServerCounts

@@ -24,7 +24,7 @@ from diffposetalk.bundle.styles import (
 )
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
-from posetalk.extraction import cosine, extract, open_clip, samples, windows
+from posetalk.app.style_extraction import cosine, extract, open_clip, samples, windows
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend

@@ -21,7 +21,7 @@ import pytest
 from head.model import Head
 from head.rig import builtin_head
 from head.skinning import skin
-from posetalk.outputs import VideoOutput
+from posetalk.app.outputs import VideoOutput
 from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import messages

@@ -16,7 +16,7 @@ from cli import finish, start
 
 import posetalk
 from posetalk.__main__ import explain
-from posetalk.missing import EXTRAS, advice
+from posetalk.terminal.install_hints import EXTRAS, advice
 
 ABSENT = ("torch", "transformers", "onnx", "scipy")
 

@@ -63,8 +63,8 @@ def run(setting: Setting) -> None:
 
     Reads from standard input: `clients N` (wait until N are connected) and `go`.
     """
+    from posetalk.app.streaming import open_server
     from posetalk.commands.options import Address, Streaming
-    from posetalk.streaming import open_server
     from stream.clock import MonotonicClock
     from stream.run.live_loop import LiveLoop, warm_up
 

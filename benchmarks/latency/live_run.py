@@ -80,7 +80,7 @@ class Viewer:
     """The product's own off-screen viewer, `posetalk view --view offscreen`, drawing a video."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        from posetalk.children import start
+        from posetalk.app.viewer_process import start
 
         record = str(folder / "viewer.mp4")
         self.child = start([url, "--once", "--view", "offscreen", "--record", record])

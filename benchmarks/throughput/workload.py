@@ -25,7 +25,7 @@ def animate(setting: Setting, repeats: int) -> dict[str, Any]:
     """The session over the demo speech as `posetalk animate` feeds it, without outputs."""
     from benchmarks.harness.server_process import live_settings
     from posetalk import demo_speech
-    from posetalk.offline import blocks_of, run
+    from posetalk.app.animate import blocks_of, run
     from stream.run.live_loop import warm_up
     from stream.sources.file import FileSource
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.client.dialling import dial, greeting
+from posetalk.client.connect import dial, greeting
 from posetalk.client.events import (
     ClientEvent,
     ClientFrame,

@@ -13,7 +13,7 @@ import tyro
 from posetalk.commands.options import Debug, Model
 
 if TYPE_CHECKING:
-    from posetalk.motion_file import FloatArray
+    from posetalk.formats.motion_file import FloatArray
     from stream.sources.file import FileSource
 
     Work = Callable[[Callable[[int], None]], int]
@@ -81,9 +81,9 @@ class Animate:
 
     def run(self) -> int:
         from posetalk import demo_speech
-        from posetalk.messages import UsageError, say
-        from posetalk.outputs import check_names
-        from posetalk.progress import frame_bar
+        from posetalk.app.outputs import check_names
+        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.progress import frame_bar
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
 
@@ -116,7 +116,7 @@ class Animate:
         return 0
 
     def _check_mode(self) -> None:
-        from posetalk.messages import UsageError
+        from posetalk.terminal.console import UsageError
 
         self.model.check()
         if self.mode == "live":
@@ -133,8 +133,8 @@ class Animate:
 
     def _live(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
         """The same session as live, as fast as it goes."""
-        from posetalk.offline import blocks_of, run
-        from posetalk.outputs import open_outputs
+        from posetalk.app.animate import blocks_of, run
+        from posetalk.app.outputs import open_outputs
 
         wishes: dict[str, Any] = {
             name: value
@@ -153,10 +153,10 @@ class Animate:
         import numpy as np
 
         from diffposetalk.bundle.bundle import require_head
-        from posetalk import paper
-        from posetalk.offline import blocks_of
-        from posetalk.outputs import open_outputs
-        from posetalk.progress import working
+        from posetalk.app import paper
+        from posetalk.app.animate import blocks_of
+        from posetalk.app.outputs import open_outputs
+        from posetalk.terminal.progress import working
 
         if _needs_head(paths):
             require_head(self.model.bundle)
@@ -181,7 +181,7 @@ class Animate:
 
     def _identity(self) -> FloatArray:
         from diffposetalk.bundle.bundle import read_spec
-        from posetalk.paper import read_shape
+        from posetalk.app.paper import read_shape
 
         return read_shape(str(self.shape), read_spec(self.model.bundle).n_shape)
 

@@ -43,8 +43,8 @@ class Build:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.messages import say
-        from posetalk.progress import counted
+        from posetalk.terminal.console import say
+        from posetalk.terminal.progress import counted
         from training.faces.build import build
 
         with counted("recordings") as note:
@@ -84,8 +84,8 @@ class Check:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.messages import say
-        from posetalk.progress import counted
+        from posetalk.terminal.console import say
+        from posetalk.terminal.progress import counted
         from training.faces.check import check
 
         problems = 0

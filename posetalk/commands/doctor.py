@@ -20,7 +20,7 @@ class Doctor:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.health import examine, live_can_run
+        from posetalk.terminal.doctor_checks import examine, live_can_run
 
         findings = []
         for finding in examine():

@@ -68,8 +68,8 @@ class Evaluate:
 
     def run(self) -> int:
         from head.rig import load_head
-        from posetalk.messages import UsageError, say
-        from posetalk.progress import working
+        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.progress import working
         from training.evaluation import paper_table
         from training.evaluation.paper_metrics import Face
         from training.reports.starter_report import circumstances
@@ -112,7 +112,7 @@ class Evaluate:
     def _clips(self) -> tuple[list[Any], str]:
         """The clips that --set asks for, and the head that their labels move."""
         from head.rig import BUILTIN_ID
-        from posetalk.messages import UsageError
+        from posetalk.terminal.console import UsageError
         from training.evaluation.clips import SETS, held_out_clips
 
         folders = [name for name in self.set if name not in SETS and os.sep in name]

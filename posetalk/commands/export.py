@@ -68,8 +68,8 @@ class Export:
 
     def run(self) -> int:
         from diffposetalk.bundle.bundle import load_bundle
-        from posetalk.messages import UsageError, say
-        from posetalk.progress import working
+        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.progress import working
 
         wrong = [k for k in self.steps if not 1 <= k <= 20]
         if wrong:
@@ -120,7 +120,7 @@ class Export:
             import numpy as np
 
             import posetalk
-            from posetalk.offline import read_blocks
+            from posetalk.app.animate import read_blocks
 
             speech = self.speech or posetalk.demo_speech()
             sound = np.concatenate([*read_blocks(speech, bundle.spec.sample_rate_hz)])

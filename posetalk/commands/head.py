@@ -58,8 +58,8 @@ class Import:
         from head.importing import import_head
         from head.library import head_path
         from head.rig import BUILTIN_ID, save_head
-        from posetalk.messages import UsageError, say
-        from posetalk.progress import working
+        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.progress import working
 
         if self.output is not None and self.output.suffix.lower() != ".npz":
             raise UsageError(f"{self.output}: end the name in .npz")
@@ -91,7 +91,7 @@ class List:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.heads import listing
+        from posetalk.app.heads import listing
 
         print(listing())
         return 0
@@ -115,7 +115,7 @@ class Show:
 
     def run(self) -> int:
         from head.rig import load_head
-        from posetalk.heads import about, picture
+        from posetalk.app.heads import about, picture
 
         head = load_head(self.head)
         print(about(head))
@@ -153,7 +153,7 @@ class Arkit:
 
     def run(self) -> int:
         from head.rig import load_head
-        from posetalk.arkit_report import judge
+        from posetalk.app.arkit_report import judge
 
         print(judge(load_head(self.head), self.motion, self.output, self.size))
         return 0

@@ -44,8 +44,8 @@ class Import:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.messages import UsageError, say
-        from posetalk.progress import working
+        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.progress import working
 
         given = dict(text.partition("=")[::2] for text in self.set)
         if not all("=" in text for text in self.set) or "" in given:

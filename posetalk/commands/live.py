@@ -12,7 +12,7 @@ import tyro
 from posetalk.commands.options import Debug, Streaming
 
 if TYPE_CHECKING:
-    from posetalk.children import Child
+    from posetalk.app.viewer_process import Child
     from stream.serve.server import Server
 
 View = Literal["auto", "window", "web", "offscreen", "none"]
@@ -41,10 +41,10 @@ class Live(Streaming):
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.children import FINISH_SECONDS
-        from posetalk.messages import say
-        from posetalk.progress import working
-        from posetalk.streaming import open_server, open_source, page_address, stream, summary
+        from posetalk.app.streaming import open_server, open_source, page_address, stream, summary
+        from posetalk.app.viewer_process import FINISH_SECONDS
+        from posetalk.terminal.console import say
+        from posetalk.terminal.progress import working
         from stream.sources.microphone import Microphone
 
         self.check()
@@ -90,8 +90,8 @@ class Live(Streaming):
         """What is shown and recorded here; raises `viewer.render.gl.GLError` if that cannot be
         drawn.
         """
-        from posetalk.messages import say
-        from posetalk.outputs import check_names
+        from posetalk.app.outputs import check_names
+        from posetalk.terminal.console import say
         from viewer.play.app import default_recording
         from viewer.render.gl import GLError, choose_platform, display_available
 
@@ -120,8 +120,8 @@ class Live(Streaming):
 
         With `sound` its window plays what it hears, which a microphone would hear again.
         """
-        from posetalk.children import start
-        from posetalk.streaming import REACHABLE
+        from posetalk.app.streaming import REACHABLE
+        from posetalk.app.viewer_process import start
 
         if view in ("web", "none") and record is None:
             return None
@@ -139,7 +139,7 @@ class Live(Streaming):
         """Tell where the page is, and open it where there is a screen to see it on."""
         import webbrowser
 
-        from posetalk.messages import say
+        from posetalk.terminal.console import say
         from viewer.render.gl import display_available
 
         say(f"the face is at {address}")

@@ -73,7 +73,7 @@ class Model:
         Raises:
             UsageError: a precision that the backend cannot have.
         """
-        from posetalk.messages import UsageError
+        from posetalk.terminal.console import UsageError
 
         try:
             check_precision(self.backend, self.precision)
@@ -91,9 +91,9 @@ class Model:
             diffposetalk.bundle.bundle.BundleError: no bundle, or its head is not here.
         """
         from diffposetalk.bundle.bundle import require_head
-        from posetalk.heads import on_named_head
-        from posetalk.progress import working
-        from posetalk.styling import equip
+        from posetalk.app.heads import on_named_head
+        from posetalk.app.user_styles import equip
+        from posetalk.terminal.progress import working
         from stream.backends.registry import load_backend
         from stream.core.device_session import open_session
 
@@ -195,7 +195,7 @@ class Streaming:
         Raises:
             UsageError: a value that cannot be.
         """
-        from posetalk.messages import UsageError
+        from posetalk.terminal.console import UsageError
 
         self.model.check()
         if not 0 <= self.address.port <= 65535:

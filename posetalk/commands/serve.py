@@ -19,8 +19,8 @@ class Serve(Streaming):
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.messages import say
-        from posetalk.streaming import open_server, open_source, page_address, stream, summary
+        from posetalk.app.streaming import open_server, open_source, page_address, stream, summary
+        from posetalk.terminal.console import say
 
         self.check()
         source = open_source(self)

@@ -42,9 +42,9 @@ class Extract:
 
     def run(self) -> int:
         from diffposetalk.bundle.styles import SUFFIXES, own_path, write_style
-        from posetalk.extraction import extract, nearest, open_clip, refuse_taken
-        from posetalk.messages import say
-        from posetalk.progress import working
+        from posetalk.app.style_extraction import extract, nearest, open_clip, refuse_taken
+        from posetalk.terminal.console import say
+        from posetalk.terminal.progress import working
 
         to_file = Path(self.output).suffix.lower() in SUFFIXES
         if not to_file:
@@ -67,7 +67,7 @@ class List:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.extraction import listing
+        from posetalk.app.style_extraction import listing
 
         print(listing(self.bundle))
         return 0

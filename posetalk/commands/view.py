@@ -57,10 +57,10 @@ class View:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.children import WATCHING
-        from posetalk.messages import say
-        from posetalk.outputs import check_names
-        from posetalk.status import status_line
+        from posetalk.app.outputs import check_names
+        from posetalk.app.viewer_process import WATCHING
+        from posetalk.terminal.console import say
+        from posetalk.terminal.status import status_line
         from stream.run.live_loop import stop_on_ctrl_c
         from viewer.play.app import view
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from head.rig import builtin_head
-from posetalk.motion_file import Motion
+from posetalk.formats.motion_file import Motion
 
 FOLDER = Path(__file__).parent
 STYLES = ("lively", "calm", "cheerful", "serious")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.motion_file import Motion, split
-from posetalk.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
+from posetalk.app.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
+from posetalk.formats.motion_file import Motion, split
 from stream.backends.names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 
@@ -174,7 +174,7 @@ def animate(
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
     """
     from head.rig import open_head
-    from posetalk.styling import equip
+    from posetalk.app.user_styles import equip
     from stream.backends.registry import load_backend
     from stream.core.retarget import on_head
     from stream.core.session import Session, SessionOptions
@@ -185,7 +185,7 @@ def animate(
     blocks = read_blocks(audio, sample_rate)
     collector = _Collector()
     if mode == "paper":
-        from posetalk import paper
+        from posetalk.app import paper
 
         if any(wish is not None for wish in (hop, lookahead, head)):
             raise ValueError("paper mode has no hop, lookahead and head of its own: leave them out")

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import bundle_folder
 from diffposetalk.bundle.styles import encoder_of, own_styles, resolve
-from posetalk.outputs import finishing
+from posetalk.app.outputs import finishing
 from stream.backends.threads import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:
     from diffposetalk.paper_mode.pipeline import Clip, Loaded, Settings
-    from posetalk.outputs import Output
+    from posetalk.app.outputs import Output
 
 FloatArray = NDArray[np.float32]
 

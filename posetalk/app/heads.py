@@ -26,7 +26,7 @@ def on_named_head(backend: Backend, name_or_file: str) -> Backend:
     Raises:
         HeadError: there is no such head, or the motion cannot be mapped to it.
     """
-    from posetalk.messages import say
+    from posetalk.terminal.console import say
     from stream.core.retarget import OnHead, on_head
 
     found = on_head(backend, open_head(name_or_file))

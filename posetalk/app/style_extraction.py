@@ -15,7 +15,7 @@ from diffposetalk.bundle.styles import StyleError, check_name, encoder_of, own_f
 from head.skinning import parameters_to_motion
 
 FloatArray = NDArray[np.float32]
-SAMPLES = Path(__file__).resolve().parent / "demo"
+SAMPLES = Path(__file__).resolve().parent.parent / "demo"
 """Where the clips lie that come along."""
 WINDOW = 100
 """Frames that an encoder looks at: 4 seconds, as it was trained."""

@@ -111,7 +111,7 @@ def table(head: Head, own: Floats, made: Floats, weights: Floats) -> str:
 
 def _motion(head: Head, file: Path | None) -> tuple[Floats, Floats]:
     """Expression (T, E) and jaw (T, 3) to judge on."""
-    from posetalk.motion_file import Motion
+    from posetalk.formats.motion_file import Motion
 
     if file is not None:
         motion = Motion.load(file)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 from posetalk.commands.options import Streaming
-from posetalk.messages import say
-from posetalk.progress import working
-from posetalk.status import StreamStatus, status_line
+from posetalk.terminal.console import say
+from posetalk.terminal.progress import working
+from posetalk.terminal.status import StreamStatus, status_line
 
 if TYPE_CHECKING:
-    from posetalk.children import Child
+    from posetalk.app.viewer_process import Child
     from stream.core.session import Session
     from stream.run.live_loop import LiveLoop
     from stream.run.metrics import LiveStatistics

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from head.new_file import NewFile
 from posetalk.formats import FORMATS, Clip, Format
-from posetalk.messages import UsageError
-from posetalk.motion_file import MotionWriter, split
+from posetalk.formats.motion_file import MotionWriter, split
+from posetalk.terminal.console import UsageError
 
 if TYPE_CHECKING:
     from head.rig import Head

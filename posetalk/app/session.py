@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.styling import equip
+from posetalk.app.user_styles import equip
 from stream.backends.names import BackendName, Precision
 from stream.backends.registry import load_backend
 from stream.core.session import Session as StreamSession

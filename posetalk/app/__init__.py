@@ -1,0 +1,1 @@
+"""What the commands and the Python face share: sessions opened, streamed, animated."""

@@ -1,0 +1,1 @@
+"""What a terminal shows: messages, progress, status, and what is missing."""
