@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from head.arkit import arkit_weights
+from head.arkit.weights import arkit_weights
 from head.channels import ARKIT_52
 from head.model import Head, HeadError
 from head.skinning import motion_to_parameters, skin
