@@ -1,5 +1,5 @@
 """How far int8 and fp8 engines would be from fp32: `python -m
-benchmarks.quality.lip_error.eight_bits starter`.
+benchmarks.quality.eight_bits starter`.
 
 Their graphs, with everything else in fp32, as onnxruntime's CPU kernels round them: what an engine
 adds is the fp16 around them.  Ranges come from the first half of the speech; the second is spoken.

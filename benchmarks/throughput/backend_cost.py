@@ -1,4 +1,4 @@
-"""What a hop and a start cost on each backend: `python -m benchmarks.throughput.run.backend_cost
+"""What a hop and a start cost on each backend: `python -m benchmarks.throughput.backend_cost
 starter`.
 
 In processor time, which other work on the machine changes little; one thread, so that it is also

@@ -26,7 +26,7 @@ ENGINES = "pip install 'posetalk[trt-rtx]'"
 _PROBE_GL = """
 from head.rig import builtin_head
 from viewer.render.renderer import Renderer
-from viewer import gl
+from viewer.render import gl
 head = builtin_head()
 with Renderer(head, 64, 64) as renderer:
     renderer.render(head.template)

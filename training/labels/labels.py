@@ -20,7 +20,7 @@ MOTION_SIZE = len(CHANNELS) + 4  # expression, global rotation (3), jaw
 JAW_LIMIT_RADIANS = 0.32
 # How far each channel parts the inner lips, mm per unit, per radian for the jaw. Measured on a
 # head like the built-in one; a fifth more or less moves no closure and closes no vowel
-# (tests/test_labels.py measures the lips themselves).
+# (tests/training/labels/test_labels.py measures the lips themselves).
 GAP_MM = {
     "jaw": 83.0,
     "mouthFunnel": 7.3,

@@ -1,0 +1,235 @@
+"""`run.py`: what it would install, how it mends what is half there, and how it hands over."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """`run.py` as a module, working in a folder of its own with a space in its name."""
+    spec = importlib.util.spec_from_file_location("run_under_test", ROOT / "run.py")
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    root = tmp_path / "pose talk"
+    root.mkdir()
+    for name in ("pyproject.toml", "constraints.txt"):
+        (root / name).write_text((ROOT / name).read_text())
+    monkeypatch.setattr(module, "ROOT", root)
+    monkeypatch.setattr(module, "VENV", root / ".venv")
+    monkeypatch.setattr(module, "STAMP", root / ".venv" / "posetalk-setup.json")
+    monkeypatch.setattr(module, "UNFINISHED", root / ".venv" / "posetalk-setup.unfinished")
+    monkeypatch.setattr(module, "has_gpu", lambda: False)
+    monkeypatch.setattr(module, "install_system", lambda packages: None)
+    return module
+
+
+class Pip:
+    """Stands in for `subprocess.run`: makes environments, counts installs, fails on demand."""
+
+    def __init__(self, venv: Path) -> None:
+        self.venv, self.installs, self.venvs, self.returncode = venv, [], 0, 0
+        self.killed = False
+        self.alone: list[list[str]] = []
+
+    def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        if "venv" in command:
+            self.venvs += 1
+            (self.venv / "bin").mkdir(parents=True, exist_ok=True)
+            (self.venv / "bin" / "python").touch()
+            (self.venv / "posetalk-setup.unfinished").unlink(missing_ok=True)  # --clear
+        if "install" in command:
+            if self.killed:
+                raise KeyboardInterrupt
+            if "-e" in command:
+                self.installs.append(command)
+            else:
+                self.alone.append(command)
+            return subprocess.CompletedProcess(command, self.returncode, "", "")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+
+@pytest.fixture
+def pip(run: Any, monkeypatch: pytest.MonkeyPatch) -> Pip:
+    fake = Pip(run.VENV)
+    monkeypatch.setattr(run.subprocess, "run", fake)
+    monkeypatch.setattr(run, "run_with_progress", lambda command, log: fake(command).returncode)
+    monkeypatch.setattr(run, "venv_python", lambda venv: venv / "bin" / "python")
+    monkeypatch.setattr(run, "venv_works", lambda venv: (venv / "bin" / "python").exists())
+    return fake
+
+
+def test_extras_and_packages_fit_the_command(run: Any) -> None:
+    assert run.wanted_extras("live", gpu=False) == {"cpu", "drawing"}
+    assert run.wanted_extras("live", gpu=True) == {"gpu", "drawing"}
+    assert run.wanted_extras("test", gpu=False) - {"trt-rtx"} == {
+        "cpu",
+        "drawing",
+        "dev",
+        "export",
+        "torch",
+        "train",
+    }
+    assert "trt-rtx" in run.wanted_extras("test", gpu=False) or sys.platform == "darwin"
+    assert run.wanted_extras("style", gpu=False) == {"cpu", "drawing", "torch"}
+    assert set(run.EXTRAS) <= set(run.COMMANDS)
+    assert "libportaudio2" in run.wanted_packages("live")
+    assert "pulseaudio" not in run.wanted_packages("live")
+    assert {"pulseaudio", "xvfb"} <= set(run.wanted_packages("test"))
+
+
+def test_the_extras_exist(run: Any) -> None:
+    import tomllib
+
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = set(declared["optional-dependencies"])
+    wanted = run.wanted_extras("test", gpu=True) | run.wanted_extras("live", gpu=False)
+    assert wanted <= names
+    assert {
+        "cpu",
+        "gpu",
+        "viewer",
+        "drawing",
+        "torch",
+        "export",
+        "trt",
+        "trt-rtx",
+        "train",
+        "dev",
+    } == names
+    assert declared["scripts"].keys() == {"posetalk", "bench-latency"}
+
+
+def test_a_second_start_installs_nothing(run: Any, pip: Pip) -> None:
+    run.set_up("live")
+    assert len(pip.installs) == 1 and pip.venvs == 1
+    target = pip.installs[0][pip.installs[0].index("-e") + 1]
+    assert target == f"{run.ROOT}[cpu,drawing]"
+    assert "--no-deps" in pip.alone[0] and pip.alone[0][-1] == "pyrender==0.1.45"
+    run.set_up("live")
+    run.set_up("doctor")
+    assert len(pip.installs) == 1
+    run.set_up("test")
+    assert len(pip.installs) == 2 and pip.venvs == 1
+    run.set_up("live")
+    assert len(pip.installs) == 2, "what the tests need covers what live needs"
+
+
+def test_a_changed_pin_or_a_damaged_stamp_installs_again(run: Any, pip: Pip) -> None:
+    run.set_up("live")
+    with (run.ROOT / "constraints.txt").open("a") as file:
+        file.write("# changed\n")
+    run.set_up("live")
+    assert len(pip.installs) == 2
+    run.STAMP.write_text('{"fingerprint": ')
+    run.set_up("live")
+    assert len(pip.installs) == 3
+
+
+def test_a_set_up_that_was_killed_starts_over(run: Any, pip: Pip) -> None:
+    pip.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        run.set_up("live")
+    assert run.UNFINISHED.exists() and not run.STAMP.exists()
+    pip.killed = False
+    run.set_up("live")
+    assert pip.venvs == 2, "the half-made environment is thrown away"
+    assert not run.UNFINISHED.exists()
+    assert json.loads(run.STAMP.read_text())["extras"] == ["cpu", "drawing"]
+
+
+def test_pip_that_fails_says_so_and_is_tried_again(run: Any, pip: Pip) -> None:
+    pip.returncode = 1
+    with pytest.raises(run.SetupError, match="run this again"):
+        run.set_up("live")
+    pip.returncode = 0
+    run.set_up("live")
+    assert pip.venvs == 1 and len(pip.installs) == 2
+
+
+def test_what_pip_says_is_kept_and_shown_when_it_fails(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    fine = "print('Collecting everything')"
+    assert run.run_with_progress([sys.executable, "-c", fine], log) == 0
+    assert "Collecting" in log.read_text() and not capsys.readouterr().err
+    broken = "print('Collecting'); print('ERROR: no such version'); raise SystemExit(3)"
+    assert run.run_with_progress([sys.executable, "-c", broken], log) == 3
+    shown = capsys.readouterr().err
+    assert "ERROR: no such version" in shown and "Collecting" not in shown and str(log) in shown
+
+
+def test_a_new_gpu_replaces_the_cpu_extra(
+    run: Any, pip: Pip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.set_up("live")
+    monkeypatch.setattr(run, "has_gpu", lambda: True)
+    run.set_up("live")
+    assert pip.installs[-1][pip.installs[-1].index("-e") + 1].endswith("[drawing,gpu]")
+    run.set_up("live")
+    assert len(pip.installs) == 2
+
+
+def test_without_rights_the_exact_line_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = importlib.util.spec_from_file_location("run_for_system", ROOT / "run.py")
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(module.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(module, "missing_packages", lambda packages: ["libportaudio2"])
+    monkeypatch.setenv("POSETALK_SYSTEM_PACKAGES", "no")
+    module.install_system(["libportaudio2", "libegl1"])
+    line = "sudo apt-get install -y --no-install-recommends libportaudio2"
+    assert line in capsys.readouterr().err
+
+
+def test_the_checks_leave_slow_tests_out_unless_asked(run: Any) -> None:
+    quick = dict(run.check_steps("python", ["-k", "wire"]))
+    assert list(quick) == ["ruff", "format", "mypy", "layers", "tests"]
+    assert quick["tests"][-4:] == ["-k", "wire", "-m", "not slow"]
+    assert "-m" not in dict(run.check_steps("python", ["--slow"]))["tests"][4:]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        ([], 2, "python3 run.py COMMAND"),
+        (["--help"], 0, "live"),
+        (["dance"], 2, "no command `dance`"),
+    ],
+)
+def test_usage(arguments: list[str], code: int, text: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == code
+    assert text in done.stdout + done.stderr
+
+
+def test_an_old_python_is_told_what_it_needs() -> None:
+    """The file must parse there; the newest syntax it may use is that of Python 3.8."""
+    ast.parse((ROOT / "run.py").read_text("utf-8"), feature_version=(3, 8))
+
+
+def test_needs_only_the_standard_library() -> None:
+    probe = "import runpy; runpy.run_path('run.py', run_name='probe')"
+    command = [sys.executable, "-I", "-S", "-c", probe]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
