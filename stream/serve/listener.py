@@ -24,7 +24,7 @@ from stream.serve import http_pages
 from stream.serve.admission import Admission
 from stream.serve.client_sessions import ServerCounts
 from stream.serve.connection import Connection
-from stream.serve.requests import Wishes
+from stream.serve.requests import ClientRequests
 from stream.wire import codec, messages
 
 log = logging.getLogger(__name__)
@@ -71,13 +71,15 @@ class Listener:
         self.clients: dict[Connection, ServerConnection] = {}
         self.greets = asyncio.Event()
 
-    async def listen(self, wishes: Wishes, serving: Callable[[int], Awaitable[None]]) -> None:
+    async def listen(
+        self, wishes: ClientRequests, serving: Callable[[int], Awaitable[None]]
+    ) -> None:
         """Serve until `serving`, which is told the port, returns.
 
         Raises OSError or ValueError where there is no listening.
         """
         place, limits = self._place, wishes.limits
-        self._wishes = wishes
+        self._requests = wishes
         quiet = logging.getLogger(f"{__name__}.websockets")
         quiet.setLevel(logging.CRITICAL)  # handshakes that fail are the client's affair
         async with serve(
@@ -128,10 +130,10 @@ class Listener:
         if raw is not None:
             raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         await self.greets.wait()
-        client = Connection(socket, self._wishes)
+        client = Connection(socket, self._requests)
         self.clients[client] = socket
         self._counts.clients = len(self.clients)
-        client.text(self._wishes.greeting())
+        client.text(self._requests.greeting())
         writer = asyncio.create_task(self._write(client, socket))
         try:
             await client.read()
@@ -149,7 +151,7 @@ class Listener:
         except ConnectionClosed as error:
             self._judge_closing(error)
         finally:
-            self._wishes.left(client)
+            self._requests.left(client)
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer

@@ -30,7 +30,7 @@ class Hooks(Protocol):
     leads: bool
 
 
-class Wishes:
+class ClientRequests:
     """Grants or refuses, and says why; the `Host` of connections, in the server's event loop.
 
     Args:

@@ -34,7 +34,7 @@ from stream.serve.client_sessions import Owners, ServerCounts
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
-from stream.serve.requests import Wishes
+from stream.serve.requests import ClientRequests
 from stream.wire import messages
 
 __all__ = ["Server", "ServerError"]
@@ -126,7 +126,7 @@ class Server:
         self._owners = Owners(
             sessions, head, encoder, lambda: self._broadcast.hello, self.counts, self._post
         )
-        self._wishes = Wishes(self, self._owners, self._broadcast, encoder, limits)
+        self._requests = ClientRequests(self, self._owners, self._broadcast, encoder, limits)
         self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -140,11 +140,11 @@ class Server:
     @property
     def encoder(self) -> Encoder:
         """Of the frames of its own stream, for clients that are still to come."""
-        return self._wishes.encoder
+        return self._requests.encoder
 
     @encoder.setter
     def encoder(self, encoder: Encoder) -> None:
-        self._wishes.encoder = encoder
+        self._requests.encoder = encoder
 
     @property
     def url(self) -> str:
@@ -256,7 +256,7 @@ class Server:
     # --- in the event loop ---------------------------------------------------------------------
     def _run(self) -> None:
         try:
-            asyncio.run(self._listener.listen(self._wishes, self._serve))
+            asyncio.run(self._listener.listen(self._requests, self._serve))
         except (OSError, ValueError) as error:  # ValueError: a host that cannot even be looked up
             self._failure = error
         finally:
@@ -294,4 +294,4 @@ class Server:
         """Let time pass in clients' own sessions."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._owners.tick(self._wishes.limits.session_seconds)
+            self._owners.tick(self._requests.limits.session_seconds)
