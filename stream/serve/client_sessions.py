@@ -33,11 +33,11 @@ class ServerCounts:
     refused: int = 0  # clients closed because of what they sent
 
 
-class Owners:
+class ClientSessions:
     """The clients that have a session of their own.
 
     Args:
-        sessions: opens them; None: there are none to be had.
+        factory: opens them; None: there are none to be had.
         head, encoder: the server's.
         hello: what the server tells newcomers now.
         counts: where to count.
@@ -46,14 +46,14 @@ class Owners:
 
     def __init__(
         self,
-        sessions: OwnSessions | None,
+        factory: OwnSessions | None,
         head: Head,
         encoder: Encoder,
         hello: Callable[[], messages.Hello],
         counts: ServerCounts,
         post: Callable[[Callable[[], None]], None],
     ) -> None:
-        self.sessions = sessions
+        self.factory = factory
         self._head, self._encoder, self._hello = head, encoder, hello
         self._counts, self._post = counts, post
         self._clients: dict[OwnSession, Connection] = {}
@@ -63,9 +63,9 @@ class Owners:
 
     def open(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own; it is told, or the error is for it."""
-        if self.sessions is None:
+        if self.factory is None:
             return messages.Error("capacity", "this server has no sessions to give away", False)
-        other = self.sessions.heads.get(wish.head)
+        other = self.factory.heads.get(wish.head)
         if other is not None and client.wish.set and client.wish.set not in other.hello.channels:
             name = client.wish.set
             sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
@@ -73,7 +73,7 @@ class Owners:
         self.close(client, "opened again")
         began = time.time()
         try:
-            own = self.sessions.open(wish, self)
+            own = self.factory.open(wish, self)
         except ValueError as error:
             return messages.Error("open", str(error), False)
         except RuntimeError as error:  # stream.run.scheduler.CapacityError
@@ -130,8 +130,8 @@ class Owners:
 
     def end(self) -> None:
         """End what runs the sessions."""
-        if self.sessions is not None:
-            self.sessions.close()
+        if self.factory is not None:
+            self.factory.close()
 
     # --- the listener: from any thread ---------------------------------------------------------
     def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.serve.broadcast import Broadcast
-from stream.serve.client_sessions import Owners
+from stream.serve.client_sessions import ClientSessions
 from stream.serve.connection import Connection
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
@@ -20,7 +20,7 @@ from stream.wire import messages
 FLOOR_SECONDS = 2.0  # without a push, another client may push audio
 
 
-class Hooks(Protocol):
+class StreamHooks(Protocol):
     """What the server's owner does for clients; None where there is nothing to be had."""
 
     on_audio: Callable[[NDArray[np.float32]], bool] | None
@@ -35,17 +35,22 @@ class ClientRequests:
 
     Args:
         hooks: of the server's own stream.
-        owners: of sessions of clients' own.
+        sessions: of the clients.
         broadcast: has the hello.
         encoder: of the server's frames.
         limits: what it takes from a client.
     """
 
     def __init__(
-        self, hooks: Hooks, owners: Owners, broadcast: Broadcast, encoder: Encoder, limits: Limits
+        self,
+        hooks: StreamHooks,
+        sessions: ClientSessions,
+        broadcast: Broadcast,
+        encoder: Encoder,
+        limits: Limits,
     ) -> None:
         self.encoder, self.limits = encoder, limits
-        self._hooks, self._owners, self._broadcast = hooks, owners, broadcast
+        self._hooks, self._sessions, self._broadcast = hooks, sessions, broadcast
         self._floor: Connection | None = None  # whose pushed audio is taken
 
     def greeting(self) -> messages.Hello:
@@ -55,13 +60,13 @@ class ClientRequests:
             "guidance": self._hooks.on_guidance,
             "interrupt": self._hooks.on_interrupt,
             "audio": self._hooks.on_audio,
-            "open": self._owners.sessions,
+            "open": self._sessions.factory,
             "ahead": self._hooks.leads or None,
         }
         accepts = [name for name, action in can.items() if action is not None]
-        hello, sessions = self._broadcast.hello, self._owners.sessions
-        if sessions is not None and sessions.heads:
-            hello = replace(hello, heads=[*sessions.heads])
+        hello, factory = self._broadcast.hello, self._sessions.factory
+        if factory is not None and factory.heads:
+            hello = replace(hello, heads=[*factory.heads])
         return replace(hello, accepts=accepts) if accepts else hello
 
     def left(self, client: Connection) -> None:
@@ -87,12 +92,12 @@ class ClientRequests:
 
     def open_own(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own."""
-        return self._owners.open(client, wish)
+        return self._sessions.open(client, wish)
 
     def close_own(self, client: Connection, reason: str) -> None:
         """End a client's own session, tell it, and show it the server's again."""
         if client.own is not None:
-            self._owners.close(client, reason)
+            self._sessions.close(client, reason)
             self.catch_up(client)
 
     def catch_up(self, client: Connection) -> None:

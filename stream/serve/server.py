@@ -30,7 +30,7 @@ from stream.serve import http_pages
 from stream.serve.admission import Admission
 from stream.serve.auth import Gate, is_loopback
 from stream.serve.broadcast import Broadcast
-from stream.serve.client_sessions import Owners, ServerCounts
+from stream.serve.client_sessions import ClientSessions, ServerCounts
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
@@ -123,10 +123,10 @@ class Server:
             clock or MonotonicClock(),
             lambda: self.leads,
         )
-        self._owners = Owners(
+        self._sessions = ClientSessions(
             sessions, head, encoder, lambda: self._broadcast.hello, self.counts, self._post
         )
-        self._requests = ClientRequests(self, self._owners, self._broadcast, encoder, limits)
+        self._requests = ClientRequests(self, self._sessions, self._broadcast, encoder, limits)
         self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -231,7 +231,7 @@ class Server:
         self._thread.join(deadline + 1.0)
         if self._thread.is_alive():
             log.warning("the websocket server did not stop within %.1f s", deadline + 1.0)
-        self._owners.end()
+        self._sessions.end()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -294,4 +294,4 @@ class Server:
         """Let time pass in clients' own sessions."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
-            self._owners.tick(self._requests.limits.session_seconds)
+            self._sessions.tick(self._requests.limits.session_seconds)
