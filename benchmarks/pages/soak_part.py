@@ -31,7 +31,7 @@ def section(results: Results) -> Iterator[str]:
             f"{found['times_real_time']:.1f} times real time, "
             f"{found['took_s'] / 60:.1f} minutes in all.\n"
         )
-        frames = found["frames"] + found["early_frames"] + found["own_frames"]
+        frames = found["frames"] + found["early_frames"] + found["session_frames"]
         rows = [
             ("clients that came and went", f"{found['connections']:,}", ""),
             ("sessions of their own", f"{found['sessions']:,}", ""),

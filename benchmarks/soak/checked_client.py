@@ -25,7 +25,7 @@ class Findings:
 
     Attributes:
         seconds: stream time.
-        frames, own_frames: frames that clients got of the server's stream, and of their own.
+        frames, session_frames: frames that clients got of the server's stream, and of their own.
         early_frames: of the server's stream, ahead of time where speech was pushed.
         connections, sessions, interruptions: how many there were.
         refused: requests that the server refused (no room for a session, for one).
@@ -37,7 +37,7 @@ class Findings:
 
     seconds: float = 0.0
     frames: int = 0
-    own_frames: int = 0
+    session_frames: int = 0
     early_frames: int = 0
     connections: int = 0
     sessions: int = 0
@@ -65,7 +65,7 @@ class Findings:
         return (
             f"{self.seconds / 60:.1f} min of stream time; {self.connections} connections, "
             f"{self.sessions} own sessions, {self.interruptions} interruptions; "
-            f"{self.frames} + {self.early_frames} + {self.own_frames} frames, "
+            f"{self.frames} + {self.early_frames} + {self.session_frames} frames, "
             f"{self.disorder} out of order, "
             f"{self.lost} lost, {self.left_out:.1f} s of silence left out; "
             f"drift {self.drift:+.1f} ms; memory {self.growth:+.1f} MB"
@@ -154,7 +154,7 @@ class Visit:
             return
         self._judge(message)
         if self._early:
-            findings.own_frames += self._own
+            findings.session_frames += self._own
             findings.early_frames += not self._own
             if self.wants_nothing:
                 return

@@ -32,7 +32,7 @@ from stream.backends.registry import load_backend
 from stream.core.session import Session
 from stream.frames import SAMPLE_RATE
 from stream.run.push_loop import PushedLoop
-from stream.run.push_session import OwnSessions
+from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
 
@@ -85,7 +85,7 @@ class SoakRun:
         from stream.wire.channels import make_hello
 
         head = load_head(self._backend.head_id)
-        sessions = OwnSessions(
+        sessions = SessionFactory(
             lambda: Scheduler(self._backend, SESSIONS, clock=self.clock),
             self._backend,
             clock=self.clock,

@@ -92,7 +92,7 @@ def open_server(options: Streaming, session: Session) -> Server:
         head.HeadError: there is no such head.
     """
     from head.rig import load_head, open_head
-    from stream.run.push_session import OwnSessions
+    from stream.run.push_session import SessionFactory
     from stream.run.scheduler import Scheduler
     from stream.serve.other_heads import other_heads
     from stream.serve.server import Server
@@ -105,7 +105,7 @@ def open_server(options: Streaming, session: Session) -> Server:
         head, style=session.style_name, styles=list(backend.styles), shape=session.shape
     )
     others = other_heads(backend, [open_head(name) for name in options.other_heads])
-    sessions = OwnSessions(
+    sessions = SessionFactory(
         lambda: Scheduler(backend, options.sessions),
         backend,
         options.model.live_options(),

@@ -1,6 +1,6 @@
 """The server's own stream, where clients push its sound: made ahead of time, shown in time.
 
-push --> OwnSession --> whoever wants frames as they are made (`Ahead`)
+push --> ClientSession --> whoever wants frames as they are made (`Ahead`)
                     --> held until their time --> sinks
 
 The sound may come faster than it is spoken.  Its frames are made at once, each with its full
@@ -22,7 +22,7 @@ from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.metrics import LiveStatistics
-from stream.run.push_session import OpenScheduler, OwnSession
+from stream.run.push_session import ClientSession, OpenScheduler
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameSink, FrameTiming, Sinks
 
@@ -73,7 +73,7 @@ class PushedLoop:
         self._early: list[Floats] = []  # pushed before it began
         self._frames: deque[tuple[Frame, float]] = deque()  # not due yet, and when each was made
         self._sound: deque[tuple[int, Floats]] = deque()
-        self._own: OwnSession | None = None
+        self._own: ClientSession | None = None
         self._scheduler: OpenScheduler | None = None
         self._shown = self._shown_end = 0  # frames, samples
         self._limit: int | None = None
@@ -84,7 +84,7 @@ class PushedLoop:
         """Speech to animate: (n,) at 16 kHz; False, and nothing taken, if it does not fit."""
         with self._lock:
             if self._own is None:
-                fits = sum(map(len, self._early)) + len(samples) <= OwnSession.CAPACITY
+                fits = sum(map(len, self._early)) + len(samples) <= ClientSession.CAPACITY
                 if fits:
                     self._early.append(samples)
                 return fits
@@ -122,9 +122,9 @@ class PushedLoop:
         """
         stop = stop or threading.Event()
         self._limit = None if seconds is None else round(seconds * SAMPLE_RATE)
-        own = self._own or self.begin()
+        session = self._own or self.begin()
         try:
-            while not stop.is_set() and self._failure is None and not self._over(own):
+            while not stop.is_set() and self._failure is None and not self._over(session):
                 self.advance()
                 self._clock.wait(stop, TICK_SECONDS)
         finally:
@@ -134,18 +134,18 @@ class PushedLoop:
             raise error
         return self.statistics
 
-    def begin(self) -> OwnSession:
+    def begin(self) -> ClientSession:
         """Time begins: sample 0 is now.  `run` does it, unless it was done before."""
         self._scheduler = self._start()
-        own = OwnSession(self._scheduler, self._session, self, clock=self._clock)
+        session = ClientSession(self._scheduler, self._session, self, clock=self._clock)
         while self._own is None:
             with self._lock:
                 early, self._early = self._early, []
                 if not early:
-                    self._own = own
+                    self._own = session
             for samples in early:
-                own.push(samples)
-        return own
+                session.push(samples)
+        return session
 
     def advance(self) -> None:
         """Let time pass: called often, costs next to nothing."""
@@ -160,45 +160,48 @@ class PushedLoop:
         if self._scheduler is not None:
             self._scheduler.close()
 
-    def _over(self, own: OwnSession) -> bool:
+    def _over(self, session: ClientSession) -> bool:
         if self._limit is None:
             return False
-        return self._shown_end >= self._limit or own.now >= self._limit + STOP_SECONDS * SAMPLE_RATE
+        return (
+            self._shown_end >= self._limit
+            or session.now >= self._limit + STOP_SECONDS * SAMPLE_RATE
+        )
 
     # --- the session's listener; under the session's lock ----------------------------------------
-    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
+    def session_frames(self, session: ClientSession, frames: list[Frame]) -> None:
         with self._lock:
             made = self._clock.now()
             for frame in frames:
                 self._frames.append((frame, made))
                 if self._ahead is not None:
-                    self._ahead.ahead(frame, self._timing(own, frame, made))
+                    self._ahead.ahead(frame, self._timing(session, frame, made))
         self._release()
 
-    def own_audio(self, own: OwnSession, start: int, samples: Floats) -> None:
+    def session_audio(self, session: ClientSession, start: int, samples: Floats) -> None:
         with self._lock:
             self._sound.append((start, samples))
             if self._ahead is not None:
                 self._ahead.ahead_audio(start, samples)
 
-    def own_cut(self, own: OwnSession, sample: int) -> None:
+    def session_cut(self, session: ClientSession, sample: int) -> None:
         with self._lock:
             self._frames = deque(item for item in self._frames if item[0].sample < sample)
             kept = ((start, samples[: max(0, sample - start)]) for start, samples in self._sound)
             self._sound = deque(item for item in kept if len(item[1]))
             self._sinks.tell("interrupted", sample)
 
-    def own_end(self, own: OwnSession, error: Exception | None) -> None:
+    def session_ended(self, session: ClientSession, error: Exception | None) -> None:
         self._failure = self._failure or error
 
     # --- what is due -----------------------------------------------------------------------------
     def _release(self) -> None:
         """Give the sinks what has been spoken by now: sound first, then its frames."""
-        own = self._own
-        if own is None:
+        session = self._own
+        if session is None:
             return
         with self._lock:
-            now = own.now if self._limit is None else min(own.now, self._limit)
+            now = session.now if self._limit is None else min(session.now, self._limit)
             whole = now // BLOCK_SAMPLES * BLOCK_SAMPLES
             while self._sound and self._sound[0][0] < whole:
                 start, samples = self._sound.popleft()
@@ -209,17 +212,17 @@ class PushedLoop:
                 self.statistics.audio_seconds = (start + len(spoken)) / SAMPLE_RATE
             while self._frames and self._frames[0][0].sample + FRAME_SAMPLES <= now:
                 frame, made = self._frames.popleft()
-                timing = self._timing(own, frame, made)
+                timing = self._timing(session, frame, made)
                 # Taken back or not, what viewers get is numbered without gaps.
                 self._sinks.tell("send", Frame(self._shown, frame.sample, frame.motion), timing)
                 self._shown += 1
                 self._shown_end = frame.sample + FRAME_SAMPLES
-                late = timing.computed - timing.complete > own.hop / SAMPLE_RATE
+                late = timing.computed - timing.complete > session.hop / SAMPLE_RATE
                 self.statistics.add(timing, self._clock.now(), late)
 
-    def _timing(self, own: OwnSession, frame: Frame, made: float) -> FrameTiming:
+    def _timing(self, session: ClientSession, frame: Frame, made: float) -> FrameTiming:
         """A frame made ahead of its time counts as made when it was due: it waits for nothing."""
-        captured = own.zero + (frame.sample + FRAME_SAMPLES / 2) / SAMPLE_RATE
+        captured = session.zero + (frame.sample + FRAME_SAMPLES / 2) / SAMPLE_RATE
         computed = max(captured, made)
-        complete = min(computed, captured + (FRAME_SAMPLES / 2 + own.lookahead) / SAMPLE_RATE)
+        complete = min(computed, captured + (FRAME_SAMPLES / 2 + session.lookahead) / SAMPLE_RATE)
         return FrameTiming(captured, complete, complete, complete, computed)

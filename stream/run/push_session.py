@@ -1,4 +1,4 @@
-"""A client's own session: its audio, style and seed, its timeline, run by the scheduler.
+"""a client's own session: its audio, style and seed, its timeline, run by the scheduler.
 
 The session counts *spoken* samples; the client sees the *clock's*: an interruption takes back what
 lies ahead, so the two drift apart by whole frames (`_shift`).
@@ -64,16 +64,16 @@ class OpenScheduler(Protocol):
     ) -> OpenTicket: ...
 
 
-class Listener(Protocol):
+class SessionListener(Protocol):
     """Who hears of a session; called in order, from any thread, and must not wait."""
 
-    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None: ...
-    def own_audio(self, own: OwnSession, start: int, samples: Floats) -> None: ...
-    def own_cut(self, own: OwnSession, sample: int) -> None: ...
-    def own_end(self, own: OwnSession, error: Exception | None) -> None: ...
+    def session_frames(self, session: ClientSession, frames: list[Frame]) -> None: ...
+    def session_audio(self, session: ClientSession, start: int, samples: Floats) -> None: ...
+    def session_cut(self, session: ClientSession, sample: int) -> None: ...
+    def session_ended(self, session: ClientSession, error: Exception | None) -> None: ...
 
 
-class OwnSession:
+class ClientSession:
     """One session of one client; its methods may be called from any thread.
 
     Args:
@@ -102,7 +102,7 @@ class OwnSession:
         self,
         scheduler: OpenScheduler,
         session: Session,
-        listener: Listener,
+        listener: SessionListener,
         *,
         fast: bool = True,
         alive: bool = True,
@@ -179,7 +179,7 @@ class OwnSession:
             wanted = now if at is None else max(at, now - MOST_BACK)
             cut = min(max(-(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES, earliest), made)
             if cut >= made:  # nothing was made ahead of time
-                self._listener.own_cut(self, self._timeline.end)
+                self._listener.session_cut(self, self._timeline.end)
                 return
             while self._sent and self._sent[-1].sample >= cut:
                 self._sent.pop()
@@ -187,9 +187,9 @@ class OwnSession:
             self._eased = 0
             self._shift += made - cut
             self._timeline.rewind(made - cut)
-            self._listener.own_cut(self, cut)
+            self._listener.session_cut(self, cut)
             silence = np.zeros(self._timeline.end - cut, np.float32)
-            self._listener.own_audio(self, cut, silence)
+            self._listener.session_audio(self, cut, silence)
         self.pump()
 
     def set_style(self, name: str) -> None:
@@ -219,7 +219,7 @@ class OwnSession:
             if not len(laid):
                 return
             self._fed += len(laid)
-            self._listener.own_audio(self, start, laid)
+            self._listener.session_audio(self, start, laid)
             with contextlib.suppress(ValueError):  # it has ended meanwhile, and says so itself
                 self._ticket.feed(laid)
 
@@ -230,7 +230,7 @@ class OwnSession:
             moved = [self._on_clock(frame) for frame in frames]
             self._done = frames[-1].sample + FRAME_SAMPLES
             self._sent.extend(moved)
-            self._listener.own_frames(self, moved)
+            self._listener.session_frames(self, moved)
         self.pump()
 
     def _on_clock(self, frame: Frame) -> Frame:
@@ -248,10 +248,10 @@ class OwnSession:
 
     def _end(self, error: Exception | None) -> None:
         if not self._closed:
-            self._listener.own_end(self, error)
+            self._listener.session_ended(self, error)
 
 
-class OwnSessions:
+class SessionFactory:
     """Opens sessions for clients.
 
     Args:
@@ -283,7 +283,7 @@ class OwnSessions:
         if self._scheduler is not None:
             self._scheduler.close()
 
-    def open(self, wish: messages.Open, listener: Listener) -> OwnSession:
+    def open(self, wish: messages.Open, listener: SessionListener) -> ClientSession:
         """A session as a client wishes it.
 
         Raises:
@@ -313,7 +313,7 @@ class OwnSessions:
         )
         if self._scheduler is None:
             self._scheduler = self._start()
-        return OwnSession(
+        return ClientSession(
             self._scheduler,
             session,
             listener,

@@ -16,7 +16,7 @@ from stream.clock import Clock, unix_time
 from stream.frames import Frame
 from stream.run.sinks import FrameTiming
 from stream.serve.client_sessions import ServerCounts
-from stream.serve.connection import OWN_QUEUE, Connection
+from stream.serve.connection import EARLY_QUEUE, Connection
 from stream.serve.frame_encoder import Encoder
 from stream.wire import messages
 
@@ -49,8 +49,8 @@ class Broadcast:
         self._encoder, self._clients, self._counts = encoder, clients, counts
         self._clock = clock
         self._leads = leads
-        self._frames: deque[Frame] = deque(maxlen=OWN_QUEUE)  # made, and their time not come
-        self._sound: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=OWN_QUEUE)
+        self._frames: deque[Frame] = deque(maxlen=EARLY_QUEUE)  # made, and their time not come
+        self._sound: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=EARLY_QUEUE)
 
     def frame(self, frame: Frame, timing: FrameTiming | None) -> None:
         """A frame for every viewer but those that have had it ahead of time."""
@@ -82,27 +82,27 @@ class Broadcast:
         """The sound that goes with it."""
         self._sound.append((start, samples))
         for client in self._viewers(early=True):
-            client.own_pcm(start, samples)
+            client.session_pcm(start, samples)
 
     def catch_up(self, client: Connection) -> None:
         """Give a viewer that wants frames ahead of time what was made before it said so."""
         for start, samples in self._sound:
-            client.own_pcm(start, samples)
+            client.session_pcm(start, samples)
         for frame in self._frames:
             client.motion(frame)
 
     def cut(self, sample: int) -> None:
         """Speech was cut: what lies ahead is taken back."""
-        self._frames = deque((f for f in self._frames if f.sample < sample), OWN_QUEUE)
-        self._sound = deque((s for s in self._sound if s[0] < sample), OWN_QUEUE)
+        self._frames = deque((f for f in self._frames if f.sample < sample), EARLY_QUEUE)
+        self._sound = deque((s for s in self._sound if s[0] < sample), EARLY_QUEUE)
         for client in self._clients:
-            if client.own is None:
+            if client.session is None:
                 client.cut(sample)
 
     def text(self, message: messages.Text) -> None:
         """A control message for every viewer."""
         for client in self._clients:
-            if client.own is None:
+            if client.session is None:
                 client.text(message)
 
     def _viewers(self, *, early: bool) -> list[Connection]:
@@ -110,7 +110,7 @@ class Broadcast:
         return [
             client
             for client in self._clients
-            if client.own is None and bool(client.wish.ahead and self._leads()) is early
+            if client.session is None and bool(client.wish.ahead and self._leads()) is early
         ]
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from head.model import Head
 from stream.frames import Frame
-from stream.run.push_session import OwnSession, OwnSessions
+from stream.run.push_session import ClientSession, SessionFactory
 from stream.serve.connection import Connection
 from stream.serve.frame_encoder import Encoder
 from stream.wire import messages
@@ -27,7 +27,7 @@ class ServerCounts:
     clients: int = 0
     sessions: int = 0  # clients' own, now
     sent: int = 0
-    own_sent: int = 0  # frames of clients' own sessions
+    session_sent: int = 0  # frames of clients' own sessions
     dropped: int = 0  # frames that viewers missed because they were too slow
     let_go: int = 0  # viewers that stopped reading
     refused: int = 0  # clients closed because of what they sent
@@ -46,7 +46,7 @@ class ClientSessions:
 
     def __init__(
         self,
-        factory: OwnSessions | None,
+        factory: SessionFactory | None,
         head: Head,
         encoder: Encoder,
         hello: Callable[[], messages.Hello],
@@ -56,7 +56,7 @@ class ClientSessions:
         self.factory = factory
         self._head, self._encoder, self._hello = head, encoder, hello
         self._counts, self._post = counts, post
-        self._clients: dict[OwnSession, Connection] = {}
+        self._clients: dict[ClientSession, Connection] = {}
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -73,22 +73,22 @@ class ClientSessions:
         self.close(client, "opened again")
         began = time.time()
         try:
-            own = self.factory.open(wish, self)
+            opened = self.factory.open(wish, self)
         except ValueError as error:
             return messages.Error("open", str(error), False)
         except RuntimeError as error:  # stream.run.scheduler.CapacityError
             return messages.Error("capacity", str(error), False)
-        encoder, head = self._encoder, own.head
+        encoder, head = self._encoder, opened.head
         if head is not None:
             encoder = Encoder(head.head, head.hello)
         elif wish.shape:
             encoder = Encoder(self._head, replace(self._hello(), shape=wish.shape))
-        self._clients[own] = client
+        self._clients[opened] = client
         self._counts.sessions = len(self)
-        session = own.session
+        session = opened.session
         guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
         told = messages.Opened(
-            0, began, session.style_name, own.lookahead, own.hop, own.capacity, guidance
+            0, began, session.style_name, opened.lookahead, opened.hop, opened.capacity, guidance
         )
         if head is not None:
             hello = head.hello
@@ -99,20 +99,20 @@ class ClientSessions:
                 vertices=hello.vertices,
                 faces=hello.faces,
             )
-        client.switch(own, encoder)
+        client.switch(opened, encoder)
         client.text(told)
         return None
 
     def close(self, client: Connection, reason: str) -> None:
         """End a client's session, if it has one; it is told, and sees the server's again."""
-        own = client.own
-        if own is None:
+        opened = client.session
+        if opened is None:
             return
-        own.close()
-        self._clients.pop(own, None)
+        opened.close()
+        self._clients.pop(opened, None)
         self._counts.sessions = len(self)
         client.switch(None, self._encoder)
-        client.text(messages.Closed(reason, own.frames))
+        client.text(messages.Closed(reason, opened.frames))
         # What holds for the server's own stream held all along; the client saw another's.
         hello = self._hello()
         client.text(messages.Style(hello.style))
@@ -123,9 +123,9 @@ class ClientSessions:
 
     def tick(self, longest: float) -> None:
         """Let time pass, and end sessions that have lasted `longest` seconds."""
-        for own, client in list(self._clients.items()):
-            own.pump()
-            if own.seconds > longest:
+        for opened, client in list(self._clients.items()):
+            opened.pump()
+            if opened.seconds > longest:
                 self.close(client, "too long")
 
     def end(self) -> None:
@@ -134,34 +134,36 @@ class ClientSessions:
             self.factory.close()
 
     # --- the listener: from any thread ---------------------------------------------------------
-    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
+    def session_frames(self, opened: ClientSession, frames: list[Frame]) -> None:
         """Frames of a client's own session."""
-        self._tell(own, lambda client: self._give(client, frames))
+        self._tell(opened, lambda client: self._give(client, frames))
 
-    def own_audio(self, own: OwnSession, start: int, samples: NDArray[np.float32]) -> None:
+    def session_audio(
+        self, opened: ClientSession, start: int, samples: NDArray[np.float32]
+    ) -> None:
         """The audio that its frames belong to."""
-        self._tell(own, lambda client: client.own_pcm(start, samples))
+        self._tell(opened, lambda client: client.session_pcm(start, samples))
 
-    def own_cut(self, own: OwnSession, sample: int) -> None:
+    def session_cut(self, opened: ClientSession, sample: int) -> None:
         """Its speech was cut."""
-        self._tell(own, lambda client: client.cut(sample))
+        self._tell(opened, lambda client: client.cut(sample))
 
-    def own_end(self, own: OwnSession, error: Exception | None) -> None:
+    def session_ended(self, opened: ClientSession, error: Exception | None) -> None:
         """It will make no more frames."""
         reason = "ended" if error is None else "failed"
-        self._tell(own, lambda client: self.close(client, reason))
+        self._tell(opened, lambda client: self.close(client, reason))
 
     def _give(self, client: Connection, frames: list[Frame]) -> None:
         for frame in frames:
             self._counts.dropped += client.motion(frame)
-        self._counts.own_sent += len(frames)
+        self._counts.session_sent += len(frames)
 
-    def _tell(self, own: OwnSession, action: Callable[[Connection], None]) -> None:
+    def _tell(self, opened: ClientSession, action: Callable[[Connection], None]) -> None:
         """Do something to its client, unless it has another session by then."""
 
         def act() -> None:
-            client = self._clients.get(own)
-            if client is not None and client.own is own:
+            client = self._clients.get(opened)
+            if client is not None and client.session is opened:
                 action(client)
 
         self._post(act)

@@ -22,11 +22,11 @@ from stream.sources.pcm import LiveResampler, from_int16, mono
 from stream.wire import codec, messages
 
 if TYPE_CHECKING:
-    from stream.run.push_session import OwnSession
+    from stream.run.push_session import ClientSession
 
 MOTION_QUEUE = 64  # frames, 2.6 s; newest wins
 AUDIO_QUEUE = 200  # blocks of about 20 ms, 4 s; newest wins
-OWN_QUEUE = 2_000  # frames and blocks of a client's own session, which come ahead of time
+EARLY_QUEUE = 2_000  # frames and blocks of a client's own session, which come ahead of time
 TEXT_QUEUE = 64
 PUSH_RATES = (8_000, 192_000)
 RATE_STEP = 25  # Hz: every rate in use is a multiple; others would want huge filters
@@ -47,8 +47,8 @@ class Host(Protocol):
     encoder: Encoder
     limits: Limits
 
-    def open_own(self, client: Connection, wish: messages.Open) -> messages.Error | None: ...
-    def close_own(self, client: Connection, reason: str) -> None: ...
+    def open_session(self, client: Connection, wish: messages.Open) -> messages.Error | None: ...
+    def close_session(self, client: Connection, reason: str) -> None: ...
     def catch_up(self, client: Connection) -> None: ...
     def take_audio(
         self, client: Connection, samples: NDArray[np.float32]
@@ -66,7 +66,7 @@ class Connection:
     Attributes:
         wish: what it subscribed to; FLAME parameters until it says otherwise.
         last_push: seconds (monotonic) at which it last pushed audio.
-        own: its own session, if it has one; then that is what it sees, hears and steers.
+        session: its own, if it has one; then that is what it sees, hears and steers.
         encoder: of its frames.
     """
 
@@ -74,7 +74,7 @@ class Connection:
         self._socket, self._host = socket, host
         self.wish = messages.Subscribe()
         self.last_push = -np.inf
-        self.own: OwnSession | None = None
+        self.session: ClientSession | None = None
         self.encoder = host.encoder
         self._texts: deque[str] = deque(maxlen=TEXT_QUEUE)
         self._faces: deque[bytes] = deque()
@@ -112,7 +112,7 @@ class Connection:
         self._wake.set()
         return is_full
 
-    def own_pcm(self, start: int, samples: NDArray[np.float32]) -> None:
+    def session_pcm(self, start: int, samples: NDArray[np.float32]) -> None:
         """Queue audio of its own session, or ahead of time, if it is wished for."""
         if self.wish.audio:
             number, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
@@ -121,21 +121,21 @@ class Connection:
             )
             self._wake.set()
 
-    def switch(self, own: OwnSession | None, encoder: Encoder) -> None:
+    def switch(self, session: ClientSession | None, encoder: Encoder) -> None:
         """From now on show its own session, or the server's again: what waits is of the other.
 
         On another head its faces come anew, if it draws vertices.
         """
         other_head = encoder.head is not self.encoder.head
-        self.own, self.encoder = own, encoder
+        self.session, self.encoder = session, encoder
         if other_head and (self.wish.set == messages.VERTICES or self._faces):
             self._faces = deque(encoder.faces())
         self._empty()
 
     def _empty(self) -> None:
         """Forget what waits: from here on other frames come."""
-        early = self.own is not None or bool(self.wish.ahead)
-        length = (OWN_QUEUE, OWN_QUEUE) if early else (MOTION_QUEUE, AUDIO_QUEUE)
+        early = self.session is not None or bool(self.wish.ahead)
+        length = (EARLY_QUEUE, EARLY_QUEUE) if early else (MOTION_QUEUE, AUDIO_QUEUE)
         self._frames, self._audio = deque(maxlen=length[0]), deque(maxlen=length[1])
         self._audio_sequence = 0
 
@@ -220,8 +220,8 @@ class Connection:
             raise codec.WireError("unexpected", f"clients do not send {message.kind.name}")
         self.last_push = time.monotonic()
         samples = message.payload
-        own = self.own
-        if own is not None and not own.fits(
+        session = self.session
+        if session is not None and not session.fits(
             len(samples) * messages.Hello.sample_rate // self._rate
         ):
             self._answer(_FULL)
@@ -234,7 +234,7 @@ class Connection:
             heard = await asyncio.to_thread(lambda: resampler.feed(mono(samples)))
         else:
             heard = resampler.feed(mono(samples))
-        if self.own is not own:
+        if self.session is not session:
             return  # it ended meanwhile
         error = self._push(heard)
         if error is None:
@@ -242,9 +242,9 @@ class Connection:
         self._answer(error)
 
     def _push(self, samples: NDArray[np.float32]) -> messages.Error | None:
-        if self.own is None:
+        if self.session is None:
             return self._host.take_audio(self, samples)
-        return None if self.own.push(samples) else _FULL
+        return None if self.session.push(samples) else _FULL
 
     def _obey_text(self, message: messages.Text | messages.Unknown) -> bool:
         """Do what it says; whether that was much work."""
@@ -257,8 +257,8 @@ class Connection:
                 return True
             case messages.Interrupt(at):
                 self._resampler.reset()
-                if self.own is not None:
-                    self.own.interrupt(at)
+                if self.session is not None:
+                    self.session.interrupt(at)
                 else:
                     self._host.interrupt()
             case messages.Style(name):
@@ -266,17 +266,17 @@ class Connection:
             case messages.Guidance(audio, style):
                 self._answer(self._set_guidance(audio, style))
             case messages.Open():
-                self._answer(self._host.open_own(self, message))
+                self._answer(self._host.open_session(self, message))
                 self._resampler.reset()
                 return True
-            case messages.Close() | messages.Flush() if self.own is None:
+            case messages.Close() | messages.Flush() if self.session is None:
                 self._answer(
                     messages.Error("no_session", "there is no session to do that to", False)
                 )
             case messages.Close():
-                self._host.close_own(self, "closed")
-            case messages.Flush() if self.own is not None:
-                self.own.flush()
+                self._host.close_session(self, "closed")
+            case messages.Flush() if self.session is not None:
+                self.session.flush()
             case messages.Ping(number):
                 self.text(messages.Pong(number, time.time()))
             case messages.Unknown() | messages.Hello():
@@ -294,24 +294,24 @@ class Connection:
         self._resampler = LiveResampler(rate)
 
     def _set_style(self, name: str) -> messages.Error | None:
-        if self.own is None:
+        if self.session is None:
             return self._host.change_style(name)
         try:
-            self.own.set_style(name)
+            self.session.set_style(name)
         except ValueError as error:
             return messages.Error("no_such_style", str(error), False)
         self.text(messages.Style(name))
         return None
 
     def _set_guidance(self, audio: float | None, style: float | None) -> messages.Error | None:
-        if self.own is None:
+        if self.session is None:
             return self._host.change_guidance(audio, style)
         try:
-            self.own.set_guidance(audio, style)
+            self.session.set_guidance(audio, style)
         except ValueError as error:
             return messages.Error("guidance", str(error), False)
-        session = self.own.session
-        self.text(messages.Guidance(session.audio_guidance, session.style_guidance))
+        animated = self.session.session
+        self.text(messages.Guidance(animated.audio_guidance, animated.style_guidance))
         return None
 
     def _subscribe(self, wish: messages.Subscribe) -> None:
@@ -323,7 +323,7 @@ class Connection:
         if wish.set == messages.VERTICES and self.wish.set != messages.VERTICES and not self._faces:
             self._faces.extend(self.encoder.faces())
         before, self.wish = self.wish, wish
-        if self.own is None and (wish.ahead or before.ahead):
+        if self.session is None and (wish.ahead or before.ahead):
             self._empty()
             self._host.catch_up(self)
         self._wake.set()

@@ -71,7 +71,7 @@ class ClientRequests:
 
     def left(self, client: Connection) -> None:
         """A client has gone: its session ends, and others may push."""
-        self.close_own(client, "")
+        self.close_session(client, "")
         if self._floor is client:
             self._floor = None
 
@@ -90,13 +90,13 @@ class ClientRequests:
             )
         return None
 
-    def open_own(self, client: Connection, wish: messages.Open) -> messages.Error | None:
+    def open_session(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own."""
         return self._sessions.open(client, wish)
 
-    def close_own(self, client: Connection, reason: str) -> None:
+    def close_session(self, client: Connection, reason: str) -> None:
         """End a client's own session, tell it, and show it the server's again."""
-        if client.own is not None:
+        if client.session is not None:
             self._sessions.close(client, reason)
             self.catch_up(client)
 

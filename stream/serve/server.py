@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from head.model import Head
 from stream.clock import Clock, MonotonicClock
 from stream.frames import Frame
-from stream.run.push_session import OwnSessions
+from stream.run.push_session import SessionFactory
 from stream.run.sinks import FrameTiming
 from stream.serve import http_pages
 from stream.serve.admission import Admission
@@ -88,7 +88,7 @@ class Server:
         ssl: tls.SSLContext | None = None,
         patience: float = 10.0,
         pages: Mapping[str, http_pages.Page] | None = None,
-        sessions: OwnSessions | None = None,
+        sessions: SessionFactory | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:

@@ -22,7 +22,7 @@ from stream.wire import codec, messages
 
 def test_a_few_seconds_with_clients_coming_and_going() -> None:
     findings = SoakRun(minutes=0.25, speed=8).run()
-    assert findings.own_frames > 50 and findings.connections >= 6
+    assert findings.session_frames > 50 and findings.connections >= 6
     assert findings.frames + findings.early_frames > 50
     assert findings.disorder == findings.lost == findings.left_out == 0
 
@@ -30,7 +30,7 @@ def test_a_few_seconds_with_clients_coming_and_going() -> None:
 def test_a_machine_that_stalls_makes_it_longer_and_nothing_else() -> None:
     """At 20 times the speed a stall of 0.3 s is 6 s of stream: more than any queue holds."""
     findings = SoakRun(minutes=0.5, speed=20, stall=0.3).run()
-    assert findings.frames > 100 and findings.own_frames > 100
+    assert findings.frames > 100 and findings.session_frames > 100
     assert findings.disorder == findings.lost == findings.left_out == 0
 
 
@@ -38,7 +38,7 @@ def test_a_machine_that_stalls_makes_it_longer_and_nothing_else() -> None:
 @pytest.mark.timeout(3000)
 def test_an_hour() -> None:
     findings = SoakRun(minutes=60, speed=20).run(print)
-    assert findings.frames > 100_000 and findings.own_frames > 20_000
+    assert findings.frames > 100_000 and findings.session_frames > 20_000
     assert findings.faults() == []
 
 

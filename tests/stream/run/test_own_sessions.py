@@ -19,7 +19,7 @@ from stream.backends.registry import load_backend
 from stream.clock import FakeClock
 from stream.core.session import Session
 from stream.frames import Frame
-from stream.run.push_session import EASE_FRAMES, OwnSession, OwnSessions
+from stream.run.push_session import EASE_FRAMES, ClientSession, SessionFactory
 from stream.run.push_timeline import PushTimeline
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
@@ -123,22 +123,22 @@ class Desk:
 
     def close(self) -> None: ...
 
-    def own_frames(self, own: OwnSession, frames: list[Frame]) -> None:
+    def session_frames(self, own: ClientSession, frames: list[Frame]) -> None:
         self.events += [("frame", frame) for frame in frames]
 
-    def own_audio(self, own: OwnSession, start: int, samples: Any) -> None:
+    def session_audio(self, own: ClientSession, start: int, samples: Any) -> None:
         self.events.append(("audio", (start, samples)))
 
-    def own_cut(self, own: OwnSession, sample: int) -> None:
+    def session_cut(self, own: ClientSession, sample: int) -> None:
         self.events.append(("cut", sample))
 
-    def own_end(self, own: OwnSession, error: Exception | None) -> None:
+    def session_ended(self, own: ClientSession, error: Exception | None) -> None:
         self.events.append(("end", error))
 
-    def make(self, **options: Any) -> OwnSession:
-        return OwnSession(self, Session(BACKEND), self, clock=self.clock, **options)
+    def make(self, **options: Any) -> ClientSession:
+        return ClientSession(self, Session(BACKEND), self, clock=self.clock, **options)
 
-    def wait(self, own: OwnSession, seconds: float) -> None:
+    def wait(self, own: ClientSession, seconds: float) -> None:
         for _ in range(round(seconds * 50)):
             self.clock.advance(0.02)
             own.pump()
@@ -289,7 +289,7 @@ def test_a_machine_that_cannot_follow_leaves_silence_out() -> None:
 # --- over the socket, with the real scheduler --------------------------------------------------
 @pytest.fixture
 def server() -> Iterator[Server]:
-    sessions = OwnSessions(lambda: Scheduler(BACKEND, 3), BACKEND)
+    sessions = SessionFactory(lambda: Scheduler(BACKEND, 3), BACKEND)
     hello = make_hello(HEAD, style="neutral", styles=["neutral"])
     with Server(HEAD, hello, port=0, sessions=sessions) as running:
         yield running
@@ -448,7 +448,7 @@ def test_a_session_is_steered_by_its_client(server: Server) -> None:
 
 
 def test_a_session_has_its_time() -> None:
-    sessions = OwnSessions(lambda: Scheduler(BACKEND, 1), BACKEND)
+    sessions = SessionFactory(lambda: Scheduler(BACKEND, 1), BACKEND)
     limits = Limits(session_seconds=0.3)
     with (
         Server(HEAD, make_hello(HEAD), port=0, sessions=sessions, limits=limits) as server,
@@ -475,7 +475,7 @@ def test_what_does_not_fit_is_refused_whole_and_may_come_again(server: Server) -
 
 def test_threads_end_with_the_server() -> None:
     before = {thread.name for thread in threading.enumerate()}
-    sessions = OwnSessions(lambda: Scheduler(BACKEND, 1), BACKEND)
+    sessions = SessionFactory(lambda: Scheduler(BACKEND, 1), BACKEND)
     with (
         Server(HEAD, make_hello(HEAD), port=0, sessions=sessions) as server,
         opened(server) as socket,

@@ -25,7 +25,7 @@ from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session
 from stream.run.push_loop import PushedLoop
-from stream.run.push_session import OwnSessions
+from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
 from stream.wire import codec, messages
@@ -111,7 +111,7 @@ def test_a_server_lives_through_rude_clients(
     backend = FakeBackend()
     backend.styles = {name: np.zeros(0, "f4") for name in ("neutral", "calm", "lively")}
     hello = make_hello(HEAD, style="neutral", styles=list(backend.styles))
-    sessions = OwnSessions(lambda: Scheduler(backend, 4), backend, style="neutral")
+    sessions = SessionFactory(lambda: Scheduler(backend, 4), backend, style="neutral")
     stop = threading.Event()
     process = psutil.Process(os.getpid())
     with Server(HEAD, hello, port=0, sessions=sessions) as server:

@@ -21,7 +21,7 @@ from stream.backends.protocol import FloatArray, SamplerCall
 from stream.core.retarget import model_of, on_head
 from stream.core.session import Session
 from stream.frames import Frame
-from stream.run.push_session import OwnSessions
+from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.other_heads import other_heads
 from stream.serve.server import Server
@@ -98,7 +98,7 @@ def test_the_heads_of_a_server_are_made_ready_once(flame: Head) -> None:
 @pytest.fixture
 def server(flame: Head) -> Iterator[Server]:
     backend = FakeBackend()
-    sessions = OwnSessions(
+    sessions = SessionFactory(
         lambda: Scheduler(backend, 4), backend, heads=other_heads(backend, [flame])
     )
     head = builtin_head()

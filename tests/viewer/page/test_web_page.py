@@ -22,7 +22,7 @@ from head.skinning import motion_to_parameters, skin
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
-from stream.run.push_session import OwnSessions
+from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import Collected
 from stream.serve.server import Server
@@ -48,7 +48,7 @@ class Avatar:
         self.source = PushedSource()
         self.session = Session(backend)
         hello = make_hello(HEAD, style="neutral", styles=list(backend.styles))
-        sessions = OwnSessions(lambda: Scheduler(backend, capacity), backend, style="neutral")
+        sessions = SessionFactory(lambda: Scheduler(backend, capacity), backend, style="neutral")
         self.server = Server(HEAD, hello, port=port, token=token, pages=SITE, sessions=sessions)
         self.heard: list[Any] = []
         self.stop = threading.Event()
