@@ -31,7 +31,7 @@ from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
 from stream.core.session import Session
 from stream.frames import SAMPLE_RATE
-from stream.run.push_loop import PushedLoop
+from stream.run.push_loop import PushLoop
 from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
@@ -94,8 +94,12 @@ class SoakRun:
         with Server(
             head, hello, port=0, sessions=sessions, clock=self.clock, patience=PATIENCE
         ) as server:
-            loop = PushedLoop(Session(self._backend), [server], ahead=server, clock=self.clock)
-            server.on_audio, server.on_interrupt, server.leads = loop.push, loop.interrupt, True
+            loop = PushLoop(Session(self._backend), [server], ahead=server, clock=self.clock)
+            server.on_audio, server.on_interrupt, server.sends_early = (
+                loop.push,
+                loop.interrupt,
+                True,
+            )
             worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop})
             self._zero = loop.begin().zero
             worker.start()

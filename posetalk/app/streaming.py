@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from stream.core.session import Session
     from stream.run.live_loop import LiveLoop
     from stream.run.metrics import LiveStatistics
-    from stream.run.push_loop import PushedLoop
+    from stream.run.push_loop import PushLoop
     from stream.run.sinks import FrameSink
     from stream.serve.server import Server
     from stream.sources import AudioSource
 
-Loop: TypeAlias = "LiveLoop | PushedLoop"
+Loop: TypeAlias = "LiveLoop | PushLoop"
 
 REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 """How this machine reaches addresses that only listen."""
@@ -172,7 +172,7 @@ def stream(
     from head.rig import load_head
     from stream.run.live_loop import LiveLoop, stop_on_ctrl_c, warm_up
     from stream.run.metrics import LiveStatistics
-    from stream.run.push_loop import PushedLoop
+    from stream.run.push_loop import PushLoop
     from stream.senders import open_senders
 
     statistics = LiveStatistics()
@@ -186,7 +186,7 @@ def stream(
         loop: Loop
         sinks: list[FrameSink] = [server, *senders]
         if options.source == "push":
-            loop = PushedLoop(session, sinks, ahead=server, statistics=statistics)
+            loop = PushLoop(session, sinks, ahead=server, statistics=statistics)
         else:
             loop = LiveLoop(source, session, sinks, statistics=statistics)
         _obey_clients(server, loop, session, source)
@@ -236,7 +236,7 @@ def stream(
 def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
     from diffposetalk.bundle.styles import resolve
-    from stream.run.push_loop import PushedLoop
+    from stream.run.push_loop import PushLoop
     from stream.sources.pushed import PushedSource
 
     def change_style(name: str) -> None:
@@ -252,8 +252,8 @@ def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSou
     server.on_style = change_style
     server.on_guidance = change_guidance
     server.guidance_changed(session.audio_guidance, session.style_guidance)
-    if isinstance(loop, PushedLoop):
-        server.on_audio, server.leads = loop.push, True
+    if isinstance(loop, PushLoop):
+        server.on_audio, server.sends_early = loop.push, True
     elif isinstance(source, PushedSource):
         server.on_audio = source.push
 

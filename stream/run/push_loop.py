@@ -1,6 +1,6 @@
 """The server's own stream, where clients push its sound: made ahead of time, shown in time.
 
-push --> ClientSession --> whoever wants frames as they are made (`Ahead`)
+push --> ClientSession --> whoever wants frames as they are made (`EarlySink`)
                     --> held until their time --> sinks
 
 The sound may come faster than it is spoken.  Its frames are made at once, each with its full
@@ -33,7 +33,7 @@ STOP_SECONDS = 2.0
 """That the last frames of a run of given length may take."""
 
 
-class Ahead(Protocol):
+class EarlySink(Protocol):
     """Takes what is made, as it is made; must not wait.
 
     A sink too: its `interrupted` takes back what lies ahead.
@@ -43,7 +43,7 @@ class Ahead(Protocol):
     def ahead_audio(self, start: int, samples: Floats) -> None: ...
 
 
-class PushedLoop:
+class PushLoop:
     """Animates what is pushed, until it is stopped; its methods may be called from any thread.
 
     Args:
@@ -60,7 +60,7 @@ class PushedLoop:
         session: Session,
         sinks: Sequence[FrameSink],
         *,
-        ahead: Ahead | None = None,
+        ahead: EarlySink | None = None,
         clock: Clock | None = None,
         statistics: LiveStatistics | None = None,
         start: Callable[[], OpenScheduler] | None = None,
@@ -73,7 +73,7 @@ class PushedLoop:
         self._early: list[Floats] = []  # pushed before it began
         self._frames: deque[tuple[Frame, float]] = deque()  # not due yet, and when each was made
         self._sound: deque[tuple[int, Floats]] = deque()
-        self._own: ClientSession | None = None
+        self._client_session: ClientSession | None = None
         self._scheduler: OpenScheduler | None = None
         self._shown = self._shown_end = 0  # frames, samples
         self._limit: int | None = None
@@ -83,32 +83,32 @@ class PushedLoop:
     def push(self, samples: Floats) -> bool:
         """Speech to animate: (n,) at 16 kHz; False, and nothing taken, if it does not fit."""
         with self._lock:
-            if self._own is None:
+            if self._client_session is None:
                 fits = sum(map(len, self._early)) + len(samples) <= ClientSession.CAPACITY
                 if fits:
                     self._early.append(samples)
                 return fits
-        return self._own.push(samples)
+        return self._client_session.push(samples)
 
     def interrupt(self) -> None:
         """Cut the speech now; what was made ahead is taken back, the face eases to rest."""
         self.statistics.interrupts += 1
-        if self._own is not None:
-            self._own.interrupt()
+        if self._client_session is not None:
+            self._client_session.interrupt()
         else:
             self._early.clear()
 
     def set_style(self, style: str) -> None:
         """Speak in another style from the next call on; raises ValueError for one not there."""
-        if self._own is not None:
-            self._own.set_style(style)
+        if self._client_session is not None:
+            self._client_session.set_style(style)
         else:
             self._session.set_style(style)
 
     def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
         """Guide by these scales from the next call on; raises ValueError."""
-        if self._own is not None:
-            self._own.set_guidance(audio, style)
+        if self._client_session is not None:
+            self._client_session.set_guidance(audio, style)
         else:
             self._session.set_guidance(audio, style)
 
@@ -122,7 +122,7 @@ class PushedLoop:
         """
         stop = stop or threading.Event()
         self._limit = None if seconds is None else round(seconds * SAMPLE_RATE)
-        session = self._own or self.begin()
+        session = self._client_session or self.begin()
         try:
             while not stop.is_set() and self._failure is None and not self._over(session):
                 self.advance()
@@ -138,25 +138,25 @@ class PushedLoop:
         """Time begins: sample 0 is now.  `run` does it, unless it was done before."""
         self._scheduler = self._start()
         session = ClientSession(self._scheduler, self._session, self, clock=self._clock)
-        while self._own is None:
+        while self._client_session is None:
             with self._lock:
                 early, self._early = self._early, []
                 if not early:
-                    self._own = session
+                    self._client_session = session
             for samples in early:
                 session.push(samples)
         return session
 
     def advance(self) -> None:
         """Let time pass: called often, costs next to nothing."""
-        if self._own is not None:
-            self._own.pump()
+        if self._client_session is not None:
+            self._client_session.pump()
             self._release()
 
     def close(self) -> None:
         """End the session; what is not due yet is forgotten."""
-        if self._own is not None:
-            self._own.close()
+        if self._client_session is not None:
+            self._client_session.close()
         if self._scheduler is not None:
             self._scheduler.close()
 
@@ -197,7 +197,7 @@ class PushedLoop:
     # --- what is due -----------------------------------------------------------------------------
     def _release(self) -> None:
         """Give the sinks what has been spoken by now: sound first, then its frames."""
-        session = self._own
+        session = self._client_session
         if session is None:
             return
         with self._lock:

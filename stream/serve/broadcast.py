@@ -33,7 +33,7 @@ class Broadcast:
         clients: all who are connected, now; those with sessions of their own are passed over.
         counts: where to count.
         clock: of the frames' timings.
-        leads: whether frames come `ahead` of their time, too.
+        sends_early: whether frames come `ahead` of their time, too.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class Broadcast:
         clients: Collection[Connection],
         counts: ServerCounts,
         clock: Clock,
-        leads: Callable[[], bool],
+        sends_early: Callable[[], bool],
     ) -> None:
         self.hello = hello
         self._encoder, self._clients, self._counts = encoder, clients, counts
         self._clock = clock
-        self._leads = leads
+        self._sends_early = sends_early
         self._frames: deque[Frame] = deque(maxlen=EARLY_QUEUE)  # made, and their time not come
         self._sound: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=EARLY_QUEUE)
 
@@ -110,7 +110,7 @@ class Broadcast:
         return [
             client
             for client in self._clients
-            if client.session is None and bool(client.wish.ahead and self._leads()) is early
+            if client.session is None and bool(client.wish.ahead and self._sends_early()) is early
         ]
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:

@@ -27,7 +27,7 @@ class StreamHooks(Protocol):
     on_interrupt: Callable[[], None] | None
     on_style: Callable[[str], None] | None
     on_guidance: Callable[[float | None, float | None], None] | None
-    leads: bool
+    sends_early: bool
 
 
 class ClientRequests:
@@ -61,7 +61,7 @@ class ClientRequests:
             "interrupt": self._hooks.on_interrupt,
             "audio": self._hooks.on_audio,
             "open": self._sessions.factory,
-            "ahead": self._hooks.leads or None,
+            "ahead": self._hooks.sends_early or None,
         }
         accepts = [name for name, action in can.items() if action is not None]
         hello, factory = self._broadcast.hello, self._sessions.factory
@@ -102,7 +102,7 @@ class ClientRequests:
 
     def catch_up(self, client: Connection) -> None:
         """Give a client what was made ahead before it wished for that."""
-        if client.wish.ahead and self._hooks.leads:
+        if client.wish.ahead and self._hooks.sends_early:
             self._broadcast.catch_up(client)
 
     def change_style(self, name: str) -> messages.Error | None:

@@ -68,7 +68,7 @@ class Server:
         on_interrupt: a client wants silence.
         on_style: a client wants a style, by name or as a mix; raises ValueError for one that is
             not there.
-        leads: whether frames come by `ahead` before they come by `send`.
+        sends_early: whether frames come by `ahead` before they come by `send`.
         on_guidance: a client wants these strengths of voice and style (None leaves one); raises
             ValueError for a number that cannot be.
 
@@ -105,7 +105,7 @@ class Server:
         self.on_interrupt: Callable[[], None] | None = None
         self.on_style: Callable[[str], None] | None = None
         self.on_guidance: Callable[[float | None, float | None], None] | None = None
-        self.leads = False
+        self.sends_early = False
         self._ssl = ssl
         limits = limits or Limits()
         encoder = Encoder(head, hello)
@@ -121,7 +121,7 @@ class Server:
             self._listener.clients.keys(),
             self.counts,
             clock or MonotonicClock(),
-            lambda: self.leads,
+            lambda: self.sends_early,
         )
         self._sessions = ClientSessions(
             sessions, head, encoder, lambda: self._broadcast.hello, self.counts, self._post

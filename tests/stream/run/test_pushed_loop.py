@@ -18,7 +18,7 @@ from stream.backends.registry import load_backend
 from stream.clock import FakeClock
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, Frame
-from stream.run.push_loop import PushedLoop
+from stream.run.push_loop import PushLoop
 from stream.run.sinks import Collected, FrameTiming
 from stream.serve.server import Server
 from stream.wire import messages
@@ -80,9 +80,9 @@ class Early(Collected):
         self.sound = self.sound[:sample]
 
 
-def by_hand() -> tuple[PushedLoop, Early, FakeClock]:
+def by_hand() -> tuple[PushLoop, Early, FakeClock]:
     clock, sink = FakeClock(), Early()
-    loop = PushedLoop(Session(BACKEND), [sink], ahead=sink, clock=clock, start=AtOnce)
+    loop = PushLoop(Session(BACKEND), [sink], ahead=sink, clock=clock, start=AtOnce)
     loop.begin()
     return loop, sink, clock
 
@@ -182,7 +182,7 @@ def test_frames_made_ahead_have_no_latency_and_late_ones_have() -> None:
 
 def test_what_is_pushed_before_it_begins_is_spoken_first() -> None:
     sink, clock = Early(), FakeClock()
-    loop = PushedLoop(Session(BACKEND), [sink], ahead=sink, clock=clock, start=AtOnce)
+    loop = PushLoop(Session(BACKEND), [sink], ahead=sink, clock=clock, start=AtOnce)
     assert loop.push(SPEECH[:8000]) and loop.push(SPEECH[8000:16000])
     assert not loop.push(np.zeros(960_000, np.float32)), "no more than a minute"
     loop.begin()
@@ -195,7 +195,7 @@ def test_a_sink_that_fails_is_left_out_and_told_in_the_end() -> None:
             raise OSError("the disk is full")
 
     good = Collected()
-    loop = PushedLoop(Session(BACKEND), [Broken(), good])
+    loop = PushLoop(Session(BACKEND), [Broken(), good])
     with pytest.raises(OSError, match="disk is full"):
         loop.run(seconds=0.4)
     assert len(good.frames) == 10
@@ -206,7 +206,7 @@ def test_a_session_that_fails_ends_the_run() -> None:
         def sample(self, call: Any) -> Any:
             raise RuntimeError("out of memory")
 
-    loop = PushedLoop(Session(Failing()), [Collected()])
+    loop = PushLoop(Session(Failing()), [Collected()])
     with pytest.raises(RuntimeError, match="out of memory"):
         loop.run(seconds=20)
 
@@ -216,8 +216,8 @@ def test_a_session_that_fails_ends_the_run() -> None:
 def avatar() -> Any:
     stop = threading.Event()
     with Server(HEAD, make_hello(HEAD), port=0) as server:
-        loop = PushedLoop(Session(BACKEND), [server], ahead=server)
-        server.on_audio, server.on_interrupt, server.leads = loop.push, loop.interrupt, True
+        loop = PushLoop(Session(BACKEND), [server], ahead=server)
+        server.on_audio, server.on_interrupt, server.sends_early = loop.push, loop.interrupt, True
         thread = threading.Thread(target=loop.run, kwargs={"stop": stop})
         thread.start()
         yield server

@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session
-from stream.run.push_loop import PushedLoop
+from stream.run.push_loop import PushLoop
 from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
@@ -115,8 +115,8 @@ def test_a_server_lives_through_rude_clients(
     stop = threading.Event()
     process = psutil.Process(os.getpid())
     with Server(HEAD, hello, port=0, sessions=sessions) as server:
-        loop = PushedLoop(Session(backend), [server], ahead=server)
-        server.on_audio, server.on_interrupt, server.leads = loop.push, loop.interrupt, True
+        loop = PushLoop(Session(backend), [server], ahead=server)
+        server.on_audio, server.on_interrupt, server.sends_early = loop.push, loop.interrupt, True
         threading.Thread(target=loop.run, kwargs={"stop": stop}, daemon=True).start()
         server.on_style = server.on_guidance = lambda *_: None
         logging.getLogger("stream.serve.listener.websockets").setLevel(logging.ERROR)
