@@ -105,7 +105,7 @@ class Notebook:
         self._call = np.nan
         self._spent = (0.0, 0.0, 0.0)
 
-    def send(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """Note the frame; frames of one call share its times."""
         if timing.began != self._call:
             self._call, self._spent = timing.began, self._backend.take()
@@ -119,10 +119,10 @@ class Notebook:
                 *self._spent,
             )
 
-    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Not noted."""
 
-    def interrupted(self, sample: int) -> None:
+    def on_interrupt(self, sample: int) -> None:
         """Not noted."""
 
     def close(self) -> None:

@@ -44,7 +44,7 @@ class VirtualMicrophone:
     """A running daemon.
 
     Attributes:
-        environment: sends_early a process that is started with it to this microphone.
+        environment: leads a process that is started with it to this microphone.
     """
 
     folder: Path

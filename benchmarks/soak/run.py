@@ -94,8 +94,8 @@ class SoakRun:
         with Server(
             head, hello, port=0, sessions=sessions, clock=self.clock, patience=PATIENCE
         ) as server:
-            loop = PushLoop(Session(self._backend), [server], ahead=server, clock=self.clock)
-            server.on_audio, server.on_interrupt, server.sends_early = (
+            loop = PushLoop(Session(self._backend), [server], early=server, clock=self.clock)
+            server.controls.push, server.controls.interrupt, server.controls.sends_early = (
                 loop.push,
                 loop.interrupt,
                 True,

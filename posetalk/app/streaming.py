@@ -186,7 +186,7 @@ def stream(
         loop: Loop
         sinks: list[FrameSink] = [server, *senders]
         if options.source == "push":
-            loop = PushLoop(session, sinks, ahead=server, statistics=statistics)
+            loop = PushLoop(session, sinks, early=server, statistics=statistics)
         else:
             loop = LiveLoop(source, session, sinks, statistics=statistics)
         _obey_clients(server, loop, session, source)
@@ -248,14 +248,14 @@ def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSou
         session.set_guidance(audio, style)
         server.guidance_changed(session.audio_guidance, session.style_guidance)
 
-    server.on_interrupt = loop.interrupt
-    server.on_style = change_style
-    server.on_guidance = change_guidance
+    server.controls.interrupt = loop.interrupt
+    server.controls.set_style = change_style
+    server.controls.set_guidance = change_guidance
     server.guidance_changed(session.audio_guidance, session.style_guidance)
     if isinstance(loop, PushLoop):
-        server.on_audio, server.sends_early = loop.push, True
+        server.controls.push, server.controls.sends_early = loop.push, True
     elif isinstance(source, PushedSource):
-        server.on_audio = source.push
+        server.controls.push = source.push
 
 
 def _wait_for(viewer: Child, stop: threading.Event) -> None:

@@ -142,7 +142,7 @@ class LiveLoop:
         if self._interrupted.is_set():
             self._interrupted.clear()
             self.statistics.interrupts += 1
-            self._sinks.tell("interrupted", self._appended)
+            self._sinks.on_interrupt(self._appended)
         for block in blocks:
             samples = block.samples
             if block.arrival <= self._cut:
@@ -155,7 +155,7 @@ class LiveLoop:
             if not len(samples):
                 continue
             self._session.append(samples)
-            self._sinks.tell("audio", self._appended, samples)
+            self._sinks.on_audio(self._appended, samples)
             self._appended += len(samples)
             self._stamps.append(block)
         self.statistics.audio_seconds = self._appended / SAMPLE_RATE
@@ -203,7 +203,7 @@ class LiveLoop:
         for frame in frames:
             captured = t0 + (frame.sample + self._frame_samples / 2) / SAMPLE_RATE
             timing = FrameTiming(captured, complete, arrived, began, computed)
-            self._sinks.tell("send", frame, timing)
+            self._sinks.on_frame(frame, timing)
             self.statistics.add(timing, self._clock.now(), late)
         done = self._session.committed * self._frame_samples
         while len(self._stamps) > 1 and self._stamps[0].end < done:

@@ -36,11 +36,11 @@ STOP_SECONDS = 2.0
 class EarlySink(Protocol):
     """Takes what is made, as it is made; must not wait.
 
-    A sink too: its `interrupted` takes back what lies ahead.
+    A sink too: its `on_interrupt` takes back what lies ahead.
     """
 
-    def ahead(self, frame: Frame, timing: FrameTiming) -> None: ...
-    def ahead_audio(self, start: int, samples: Floats) -> None: ...
+    def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None: ...
+    def on_early_audio(self, start: int, samples: Floats) -> None: ...
 
 
 class PushLoop:
@@ -49,7 +49,7 @@ class PushLoop:
     Args:
         session: belongs to the loop.
         sinks: get audio and frames when their time has come; their owner closes them.
-        ahead: gets them as they are made.
+        early: gets them as they are made.
         clock: the pace of time.
         statistics: where to count; may be read while the loop runs.
         start: makes what runs the session.
@@ -60,17 +60,17 @@ class PushLoop:
         session: Session,
         sinks: Sequence[FrameSink],
         *,
-        ahead: EarlySink | None = None,
+        early: EarlySink | None = None,
         clock: Clock | None = None,
         statistics: LiveStatistics | None = None,
         start: Callable[[], OpenScheduler] | None = None,
     ) -> None:
         self.statistics = statistics or LiveStatistics()
-        self._session, self._sinks, self._ahead = session, Sinks(sinks), ahead
+        self._session, self._sinks, self._early = session, Sinks(sinks), early
         self._clock = clock or MonotonicClock()
         self._start = start or (lambda: Scheduler(session.backend, 1, workers=1, clock=self._clock))
         self._lock = threading.RLock()  # taken after the session's own, never before
-        self._early: list[Floats] = []  # pushed before it began
+        self._waiting: list[Floats] = []  # pushed before it began
         self._frames: deque[tuple[Frame, float]] = deque()  # not due yet, and when each was made
         self._sound: deque[tuple[int, Floats]] = deque()
         self._client_session: ClientSession | None = None
@@ -84,9 +84,9 @@ class PushLoop:
         """Speech to animate: (n,) at 16 kHz; False, and nothing taken, if it does not fit."""
         with self._lock:
             if self._client_session is None:
-                fits = sum(map(len, self._early)) + len(samples) <= ClientSession.CAPACITY
+                fits = sum(map(len, self._waiting)) + len(samples) <= ClientSession.CAPACITY
                 if fits:
-                    self._early.append(samples)
+                    self._waiting.append(samples)
                 return fits
         return self._client_session.push(samples)
 
@@ -96,7 +96,7 @@ class PushLoop:
         if self._client_session is not None:
             self._client_session.interrupt()
         else:
-            self._early.clear()
+            self._waiting.clear()
 
     def set_style(self, style: str) -> None:
         """Speak in another style from the next call on; raises ValueError for one not there."""
@@ -140,10 +140,10 @@ class PushLoop:
         session = ClientSession(self._scheduler, self._session, self, clock=self._clock)
         while self._client_session is None:
             with self._lock:
-                early, self._early = self._early, []
-                if not early:
+                waiting, self._waiting = self._waiting, []
+                if not waiting:
                     self._client_session = session
-            for samples in early:
+            for samples in waiting:
                 session.push(samples)
         return session
 
@@ -174,22 +174,22 @@ class PushLoop:
             made = self._clock.now()
             for frame in frames:
                 self._frames.append((frame, made))
-                if self._ahead is not None:
-                    self._ahead.ahead(frame, self._timing(session, frame, made))
+                if self._early is not None:
+                    self._early.on_early_frame(frame, self._timing(session, frame, made))
         self._release()
 
     def session_audio(self, session: ClientSession, start: int, samples: Floats) -> None:
         with self._lock:
             self._sound.append((start, samples))
-            if self._ahead is not None:
-                self._ahead.ahead_audio(start, samples)
+            if self._early is not None:
+                self._early.on_early_audio(start, samples)
 
     def session_cut(self, session: ClientSession, sample: int) -> None:
         with self._lock:
             self._frames = deque(item for item in self._frames if item[0].sample < sample)
             kept = ((start, samples[: max(0, sample - start)]) for start, samples in self._sound)
             self._sound = deque(item for item in kept if len(item[1]))
-            self._sinks.tell("interrupted", sample)
+            self._sinks.on_interrupt(sample)
 
     def session_ended(self, session: ClientSession, error: Exception | None) -> None:
         self._failure = self._failure or error
@@ -208,13 +208,13 @@ class PushLoop:
                 spoken = samples[: whole - start]
                 if len(spoken) < len(samples):
                     self._sound.appendleft((whole, samples[len(spoken) :]))
-                self._sinks.tell("audio", start, spoken)
+                self._sinks.on_audio(start, spoken)
                 self.statistics.audio_seconds = (start + len(spoken)) / SAMPLE_RATE
             while self._frames and self._frames[0][0].sample + FRAME_SAMPLES <= now:
                 frame, made = self._frames.popleft()
                 timing = self._timing(session, frame, made)
                 # Taken back or not, what viewers get is numbered without gaps.
-                self._sinks.tell("send", Frame(self._shown, frame.sample, frame.motion), timing)
+                self._sinks.on_frame(Frame(self._shown, frame.sample, frame.motion), timing)
                 self._shown += 1
                 self._shown_end = frame.sample + FRAME_SAMPLES
                 late = timing.computed - timing.complete > session.hop / SAMPLE_RATE

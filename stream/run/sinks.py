@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,15 +38,15 @@ class FrameTiming:
 class FrameSink(Protocol):
     """Takes what the live loop produces; called from one thread, and never makes it wait."""
 
-    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """(n,) samples from the absolute index `start` went into the session."""
         ...
 
-    def send(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """A finished frame."""
         ...
 
-    def interrupted(self, sample: int) -> None:
+    def on_interrupt(self, sample: int) -> None:
         """Speech was cut: from `sample` on there is silence until new audio comes."""
         ...
 
@@ -66,11 +66,22 @@ class Sinks:
         self._sinks = list(sinks)
         self.error: Exception | None = None
 
-    def tell(self, what: str, *values: object) -> None:
-        """Call one method of every sink."""
+    def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
+        """A finished frame, for every sink."""
+        self._each(lambda sink: sink.on_frame(frame, timing))
+
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        """Sound that went into the session, for every sink."""
+        self._each(lambda sink: sink.on_audio(start, samples))
+
+    def on_interrupt(self, sample: int) -> None:
+        """Speech was cut, for every sink to know."""
+        self._each(lambda sink: sink.on_interrupt(sample))
+
+    def _each(self, act: Callable[[FrameSink], None]) -> None:
         for sink in list(self._sinks):
             try:
-                getattr(sink, what)(*values)
+                act(sink)
             except Exception as error:
                 log.error("%s failed and gets no more frames: %s", type(sink).__name__, error)
                 self._sinks.remove(sink)
@@ -82,9 +93,9 @@ class Collected:
     """A sink that keeps everything: for short runs and for tests.
 
     Attributes:
-        frames, timings: what `send` got.
-        pieces: what `audio` got.
-        cuts: what `interrupted` got.
+        frames, timings: what `on_frame` got.
+        pieces: what `on_audio` got.
+        cuts: what `on_interrupt` got.
     """
 
     frames: list[Frame] = field(default_factory=list)
@@ -92,14 +103,14 @@ class Collected:
     pieces: list[NDArray[np.float32]] = field(default_factory=list)
     cuts: list[int] = field(default_factory=list)
 
-    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         self.pieces.append(samples)
 
-    def send(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
         self.frames.append(frame)
         self.timings.append(timing)
 
-    def interrupted(self, sample: int) -> None:
+    def on_interrupt(self, sample: int) -> None:
         self.cuts.append(sample)
 
     def close(self) -> None:

@@ -73,13 +73,13 @@ class UdpSender:
         self._thread = threading.Thread(target=self._run, name="udp-sender", daemon=True)
         self._thread.start()
 
-    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """These protocols carry no sound."""
 
-    def interrupted(self, sample: int) -> None:
+    def on_interrupt(self, sample: int) -> None:
         """Frames are never taken back: those that wait are still shown."""
 
-    def send(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """Send this frame when its time has come, without waiting here."""
         self._late.append(min(self._clock.now() - timing.captured, LONGEST_DELAY))
         self.delay = max(self._late)

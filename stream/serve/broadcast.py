@@ -33,7 +33,7 @@ class Broadcast:
         clients: all who are connected, now; those with sessions of their own are passed over.
         counts: where to count.
         clock: of the frames' timings.
-        sends_early: whether frames come `ahead` of their time, too.
+        sends_early: whether frames come ahead of their time, too.
     """
 
     def __init__(
@@ -71,14 +71,14 @@ class Broadcast:
         for client in self._viewers(early=False):
             client.pcm(data)
 
-    def ahead(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """A frame before its time, for the viewers that want it so."""
         self._tell_time(frame, timing)
         self._frames.append(frame)
         for client in self._viewers(early=True):
             self._counts.dropped += client.motion(frame)
 
-    def ahead_audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_early_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """The sound that goes with it."""
         self._sound.append((start, samples))
         for client in self._viewers(early=True):

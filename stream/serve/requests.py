@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +19,31 @@ from stream.wire import messages
 FLOOR_SECONDS = 2.0  # without a push, another client may push audio
 
 
-class StreamHooks(Protocol):
-    """What the server's owner does for clients; None where there is nothing to be had."""
+@dataclass
+class StreamControls:
+    """What clients may do to the server's own stream; None where that is not to be had.
 
-    on_audio: Callable[[NDArray[np.float32]], bool] | None
-    on_interrupt: Callable[[], None] | None
-    on_style: Callable[[str], None] | None
-    on_guidance: Callable[[float | None, float | None], None] | None
-    sends_early: bool
+    Attributes:
+        push: takes (n,) float32 at 16 kHz, returns False if it does not fit.
+        interrupt: cuts the speech.
+        set_style: takes a name or a mix; raises ValueError for one that is not there.
+        set_guidance: takes the strengths of voice and style, None leaves one; raises ValueError
+            for a number that cannot be.
+        sends_early: whether frames come before their time, to those that subscribe to that.
+    """
+
+    push: Callable[[NDArray[np.float32]], bool] | None = None
+    interrupt: Callable[[], None] | None = None
+    set_style: Callable[[str], None] | None = None
+    set_guidance: Callable[[float | None, float | None], None] | None = None
+    sends_early: bool = False
 
 
 class ClientRequests:
     """Grants or refuses, and says why; the `Host` of connections, in the server's event loop.
 
     Args:
-        hooks: of the server's own stream.
+        controls: of the server's own stream.
         sessions: of the clients.
         broadcast: has the hello.
         encoder: of the server's frames.
@@ -43,25 +52,25 @@ class ClientRequests:
 
     def __init__(
         self,
-        hooks: StreamHooks,
+        controls: StreamControls,
         sessions: ClientSessions,
         broadcast: Broadcast,
         encoder: Encoder,
         limits: Limits,
     ) -> None:
         self.encoder, self.limits = encoder, limits
-        self._hooks, self._sessions, self._broadcast = hooks, sessions, broadcast
+        self._controls, self._sessions, self._broadcast = controls, sessions, broadcast
         self._floor: Connection | None = None  # whose pushed audio is taken
 
     def greeting(self) -> messages.Hello:
         """The hello, with what clients may ask for by now."""
         can = {
-            "style": self._hooks.on_style,
-            "guidance": self._hooks.on_guidance,
-            "interrupt": self._hooks.on_interrupt,
-            "audio": self._hooks.on_audio,
+            "style": self._controls.set_style,
+            "guidance": self._controls.set_guidance,
+            "interrupt": self._controls.interrupt,
+            "audio": self._controls.push,
             "open": self._sessions.factory,
-            "ahead": self._hooks.sends_early or None,
+            "ahead": self._controls.sends_early or None,
         }
         accepts = [name for name, action in can.items() if action is not None]
         hello, factory = self._broadcast.hello, self._sessions.factory
@@ -77,14 +86,14 @@ class ClientRequests:
 
     def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> messages.Error | None:
         """Pass pushed audio on; the first client that pushes has the floor until it pauses."""
-        on_audio, holder = self._hooks.on_audio, self._floor
-        if on_audio is None:
+        push, holder = self._controls.push, self._floor
+        if push is None:
             return messages.Error("audio_not_accepted", "this session hears another source", False)
         held = holder is not None and time.monotonic() - holder.last_push < FLOOR_SECONDS
         if held and holder is not client:
             return messages.Error("audio_busy", "another client is pushing audio", False)
         self._floor = client
-        if not on_audio(samples):
+        if not push(samples):
             return messages.Error(
                 "audio_full", "too much audio waits: push this again later", False
             )
@@ -102,7 +111,7 @@ class ClientRequests:
 
     def catch_up(self, client: Connection) -> None:
         """Give a client what was made ahead before it wished for that."""
-        if client.wish.ahead and self._hooks.sends_early:
+        if client.wish.ahead and self._controls.sends_early:
             self._broadcast.catch_up(client)
 
     def change_style(self, name: str) -> messages.Error | None:
@@ -111,25 +120,25 @@ class ClientRequests:
         refused = messages.Error(
             "no_such_style", f"choose one of {styles}, or a mix of them", False
         )
-        if self._hooks.on_style is None:
+        if self._controls.set_style is None:
             return refused
         try:
-            self._hooks.on_style(name)
+            self._controls.set_style(name)
         except ValueError:
             return refused
         return None
 
     def change_guidance(self, audio: float | None, style: float | None) -> messages.Error | None:
         """Pass a client's wish for strengths on."""
-        if self._hooks.on_guidance is None:
+        if self._controls.set_guidance is None:
             return messages.Error("guidance", "the strengths are fixed here", False)
         try:
-            self._hooks.on_guidance(audio, style)
+            self._controls.set_guidance(audio, style)
         except ValueError as error:
             return messages.Error("guidance", str(error), False)
         return None
 
     def interrupt(self) -> None:
         """Pass a client's wish for silence on."""
-        if self._hooks.on_interrupt is not None:
-            self._hooks.on_interrupt()
+        if self._controls.interrupt is not None:
+            self._controls.interrupt()

@@ -1,6 +1,6 @@
 """The websocket server: many viewers, none of which can slow the others or the session down.
 
-Its event loop has a thread of its own; `send` and its siblings may be called from any thread and
+Its event loop has a thread of its own; `on_frame` and its siblings may be called from any thread and
 only leave a note there.
 """
 
@@ -34,7 +34,7 @@ from stream.serve.client_sessions import ClientSessions, ServerCounts
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
-from stream.serve.requests import ClientRequests
+from stream.serve.requests import ClientRequests, StreamControls
 from stream.wire import messages
 
 __all__ = ["Server", "ServerError"]
@@ -63,14 +63,9 @@ class Server:
         limits: what it takes from its clients.
         clock: the clock of the frames' timings.
 
-    Attributes (set before `start`):
-        on_audio: takes (n,) float32 at 16 kHz, returns False if it does not fit.
-        on_interrupt: a client wants silence.
-        on_style: a client wants a style, by name or as a mix; raises ValueError for one that is
-            not there.
-        sends_early: whether frames come by `ahead` before they come by `send`.
-        on_guidance: a client wants these strengths of voice and style (None leaves one); raises
-            ValueError for a number that cannot be.
+    Attributes:
+        controls: what clients may do to the stream; set before clients are greeted.
+        counts: what it has done so far.
 
     Raises:
         ServerError: a host that is not loopback, without a token; a port that cannot be.
@@ -101,11 +96,7 @@ class Server:
             raise ServerError(f"port {port}: choose 0 to 65535 with --port")
         self.host, self.port = host, port
         self.counts = ServerCounts()
-        self.on_audio: Callable[[NDArray[np.float32]], bool] | None = None
-        self.on_interrupt: Callable[[], None] | None = None
-        self.on_style: Callable[[str], None] | None = None
-        self.on_guidance: Callable[[float | None, float | None], None] | None = None
-        self.sends_early = False
+        self.controls = StreamControls()
         self._ssl = ssl
         limits = limits or Limits()
         encoder = Encoder(head, hello)
@@ -121,12 +112,14 @@ class Server:
             self._listener.clients.keys(),
             self.counts,
             clock or MonotonicClock(),
-            lambda: self.sends_early,
+            lambda: self.controls.sends_early,
         )
         self._sessions = ClientSessions(
             sessions, head, encoder, lambda: self._broadcast.hello, self.counts, self._post
         )
-        self._requests = ClientRequests(self, self._sessions, self._broadcast, encoder, limits)
+        self._requests = ClientRequests(
+            self.controls, self._sessions, self._broadcast, encoder, limits
+        )
         self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -186,26 +179,26 @@ class Server:
         self._held = False
         self._post(self._listener.greets.set)
 
-    def send(self, frame: Frame, timing: FrameTiming | None = None) -> None:
+    def on_frame(self, frame: Frame, timing: FrameTiming | None = None) -> None:
         """Give a frame to every viewer, without waiting."""
         self._note(lambda: self._broadcast.frame(frame, timing))
 
-    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Give the audio that the frames belong to, to the viewers that asked for it."""
         self._note(lambda: self._broadcast.audio(start, samples))
 
-    def ahead(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """Give a frame that was made before its time to the viewers that want it so.
 
-        The others get it by `send`, when its time has come.
+        The others get it by `on_frame`, when its time has come.
         """
-        self._note(lambda: self._broadcast.ahead(frame, timing))
+        self._note(lambda: self._broadcast.on_early_frame(frame, timing))
 
-    def ahead_audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_early_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """The audio that goes with it."""
-        self._note(lambda: self._broadcast.ahead_audio(start, samples))
+        self._note(lambda: self._broadcast.on_early_audio(start, samples))
 
-    def interrupted(self, sample: int) -> None:
+    def on_interrupt(self, sample: int) -> None:
         """Tell the viewers that speech was cut at `sample`: what lies ahead is taken back."""
         self._note(lambda: self._broadcast.cut(sample))
 

@@ -21,7 +21,7 @@ _nowhere: int | None = None
 
 @contextlib.contextmanager
 def quiet_native_code() -> Iterator[None]:
-    """C code's `stderr` sends_early nowhere meanwhile; Python's own is untouched.  May be nested."""
+    """C code's `stderr` leads nowhere meanwhile; Python's own is untouched.  May be nested."""
     global _depth, _saved
     with _lock:
         _depth += 1

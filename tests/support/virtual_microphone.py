@@ -14,7 +14,7 @@ __all__ = ["VirtualMicrophone", "missing", "virtual_microphone"]
 
 @contextmanager
 def virtual_microphone() -> Iterator[VirtualMicrophone]:
-    """A virtual microphone, with the environment that sends_early PortAudio to it."""
+    """A virtual microphone, with the environment that leads PortAudio to it."""
     with virtual.virtual_microphone() as microphone:
         saved = {name: os.environ.get(name) for name in microphone.environment}
         os.environ.update(microphone.environment)

@@ -107,8 +107,8 @@ def test_motion_and_sound_arrive_in_order_and_stamped(head: Head) -> None:
         before = time.monotonic()
         time.sleep(0.1)  # the subscription travels
         for k in range(20):
-            server.audio(640 * k, np.full(640, k / 100, np.float32))
-            server.send(frame(k))
+            server.on_audio(640 * k, np.full(640, k / 100, np.float32))
+            server.on_frame(frame(k))
         events = gather(thread, lambda e: has(Motion, 20)(e) and has(Sound, 20)(e))
         motions = [event for event in events if isinstance(event, Motion)]
         sounds = [event for event in events if isinstance(event, Sound)]
@@ -126,8 +126,8 @@ def test_without_audio_no_sound_is_sent(head: Head) -> None:
     with Server(head, make_hello(head), port=0) as server, ClientThread(Client(server.url)) as t:
         gather(t, has(Restarted))
         time.sleep(0.1)
-        server.audio(0, np.zeros(640, np.float32))
-        server.send(frame(0))
+        server.on_audio(0, np.zeros(640, np.float32))
+        server.on_frame(frame(0))
         assert not any(isinstance(event, Sound) for event in gather(t, has(Motion)))
 
 
@@ -151,7 +151,7 @@ def test_a_client_waits_for_its_server(head: Head) -> None:
         with Server(head, make_hello(head), port=port) as server:
             gather(thread, has(Restarted))
             time.sleep(0.1)
-            server.send(frame(0))
+            server.on_frame(frame(0))
             gather(thread, has(Motion))
 
 

@@ -49,15 +49,15 @@ def avatar() -> Iterator[Server]:
     hello = make_hello(HEAD, style="calm", styles=["calm", "lively"])
     with Server(HEAD, hello, port=0) as server:
         loop = LiveLoop(source, Session(load_backend("fake")), [server])
-        server.on_audio = source.push
-        server.on_interrupt = loop.interrupt
+        server.controls.push = source.push
+        server.controls.interrupt = loop.interrupt
 
         def on_style(name: str) -> None:
             if name not in hello.styles:
                 raise ValueError(name)
             server.style_changed(name)
 
-        server.on_style = on_style
+        server.controls.set_style = on_style
         worker = threading.Thread(target=loop.run, kwargs={"stop": stop})
         worker.start()
         yield server
@@ -99,7 +99,7 @@ def test_pushed_speech_moves_the_jaw_and_comes_back(avatar: Server) -> None:
 
 def test_int16_and_floats_are_the_same_sound(avatar: Server) -> None:
     pushed: list[np.ndarray] = []
-    avatar.on_audio = lambda samples: pushed.append(samples) or True  # type: ignore[func-returns-value]
+    avatar.controls.push = lambda samples: pushed.append(samples) or True  # type: ignore[func-returns-value]
     with posetalk.Client(avatar.url) as client:
         client.push(np.int16(SPEECH * 32767))
         client.push(SPEECH.astype(np.float64))
@@ -110,11 +110,11 @@ def test_int16_and_floats_are_the_same_sound(avatar: Server) -> None:
 
 def test_a_push_waits_for_room(avatar: Server) -> None:
     answers = iter([False, False, True, True])
-    avatar.on_audio = lambda samples: next(answers)
+    avatar.controls.push = lambda samples: next(answers)
     with posetalk.Client(avatar.url) as client:
         client.push(SPEECH)
         assert next(answers, None) is None
-        avatar.on_audio = lambda samples: False
+        avatar.controls.push = lambda samples: False
         with pytest.raises(RequestError) as error:
             client.push(SPEECH, wait=False)
         assert error.value.code == "audio_full"
@@ -132,7 +132,7 @@ def test_requests_are_obeyed_or_raise_where_they_were_made(avatar: Server) -> No
         assert error.value.code == "no_such_set"
         client.subscribe("flame")  # it goes on after an error
         assert next(client.frames())["jawX"] >= 0
-        avatar.on_audio = None
+        avatar.controls.push = None
         with pytest.raises(RequestError) as error:
             client.push(SPEECH)
         assert error.value.code == "audio_not_accepted"

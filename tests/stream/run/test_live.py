@@ -40,16 +40,16 @@ def speech(seconds: float) -> NDArray[np.float32]:
 class Collect(Collected):
     """Keeps everything, and checks that it comes in order."""
 
-    def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         assert start == sum(map(len, self.pieces))
-        super().audio(start, samples)
+        super().on_audio(start, samples)
 
-    def send(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
         assert frame.sequence == len(self.frames)
         assert frame.sample == 640 * frame.sequence
         moments = [timing.captured, timing.complete, timing.arrived, timing.began, timing.computed]
         assert moments == sorted(moments)
-        super().send(frame, timing)
+        super().on_frame(frame, timing)
 
 
 class Script:
@@ -265,7 +265,7 @@ def test_a_source_that_breaks_delivers_what_came_before() -> None:
 
 def test_a_sink_that_fails_does_not_take_the_others_with_it() -> None:
     class Full(Collect):
-        def send(self, frame: Frame, timing: FrameTiming) -> None:
+        def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
             raise OSError("the disk is full")
 
     script = Script(speech(1.0), FakeClock())
@@ -443,10 +443,10 @@ def test_memory_does_not_grow_over_ten_minutes(tmp_path: Path) -> None:
     process = psutil.Process()
 
     class Count(Collect):
-        def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
             pass
 
-        def send(self, frame: Frame, timing: FrameTiming) -> None:
+        def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
             if frame.sequence in (3000, 14000):
                 held.append(process.memory_info().rss)
 

@@ -379,7 +379,7 @@ def test_own_sessions_do_not_see_each_other_nor_the_servers_frames(server: Serve
         until(one, messages.Opened)
         until(other, messages.Opened)
         one.send(pcm(SPEECH[:16000]))
-        server.send(Frame(0, 0, np.full(54, 0.5, "f4")))
+        server.on_frame(Frame(0, 0, np.full(54, 0.5, "f4")))
         loud = [until(one, codec.Message) for _ in range(30)]
         quiet = [until(other, codec.Message) for _ in range(30)]
         mouths = [
@@ -388,7 +388,7 @@ def test_own_sessions_do_not_see_each_other_nor_the_servers_frames(server: Serve
         assert max(mouths[0]) > 0.05 and max(mouths[1]) < 0.01 and max(map(max, mouths)) < 0.4
         one.send('{"type":"close"}')
         assert until(one, messages.Closed).frames > 0
-        server.send(Frame(7, 4480, np.full(54, 0.25, "f4")))
+        server.on_frame(Frame(7, 4480, np.full(54, 0.25, "f4")))
         while (message := until(one, codec.Message)).kind != Kind.FLAME or message.sequence != 7:
             pass
         assert message.payload[0] == 0.25

@@ -66,23 +66,23 @@ class Early(Collected):
         self.held: dict[int, Frame] = {}
         self.sound = np.zeros(0, np.float32)
 
-    def ahead(self, frame: Frame, timing: FrameTiming) -> None:
+    def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None:
         assert frame.sample not in self.held, "nothing comes twice but what was taken back"
         self.held[frame.sample] = frame
 
-    def ahead_audio(self, start: int, samples: Any) -> None:
+    def on_early_audio(self, start: int, samples: Any) -> None:
         assert start == len(self.sound)
         self.sound = np.concatenate([self.sound, samples])
 
-    def interrupted(self, sample: int) -> None:
-        super().interrupted(sample)
+    def on_interrupt(self, sample: int) -> None:
+        super().on_interrupt(sample)
         self.held = {at: frame for at, frame in self.held.items() if at < sample}
         self.sound = self.sound[:sample]
 
 
 def by_hand() -> tuple[PushLoop, Early, FakeClock]:
     clock, sink = FakeClock(), Early()
-    loop = PushLoop(Session(BACKEND), [sink], ahead=sink, clock=clock, start=AtOnce)
+    loop = PushLoop(Session(BACKEND), [sink], early=sink, clock=clock, start=AtOnce)
     loop.begin()
     return loop, sink, clock
 
@@ -182,7 +182,7 @@ def test_frames_made_ahead_have_no_latency_and_late_ones_have() -> None:
 
 def test_what_is_pushed_before_it_begins_is_spoken_first() -> None:
     sink, clock = Early(), FakeClock()
-    loop = PushLoop(Session(BACKEND), [sink], ahead=sink, clock=clock, start=AtOnce)
+    loop = PushLoop(Session(BACKEND), [sink], early=sink, clock=clock, start=AtOnce)
     assert loop.push(SPEECH[:8000]) and loop.push(SPEECH[8000:16000])
     assert not loop.push(np.zeros(960_000, np.float32)), "no more than a minute"
     loop.begin()
@@ -191,7 +191,7 @@ def test_what_is_pushed_before_it_begins_is_spoken_first() -> None:
 
 def test_a_sink_that_fails_is_left_out_and_told_in_the_end() -> None:
     class Broken(Collected):
-        def send(self, frame: Frame, timing: FrameTiming) -> None:
+        def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
             raise OSError("the disk is full")
 
     good = Collected()
@@ -216,8 +216,12 @@ def test_a_session_that_fails_ends_the_run() -> None:
 def avatar() -> Any:
     stop = threading.Event()
     with Server(HEAD, make_hello(HEAD), port=0) as server:
-        loop = PushLoop(Session(BACKEND), [server], ahead=server)
-        server.on_audio, server.on_interrupt, server.sends_early = loop.push, loop.interrupt, True
+        loop = PushLoop(Session(BACKEND), [server], early=server)
+        server.controls.push, server.controls.interrupt, server.controls.sends_early = (
+            loop.push,
+            loop.interrupt,
+            True,
+        )
         thread = threading.Thread(target=loop.run, kwargs={"stop": stop})
         thread.start()
         yield server

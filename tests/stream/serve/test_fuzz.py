@@ -115,10 +115,14 @@ def test_a_server_lives_through_rude_clients(
     stop = threading.Event()
     process = psutil.Process(os.getpid())
     with Server(HEAD, hello, port=0, sessions=sessions) as server:
-        loop = PushLoop(Session(backend), [server], ahead=server)
-        server.on_audio, server.on_interrupt, server.sends_early = loop.push, loop.interrupt, True
+        loop = PushLoop(Session(backend), [server], early=server)
+        server.controls.push, server.controls.interrupt, server.controls.sends_early = (
+            loop.push,
+            loop.interrupt,
+            True,
+        )
         threading.Thread(target=loop.run, kwargs={"stop": stop}, daemon=True).start()
-        server.on_style = server.on_guidance = lambda *_: None
+        server.controls.set_style = server.controls.set_guidance = lambda *_: None
         logging.getLogger("stream.serve.listener.websockets").setLevel(logging.ERROR)
 
         async def attack(until: int, seed: int) -> None:

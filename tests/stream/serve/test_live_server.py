@@ -31,8 +31,8 @@ def avatar() -> Iterator[Server]:
     stop = threading.Event()
     with Server(HEAD, make_hello(HEAD), port=0) as server:
         loop = LiveLoop(source, Session(load_backend("fake")), [server])
-        server.on_audio = source.push
-        server.on_interrupt = loop.interrupt
+        server.controls.push = source.push
+        server.controls.interrupt = loop.interrupt
         worker = threading.Thread(target=loop.run, kwargs={"stop": stop})
         worker.start()
         yield server

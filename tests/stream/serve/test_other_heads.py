@@ -129,7 +129,7 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
         link.send(codec.serialise_text(messages.Close()))
         until(link, messages.Closed)
         assert len(until(link, Kind.FACES).payload) > 0, "the server's own triangles come again"
-        server.send(Frame(0, 0, np.zeros(54, "f4")))
+        server.on_frame(Frame(0, 0, np.zeros(54, "f4")))
         assert len(until(link, Kind.VERTICES).payload) == 3 * hello.vertices
 
 

@@ -43,7 +43,7 @@ def test_flame_parameters_come_without_asking(server: Server) -> None:
     with client(server) as connection:
         settled(connection)
         for number in range(3):
-            server.send(frame(number))
+            server.on_frame(frame(number))
         for number in range(3):
             message = until(connection, Kind.FLAME)
             assert (message.sequence, message.sample) == (number, 640 * number)
@@ -56,7 +56,7 @@ def test_arkit_weights(server: Server) -> None:
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.Subscribe("arkit52")))
         settled(connection)
-        server.send(frame(4))
+        server.on_frame(frame(4))
         message = until(connection, Kind.ARKIT52)
     motion = frame(4).motion
     assert len(message.payload) == 55
@@ -74,7 +74,7 @@ def test_vertices_come_after_the_faces(server: Server) -> None:
         while True:
             message = receive(connection)
             if isinstance(message, messages.Pong):
-                server.send(frame(4))
+                server.on_frame(frame(4))
             elif isinstance(message, codec.Message) and message.kind == Kind.VERTICES:
                 break
             elif isinstance(message, codec.Message):
@@ -92,11 +92,11 @@ def test_audio_comes_back_with_its_sample_index(server: Server) -> None:
         listening.send(codec.serialise_text(messages.Subscribe("flame", audio=True)))
         settled(listening)
         settled(quiet)
-        server.audio(6400, block)
+        server.on_audio(6400, block)
         message = until(listening, Kind.PCM)
         assert message.sample == 6400
         assert np.array_equal(message.payload, block)
-        server.send(frame(0))
+        server.on_frame(frame(0))
         assert receive(quiet).kind == Kind.FLAME  # type: ignore[union-attr]
 
 
@@ -104,7 +104,7 @@ def test_json_text_mode(server: Server) -> None:
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.Subscribe("flame", json=True)))
         settled(connection)
-        server.send(frame(1))
+        server.on_frame(frame(1))
         message = until(connection, messages.TextFrame)
     assert message.values["jawX"] == pytest.approx(frame(1).motion[53], abs=1e-5)
 
@@ -114,7 +114,7 @@ def test_clients_are_told_when_sample_zero_was_captured(server: Server) -> None:
     with client(server) as connection:
         settled(connection)
         middle = clock.now() - 0.1
-        server.send(frame(25), FrameTiming(middle, middle, middle, middle, middle))
+        server.on_frame(frame(25), FrameTiming(middle, middle, middle, middle, middle))
         told = until(connection, messages.ClockInfo)
     assert told.time == pytest.approx(time.time() - 0.1 - 1.02, abs=0.1)
     with connect(server.url) as late:
@@ -126,7 +126,7 @@ def test_end_is_announced_after_the_last_frame(server: Server) -> None:
     with client(server) as connection:
         settled(connection)
         for number in range(50):
-            server.send(frame(number))
+            server.on_frame(frame(number))
         server.close()
         seen = 0
         while not isinstance(message := receive(connection), messages.End):
@@ -143,12 +143,12 @@ def test_closing_takes_little_time_even_with_a_stuck_viewer() -> None:
         connection.send(codec.serialise_text(messages.Subscribe("vertices")))
         settled(connection)
         for number in range(200):
-            server.send(frame(number))
+            server.on_frame(frame(number))
         before = time.monotonic()
         server.close(deadline=1.0)
         assert time.monotonic() - before < 5.0  # it gives up after 2 s; machines are busy
     server.close()
-    server.send(frame(0))  # late notes are harmless
+    server.on_frame(frame(0))  # late notes are harmless
     assert not any(thread.name == "websocket-server" for thread in threading.enumerate())
 
 
@@ -173,7 +173,7 @@ def test_many_viewers_get_every_frame(server: Server) -> None:
         thread.start()
     ready.wait()
     for number in range(60):
-        server.send(frame(number))
+        server.on_frame(frame(number))
         time.sleep(0.01)
     for thread in threads:
         thread.join(10)

@@ -57,7 +57,7 @@ def test_rubbish_gets_a_typed_error_and_closes_that_client_only(server: Server, 
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, code)
         settled(good)
-        server.send(frame(0))
+        server.on_frame(frame(0))
         assert until(good, Kind.FLAME).sequence == 0
     assert server.counts.refused == 1
 
@@ -92,7 +92,7 @@ def test_random_bytes_never_hurt_the_server(server: Server, capfd: Any) -> None:
             connection.recv(timeout=10)
     with client(server) as good:
         settled(good)
-        server.send(frame(0))
+        server.on_frame(frame(0))
         assert until(good, Kind.FLAME).sequence == 0
     assert capfd.readouterr() == ("", "")
 
@@ -116,7 +116,7 @@ def test_a_viewer_that_stops_reading_is_let_go_and_nobody_waits_for_it() -> None
         sent = received = 0
         while server.counts.clients == 2 and time.monotonic() < deadline:
             before = time.perf_counter()
-            server.send(frame(sent))
+            server.on_frame(frame(sent))
             assert time.perf_counter() - before < 0.5
             assert until(good, Kind.FLAME).sequence == sent
             sent, received = sent + 1, received + 1
@@ -183,7 +183,7 @@ def test_tls(tmp_path: Path) -> None:
         assert server.url.startswith("wss://")
         with client(server, ssl=trusting) as connection:
             settled(connection)
-            server.send(frame(3))
+            server.on_frame(frame(3))
             assert until(connection, Kind.FLAME).sequence == 3
 
 

@@ -25,7 +25,7 @@ def server() -> Iterator[Server]:
 
 def test_pushed_audio_of_another_rate_arrives_at_16_khz(server: Server) -> None:
     source = PushedSource()
-    server.on_audio = source.push
+    server.controls.push = source.push
     tone = np.sin(2 * np.pi * 300 * np.arange(48000) / 48000)
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.AudioFormat(48000)))
@@ -52,7 +52,7 @@ def test_audio_that_is_refused_and_pushed_again_arrives_whole(server: Server, ra
         taken.append(samples)
         return True
 
-    server.on_audio = take
+    server.controls.push = take
     speech = np.random.default_rng(0).uniform(-1, 1, rate).astype("f4")
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.AudioFormat(rate)))
@@ -72,12 +72,12 @@ def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
     with client(server) as first, client(server) as second:
         first.send(pcm)
         assert until(first, messages.Error).code == "audio_not_accepted"
-        server.on_audio = lambda samples: True
+        server.controls.push = lambda samples: True
         first.send(pcm)
         settled(first)
         second.send(pcm)
         assert until(second, messages.Error).code == "audio_busy"
-        server.on_audio = lambda samples: False
+        server.controls.push = lambda samples: False
         first.send(pcm)
         assert until(first, messages.Error) == messages.Error(
             "audio_full", "too much audio waits: push this again later", fatal=False
@@ -94,15 +94,15 @@ def test_interrupt_and_style(server: Server) -> None:
             raise ValueError("no such style")
         seen.append(style)
 
-    server.on_interrupt = lambda: seen.append("interrupt")
-    server.on_style = speak
+    server.controls.interrupt = lambda: seen.append("interrupt")
+    server.controls.set_style = speak
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.Interrupt()))
         connection.send(codec.serialise_text(messages.Style("lively")))
         connection.send(codec.serialise_text(messages.Style("drunken")))
         error = until(connection, messages.Error)
         assert (error.code, error.fatal) == ("no_such_style", False)
-        server.interrupted(3200)
+        server.on_interrupt(3200)
         assert until(connection, messages.Interrupted).sample == 3200
         server.style_changed("lively")
         assert until(connection, messages.Style).name == "lively"
@@ -119,7 +119,7 @@ def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
     with server, connect(server.url, compression=None) as early:
         with pytest.raises(TimeoutError):
             early.recv(timeout=0.2)
-        server.on_interrupt = lambda: None
+        server.controls.interrupt = lambda: None
         server.welcome()
         hello = codec.parse_text(early.recv(timeout=10))
         assert isinstance(hello, messages.Hello) and hello.accepts == ["interrupt"]
@@ -140,7 +140,7 @@ def test_strengths_are_asked_for_and_told(server: Server) -> None:
             raise ValueError("audio guidance 99: choose a number from 0 to 20")
         seen.append((audio, style))
 
-    server.on_guidance = guide
+    server.controls.set_guidance = guide
     with client(server) as connection:
         connection.send('{"type":"guidance","audio_guidance":1.5}')
         connection.send('{"type":"guidance","audio_guidance":99}')
@@ -166,9 +166,9 @@ def test_motion_can_be_paused(server: Server) -> None:
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.Subscribe("")))
         settled(connection)
-        server.send(frame(0))
+        server.on_frame(frame(0))
         settled(connection)
         connection.send(codec.serialise_text(messages.Subscribe("flame")))
         settled(connection)
-        server.send(frame(1))
+        server.on_frame(frame(1))
         assert until(connection, Kind.FLAME).sequence == 1

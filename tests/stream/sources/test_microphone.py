@@ -141,7 +141,7 @@ def test_live_from_the_microphone(virtual: VirtualMicrophone) -> None:
     class Speaker(Collected):
         process: subprocess.Popen[bytes] | None = None
 
-        def audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
             self.process = self.process or virtual.speak(NOISE)
 
     sink = Speaker()

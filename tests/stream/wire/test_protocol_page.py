@@ -74,7 +74,7 @@ def test_the_example_on_the_page_runs(server: Server) -> None:
         while not any(c.wish.set == "arkit52" for c in list(server._listener.clients)):
             assert time.monotonic() < deadline
             time.sleep(0.01)
-        server.send(frame(25))
+        server.on_frame(frame(25))
         assert child.stdout is not None
         sample, jaw = child.stdout.readline().split()
         assert float(sample) == 1.0

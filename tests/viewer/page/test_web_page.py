@@ -67,8 +67,8 @@ class Avatar:
             self.session.set_guidance(audio, style)
             server.guidance_changed(self.session.audio_guidance, self.session.style_guidance)
 
-        server.on_style, server.on_guidance = style, guide
-        server.on_interrupt = loop.interrupt
+        server.controls.set_style, server.controls.set_guidance = style, guide
+        server.controls.interrupt = loop.interrupt
         server.guidance_changed(1.0, 1.0)
         self.thread = threading.Thread(target=loop.run, kwargs={"stop": self.stop})
         self.thread.start()

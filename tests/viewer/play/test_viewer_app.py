@@ -58,8 +58,8 @@ def speaking(head: Head, frames: int | None = None, first: int = 0) -> Iterator[
         while not stop.is_set() and k != frames:
             sample = 640 * (first + k)
             tone = 0.5 * np.cos(np.arange(640)) * ((first + k) % 25 == 0)
-            server.audio(sample, tone.astype(np.float32))
-            server.send(Frame(k, sample, talk(k)))
+            server.on_audio(sample, tone.astype(np.float32))
+            server.on_frame(Frame(k, sample, talk(k)))
             k += 1
             stop.wait(max(begin + k / 25 - time.monotonic(), 0))
         if frames is not None:
