@@ -95,7 +95,7 @@ class Model:
         from posetalk.app.user_styles import equip
         from posetalk.terminal.progress import working
         from stream.backends.registry import load_backend
-        from stream.core.device_session import open_session
+        from stream.core.device_session import make_session
 
         if head and self.backend != "fake":
             require_head(self.bundle)
@@ -106,7 +106,7 @@ class Model:
             backend = on_named_head(backend, self.head)
         shape = wishes.pop("shape", None)
         options = replace(self.live_options(), **wishes)
-        return open_session(backend, options=options, shape=shape, style=self.style, seed=self.seed)
+        return make_session(backend, options=options, shape=shape, style=self.style, seed=self.seed)
 
     def live_options(self) -> SessionOptions:
         """The live settings among these options."""

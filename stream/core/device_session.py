@@ -19,7 +19,7 @@ from stream.core.session import Session, SessionOptions, SpeechCall
 from stream.frames import Frame
 
 
-def open_session(
+def make_session(
     backend: Backend, *, options: SessionOptions | None = None, **settings: Any
 ) -> Session:
     """A session; its state stays with the model where the bundle has a graph of such hops.
@@ -37,10 +37,10 @@ def open_session(
     )
     if graph is None:
         return plain
-    return ResidentSession(backend, graph, options=options, **settings)
+    return DeviceSession(backend, graph, options=options, **settings)
 
 
-class ResidentSession(Session):
+class DeviceSession(Session):
     """A session that makes its hops in one graph.
 
     Args:
@@ -50,17 +50,17 @@ class ResidentSession(Session):
     """
 
     def __init__(self, backend: Backend, graph: HopGraph, **settings: Any) -> None:
-        self._graph, self._away = graph, False
+        self._graph, self._on_device = graph, False
         super().__init__(backend, **settings)
 
     def reset(self) -> None:
         """Forget everything: the next block is sample 0."""
-        self._away = False
+        self._on_device = False
         super().reset()
 
     def begin(self, hops: int = 1) -> SpeechCall | None:
         """As any session, from the state fetched back."""
-        self._fetch()
+        self._download()
         return super().begin(hops)
 
     def step(self, hops: int = 1) -> list[Frame]:
@@ -71,8 +71,8 @@ class ResidentSession(Session):
         end, first = start + self.hop, self.committed
         if self.window_rule == "sliding" and end < spec.T_w + spec.T_p:
             return super().step()  # the window fills for the first time
-        if not self._away:
-            self._hand_over()
+        if not self._on_device:
+            self._upload()
         level = copy.copy(self._level)
         pcm = self._read(start, end)
         if not self.backend.incremental:
@@ -94,7 +94,7 @@ class ResidentSession(Session):
         return self._frames(fresh, first)
 
     # --- the state goes over and comes back ----------------------------------------------------
-    def _hand_over(self) -> None:
+    def _upload(self) -> None:
         """Give the graph the state as of the last call's end."""
         spec, graph = self.backend.spec, self._graph
         end = max(self.end, self.lookahead)
@@ -115,7 +115,7 @@ class ResidentSession(Session):
             state["sound"] = self._padded(self._normal, end, rows).reshape(-1)
         batch = {name: array[None] for name, array in state.items()}
         self._graph.start(batch | {"committed": np.array([self.committed], np.int64)})
-        self._away = True
+        self._on_device = True
 
     def _encode_until(self, end: int) -> None:
         """Hear all frames before `end`."""
@@ -132,9 +132,9 @@ class ResidentSession(Session):
             self._normal = np.concatenate([self._normal, frames])
         self._encoded = end
 
-    def _fetch(self) -> None:
+    def _download(self) -> None:
         """Take the state back from the graph."""
-        if not self._away:
+        if not self._on_device:
             return
         state = {name: array[0] for name, array in self._graph.state().items()}
         self._motion = state["motion"]
@@ -146,7 +146,7 @@ class ResidentSession(Session):
             )
         else:
             self._normal = state["sound"].reshape(-1, self.backend.spec.frame_samples)
-        self._away = False
+        self._on_device = False
 
     def _padded(self, rows: FloatArray, stop: int, size: int) -> FloatArray:
         """The `size` rows before frame `stop` of a store; zeros where it does not reach so far."""

@@ -23,7 +23,7 @@ from stream.backends.registry import load_backend
 from stream.backends.tensorrt import backend as tensorrt_backend
 from stream.backends.tensorrt import session as tensorrt_session
 from stream.backends.tensorrt.engine_store import Gpu
-from stream.core.device_session import ResidentSession, open_session
+from stream.core.device_session import DeviceSession, make_session
 from stream.core.session import Session
 
 
@@ -72,8 +72,8 @@ def test_calls_are_those_of_the_graphs(pair) -> None:
 )
 def test_the_state_stays_on_the_device(pair) -> None:
     ours, theirs = pair
-    session, other = open_session(ours, seed=3), Session(theirs, seed=3)
-    assert isinstance(session, ResidentSession)
+    session, other = make_session(ours, seed=3), Session(theirs, seed=3)
+    assert isinstance(session, DeviceSession)
     sound, torch = babble(640 * 120, seed=4), ours.torch
     frames = session.feed(sound[: 640 * 80])
     before, captured = torch.copies, torch.captured
@@ -93,7 +93,7 @@ def test_the_state_stays_on_the_device(pair) -> None:
 
 def test_a_style_that_changes_is_copied_once(pair) -> None:
     ours, theirs = pair
-    session, other = open_session(ours), Session(theirs)
+    session, other = make_session(ours), Session(theirs)
     frames, expected, sound = [], [], babble(640 * 60)
     for start in range(0, len(sound), 12_800):
         for each, kept in ((session, frames), (other, expected)):

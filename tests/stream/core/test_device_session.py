@@ -17,7 +17,7 @@ from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, babble
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import FloatArray
-from stream.core.device_session import ResidentSession, open_session
+from stream.core.device_session import DeviceSession, make_session
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 
@@ -46,11 +46,11 @@ def normalised(backend: OnnxBackend, frames: list[Frame]) -> FloatArray:
 def test_a_closed_loop_is_the_sessions(kind: str, rule: str, tmp_path: Path) -> None:
     """State fed back hop after hop; in the start, in the full window, and at the end."""
     backend = OnnxBackend(bundle_of(SPECS[kind], tmp_path / "bundle", rule))
-    ours, theirs = open_session(backend, seed=3), Session(backend, seed=3)
-    assert isinstance(ours, ResidentSession)
+    ours, theirs = make_session(backend, seed=3), Session(backend, seed=3)
+    assert isinstance(ours, DeviceSession)
     sound = babble(640 * (ours.hop * HOPS + ours.lookahead) + 700, seed=1)
     one, other = (session.feed(sound) for session in (ours, theirs))
-    assert len(one) == ours.hop * HOPS and ours._away
+    assert len(one) == ours.hop * HOPS and ours._on_device
     one, other = one + ours.finish(), other + theirs.finish()
     assert [f.sequence for f in one] == [f.sequence for f in other]
     assert len(one) == len(sound) // 640
@@ -61,10 +61,10 @@ def test_a_closed_loop_is_the_sessions(kind: str, rule: str, tmp_path: Path) -> 
 
 def from_the_same_past(ours: Session, theirs: Session) -> None:
     """Give `ours` a copy of everything that `theirs` remembers."""
-    assert isinstance(ours, ResidentSession)
+    assert isinstance(ours, DeviceSession)
     kept = {"backend", "_backend"}
     past = {name: value for name, value in vars(theirs).items() if name not in kept}
-    vars(ours).update(copy.deepcopy(past), _away=False)
+    vars(ours).update(copy.deepcopy(past), _on_device=False)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> OnnxBackend:
 
 def test_each_hop_of_the_starter_is_the_sessions(starter: OnnxBackend) -> None:
     """From the same past, hop by hop: what is rounded otherwise has nowhere to grow."""
-    ours, theirs = open_session(starter, style="lively"), Session(starter, style="lively")
+    ours, theirs = make_session(starter, style="lively"), Session(starter, style="lively")
     sound = babble(640 * 204)
     hops = 0
     for frame in range(204):
@@ -93,7 +93,7 @@ def test_each_hop_of_the_starter_is_the_sessions(starter: OnnxBackend) -> None:
 
 def test_the_starters_closed_loop_moves_as_the_sessions(starter: OnnxBackend) -> None:
     """A closed loop makes rounding larger, by how much depends on the processor: judge motion."""
-    ours, theirs = open_session(starter, style="lively"), Session(starter, style="lively")
+    ours, theirs = make_session(starter, style="lively"), Session(starter, style="lively")
     sound = babble(640 * 204)
     one, other = (normalised(starter, s.feed(sound) + s.finish()) for s in (ours, theirs))
     assert len(one) == len(other) == 204
@@ -111,7 +111,7 @@ def test_what_is_no_single_hop_comes_and_goes(rule: str, tmp_path: Path) -> None
     rng = np.random.default_rng(0)
     sound = babble(640 * 80, seed=2)
     runs = []
-    for session in (open_session(backend), Session(backend)):
+    for session in (make_session(backend), Session(backend)):
         frames: list[Frame] = []
         assert session._audio is not None
         for start in range(0, len(sound), 4000):
@@ -130,7 +130,7 @@ def test_what_is_no_single_hop_comes_and_goes(rule: str, tmp_path: Path) -> None
                     frames += session.commit(backend.sample(session.prepare()))
         runs.append(normalised(backend, frames + session.finish()))
     assert len(runs[0]) == 80 and np.abs(runs[0] - runs[1]).max() < TOLERANCE["fp32"]
-    session = open_session(backend)
+    session = make_session(backend)
     first = session.feed(sound)
     session.reset()
     again = [
@@ -142,20 +142,20 @@ def test_what_is_no_single_hop_comes_and_goes(rule: str, tmp_path: Path) -> None
 
 
 def test_other_settings_are_an_ordinary_sessions(tiny: OnnxBackend) -> None:
-    assert type(open_session(tiny)) is ResidentSession
+    assert type(make_session(tiny)) is DeviceSession
     for options in (
         SessionOptions(hop=3),
         SessionOptions(lookahead=1),
         SessionOptions(steps=3),
         SessionOptions(window_rule="sliding"),
     ):
-        assert type(open_session(tiny, options=options)) is Session
+        assert type(make_session(tiny, options=options)) is Session
 
 
 def test_nothing_is_allocated_between_hops(tiny: OnnxBackend) -> None:
     """Two sets of buffers that change places; one binding for each."""
-    session = open_session(tiny)
-    assert isinstance(session, ResidentSession)
+    session = make_session(tiny)
+    assert isinstance(session, DeviceSession)
     session.feed(babble(640 * 20))
     graph = session._graph._graph
     sides = [{name: id(buffer) for name, buffer in side.items()} for side in graph._sides]
@@ -170,8 +170,8 @@ def test_nothing_is_allocated_between_hops(tiny: OnnxBackend) -> None:
 
 
 def test_a_hop_that_fails_can_be_made_again(tiny: OnnxBackend, monkeypatch) -> None:
-    session, other = open_session(tiny), Session(tiny)
-    assert isinstance(session, ResidentSession)
+    session, other = make_session(tiny), Session(tiny)
+    assert isinstance(session, DeviceSession)
     sound = babble(640 * 30)
     for each in (session, other):
         each.feed(sound[: 640 * 14])
