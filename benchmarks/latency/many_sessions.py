@@ -26,7 +26,7 @@ from stream.clock import MonotonicClock
 from stream.core.session import Session
 from stream.frames import FPS, SAMPLE_RATE, Frame
 from stream.run.batching import Batcher, trial
-from stream.run.scheduled_session import Ticket
+from stream.run.scheduled_session import ScheduledSession
 from stream.run.scheduler import Scheduler
 
 STAGES = {
@@ -50,7 +50,7 @@ class Speaker:
     t0: float
     rows: NDArray[np.float64]
     fed: int = 0
-    ticket: Ticket = field(init=False)
+    scheduled: ScheduledSession = field(init=False)
 
     @property
     def due(self) -> float:
@@ -60,7 +60,7 @@ class Speaker:
     def feed(self) -> None:
         """Hand over the next block."""
         at = self.fed % (len(self.speech) - BLOCK_SAMPLES)
-        self.ticket.feed(self.speech[at : at + BLOCK_SAMPLES])
+        self.scheduled.feed(self.speech[at : at + BLOCK_SAMPLES])
         self.fed += BLOCK_SAMPLES
 
     def note(self, frames: Sequence[Frame], began: float, now: float) -> None:
@@ -98,7 +98,7 @@ def run(setting: Setting) -> dict[str, Any]:
             phase = number * GOLDEN % 1.0 * session.hop / FPS
             rolled = np.roll(speech, -number * SAMPLE_RATE)
             speaker = Speaker(session, rolled, start + phase, np.full((frames, 4), np.nan))
-            speaker.ticket = scheduler.open(session, deliver_to(speaker, scheduler, now))
+            speaker.scheduled = scheduler.open(session, deliver_to(speaker, scheduler, now))
             speakers.append(speaker)
         cpu, wall = time.process_time(), now()
         feed_all(speakers, setting.seconds, now)
@@ -106,7 +106,7 @@ def run(setting: Setting) -> dict[str, Any]:
         busy, rounds = scheduler.busy_seconds, scheduler.rounds
         memory.append(resident_mb())
         scheduler.close(5.0)
-    counts = [speaker.ticket.counts for speaker in speakers]
+    counts = [speaker.scheduled.counts for speaker in speakers]
     return {
         "live": live_settings(session),
         "source": "the demo speech in every session, at the pace of time",

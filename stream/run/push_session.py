@@ -37,8 +37,8 @@ MOST_SHAPE = 20.0
 EASE_FRAMES = 10  # from the pose in which speech was cut to the one that follows
 
 
-class OpenTicket(Protocol):
-    """What it needs of a scheduler's ticket (`stream.run.scheduled_session.Ticket`); from any
+class OpenSession(Protocol):
+    """What it needs of a scheduler's scheduled (`stream.run.scheduled_session.ScheduledSession`); from any
     thread.
     """
 
@@ -61,7 +61,7 @@ class OpenScheduler(Protocol):
         *,
         on_end: Callable[[Exception | None], None] | None = None,
         realtime: bool = True,
-    ) -> OpenTicket: ...
+    ) -> OpenSession: ...
 
 
 class SessionListener(Protocol):
@@ -131,7 +131,9 @@ class ClientSession:
         self._closed = False
         self.frames = 0
         self.zero = self._clock.now()
-        self._ticket = scheduler.open(session, self._deliver, on_end=self._end, realtime=not fast)
+        self._scheduled = scheduler.open(
+            session, self._deliver, on_end=self._end, realtime=not fast
+        )
 
     @property
     def now(self) -> int:
@@ -172,7 +174,7 @@ class ClientSession:
         """
         with self._lock:
             self._timeline.cut()
-            self._ticket.interrupt()
+            self._scheduled.interrupt()
             made = self._done - self._shift
             earliest = self._sent[0].sample + FRAME_SAMPLES if self._sent else made
             now = self.now
@@ -194,16 +196,16 @@ class ClientSession:
 
     def set_style(self, name: str) -> None:
         """Raises ValueError for a style that is not there."""
-        self._ticket.set_style(name)
+        self._scheduled.set_style(name)
 
     def set_guidance(self, audio: float | None, style: float | None) -> None:
         """Raises ValueError for a number that cannot be."""
-        self._ticket.set_guidance(audio, style)
+        self._scheduled.set_guidance(audio, style)
 
     def close(self) -> None:
         """End it; nothing more is told."""
         self._closed = True
-        self._ticket.close()
+        self._scheduled.close()
 
     def pump(self) -> None:
         """Let time pass: give the model what is due.  Called often; costs next to nothing."""
@@ -221,7 +223,7 @@ class ClientSession:
             self._fed += len(laid)
             self._listener.session_audio(self, start, laid)
             with contextlib.suppress(ValueError):  # it has ended meanwhile, and says so itself
-                self._ticket.feed(laid)
+                self._scheduled.feed(laid)
 
     def _deliver(self, frames: list[Frame]) -> None:
         with self._lock:

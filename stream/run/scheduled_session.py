@@ -25,19 +25,19 @@ Deliver = Callable[[list[Frame]], None]
 OnEnd = Callable[[Exception | None], None]
 
 
-class Host(Protocol):
-    """What a ticket needs of its scheduler."""
+class SessionHost(Protocol):
+    """What a scheduled needs of its scheduler."""
 
     lock: threading.Condition
 
     def now(self) -> float: ...
-    def wake(self, ticket: Ticket) -> None: ...
-    def leave(self, ticket: Ticket) -> None: ...
+    def wake(self, scheduled: ScheduledSession) -> None: ...
+    def leave(self, scheduled: ScheduledSession) -> None: ...
 
 
 @dataclass
-class TicketCounts:
-    """What became of a ticket's audio.
+class SessionMetrics:
+    """What became of a scheduled's audio.
 
     Attributes:
         frames: delivered; calls: model calls that made them.
@@ -67,7 +67,7 @@ class _Piece:
     arrival: float
 
 
-class Ticket:
+class ScheduledSession:
     """A session that a scheduler runs; made by `Scheduler.open`, used from any thread.
 
     Frames come to `deliver`, in order, on the scheduler's thread.  `ended` is set once no more
@@ -75,16 +75,21 @@ class Ticket:
     (`error`).
 
     Attributes:
-        session: the scheduler's own while the ticket is open; read its settings, set none.
+        session: the scheduler's own while the scheduled is open; read its settings, set none.
         realtime: late hops are merged; otherwise every hop is one call, however late.
         counts: may be read at any time.
     """
 
     def __init__(
-        self, host: Host, session: Session, deliver: Deliver, on_end: OnEnd | None, realtime: bool
+        self,
+        host: SessionHost,
+        session: Session,
+        deliver: Deliver,
+        on_end: OnEnd | None,
+        realtime: bool,
     ) -> None:
         self.session, self.realtime = session, realtime
-        self.counts = TicketCounts()
+        self.counts = SessionMetrics()
         self.ended = threading.Event()
         self.error: Exception | None = None
         self._host, self._deliver, self._on_end = host, deliver, on_end
@@ -120,7 +125,7 @@ class Ticket:
         return True
 
     def finish(self) -> None:
-        """No more audio: the frames still held back are delivered, then the ticket ends."""
+        """No more audio: the frames still held back are delivered, then the scheduled ends."""
         with self._host.lock:
             self._finishing = True
             self._host.wake(self)

@@ -1,6 +1,6 @@
 """Many sessions, one model: hops that are ready go into one batch, on one thread.
 
-feed (any thread) --> Ticket's queue --> Scheduler's thread: batches --> deliver
+feed (any thread) --> ScheduledSession's queue --> Scheduler's thread: batches --> deliver
 
 Nothing is waited for to fill a batch.  While a batch runs, other sessions become ready and make
 the next one, so a quiet machine answers at once and a busy one batches more.
@@ -17,7 +17,7 @@ from stream.clock import Clock, MonotonicClock
 from stream.core.retarget import model_of
 from stream.core.session import Session
 from stream.run.batching import Batcher, measure_capacity
-from stream.run.scheduled_session import Deliver, OnEnd, Ticket
+from stream.run.scheduled_session import Deliver, OnEnd, ScheduledSession
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +66,8 @@ class Scheduler:
         self.now = (clock or MonotonicClock()).now
         self.rounds = 0
         self.round_began = self.busy_seconds = 0.0
-        self._open: set[Ticket] = set()
-        self._ready: set[Ticket] = set()
+        self._open: set[ScheduledSession] = set()
+        self._ready: set[ScheduledSession] = set()
         self._closing = self._stopped = False
         self._deadline = 0.0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
@@ -92,7 +92,7 @@ class Scheduler:
         *,
         on_end: OnEnd | None = None,
         realtime: bool = True,
-    ) -> Ticket:
+    ) -> ScheduledSession:
         """Take a session in; from now on it belongs to the scheduler.
 
         Args:
@@ -116,17 +116,17 @@ class Scheduler:
                     f"all {self.capacity} sessions of this server are taken: "
                     "try again when one has ended"
                 )
-            ticket = Ticket(self, session, deliver, on_end, realtime)
-            self._open.add(ticket)
-        return ticket
+            scheduled = ScheduledSession(self, session, deliver, on_end, realtime)
+            self._open.add(scheduled)
+        return scheduled
 
     def close(self, deadline: float = 2.0) -> None:
         """Finish every session, for `deadline` seconds at most, then end those that are left."""
         with self.lock:
             self._deadline = time.monotonic() + deadline
             self._closing = True
-            for ticket in self._open.copy():
-                ticket.finish()
+            for scheduled in self._open.copy():
+                scheduled.finish()
             self.lock.notify_all()
         if threading.current_thread() is not self._thread:
             self._thread.join(deadline + 0.5)
@@ -136,20 +136,20 @@ class Scheduler:
             self._stopped = True
             left = self._open.copy()
         self._batcher.close()
-        for ticket in left:
-            ticket.close()
+        for scheduled in left:
+            scheduled.close()
 
-    # --- for tickets, under the lock -----------------------------------------------------------
-    def wake(self, ticket: Ticket) -> None:
-        """The ticket has something to do."""
-        if ticket in self._open and ticket not in self._ready:
-            self._ready.add(ticket)
+    # --- for scheduled_sessions, under the lock -----------------------------------------------------------
+    def wake(self, scheduled: ScheduledSession) -> None:
+        """The scheduled has something to do."""
+        if scheduled in self._open and scheduled not in self._ready:
+            self._ready.add(scheduled)
             self.lock.notify_all()
 
-    def leave(self, ticket: Ticket) -> None:
-        """The ticket has ended."""
-        self._open.discard(ticket)
-        self._ready.discard(ticket)
+    def leave(self, scheduled: ScheduledSession) -> None:
+        """The scheduled has ended."""
+        self._open.discard(scheduled)
+        self._ready.discard(scheduled)
 
     # --- the thread ----------------------------------------------------------------------------
     def _run(self) -> None:
@@ -160,8 +160,8 @@ class Scheduler:
             with self.lock:
                 self._closing = True
                 left = self._open.copy()
-            for ticket in left:
-                ticket.end(error)
+            for scheduled in left:
+                scheduled.end(error)
 
     def _loop(self) -> None:
         while True:
@@ -172,31 +172,31 @@ class Scheduler:
                 if self._stopped or overdue or (self._closing and not self._open):
                     return
                 # A ready session that gets its turn goes to the back of the line.
-                chosen = sorted(self._ready, key=Ticket.waiting_since)[:MOST_IN_A_BATCH]
-                turns = [(ticket, ticket.take()) for ticket in chosen]
+                chosen = sorted(self._ready, key=ScheduledSession.waiting_since)[:MOST_IN_A_BATCH]
+                turns = [(scheduled, scheduled.take()) for scheduled in chosen]
             self._serve(turns)
             with self.lock:
-                for ticket in chosen:
-                    if not ticket.ready:
-                        self._ready.discard(ticket)
+                for scheduled in chosen:
+                    if not scheduled.ready:
+                        self._ready.discard(scheduled)
 
-    def _serve(self, turns: list[tuple[Ticket, int]]) -> None:
-        """One call of each ticket that has hops to do; those without have come to their end."""
+    def _serve(self, turns: list[tuple[ScheduledSession, int]]) -> None:
+        """One call of each scheduled that has hops to do; those without have come to their end."""
         self.round_began = self.now()
-        busy = [(ticket, hops) for ticket, hops in turns if hops]
-        answers = self._batcher.run([(ticket.session, hops) for ticket, hops in busy])
-        for (ticket, hops), answer in zip(busy, answers, strict=True):
+        busy = [(scheduled, hops) for scheduled, hops in turns if hops]
+        answers = self._batcher.run([(scheduled.session, hops) for scheduled, hops in busy])
+        for (scheduled, hops), answer in zip(busy, answers, strict=True):
             error = answer if isinstance(answer, Exception) else None
             if not isinstance(answer, Exception):
                 try:
-                    ticket.give(answer, hops)
+                    scheduled.give(answer, hops)
                 except Exception as raised:
                     error = raised
             if error is not None:
                 log.error("a session ended: %s", error)
-                ticket.end(error)
-        for ticket, hops in turns:
+                scheduled.end(error)
+        for scheduled, hops in turns:
             if not hops:
-                ticket.end(None)
+                scheduled.end(None)
         self.rounds += 1
         self.busy_seconds += self.now() - self.round_began

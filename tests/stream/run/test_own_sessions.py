@@ -71,8 +71,8 @@ def test_a_timeline_holds_a_minute_and_no_more() -> None:
 
 
 # --- one session, run by hand ------------------------------------------------------------------
-class Ticket:
-    """A scheduler's ticket that computes at once, in the thread that feeds."""
+class ScheduledSession:
+    """A scheduler's scheduled that computes at once, in the thread that feeds."""
 
     def __init__(self, session: Session, deliver: Callable[[list[Frame]], None]) -> None:
         self.session, self.deliver = session, deliver
@@ -111,15 +111,15 @@ class Ticket:
 
 
 class Desk:
-    """A scheduler of such tickets, and the one who listens."""
+    """A scheduler of such scheduled_sessions, and the one who listens."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.events: list[tuple[str, Any]] = []
 
-    def open(self, session: Session, deliver: Any, **_: Any) -> Ticket:
-        self.ticket = Ticket(session, deliver)
-        return self.ticket
+    def open(self, session: Session, deliver: Any, **_: Any) -> ScheduledSession:
+        self.scheduled = ScheduledSession(session, deliver)
+        return self.scheduled
 
     def close(self) -> None: ...
 
@@ -261,10 +261,10 @@ def test_interruptions_at_any_time_lose_nothing() -> None:
             own.interrupt(None if random.random() < 0.5 else int(random.integers(-(2**40), 2**40)))
         elif what == 2:
             own.flush()
-        desk.ticket.paused = bool(random.random() < 0.3)
+        desk.scheduled.paused = bool(random.random() < 0.3)
         desk.wait(own, float(random.uniform(0, 0.8)))
-        desk.ticket.paused = False
-        desk.ticket.run()
+        desk.scheduled.paused = False
+        desk.scheduled.run()
     own.interrupt()
     desk.wait(own, 2.0)
     frames, audio = desk.player()
@@ -277,10 +277,10 @@ def test_a_machine_that_cannot_follow_leaves_silence_out() -> None:
     desk = Desk()
     own = desk.make(fast=False)
     desk.wait(own, 1.0)
-    desk.ticket.paused = True
+    desk.scheduled.paused = True
     desk.wait(own, 10.0)
-    desk.ticket.paused = False
-    desk.ticket.run()
+    desk.scheduled.paused = False
+    desk.scheduled.run()
     desk.wait(own, 1.0)
     assert max(frame.sample for frame in desk.frames) > own.now - 5 * 640
     assert len(desk.frames) < 150

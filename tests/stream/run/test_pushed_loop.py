@@ -31,7 +31,7 @@ JAW = 53
 
 
 class AtOnce:
-    """A scheduler and its ticket that computes in the thread that feeds."""
+    """A scheduler and its scheduled that computes in the thread that feeds."""
 
     def open(self, session: Session, deliver: Callable[[list[Frame]], None], **_: Any) -> AtOnce:
         self.session, self.deliver = session, deliver

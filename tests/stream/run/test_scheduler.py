@@ -18,7 +18,7 @@ from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 from stream.run.batching import MOST_SESSIONS, Batcher, measure_capacity, run_batch
 from stream.run.live_loop import replay
-from stream.run.scheduled_session import MOST_WAITING, Ticket
+from stream.run.scheduled_session import MOST_WAITING, ScheduledSession
 from stream.run.scheduler import CapacityError, Scheduler
 
 FRAME = 640
@@ -26,7 +26,7 @@ PATIENCE = 20.0
 
 
 class Heard:
-    """What one ticket delivered."""
+    """What one scheduled delivered."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []
@@ -52,10 +52,10 @@ class Gate(FakeBackend):
         return super().sample_many(calls)
 
 
-def opened(scheduler: Scheduler, session: Session, **more) -> tuple[Ticket, Heard]:
+def opened(scheduler: Scheduler, session: Session, **more) -> tuple[ScheduledSession, Heard]:
     heard = Heard()
-    ticket = scheduler.open(session, heard.frames.extend, on_end=heard.ends.append, **more)
-    return ticket, heard
+    scheduled = scheduler.open(session, heard.frames.extend, on_end=heard.ends.append, **more)
+    return scheduled, heard
 
 
 def alone(session: Session, audio: np.ndarray) -> np.ndarray:
@@ -76,14 +76,14 @@ def play(scheduler: Scheduler, sessions: list[Session], pattern: list[tuple[int,
     at = [0] * len(sessions)
     places = [opened(scheduler, session) for session in sessions]
     for number, size in pattern:
-        ticket, _ = places[number]
-        assert ticket.feed(audio[number][at[number] : at[number] + size])
+        scheduled, _ = places[number]
+        assert scheduled.feed(audio[number][at[number] : at[number] + size])
         at[number] = min(at[number] + size, len(audio[number]))
-    for ticket, _ in places:
-        ticket.finish()
-    for ticket, heard in places:
-        assert ticket.ended.wait(PATIENCE)
-        assert ticket.error is None and heard.ends == [None]
+    for scheduled, _ in places:
+        scheduled.finish()
+    for scheduled, heard in places:
+        assert scheduled.ended.wait(PATIENCE)
+        assert scheduled.error is None and heard.ends == [None]
     return [(audio[n][: at[n]], heard) for n, (_, heard) in enumerate(places)]
 
 
@@ -150,12 +150,12 @@ def test_sessions_that_are_ready_together_share_a_call() -> None:
         places = [opened(scheduler, Session(backend)) for _ in range(5)]
         places[0][0].feed(speech(4))
         assert backend.entered.acquire(timeout=PATIENCE)
-        for ticket, _ in places[1:]:
-            ticket.feed(speech(4))
+        for scheduled, _ in places[1:]:
+            scheduled.feed(speech(4))
         backend.turn.release(100)
-        for ticket, _ in places:
-            ticket.finish()
-            assert ticket.ended.wait(PATIENCE)
+        for scheduled, _ in places:
+            scheduled.finish()
+            assert scheduled.ended.wait(PATIENCE)
     whole = [batch for batch in backend.batches if len(batch[0].features) == 4]
     assert [len(batch) for batch in whole] == [1, 4]
 
@@ -182,9 +182,9 @@ def test_a_full_batch_serves_who_waited_longest() -> None:
         places = [opened(scheduler, Session(backend)) for _ in range(40)]
         places[0][0].feed(speech(8))  # three hops
         assert backend.entered.acquire(timeout=PATIENCE)
-        for ticket, _ in reversed(places[1:]):
+        for scheduled, _ in reversed(places[1:]):
             clock.advance(0.0001)
-            ticket.feed(speech(8))
+            scheduled.feed(speech(8))
         clock.advance(0.0001)
         done = []
         for _ in range(3):
@@ -204,16 +204,16 @@ def test_who_is_late_merges_hops_and_the_run_can_be_replayed() -> None:
     with Scheduler(backend, capacity=2, workers=1, clock=clock) as scheduler:
         late, heard = opened(scheduler, Session(backend))
         calm, got = opened(scheduler, Session(backend), realtime=False)
-        for ticket in (late, calm):
-            ticket.feed(audio[: FRAME * 4])
+        for scheduled in (late, calm):
+            scheduled.feed(audio[: FRAME * 4])
         assert backend.entered.acquire(timeout=PATIENCE)
-        for ticket in (late, calm):
-            ticket.feed(audio[FRAME * 4 :])
+        for scheduled in (late, calm):
+            scheduled.feed(audio[FRAME * 4 :])
         clock.advance(1.0)
         backend.turn.release(100)
-        for ticket in (late, calm):
-            ticket.finish()
-            assert ticket.ended.wait(PATIENCE)
+        for scheduled in (late, calm):
+            scheduled.finish()
+            assert scheduled.ended.wait(PATIENCE)
     assert len(heard.frames) == len(got.frames) == 60
     assert all(hops & hops - 1 == 0 for _, hops in late.counts.merges)
     assert late.counts.late and late.counts.merged == len(late.counts.merges) > 0
@@ -278,8 +278,8 @@ def test_a_session_that_fails_ends_alone() -> None:
             opened(scheduler, Session(backend, options=SessionOptions(audio_guidance=scale)))
             for scale in (2.0, 7.0, 3.0)
         ]
-        for ticket, _ in places:
-            ticket.feed(speech(20))
+        for scheduled, _ in places:
+            scheduled.feed(speech(20))
         assert places[1][0].ended.wait(PATIENCE)
         assert str(places[1][0].error) == "seven is too much" and scheduler.sessions == 2
         with pytest.raises(ValueError, match="open another one"):
@@ -305,8 +305,8 @@ def test_a_receiver_that_raises_loses_only_its_own_session() -> None:
     with Scheduler(backend, capacity=2, clock=FakeClock()) as scheduler:
         bad = scheduler.open(Session(backend), broken)
         good, heard = opened(scheduler, Session(backend))
-        for ticket in (bad, good):
-            ticket.feed(speech(10))
+        for scheduled in (bad, good):
+            scheduled.feed(speech(10))
         assert bad.ended.wait(PATIENCE) and isinstance(bad.error, OSError)
     assert len(heard.frames) == 10
 
@@ -315,32 +315,32 @@ def test_an_interrupt_silences_what_waits_and_time_goes_on() -> None:
     backend = Gate()
     audio = np.full(FRAME * 40, 0.5, np.float32)
     with Scheduler(backend, capacity=1, clock=FakeClock()) as scheduler:
-        ticket, heard = opened(scheduler, Session(backend))
-        ticket.feed(audio)
+        scheduled, heard = opened(scheduler, Session(backend))
+        scheduled.feed(audio)
         assert backend.entered.acquire(timeout=PATIENCE)
-        ticket.interrupt()
-        ticket.feed(audio)
+        scheduled.interrupt()
+        scheduled.feed(audio)
         backend.turn.release(100)
-        ticket.finish()
-        assert ticket.ended.wait(PATIENCE)
+        scheduled.finish()
+        assert scheduled.ended.wait(PATIENCE)
     cut = audio.copy()
     cut[FRAME * 4 :] = 0.0  # the first call had its audio
     expected = alone(Session(FakeBackend()), np.concatenate([cut, audio]))
-    assert np.array_equal(heard.motion(), expected) and ticket.counts.interrupts == 1
+    assert np.array_equal(heard.motion(), expected) and scheduled.counts.interrupts == 1
 
 
 def test_a_session_holds_so_much_audio_and_no_more() -> None:
     backend = Gate()
     with Scheduler(backend, capacity=1, clock=FakeClock()) as scheduler:
-        ticket, _ = opened(scheduler, Session(backend))
-        ticket.feed(speech(4))
+        scheduled, _ = opened(scheduler, Session(backend))
+        scheduled.feed(speech(4))
         assert backend.entered.acquire(timeout=PATIENCE)
         block = np.zeros(16_000, np.float32)
-        taken = [ticket.feed(block) for _ in range(12)]
+        taken = [scheduled.feed(block) for _ in range(12)]
         assert sum(taken) == MOST_WAITING // 16_000 and not taken[-1]
-        assert ticket.counts.refused == 2 * 16_000 and ticket.waiting == MOST_WAITING
+        assert scheduled.counts.refused == 2 * 16_000 and scheduled.waiting == MOST_WAITING
         with pytest.raises(ValueError, match="mono"):
-            ticket.feed(np.zeros((10, 2), np.float32))
+            scheduled.feed(np.zeros((10, 2), np.float32))
         backend.turn.release(1000)
 
 
@@ -350,11 +350,11 @@ def test_without_a_whole_hop_of_audio_nobody_is_woken() -> None:
     looked = []
     wait = scheduler.lock.wait
     scheduler.lock.wait = lambda *a: (looked.append(1), wait(*a))[1]  # type: ignore[method-assign]
-    tickets = [opened(scheduler, Session(backend))[0] for _ in range(200)]
-    for ticket in tickets:
-        ticket.feed(np.zeros(FRAME * 3, np.float32))
+    scheduled_sessions = [opened(scheduler, Session(backend))[0] for _ in range(200)]
+    for scheduled in scheduled_sessions:
+        scheduled.feed(np.zeros(FRAME * 3, np.float32))
     time.sleep(0.2)
-    assert len(looked) <= 1 and not any(ticket.counts.calls for ticket in tickets)
+    assert len(looked) <= 1 and not any(scheduled.counts.calls for scheduled in scheduled_sessions)
     scheduler.close()
 
 
@@ -371,16 +371,16 @@ def test_style_and_guidance_change_while_a_session_speaks(tiny) -> None:
 
     backend = Watched()
     with Scheduler(backend, capacity=1, clock=FakeClock()) as scheduler:  # type: ignore[arg-type]
-        ticket, heard = opened(scheduler, Session(backend))  # type: ignore[arg-type]
-        ticket.feed(speech(4))
+        scheduled, heard = opened(scheduler, Session(backend))  # type: ignore[arg-type]
+        scheduled.feed(speech(4))
         until = time.monotonic() + PATIENCE
         while not heard.frames and time.monotonic() < until:
             time.sleep(0.005)
-        ticket.set_style("lively")
-        ticket.set_guidance(audio=1.5)
+        scheduled.set_style("lively")
+        scheduled.set_guidance(audio=1.5)
         with pytest.raises(ValueError, match="no style 'nobody'"):
-            ticket.set_style("nobody")
-        ticket.feed(speech(2))
+            scheduled.set_style("nobody")
+        scheduled.feed(speech(2))
     (before, unguided), (after, guided) = seen[:2]
     calm, lively = tiny.styles["calm"][0], tiny.styles["lively"][0]
     assert before == calm and min(calm, lively) < after <= max(calm, lively)
@@ -391,22 +391,22 @@ def test_closing_brings_out_what_was_fed() -> None:
     backend = FakeBackend()
     scheduler = Scheduler(backend, capacity=3, clock=FakeClock())
     places = [opened(scheduler, Session(backend)) for _ in range(3)]
-    for ticket, _ in places:
-        ticket.feed(speech(33))
+    for scheduled, _ in places:
+        scheduled.feed(speech(33))
     scheduler.close()
     assert [len(heard.frames) for _, heard in places] == [33, 33, 33]
-    assert all(ticket.ended.is_set() for ticket, _ in places) and scheduler.sessions == 0
+    assert all(scheduled.ended.is_set() for scheduled, _ in places) and scheduler.sessions == 0
     scheduler.close()
 
 
 def test_a_model_that_hangs_does_not_hold_up_the_end() -> None:
     backend = Gate()
     scheduler = Scheduler(backend, capacity=1)
-    ticket, heard = opened(scheduler, Session(backend))
-    ticket.feed(speech(4))
+    scheduled, heard = opened(scheduler, Session(backend))
+    scheduled.feed(speech(4))
     assert backend.entered.acquire(timeout=PATIENCE)
     scheduler.close(deadline=0.05)
-    assert ticket.ended.is_set() and heard.ends == [None]
+    assert scheduled.ended.is_set() and heard.ends == [None]
     backend.turn.release(10)
     scheduler._thread.join(PATIENCE)
     assert not scheduler._thread.is_alive() and not heard.frames

@@ -61,17 +61,17 @@ def test_two_heads_share_a_batch_and_each_gets_its_own_frames(flame: Head) -> No
     with Scheduler(on_head(model, flame), 2, workers=1) as scheduler:
         assert scheduler.backend is model
         sessions = [Session(model, seed=3), Session(on_head(model, flame), seed=3)]
-        tickets = [
+        scheduled_sessions = [
             scheduler.open(session, frames.extend, realtime=False)
             for session, frames in zip(sessions, heard, strict=True)
         ]
         for start in range(0, len(SPEECH), 1280):
             with scheduler.lock:  # both are ready before either is served
-                for ticket in tickets:
-                    ticket.feed(SPEECH[start : start + 1280])
-        for ticket in tickets:
-            ticket.finish()
-            assert ticket.ended.wait(20) and ticket.error is None
+                for scheduled in scheduled_sessions:
+                    scheduled.feed(SPEECH[start : start + 1280])
+        for scheduled in scheduled_sessions:
+            scheduled.finish()
+            assert scheduled.ended.wait(20) and scheduled.error is None
     assert max(model.sizes) == 2 and model.sizes.count(2) > len(model.sizes) / 2
     own, other = (np.array([frame.motion for frame in frames]) for frames in heard)
     assert len(own) == len(other) == 25
