@@ -110,7 +110,8 @@ class Broadcast:
         return [
             client
             for client in self._clients
-            if client.session is None and bool(client.wish.ahead and self._sends_early()) is early
+            if client.session is None
+            and bool(client.subscription.ahead and self._sends_early()) is early
         ]
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:

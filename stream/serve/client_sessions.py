@@ -66,8 +66,12 @@ class ClientSessions:
         if self.factory is None:
             return messages.Error("capacity", "this server has no sessions to give away", False)
         other = self.factory.heads.get(wish.head)
-        if other is not None and client.wish.set and client.wish.set not in other.hello.channels:
-            name = client.wish.set
+        if (
+            other is not None
+            and client.subscription.set
+            and client.subscription.set not in other.hello.channels
+        ):
+            name = client.subscription.set
             sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
             return messages.Error("open", sentence, False)
         self.close(client, "opened again")

@@ -64,7 +64,7 @@ class Connection:
     """One client.  Everything here runs in the server's event loop.
 
     Attributes:
-        wish: what it subscribed to; FLAME parameters until it says otherwise.
+        subscription: what it subscribed to; FLAME parameters until it says otherwise.
         last_push: seconds (monotonic) at which it last pushed audio.
         session: its own, if it has one; then that is what it sees, hears and steers.
         encoder: of its frames.
@@ -72,7 +72,7 @@ class Connection:
 
     def __init__(self, socket: Socket, host: Host) -> None:
         self._socket, self._host = socket, host
-        self.wish = messages.Subscribe()
+        self.subscription = messages.Subscribe()
         self.last_push = -np.inf
         self.session: ClientSession | None = None
         self.encoder = host.encoder
@@ -99,13 +99,13 @@ class Connection:
 
     def pcm(self, data: bytes) -> None:
         """Queue audio, if it is wished for."""
-        if self.wish.audio:
+        if self.subscription.audio:
             self._audio.append(data)
             self._wake.set()
 
     def motion(self, frame: Frame) -> bool:
         """Queue a frame, if motion is wished for; returns whether an older one had to go."""
-        if not self.wish.set:
+        if not self.subscription.set:
             return False
         is_full = len(self._frames) == self._frames.maxlen
         self._frames.append(frame)
@@ -114,7 +114,7 @@ class Connection:
 
     def session_pcm(self, start: int, samples: NDArray[np.float32]) -> None:
         """Queue audio of its own session, or ahead of time, if it is wished for."""
-        if self.wish.audio:
+        if self.subscription.audio:
             number, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
             self._audio.append(
                 codec.serialise(codec.Message(codec.Kind.PCM, number, start, samples))
@@ -128,13 +128,13 @@ class Connection:
         """
         other_head = encoder.head is not self.encoder.head
         self.session, self.encoder = session, encoder
-        if other_head and (self.wish.set == messages.VERTICES or self._faces):
+        if other_head and (self.subscription.set == messages.VERTICES or self._faces):
             self._faces = deque(encoder.faces())
         self._empty()
 
     def _empty(self) -> None:
         """Forget what waits: from here on other frames come."""
-        early = self.session is not None or bool(self.wish.ahead)
+        early = self.session is not None or bool(self.subscription.ahead)
         length = (EARLY_QUEUE, EARLY_QUEUE) if early else (MOTION_QUEUE, AUDIO_QUEUE)
         self._frames, self._audio = deque(maxlen=length[0]), deque(maxlen=length[1])
         self._audio_sequence = 0
@@ -186,9 +186,9 @@ class Connection:
         if self._audio:
             return self._audio.popleft()
         if self._frames:
-            if self.wish.set:
+            if self.subscription.set:
                 frame = self._frames.popleft()
-                return self.encoder.frame(frame, self.wish.set, self.wish.json)
+                return self.encoder.frame(frame, self.subscription.set, self.subscription.json)
             self._frames.clear()
         last, self._last = self._last, None
         self._ended |= last is not None
@@ -314,16 +314,20 @@ class Connection:
         self.text(messages.Guidance(animated.audio_guidance, animated.style_guidance))
         return None
 
-    def _subscribe(self, wish: messages.Subscribe) -> None:
-        if wish.set and not self.encoder.offers(wish.set):
+    def _subscribe(self, wanted: messages.Subscribe) -> None:
+        if wanted.set and not self.encoder.offers(wanted.set):
             self._answer(
                 messages.Error("no_such_set", "the hello's `channels` has the sets", False)
             )
             return
-        if wish.set == messages.VERTICES and self.wish.set != messages.VERTICES and not self._faces:
+        if (
+            wanted.set == messages.VERTICES
+            and self.subscription.set != messages.VERTICES
+            and not self._faces
+        ):
             self._faces.extend(self.encoder.faces())
-        before, self.wish = self.wish, wish
-        if self.session is None and (wish.ahead or before.ahead):
+        before, self.subscription = self.subscription, wanted
+        if self.session is None and (wanted.ahead or before.ahead):
             self._empty()
             self._host.catch_up(self)
         self._wake.set()

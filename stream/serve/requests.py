@@ -111,7 +111,7 @@ class ClientRequests:
 
     def catch_up(self, client: Connection) -> None:
         """Give a client what was made ahead before it wished for that."""
-        if client.wish.ahead and self._controls.sends_early:
+        if client.subscription.ahead and self._controls.sends_early:
             self._broadcast.catch_up(client)
 
     def change_style(self, name: str) -> messages.Error | None:
