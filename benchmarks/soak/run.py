@@ -92,7 +92,7 @@ class SoakRun:
         )
         hello = make_hello(head, styles=list(self._backend.styles))
         with Server(
-            head, hello, port=0, sessions=sessions, clock=self.clock, patience=PATIENCE
+            head, hello, port=0, sessions=sessions, clock=self.clock, read_timeout=PATIENCE
         ) as server:
             loop = PushLoop(Session(self._backend), [server], early=server, clock=self.clock)
             server.controls.push, server.controls.interrupt, server.controls.sends_early = (

@@ -22,7 +22,7 @@ import tyro
 
 from export.parity import babble
 from stream.backends.registry import load_backend
-from stream.core.device_session import DeviceSession, open_session
+from stream.core.device_session import DeviceSession, make_session
 from stream.core.session import Session
 
 START = """
@@ -67,7 +67,7 @@ def measure(backend: str, bundle: str, hops: int = 200, *, whole_hops: bool = Fa
         ValueError, RuntimeError: it cannot run; the message says why.
     """
     model = load_backend(backend, bundle, threads=1)
-    session = open_session(model) if whole_hops else Session(model)
+    session = make_session(model) if whole_hops else Session(model)
     if whole_hops and not isinstance(session, DeviceSession):
         raise ValueError(f"{bundle} has no graph of whole hops: `posetalk export --whole-hops`")
     samples = (session.lookahead + hops * session.hop) * model.spec.frame_samples

@@ -38,8 +38,8 @@ EASE_FRAMES = 10  # from the pose in which speech was cut to the one that follow
 
 
 class OpenSession(Protocol):
-    """What it needs of a scheduler's scheduled (`stream.run.scheduled_session.ScheduledSession`); from any
-    thread.
+    """What it needs of a scheduler's scheduled (`stream.run.scheduled_session.ScheduledSession`);
+    from any thread.
     """
 
     def feed(self, block: Floats) -> bool: ...

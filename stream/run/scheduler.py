@@ -139,7 +139,8 @@ class Scheduler:
         for scheduled in left:
             scheduled.close()
 
-    # --- for scheduled_sessions, under the lock -----------------------------------------------------------
+    # --- for scheduled_sessions, under the lock
+    # -----------------------------------------------------------
     def wake(self, scheduled: ScheduledSession) -> None:
         """The scheduled has something to do."""
         if scheduled in self._open and scheduled not in self._ready:

@@ -30,7 +30,7 @@ EARLY_QUEUE = 2_000  # frames and blocks of a client's own session, which come a
 TEXT_QUEUE = 64
 PUSH_RATES = (8_000, 192_000)
 RATE_STEP = 25  # Hz: every rate in use is a multiple; others would want huge filters
-DEAR = 50.0  # what a message that costs much work counts for
+EXPENSIVE_COST = 50.0  # what a message that costs much work counts for
 AT_ONCE = 32_000  # samples that are resampled in the event loop; more go into a thread
 
 
@@ -147,7 +147,7 @@ class Connection:
         self._audio = deque(sounds, self._audio.maxlen)
         self.text(messages.Interrupted(sample))
 
-    def farewell(self, message: messages.Text, at_once: bool = False) -> None:
+    def close_with(self, message: messages.Text, at_once: bool = False) -> None:
         """Say this last: after what waits, or instead of it."""
         if at_once:
             for waiting in (self._texts, self._faces, self._audio, self._frames):
@@ -162,10 +162,10 @@ class Connection:
         return self._sending or bool(waiting)
 
     # --- writing -------------------------------------------------------------------------------
-    async def write(self, patience: float) -> None:
-        """Send what waits, until the farewell.
+    async def write(self, read_timeout: float) -> None:
+        """Send what waits, until its last message.
 
-        Raises `TimeoutError` when the client took nothing for `patience` seconds.
+        Raises `TimeoutError` when the client took nothing for `read_timeout` seconds.
         """
         while not self._ended:
             await self._wake.wait()
@@ -173,7 +173,7 @@ class Connection:
             while (data := self._next()) is not None:
                 self._sending = True
                 try:
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(read_timeout):
                         await self._socket.send(data)
                 finally:
                     self._sending = False
@@ -203,12 +203,13 @@ class Connection:
         async for data in self._socket:
             if isinstance(data, bytes):
                 await self._obey_binary(codec.parse(data))
-                dear = False
+                expensive = False
             else:
-                dear = self._obey_text(codec.parse_text(data))
+                expensive = self._obey_text(codec.parse_text(data))
             now = time.monotonic()
             wait = max(
-                self._messages.take(DEAR if dear else 1.0, now), self._bytes.take(len(data), now)
+                self._messages.take(EXPENSIVE_COST if expensive else 1.0, now),
+                self._bytes.take(len(data), now),
             )
             if wait:
                 await asyncio.sleep(wait)

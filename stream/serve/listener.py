@@ -44,13 +44,13 @@ class Place:
     Attributes:
         host, port: 0 takes a free port.
         ssl: a TLS context for wss://.
-        patience: seconds after which a client that does not read is let go.
+        read_timeout: seconds after which a client that does not read is let go.
     """
 
     host: str
     port: int
     ssl: tls.SSLContext | None
-    patience: float
+    read_timeout: float
 
 
 class Listener:
@@ -63,13 +63,13 @@ class Listener:
 
     Attributes:
         clients: those whose websocket is open.
-        greets: set once newcomers may be greeted.
+        accepting: set once newcomers may be greeted.
     """
 
     def __init__(self, place: Place, admission: Admission, counts: ServerCounts) -> None:
         self._place, self._admission, self._counts = place, admission, counts
         self.clients: dict[Connection, ServerConnection] = {}
-        self.greets = asyncio.Event()
+        self.accepting = asyncio.Event()
 
     async def listen(
         self, wishes: ClientRequests, serving: Callable[[int], Awaitable[None]]
@@ -90,14 +90,14 @@ class Listener:
             compression=None,
             max_size=limits.message_bytes,
             max_queue=4,
-            ping_interval=place.patience / 2,
-            ping_timeout=place.patience / 2,
+            ping_interval=place.read_timeout / 2,
+            ping_timeout=place.read_timeout / 2,
             close_timeout=0.5,
-            open_timeout=max(place.patience, PAGE_SECONDS),
+            open_timeout=max(place.read_timeout, PAGE_SECONDS),
             server_header=None,
             logger=quiet,
             ssl=place.ssl,
-            create_connection=_door(limits.clients + limits.handshakes),
+            create_connection=limit_connections(limits.clients + limits.handshakes),
         ) as server:
             await serving(int(next(iter(server.sockets)).getsockname()[1]))
 
@@ -129,7 +129,7 @@ class Listener:
         raw = socket.transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
-        await self.greets.wait()
+        await self.accepting.wait()
         client = Connection(socket, self._requests)
         self.clients[client] = socket
         self._counts.clients = len(self.clients)
@@ -140,7 +140,7 @@ class Listener:
         except codec.WireError as error:
             self._counts.refused += 1
             log.info("closed %s: %s", socket.remote_address, error)
-            client.farewell(messages.Error(error.code, str(error)), at_once=True)
+            client.close_with(messages.Error(error.code, str(error)), at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
             closing = asyncio.create_task(socket.close(1008, error.code))
@@ -160,7 +160,7 @@ class Listener:
 
     async def _write(self, client: Connection, socket: ServerConnection) -> None:
         try:
-            await client.write(self._place.patience)
+            await client.write(self._place.read_timeout)
         except TimeoutError:
             self._counts.let_go += 1
             log.info("let %s go: it does not read", socket.remote_address)
@@ -178,7 +178,7 @@ class Listener:
         self._counts.refused += code in (1002, 1007, 1009)
 
 
-def _door(most: int) -> type[ServerConnection]:
+def limit_connections(most: int) -> type[ServerConnection]:
     """A kind of connection of which there are only so many, websockets or not (yet)."""
     inside: set[ServerConnection] = set()
 

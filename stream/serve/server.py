@@ -1,7 +1,7 @@
 """The websocket server: many viewers, none of which can slow the others or the session down.
 
-Its event loop has a thread of its own; `on_frame` and its siblings may be called from any thread and
-only leave a note there.
+Its event loop has a thread of its own; `on_frame` and its siblings may be called from any thread
+and only leave a note there.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Server:
         origins: web pages, as `https://example.org`, that may connect besides those of this
             machine.
         ssl: a TLS context for wss://.
-        patience: seconds after which a viewer that does not read is let go.
+        read_timeout: seconds after which a viewer that does not read is let go.
         pages: what browsers get on the same port, by path.
         sessions: opens clients' own sessions; None: there are none.
         limits: what it takes from its clients.
@@ -81,7 +81,7 @@ class Server:
         token: str | None = None,
         origins: Collection[str] = (),
         ssl: tls.SSLContext | None = None,
-        patience: float = 10.0,
+        read_timeout: float = 10.0,
         pages: Mapping[str, http_pages.Page] | None = None,
         sessions: SessionFactory | None = None,
         limits: Limits | None = None,
@@ -102,7 +102,7 @@ class Server:
         encoder = Encoder(head, hello)
         gate = Gate(token, frozenset(origins))
         self._listener = Listener(
-            Place(host, port, ssl, patience),
+            Place(host, port, ssl, read_timeout),
             Admission(gate, pages or {}, limits.clients),
             self.counts,
         )
@@ -177,7 +177,7 @@ class Server:
     def welcome(self) -> None:
         """Greet those who wait, and all who come."""
         self._held = False
-        self._post(self._listener.greets.set)
+        self._post(self._listener.accepting.set)
 
     def on_frame(self, frame: Frame, timing: FrameTiming | None = None) -> None:
         """Give a frame to every viewer, without waiting."""
@@ -259,7 +259,7 @@ class Server:
         self.port = port
         self._loop = asyncio.get_running_loop()
         if not self._held:
-            self._listener.greets.set()
+            self._listener.accepting.set()
         self._ready.set()
         ticking = asyncio.create_task(self._keep_time())
         await self._stop.wait()
@@ -268,9 +268,9 @@ class Server:
 
     def _begin_stop(self) -> None:
         self._read_notes()
-        self._listener.greets.set()
+        self._listener.accepting.set()
         for client in self._listener.clients:
-            client.farewell(messages.End(frames=self.counts.sent))
+            client.close_with(messages.End(frames=self.counts.sent))
         self._stop.set()
 
     def _read_notes(self) -> None:

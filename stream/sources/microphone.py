@@ -82,7 +82,7 @@ class Microphone:
     Args:
         device: index or part of a name from `list_microphones`; default the system's default.
         clock: stamps the arrivals.
-        patience: seconds without any block after which the device counts as gone.
+        silence_timeout: seconds without any block after which the device counts as gone.
 
     Raises:
         MicrophoneError: none there, no such device, or it cannot be opened.
@@ -91,10 +91,14 @@ class Microphone:
     realtime = True
 
     def __init__(
-        self, device: int | str | None = None, *, clock: Clock | None = None, patience: float = 5.0
+        self,
+        device: int | str | None = None,
+        *,
+        clock: Clock | None = None,
+        silence_timeout: float = 5.0,
     ) -> None:
         self._clock = clock or MonotonicClock()
-        self._patience = patience
+        self._silence_timeout = silence_timeout
         self._closed = threading.Event()
         self._finished = threading.Event()
         self._queue: queue.Queue[tuple[int, NDArray[np.float32], float]] = queue.Queue(QUEUE_BLOCKS)
@@ -195,9 +199,9 @@ class Microphone:
                     f"the microphone {self.name!r} is gone",
                     "it was unplugged, or the sound server stopped; plug it in and start again",
                 )
-            if self._clock.now() - waited_from > self._patience:
+            if self._clock.now() - waited_from > self._silence_timeout:
                 raise MicrophoneError(
-                    f"the microphone {self.name!r} delivers no sound for {self._patience:.0f} s",
+                    f"the microphone {self.name!r} delivers no sound for {self._silence_timeout:.0f} s",
                     "choose another from `posetalk devices`",
                 )
         return None

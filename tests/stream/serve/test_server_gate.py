@@ -99,7 +99,7 @@ def test_random_bytes_never_hurt_the_server(server: Server, capfd: Any) -> None:
 
 def test_a_viewer_that_stops_reading_is_let_go_and_nobody_waits_for_it() -> None:
     with (
-        Server(HEAD, HELLO, port=0, patience=1.0) as server,
+        Server(HEAD, HELLO, port=0, read_timeout=1.0) as server,
         socket.create_connection(("127.0.0.1", server.port)) as stuck,
         client(server) as good,
     ):
