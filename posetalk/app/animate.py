@@ -86,7 +86,7 @@ def run(
         for block in blocks:
             samples += len(block)
             for output in outputs:
-                output.hear(block)
+                output.write_audio(block)
             show(session.feed(block))
         show(session.finish())
         if samples < FRAME_SAMPLES:
@@ -102,7 +102,7 @@ class _Collector:
     def __init__(self) -> None:
         self.rows: list[FloatArray] = []
 
-    def hear(self, samples: FloatArray) -> None:
+    def write_audio(self, samples: FloatArray) -> None:
         """Motion has no sound."""
 
     def show(self, frames: Sequence[Frame]) -> None:
@@ -174,7 +174,7 @@ def animate(
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
     """
     from head.rig import open_head
-    from posetalk.app.user_styles import equip
+    from posetalk.app.user_styles import add_user_styles
     from stream.backends.registry import load_backend
     from stream.core.retarget import on_head
     from stream.core.session import Session, SessionOptions
@@ -201,7 +201,7 @@ def animate(
         )
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-    model = equip(load_backend(backend, bundle, None, precision), bundle, style)
+    model = add_user_styles(load_backend(backend, bundle, None, precision), bundle, style)
     if head is not None:
         model = on_head(model, open_head(head))
     session = Session(model, options=options, shape=shape, style=style, seed=seed)

@@ -43,7 +43,7 @@ class Output(Protocol):
 
     path: Path
 
-    def hear(self, samples: FloatArray) -> None:
+    def write_audio(self, samples: FloatArray) -> None:
         """Take the next (n,) samples at 16 kHz."""
         ...
 
@@ -70,7 +70,7 @@ class MotionOutput:
         self.path = path
         self._writer = MotionWriter(path, shape=shape, head=head_id)
 
-    def hear(self, samples: FloatArray) -> None:
+    def write_audio(self, samples: FloatArray) -> None:
         """Motion has no sound."""
 
     def show(self, frames: Sequence[Frame]) -> None:
@@ -102,7 +102,7 @@ class VideoOutput:
             self._renderer.close()
             raise
 
-    def hear(self, samples: FloatArray) -> None:
+    def write_audio(self, samples: FloatArray) -> None:
         self._writer.add_audio(samples)
 
     def show(self, frames: Sequence[Frame]) -> None:
@@ -139,7 +139,7 @@ class ClipOutput:
         self._rows: list[FloatArray] = []
         self._file: NewFile | None = NewFile(path)
 
-    def hear(self, samples: FloatArray) -> None:
+    def write_audio(self, samples: FloatArray) -> None:
         """These files have no sound."""
 
     def show(self, frames: Sequence[Frame]) -> None:

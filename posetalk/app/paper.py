@@ -134,7 +134,7 @@ def run(
                 for number, motion in enumerate(rows, frames)
             ]
             for output in outputs:
-                output.hear(sound)
+                output.write_audio(sound)
                 output.show(shown)
             frames = stop
     return frames

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.app.user_styles import equip
+from posetalk.app.user_styles import add_user_styles
 from stream.backends.names import BackendName, Precision
 from stream.backends.registry import load_backend
 from stream.core.session import Session as StreamSession
@@ -62,5 +62,5 @@ class Session(StreamSession):
         precision: Precision | None = None,
     ) -> None:
         options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-        model = equip(load_backend(backend, bundle, None, precision), bundle, style)
+        model = add_user_styles(load_backend(backend, bundle, None, precision), bundle, style)
         super().__init__(model, options=options, shape=shape, style=style, seed=seed)

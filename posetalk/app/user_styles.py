@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     AnyBackend = TypeVar("AnyBackend", bound=Backend)
 
 
-def equip(backend: AnyBackend, bundle: str, style: object = None) -> AnyBackend:
+def add_user_styles(backend: AnyBackend, bundle: str, style: object = None) -> AnyBackend:
     """`backend` with the user's own styles among its styles, and with `style` if that is a text.
 
     After this, a session finds `style` by its text: a name, a mix, a file or a mix with files.

@@ -92,7 +92,7 @@ class Model:
         """
         from diffposetalk.bundle.bundle import require_head
         from posetalk.app.heads import on_named_head
-        from posetalk.app.user_styles import equip
+        from posetalk.app.user_styles import add_user_styles
         from posetalk.terminal.progress import working
         from stream.backends.registry import load_backend
         from stream.core.device_session import make_session
@@ -101,7 +101,7 @@ class Model:
             require_head(self.bundle)
         with working(f"loading {self.bundle}"):
             backend = load_backend(self.backend, self.bundle, None, self.precision)
-            backend = equip(backend, self.bundle, self.style)
+            backend = add_user_styles(backend, self.bundle, self.style)
         if self.head is not None:
             backend = on_named_head(backend, self.head)
         shape = wishes.pop("shape", None)

@@ -5,7 +5,8 @@ any block sizes give the same frames, bit for bit: same backend, threads and bat
 
 One model call is four moves, so that a scheduler can put the work of many sessions into one batch:
 
-    begin -> SpeechCall    hear(features, state)    prepare -> SamplerCall    commit(x0) -> frames
+    begin -> SpeechCall    set_features(features, state)    prepare -> SamplerCall    commit(x0) ->
+    frames
 
 `feed`, `step` and `finish` make them with the session's own backend, one session at a time.
 """
@@ -265,7 +266,7 @@ class Session:
         A call that was begun and not committed is begun anew.
 
         Returns:
-            Speech to encode and to hand to `hear`; None when all of it has been encoded.
+            Speech to encode and to hand to `set_features`; None when all of it has been encoded.
         """
         assert self.pending, "the caller checks `pending`"
         end, lookahead = max(self.end, self.lookahead) + hops * self.hop, self.lookahead
@@ -289,7 +290,7 @@ class Session:
         pcm[: len(heard)] = heard
         return SpeechCall(pcm.reshape(-1), None)
 
-    def hear(self, features: FloatArray, state: SpeechState = None) -> None:
+    def set_features(self, features: FloatArray, state: SpeechState = None) -> None:
         """The features (n, F) of what `begin` returned, and the encoder's state after it."""
         assert self._window is not None, "begin() comes first"
         if not self.backend.incremental:
@@ -305,9 +306,9 @@ class Session:
         if self._window is None:
             speech = self.begin(hops)
             if speech is not None and self.backend.incremental:
-                self.hear(*self.backend.encode(speech.pcm, speech.state))
+                self.set_features(*self.backend.encode(speech.pcm, speech.state))
             elif speech is not None:
-                self.hear(self.backend.encode_window(speech.pcm))
+                self.set_features(self.backend.encode_window(speech.pcm))
         window, spec = self._window, self.backend.spec
         assert window is not None
         features, context_features = self._window_features(window)

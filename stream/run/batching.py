@@ -59,7 +59,7 @@ def run_batch(
             if isinstance(features, Exception):
                 answers[index] = features
             else:
-                attempt(index, partial(work[index][0].hear, *features))
+                attempt(index, partial(work[index][0].set_features, *features))
     calls: list[tuple[int, SamplerCall]] = []
     for index, (session, _) in enumerate(work):
         call = None if index in answers else attempt(index, session.prepare)

@@ -122,7 +122,7 @@ class _FullDisk:
     def __init__(self) -> None:
         self.closed = 0
 
-    def hear(self, samples: np.ndarray) -> None:
+    def write_audio(self, samples: np.ndarray) -> None:
         """Room enough so far."""
 
     def show(self, frames: Sequence[Frame]) -> None:

@@ -126,7 +126,7 @@ def test_what_is_no_single_hop_comes_and_goes(rule: str, tmp_path: Path) -> None
                 if start == 32_000 and session.pending:  # as a scheduler does it
                     call = session.begin()
                     assert call is not None
-                    session.hear(*backend.encode(call.pcm, call.state))
+                    session.set_features(*backend.encode(call.pcm, call.state))
                     frames += session.commit(backend.sample(session.prepare()))
         runs.append(normalised(backend, frames + session.finish()))
     assert len(runs[0]) == 80 and np.abs(runs[0] - runs[1]).max() < TOLERANCE["fp32"]
