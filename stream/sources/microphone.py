@@ -201,7 +201,8 @@ class Microphone:
                 )
             if self._clock.now() - waited_from > self._silence_timeout:
                 raise MicrophoneError(
-                    f"the microphone {self.name!r} delivers no sound for {self._silence_timeout:.0f} s",
+                    f"the microphone {self.name!r} delivers no sound "
+                    f"for {self._silence_timeout:.0f} s",
                     "choose another from `posetalk devices`",
                 )
         return None

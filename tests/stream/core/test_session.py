@@ -348,7 +348,7 @@ def test_a_call_in_parts_is_a_step() -> None:
     while parts.pending:
         call = parts.begin()
         if call is not None:
-            parts.hear(*backend.encode(call.pcm, call.state))
+            parts.set_features(*backend.encode(call.pcm, call.state))
         frames += parts.commit(backend.sample(parts.prepare()))
     assert np.array_equal(motions(frames), motions(expected))
 

@@ -247,7 +247,7 @@ def test_a_clip_becomes_a_video_with_its_sound(head: Head, tmp_path: Path) -> No
     path = tmp_path / "a.mp4"
     output = VideoOutput(path, None, head, 128)
     for k, row in enumerate(motion):
-        output.hear(sound[640 * k : 640 * (k + 1)])
+        output.write_audio(sound[640 * k : 640 * (k + 1)])
         output.show([Frame(k, 640 * k, row)])
     output.close()
     times, pictures, heard = look(path)
