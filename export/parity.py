@@ -17,7 +17,7 @@ import tyro
 
 from diffposetalk.spec import FloatArray, ModelSpec, WindowRule
 from stream.backends.names import BACKENDS
-from stream.backends.protocol import Backend, SamplerCall
+from stream.backends.protocol import Backend, Conditions, SamplerCall
 from stream.backends.registry import load_backend
 from stream.core.session import Session, SessionOptions
 
@@ -76,11 +76,13 @@ def random_case(
                 noise_scale=rng.uniform(0.3, 1.6, D).astype(np.float32),
                 known=normal(m, D),
                 valid=n if rule == "adjacent" else n - 3 * (i % 2),
-                shape=normal(spec.n_shape),
-                style=normal(spec.style.d_style if spec.use_style else 0),
+                conditions=Conditions(
+                    shape=normal(spec.n_shape),
+                    style=normal(spec.style.d_style if spec.use_style else 0),
+                    audio_guidance=audio,
+                    style_guidance=style if spec.use_style else 1.0,
+                ),
                 steps=steps,
-                audio_guidance=audio,
-                style_guidance=style if spec.use_style else 1.0,
                 threshold_quantile=spec.live.threshold_quantile,
             )
         )

@@ -176,7 +176,7 @@ def animate(
     from head.rig import open_head
     from posetalk.app.user_styles import add_user_styles
     from stream.backends.registry import load_backend
-    from stream.core.retarget import on_head
+    from stream.core.retarget import retarget_to
     from stream.core.session import Session, SessionOptions
 
     named = [output] if isinstance(output, str | Path) else list(output or ())
@@ -202,10 +202,9 @@ def animate(
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
     options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
     model = add_user_styles(load_backend(backend, bundle, None, precision), bundle, style)
-    if head is not None:
-        model = on_head(model, open_head(head))
-    session = Session(model, options=options, shape=shape, style=style, seed=seed)
-    head_id = session.backend.head_id
+    mapping = None if head is None else retarget_to(model, open_head(head))
+    session = Session(model, options=options, shape=shape, style=style, seed=seed, retarget=mapping)
+    head_id = session.head_id
     outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size)
     run(session, blocks, [collector, *outputs])
     exp, pose = split(collector.rows)

@@ -15,25 +15,25 @@ from head.rig import BUILTIN_ID, builtin_head, load_head, open_head
 from head.skinning import skin
 
 if TYPE_CHECKING:
+    from head.retarget import Retarget
     from stream.backends.protocol import Backend
 
 _POSES = ("smile", "pucker", "blink", "TH", "surprise", "anger")
 
 
-def on_named_head(backend: Backend, name_or_file: str) -> Backend:
-    """`backend`, its motion mapped to this head if it was made for another; says how.
+def retarget_to_named(backend: Backend, name_or_file: str) -> Retarget | None:
+    """How a backend's motion moves this head, which is said; None where it is its own.
 
     Raises:
         HeadError: there is no such head, or the motion cannot be mapped to it.
     """
     from posetalk.terminal.console import say
-    from stream.core.retarget import OnHead, on_head
+    from stream.core.retarget import retarget_to
 
-    found = on_head(backend, open_head(name_or_file))
-    if isinstance(found, OnHead):
-        mapping = found.mapping
+    mapping = retarget_to(backend, open_head(name_or_file))
+    if mapping is not None:
         say(f"motion of {mapping.source.id} moves {mapping.target.id} {mapping.how}")
-    return found
+    return mapping
 
 
 def kind(head: Head) -> str:

@@ -100,11 +100,13 @@ def open_server(options: Streaming, session: Session) -> Server:
     from viewer.page.site import make_site
 
     backend, address = session.backend, options.address
-    head = load_head(backend.head_id)
+    head = load_head(session.head_id)
     hello = make_hello(
         head, style=session.style_name, styles=list(backend.styles), shape=session.shape
     )
-    others = other_heads(backend, [open_head(name) for name in options.other_heads])
+    others = other_heads(
+        backend, [open_head(name) for name in options.other_heads], session.head_id
+    )
     sessions = SessionFactory(
         lambda: Scheduler(backend, options.sessions),
         backend,
@@ -112,6 +114,7 @@ def open_server(options: Streaming, session: Session) -> Server:
         style=session.style_name,
         shape=session.shape,
         heads=others,
+        retarget=session.retarget,
     )
     return Server(
         head,
@@ -176,7 +179,7 @@ def stream(
     from stream.senders import open_senders
 
     statistics = LiveStatistics()
-    head = load_head(session.backend.head_id)
+    head = load_head(session.head_id)
     with contextlib.ExitStack() as closing, stop_on_ctrl_c() as stop:
         senders = open_senders(head, livelink=options.livelink, vmc=options.vmc)
         for sender in senders:

@@ -144,7 +144,7 @@ class Animate:
         if self.shape is not None:
             wishes["shape"] = self._identity()
         session = self.model.session(head=_needs_head(paths), **wishes)
-        head_id = session.backend.head_id
+        head_id = session.head_id
         outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=self.size)
         return lambda progress: run(session, blocks_of(source), outputs, progress)
 

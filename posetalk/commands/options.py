@@ -91,7 +91,7 @@ class Model:
             diffposetalk.bundle.bundle.BundleError: no bundle, or its head is not here.
         """
         from diffposetalk.bundle.bundle import require_head
-        from posetalk.app.heads import on_named_head
+        from posetalk.app.heads import retarget_to_named
         from posetalk.app.user_styles import add_user_styles
         from posetalk.terminal.progress import working
         from stream.backends.registry import load_backend
@@ -102,11 +102,17 @@ class Model:
         with working(f"loading {self.bundle}"):
             backend = load_backend(self.backend, self.bundle, None, self.precision)
             backend = add_user_styles(backend, self.bundle, self.style)
-        if self.head is not None:
-            backend = on_named_head(backend, self.head)
+        mapping = None if self.head is None else retarget_to_named(backend, self.head)
         shape = wishes.pop("shape", None)
         options = replace(self.live_options(), **wishes)
-        return make_session(backend, options=options, shape=shape, style=self.style, seed=self.seed)
+        return make_session(
+            backend,
+            options=options,
+            shape=shape,
+            style=self.style,
+            seed=self.seed,
+            retarget=mapping,
+        )
 
     def live_options(self) -> SessionOptions:
         """The live settings among these options."""

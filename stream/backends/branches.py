@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from diffposetalk.spec import FloatArray
+from stream.backends.protocol import Conditions
 
 Branches = tuple[tuple[tuple[int, int], tuple[int, int, int]], ...]
 BRANCHES: Mapping[tuple[bool, bool], Branches] = {
@@ -19,8 +20,10 @@ BRANCHES: Mapping[tuple[bool, bool], Branches] = {
 its weight as coefficients of 1, the audio scale and the style scale (Sun et al. 2024, eq. 10)."""
 
 
-def guidance_inputs(audio: Sequence[float], style: Sequence[float]) -> dict[str, FloatArray]:
+def guidance_inputs(conditions: Sequence[Conditions]) -> dict[str, FloatArray]:
     """Inputs of a graph for calls with these scales, the same of which are 1 in every call."""
+    audio = [each.audio_guidance for each in conditions]
+    style = [each.style_guidance for each in conditions]
     gives, weights = zip(*BRANCHES[audio[0] != 1.0, style[0] != 1.0], strict=True)
     return {
         "audio_guidance": np.array(audio, np.float32),

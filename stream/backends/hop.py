@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.spec import FloatArray
 from stream.backends.branches import guidance_inputs
+from stream.backends.protocol import Conditions
 
 State = Mapping[str, NDArray[Any]]
 """What a hop starts from, by name, with a leading dimension of 1: see `export.graphs.hop`."""
@@ -27,16 +28,13 @@ class HopCall:
     Attributes:
         pcm: (640 H,) the hop's sound; normalised where windows are encoded whole.
         noise: (H, D) of those frames.
-        noise_scale, shape, style, audio_guidance, style_guidance: as in `SamplerCall`.
+        noise_scale, conditions: as in `SamplerCall`.
     """
 
     pcm: FloatArray
     noise: FloatArray
     noise_scale: FloatArray
-    shape: FloatArray
-    style: FloatArray
-    audio_guidance: float
-    style_guidance: float
+    conditions: Conditions
 
 
 class Resident(Protocol):
@@ -98,8 +96,7 @@ class HopGraph:
             "pcm": call.pcm[None],
             "noise": call.noise[None],
             "noise_scale": call.noise_scale[None],
-            "shape": np.ascontiguousarray(call.shape[None], np.float32),
-            "style": np.ascontiguousarray(call.style[None], np.float32),
         }
-        scales = guidance_inputs([call.audio_guidance], [call.style_guidance])
-        return self._graph.run(feed | scales)[0]
+        for name, vector in call.conditions.vectors().items():
+            feed[name] = np.ascontiguousarray(vector[None], np.float32)
+        return self._graph.run(feed | guidance_inputs([call.conditions]))[0]

@@ -195,15 +195,14 @@ class OnnxBackend:
             "context_features": _batch([call.context_features for call in calls]),
             "context_motion": _batch([call.context_motion for call in calls]),
             "known_motion": known,
-            "shape": _batch([call.shape for call in calls]),
-            "style": _batch([call.style for call in calls]),
             "missing": np.array([call.missing for call in calls], np.int64),
             "valid": np.array([call.valid for call in calls], np.int64),
             "known": np.full(len(calls), m, np.int64),
         }
-        feed |= guidance_inputs(
-            [call.audio_guidance for call in calls], [call.style_guidance for call in calls]
-        )
+        conditions = [call.conditions for call in calls]
+        for name in one.conditions.vectors():
+            feed[name] = _batch([each.vectors()[name] for each in conditions])
+        feed |= guidance_inputs(conditions)
         sampler = self._sampler(one.steps)
         if "times" in sampler.inputs:
             feed["times"], table = solver_table(self._schedule, one.steps)

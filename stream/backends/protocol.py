@@ -16,12 +16,15 @@ from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
 __all__ = [
     "Backend",
+    "Conditions",
     "FloatArray",
     "RuntimeProblem",
     "SamplerCall",
+    "SpeechCall",
     "SpeechState",
     "Statistics",
     "batch_key",
+    "encode_speech",
 ]
 
 
@@ -31,6 +34,40 @@ class RuntimeProblem(RuntimeError):
 
 SpeechState = Any
 """Whatever `encode` needs from before the hop: made by the backend, held by the session."""
+
+
+@dataclass(frozen=True)
+class SpeechCall:
+    """What a model call needs of the speech encoder.
+
+    Attributes:
+        pcm: (n * 640,) samples; where windows are encoded whole (not `incremental`), of zero mean
+            and unit deviation, see `stream.core.level_normaliser`.
+        state: of the encoder before them; None where windows are encoded whole.
+    """
+
+    pcm: FloatArray
+    state: SpeechState
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the motion is conditioned on besides the sound: who speaks, how, and how strongly.
+
+    Attributes:
+        shape: (n_shape,) normalised identity; style: (d_style,).
+        audio_guidance, style_guidance: how much more the motion follows voice and style than it
+            was trained to; 1 is as trained.
+    """
+
+    shape: FloatArray
+    style: FloatArray
+    audio_guidance: float
+    style_guidance: float
+
+    def vectors(self) -> dict[str, FloatArray]:
+        """The network's inputs among them, by the names that it knows them by."""
+        return {"shape": self.shape, "style": self.style}
 
 
 @dataclass(frozen=True)
@@ -44,9 +81,9 @@ class SamplerCall:
         noise: (n, D) initial noise.
         known: (m, D) committed motion of the window's first m frames (`sliding`), m may be 0.
         valid: tokens of the window that are not padding; the indicator is 1 there.
-        shape: (n_shape,) normalised, style: (d_style,).
         noise_scale: (D,) scale of the initial noise, but that of `known` frames.
-        steps, audio_guidance, style_guidance, threshold_quantile: see `LiveDefaults`.
+        conditions: besides the sound.
+        steps, threshold_quantile: see `LiveDefaults`.
     """
 
     features: FloatArray
@@ -57,11 +94,8 @@ class SamplerCall:
     noise_scale: FloatArray
     known: FloatArray
     valid: int
-    shape: FloatArray
-    style: FloatArray
+    conditions: Conditions
     steps: int
-    audio_guidance: float
-    style_guidance: float
     threshold_quantile: float | None
 
 
@@ -75,8 +109,8 @@ def batch_key(call: SamplerCall) -> Hashable:
         len(call.features),
         len(call.known),
         call.steps,
-        call.audio_guidance == 1.0,
-        call.style_guidance == 1.0,
+        call.conditions.audio_guidance == 1.0,
+        call.conditions.style_guidance == 1.0,
         call.threshold_quantile,
     )
 
@@ -118,7 +152,7 @@ class Backend(Protocol):
     def encode_window(self, pcm: FloatArray) -> FloatArray:
         """Features of a whole window at once: pcm (n * 640,) -> (n, F).
 
-        Where windows are encoded whole (not `incremental`), pcm is normalised: `running_level`.
+        Where windows are encoded whole (not `incremental`), pcm is normalised: `level_normaliser`.
         """
         ...
 
@@ -133,3 +167,13 @@ class Backend(Protocol):
     def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
         """`sample` for several calls of one `batch_key`."""
         ...
+
+
+def encode_speech(
+    backend: Backend, calls: Sequence[SpeechCall]
+) -> list[tuple[FloatArray, SpeechState]]:
+    """Features and states after them for calls with sounds of one length, in one pass."""
+    pcms = [call.pcm for call in calls]
+    if backend.incremental:
+        return backend.encode_many(pcms, [call.state for call in calls])
+    return [(features, None) for features in backend.encode_window_many(pcms)]

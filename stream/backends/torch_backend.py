@@ -159,10 +159,11 @@ class TorchBackend:
                 for (features, _), call in zip(contexts, calls, strict=True)
             ],
             "context_motion": [motion for _, motion in contexts],
-            "shape": [call.shape for call in calls],
         }
-        if self.spec.use_style:
-            rows["style"] = [call.style for call in calls]
+        conditions = [call.conditions for call in calls]
+        for name in one.conditions.vectors():
+            if name != "style" or self.spec.use_style:
+                rows[name] = [each.vectors()[name] for each in conditions]
         if len(one.known):
             rows["known"] = [call.known for call in calls]
         if any(call.valid < len(one.features) for call in calls):
@@ -172,7 +173,7 @@ class TorchBackend:
             "threshold": one.threshold_quantile,
         }
         for name in ("audio_guidance", "style_guidance"):
-            scales = [getattr(call, name) for call in calls]
+            scales = [getattr(each, name) for each in conditions]
             alike = all(scale == scales[0] for scale in scales)
             if alike and (scales[0] == 1.0 or not self._calls.scales_are_inputs):
                 settings[name] = scales[0]

@@ -7,15 +7,16 @@ as by any session: the state is fetched before, and handed over again after.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.hop import HopCall, HopGraph
-from stream.backends.protocol import Backend, FloatArray
-from stream.core.session import Session, SessionOptions, SpeechCall
+from stream.backends.protocol import Backend, FloatArray, SpeechCall, encode_speech
+from stream.core.front_end import CausalFrontEnd, WindowFrontEnd
+from stream.core.session import Session, SessionOptions
+from stream.core.state import SessionState
 from stream.frames import Frame
 
 
@@ -53,10 +54,15 @@ class DeviceSession(Session):
         self._graph, self._on_device = graph, False
         super().__init__(backend, **settings)
 
-    def reset(self) -> None:
-        """Forget everything: the next block is sample 0."""
+    def copy_state(self) -> SessionState:
+        """What it remembers, fetched back, as a value of its own."""
+        self._download()
+        return super().copy_state()
+
+    def go_on_from(self, state: SessionState) -> None:
+        """Go on from this state; it goes to the model at the next hop."""
         self._on_device = False
-        super().reset()
+        super().go_on_from(state)
 
     def begin(self, hops: int = 1) -> SpeechCall | None:
         """As any session, from the state fetched back."""
@@ -67,95 +73,87 @@ class DeviceSession(Session):
         """One model call over the next `hops` hops; one hop is one call of the graph."""
         if hops != 1 or not self.pending_hops:
             return super().step(hops)
-        spec, start = self.backend.spec, max(self.end, self.lookahead)
+        spec, state, start = self.backend.spec, self.state, max(self.end, self.lookahead)
         end, first = start + self.hop, self.committed
         if self.window_rule == "sliding" and end < spec.T_w + spec.T_p:
             return super().step()  # the window fills for the first time
         if not self._on_device:
             self._upload()
-        level = copy.copy(self._level)
-        pcm = self._read(start, end)
-        if not self.backend.incremental:
-            pcm = level.normalise(pcm.reshape(-1, spec.frame_samples)).reshape(-1)
+        pcm = state.audio.read(start * spec.frame_samples, end * spec.frame_samples)
+        front_end = state.front_end.copy()  # kept where the call succeeds
+        if isinstance(front_end, WindowFrontEnd):
+            pcm = front_end.level.normalise(pcm.reshape(-1, spec.frame_samples)).reshape(-1)
         fresh = self._graph.run(
             HopCall(
                 pcm=pcm,
-                noise=self._noise.take(start, end),
+                noise=state.noise.take(start, end),
                 noise_scale=self._noise_scale,
-                shape=self._shape,
-                style=self._style_now(),
-                audio_guidance=self.audio_guidance,
-                style_guidance=self.style_guidance,
+                conditions=self.conditions.at(first),
             )
         )
-        self._level = level
-        self.committed, self.end, self._encoded = end - self.lookahead, end, end
-        self._audio.drop_before(end * spec.frame_samples)
+        front_end.encoded = end
+        state.front_end = front_end
+        state.committed, state.end = end - self.lookahead, end
+        state.audio.drop_before(end * spec.frame_samples)
         return self._frames(fresh, first)
 
     # --- the state goes over and comes back ----------------------------------------------------
     def _upload(self) -> None:
         """Give the graph the state as of the last call's end."""
-        spec, graph = self.backend.spec, self._graph
+        state, graph = self.state, self._graph
         end = max(self.end, self.lookahead)
-        self._encode_until(end)
         length = graph.size("held_noise")
-        noise = self._noise.take(max(0, end - length), end)
-        state: dict[str, NDArray[Any]] = {
-            "motion": self._padded(self._motion, self.committed, graph.size("motion")),
-            "held_noise": _behind(noise, length),
+        held: dict[str, NDArray[Any]] = {
+            "motion": _behind(state.motion_rows(state.past, state.committed), graph.size("motion")),
+            "held_noise": _behind(state.noise.take(max(0, end - length), end), length),
+            "committed": np.array(state.committed, np.int64),
         }
-        if self.backend.incremental:
-            if self._features is None:
-                self._features = np.zeros((spec.T_p, graph.width("features")), np.float32)
-            state["features"] = self._padded(self._features, end, graph.size("features"))
-            state |= self._speech._asdict()
-        else:
-            rows = graph.size("sound") // spec.frame_samples
-            state["sound"] = self._padded(self._normal, end, rows).reshape(-1)
-        batch = {name: array[None] for name, array in state.items()}
-        self._graph.start(batch | {"committed": np.array([self.committed], np.int64)})
+        graph.start({name: array[None] for name, array in (held | self._heard(end)).items()})
         self._on_device = True
 
-    def _encode_until(self, end: int) -> None:
-        """Hear all frames before `end`."""
-        if end <= self._encoded:
-            return
-        spec, pcm = self.backend.spec, self._read(self._encoded, end)
-        if self.backend.incremental:
-            features, self._speech = self.backend.encode(pcm, self._speech)
-            if self._features is None:
-                self._features = np.zeros((spec.T_p, features.shape[1]), np.float32)
-            self._features = np.concatenate([self._features, features])
-        else:
-            frames = self._level.normalise(pcm.reshape(-1, spec.frame_samples))
-            self._normal = np.concatenate([self._normal, frames])
-        self._encoded = end
+    def _heard(self, end: int) -> dict[str, NDArray[Any]]:
+        """What the graph needs of the speech before frame `end`."""
+        spec, front_end, graph = self.backend.spec, self.state.front_end, self._graph
+        if isinstance(front_end, WindowFrontEnd):
+            front_end.normalise_until(self.state.audio, end)
+            sound = _behind(front_end.rows, graph.size("sound") // spec.frame_samples)
+            return {"sound": sound.reshape(-1)}
+        assert isinstance(front_end, CausalFrontEnd)
+        if end > front_end.encoded:
+            n = spec.frame_samples
+            call = SpeechCall(
+                self.state.audio.read(front_end.encoded * n, end * n), front_end.state
+            )
+            front_end.keep(*encode_speech(self.backend, [call])[0], end)
+        rows = front_end.rows
+        if rows is None:
+            rows = np.zeros((0, graph.width("features")), np.float32)
+        features = _behind(rows, graph.size("features"))
+        return {"features": features, **front_end.state._asdict()}
 
     def _download(self) -> None:
         """Take the state back from the graph."""
         if not self._on_device:
             return
-        state = {name: array[0] for name, array in self._graph.state().items()}
-        self._motion = state["motion"]
-        self._past = self.committed - len(self._motion)
-        if self.backend.incremental:
-            self._features = state["features"]
-            self._speech = self._speech._replace(
-                **{name: state[name] for name in self._speech._fields}
-            )
-        else:
-            self._normal = state["sound"].reshape(-1, self.backend.spec.frame_samples)
+        found = {name: array[0] for name, array in self._graph.state().items()}
+        state, front_end = self.state, self.state.front_end
+        state.motion = found["motion"]
+        state.past = state.committed - len(state.motion)
+        if isinstance(front_end, WindowFrontEnd):
+            front_end.rows = found["sound"].reshape(-1, self.backend.spec.frame_samples)
+            front_end.past = front_end.encoded - len(front_end.rows)
+        elif isinstance(front_end, CausalFrontEnd):
+            front_end.rows = found["features"]
+            front_end.past = front_end.encoded - len(front_end.rows)
+            known = front_end.state
+            front_end.state = known._replace(**{name: found[name] for name in known._fields})
         self._on_device = False
-
-    def _padded(self, rows: FloatArray, stop: int, size: int) -> FloatArray:
-        """The `size` rows before frame `stop` of a store; zeros where it does not reach so far."""
-        return _behind(rows[max(0, stop - size - self._past) : stop - self._past], size)
 
 
 def _behind(rows: FloatArray, size: int) -> FloatArray:
-    """Rows at the end of `size`, after zeros."""
+    """The last `size` rows, behind zeros where there are not so many."""
     out = np.zeros((size, *rows.shape[1:]), np.float32)
-    if len(rows):
-        out[-len(rows) :] = rows
+    kept = rows[max(0, len(rows) - size) :]
+    if len(kept):
+        out[-len(kept) :] = kept
     return out

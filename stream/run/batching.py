@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
+from stream.backends.protocol import Backend, SamplerCall, SpeechCall, batch_key, encode_speech
 from stream.backends.threads import usable_cores
-from stream.core.session import Session, SessionOptions, SpeechCall
+from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 
 MOST_SESSIONS = 256
@@ -27,7 +27,6 @@ _TRIAL_HOPS, _UNTIMED_HOPS = 9, 5
 Item = TypeVar("Item")
 Call = TypeVar("Call")
 Answer = TypeVar("Answer")
-Heard = tuple[FloatArray, SpeechState]
 
 
 def run_batch(
@@ -39,6 +38,12 @@ def run_batch(
     that shared a batch with it are done one by one.  A session that is alone in its batch gets the
     bits that its own `step` would give; see `Backend` for what a larger batch may change.
     """
+    if len(work) == 1:
+        session, hops = work[0]
+        try:
+            return [session.step(hops)]
+        except Exception as error:
+            return [error]
     answers: dict[int, list[Frame] | Exception] = {}
 
     def attempt(index: int, do: Callable[[], Item]) -> Item | None:
@@ -54,7 +59,7 @@ def run_batch(
         if spoken is not None:
             speech.append((index, spoken))
     for group in grouped(speech, key=lambda item: len(item[1].pcm)):
-        heard = together(partial(_encode, backend), [call for _, call in group])
+        heard = together(partial(encode_speech, backend), [call for _, call in group])
         for (index, _), features in zip(group, heard, strict=True):
             if isinstance(features, Exception):
                 answers[index] = features
@@ -95,13 +100,6 @@ def together(
         if len(calls) == 1:
             return [error]
     return [answer for call in calls for answer in together(do, [call])]
-
-
-def _encode(backend: Backend, calls: list[SpeechCall]) -> list[Heard]:
-    pcms = [call.pcm for call in calls]
-    if backend.incremental:
-        return backend.encode_many(pcms, [call.state for call in calls])
-    return [(features, None) for features in backend.encode_window_many(pcms)]
 
 
 class Batcher:

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from head.retarget import Retarget
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session, SessionOptions
@@ -261,7 +262,8 @@ class SessionFactory:
         backend: the scheduler's.
         options: live settings; clients may choose their own strengths.
         style, shape: what clients get that name none.
-        heads: that clients may name besides the backend's (`stream.serve.other_heads`).
+        retarget: to the server's head, where that is not the model's.
+        heads: that clients may name besides the server's (`stream.serve.other_heads`).
     """
 
     def __init__(
@@ -273,9 +275,12 @@ class SessionFactory:
         style: str | None = None,
         shape: Floats | None = None,
         heads: Mapping[str, OtherHead] | None = None,
+        retarget: Retarget | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.heads = heads or {}
+        self._retarget = retarget
+        self._head_id = backend.head_id if retarget is None else retarget.target.id
         self._start, self._backend, self._options = start, backend, options or SessionOptions()
         self._style, self._shape, self._clock = style, shape, clock
         self._scheduler: OpenScheduler | None = None
@@ -296,8 +301,8 @@ class SessionFactory:
         if wish.pace not in PACES:
             raise ValueError(f"a pace is one of {', '.join(PACES)}")
         other = self.heads.get(wish.head)
-        if other is None and wish.head not in ("", backend.head_id):
-            names = ", ".join([backend.head_id, *self.heads])
+        if other is None and wish.head not in ("", self._head_id):
+            names = ", ".join([self._head_id, *self.heads])
             raise ValueError(f"this server has no head {wish.head[:80]!r}, but {names}")
         if other is not None and wish.shape:
             raise ValueError("a shape is of the hello's head: leave it out on another head")
@@ -307,11 +312,12 @@ class SessionFactory:
         if wish.style_guidance is not None:
             options = replace(options, style_guidance=wish.style_guidance)
         session = Session(
-            backend if other is None else other.backend,
+            backend,
             options=options,
             shape=_shape(wish.shape) if wish.shape else self._shape,
             style=wish.style or self._style,
             seed=wish.seed % 2**32,
+            retarget=self._retarget if other is None else other.retarget,
         )
         if self._scheduler is None:
             self._scheduler = self._start()

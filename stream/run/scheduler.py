@@ -14,7 +14,6 @@ import time
 
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
-from stream.core.retarget import model_of
 from stream.core.session import Session
 from stream.run.batching import Batcher, measure_capacity
 from stream.run.scheduled_session import Deliver, OnEnd, ScheduledSession
@@ -59,7 +58,7 @@ class Scheduler:
     ) -> None:
         if capacity is not None and capacity < 1:
             raise ValueError(f"a capacity of {capacity}: at least one session must fit")
-        self.backend = model_of(backend)
+        self.backend = backend
         self._batcher = Batcher(self.backend, workers)
         self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
         self.lock = threading.Condition()
@@ -106,7 +105,7 @@ class Scheduler:
             CapacityError: it carries as many as it can, or is closing.
             ValueError: the session is of another backend.
         """
-        if model_of(session.backend) is not self.backend:
+        if session.backend is not self.backend:
             raise ValueError("a session of another backend: one scheduler runs one model")
         with self.lock:
             if self._closing:

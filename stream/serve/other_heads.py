@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from head.model import Head
+from head.retarget import Retarget
 from stream.backends.protocol import Backend
-from stream.core.retarget import model_of, on_head
+from stream.core.retarget import retarget_to
 from stream.wire import messages
 from stream.wire.channels import make_hello
 
@@ -18,24 +19,25 @@ class OtherHead:
 
     Attributes:
         head: poses and names what is sent.
-        backend: of its sessions; the model is the one of all of them.
+        retarget: of its sessions; None on the head that the model's motion belongs to.
         hello: its channels and counts.
     """
 
     head: Head
-    backend: Backend
+    retarget: Retarget | None
     hello: messages.Hello
 
 
-def other_heads(backend: Backend, heads: Iterable[Head]) -> dict[str, OtherHead]:
-    """By id, without the head that `backend` moves already.
+def other_heads(
+    backend: Backend, heads: Iterable[Head], moved: str | None = None
+) -> dict[str, OtherHead]:
+    """By id, without the head `moved` that the server's own stream moves, by default the model's.
 
     Raises:
         head.HeadError: the model's own head is not here, or its motion cannot be mapped.
     """
-    model = model_of(backend)
     return {
-        head.id: OtherHead(head, on_head(model, head), make_hello(head))
+        head.id: OtherHead(head, retarget_to(backend, head), make_hello(head))
         for head in heads
-        if head.id != backend.head_id
+        if head.id != (moved or backend.head_id)
     }

@@ -332,8 +332,8 @@ def main(settings: Settings) -> None:
             "# How the starter measures\n\nWritten by `python -m training.reports.starter_report`; "
             "the voices were held out of training whole. The label is what the coarticulation "
             "model of `training/` makes of the known phones; nobody's face was recorded for it. "
-            "The starter's live defaults, its labels' constants, the shares of its training sets and "
-            "what its distillation weighs were chosen with some of these clips in view, so its "
+            "The starter's live defaults, its labels' constants, the shares of its training sets "
+            "and what its distillation weighs were chosen with some of these clips in view, so its "
             "figures are those of a validation set. The loudness follower opens the jaw with the "
             "sound's log energy.\n\n"
             f"{text}\n",

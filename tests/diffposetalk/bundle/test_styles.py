@@ -47,7 +47,7 @@ def style_seen(monkeypatch: pytest.MonkeyPatch) -> _Seen:
     sample = backend.sample
 
     def watched(call: SamplerCall) -> np.ndarray:
-        seen.append(call.style)
+        seen.append(call.conditions.style)
         return sample(call)
 
     monkeypatch.setattr(backend, "sample", watched)

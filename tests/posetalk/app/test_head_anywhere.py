@@ -15,7 +15,7 @@ from head.library import heads_folder, own_heads
 from head.retarget import retarget
 from head.rig import open_head
 from stream.backends.fake import FakeBackend
-from stream.core.retarget import OnHead, on_head
+from stream.core.retarget import retarget_to
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.wire.channels import channel_values, make_hello
@@ -146,15 +146,14 @@ def test_a_session_maps_what_leaves_it_and_nothing_else(flame: Head) -> None:
     rng = np.random.default_rng(0)
     sound = rng.normal(0, 0.1, 16000).astype(np.float32)
     plain = Session(FakeBackend(), seed=3)
-    backend = on_head(FakeBackend(), flame)
-    mapped = Session(backend, seed=3)
-    assert isinstance(backend, OnHead) and mapped.backend.head_id == "flame"
+    backend = FakeBackend()
+    mapped = Session(backend, seed=3, retarget=retarget_to(backend, flame))
+    assert mapped.head_id == "flame" and not mapped.shape.any()
     own = [frame.motion for frame in plain.feed(sound) + plain.finish()]
     theirs = [frame.motion for frame in mapped.feed(sound) + mapped.finish()]
     wanted = retarget(builtin_head(), flame)(np.array(own))
     np.testing.assert_allclose(np.array(theirs), wanted, atol=1e-6)
-    assert on_head(FakeBackend(), builtin_head()).head_id == builtin_head().id
-    assert not isinstance(on_head(FakeBackend(), builtin_head()), OnHead)
+    assert retarget_to(FakeBackend(), builtin_head()) is None
 
 
 def test_the_wire_offers_every_set_for_a_flame_head(flame: Head) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from pathlib import Path
 from typing import get_args
@@ -59,14 +58,6 @@ def test_a_closed_loop_is_the_sessions(kind: str, rule: str, tmp_path: Path) -> 
     assert gap < TOLERANCE["fp32"] * (10 if noisy else 1)
 
 
-def from_the_same_past(ours: Session, theirs: Session) -> None:
-    """Give `ours` a copy of everything that `theirs` remembers."""
-    assert isinstance(ours, DeviceSession)
-    kept = {"backend", "_backend"}
-    past = {name: value for name, value in vars(theirs).items() if name not in kept}
-    vars(ours).update(copy.deepcopy(past), _on_device=False)
-
-
 @pytest.fixture(scope="module")
 def starter(tmp_path_factory: pytest.TempPathFactory) -> OnnxBackend:
     folder = tmp_path_factory.mktemp("starter") / "copy"
@@ -81,7 +72,7 @@ def test_each_hop_of_the_starter_is_the_sessions(starter: OnnxBackend) -> None:
     hops = 0
     for frame in range(204):
         block = sound[640 * frame : 640 * (frame + 1)]
-        from_the_same_past(ours, theirs)
+        ours.go_on_from(theirs.copy_state())
         one, other = ours.feed(block), theirs.feed(block)
         assert len(one) == len(other)
         if one:
@@ -113,7 +104,6 @@ def test_what_is_no_single_hop_comes_and_goes(rule: str, tmp_path: Path) -> None
     runs = []
     for session in (make_session(backend), Session(backend)):
         frames: list[Frame] = []
-        assert session._audio is not None
         for start in range(0, len(sound), 4000):
             session.append(sound[start : start + 4000])
             if start == 20_000:

@@ -11,7 +11,7 @@ from head.channels import CHANNELS
 from head.eye_turns import gaze, looks
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.core.gaze import Gaze
+from stream.core.idle_motion import high_pass_gaze
 from stream.core.session import Session
 
 OUT, IN = CHANNELS.index("eyeLookOutLeft"), CHANNELS.index("eyeLookInLeft")
@@ -29,12 +29,12 @@ def looking(left: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_a_look_that_stays_fades_and_a_quick_one_does_not(side: float) -> None:
     raw = looking(side * np.r_[np.full(5, 0.6), np.full(400, 0.6)])
-    Gaze(60).settle(raw)
+    high_pass_gaze(raw, np.zeros(2), 60)
     first, second = (OUT, IN) if side > 0 else (IN, OUT)
     assert raw[4, first] > 0.54 and raw[4, second] == 0.0
     assert raw[-1, first] < 0.01
     back = looking(np.r_[np.full(300, side * 0.6), np.zeros(5)])
-    Gaze(60).settle(back)
+    high_pass_gaze(back, np.zeros(2), 60)
     assert back[-1, second] > 0.5, "seen from where they rest, straight on is the other side"
 
 
@@ -43,7 +43,7 @@ def test_a_look_up_that_stays_fades_and_one_down_does_not() -> None:
         there = [CHANNELS.index(f"eyeLook{name}{side}") for side in ("Left", "Right")]
         raw = np.zeros((400, 54))
         raw[:, there] = 0.4
-        Gaze(60).settle(raw)
+        high_pass_gaze(raw, np.zeros(2), 60)
         assert raw[3, there].min() > 0.35
         assert raw[-1, there] == pytest.approx(end, abs=0.01), "some styles look down"
 
@@ -51,14 +51,14 @@ def test_a_look_up_that_stays_fades_and_one_down_does_not() -> None:
 def test_nothing_else_moves_and_blocks_do_not_matter() -> None:
     left = np.random.default_rng(0).normal(0, 0.3, 200).cumsum() / 10
     whole, plain = looking(left), looking(left)
-    Gaze(60).settle(whole)
+    high_pass_gaze(whole, np.zeros(2), 60)
     others = [i for i in range(54) if i not in LOOKS]
     np.testing.assert_array_equal(whole[:, others], plain[:, others])
-    gaze, parts = Gaze(60), np.split(looking(left), [1, 7, 8, 100])
+    slow, parts = np.zeros(2), np.split(looking(left), [1, 7, 8, 100])
     for part in parts:
-        gaze.settle(part)
+        high_pass_gaze(part, slow, 60)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    Gaze(0).settle(plain)
+    high_pass_gaze(plain, np.zeros(2), 0)
     np.testing.assert_array_equal(plain, looking(left))
 
 

@@ -10,7 +10,7 @@ import pytest
 from head.channels import CHANNELS
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.core.lids import BLINK, Lids
+from stream.core.idle_motion import BLINK, Stares
 from stream.core.session import Session
 from training.reports.gesture_report import blink_starts
 
@@ -23,7 +23,7 @@ def staring(n: int) -> np.ndarray:
 
 def test_a_stare_ends_in_whole_blinks_about_as_often_as_asked() -> None:
     raw = staring(20_000)
-    Lids(100, seed=3).settle(raw)
+    Stares(100, seed=3).force_blink(raw)
     starts, lengths = blink_starts(raw)
     apart = np.diff(starts)
     assert np.mean(apart) == pytest.approx(100 * np.exp(0.3**2 / 2) + len(BLINK), rel=0.1)
@@ -37,7 +37,7 @@ def test_a_stream_begins_anywhere_in_a_stare() -> None:
     firsts = []
     for seed in range(200):
         raw = staring(400)
-        Lids(100, seed).settle(raw)
+        Stares(100, seed).force_blink(raw)
         firsts.append(blink_starts(raw)[0][0])
     assert np.quantile(firsts, [0.1, 0.5, 0.9]) == pytest.approx([10, 52, 100], abs=12)
 
@@ -46,19 +46,19 @@ def test_the_models_own_blinks_count() -> None:
     raw = staring(2000)
     raw[::40, LIDS] = 0.9
     given = raw.copy()
-    Lids(175, seed=0).settle(raw)
+    Stares(175, seed=0).force_blink(raw)
     np.testing.assert_array_equal(raw, given)
 
 
 def test_blocks_do_not_matter_and_none_are_asked_for_by_default() -> None:
     whole, plain = staring(900), staring(900)
-    Lids(60, seed=1).settle(whole)
-    lids, parts = Lids(60, seed=1), np.split(plain, [1, 2, 61, 300, 301])
+    Stares(60, seed=1).force_blink(whole)
+    lids, parts = Stares(60, seed=1), np.split(plain, [1, 2, 61, 300, 301])
     for part in parts:
-        lids.settle(part)
+        lids.force_blink(part)
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     plain = staring(900)
-    Lids(0, seed=1).settle(plain)
+    Stares(0, seed=1).force_blink(plain)
     np.testing.assert_array_equal(plain, staring(900))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -98,6 +99,32 @@ def test_reset_starts_again_with_the_same_frames() -> None:
     assert np.array_equal(motions(first), motions(again))
 
 
+def stored(session: Session) -> list[int]:
+    """How much a session remembers: motion, what it heard, audio."""
+    state = session.state
+    rows = state.front_end.rows
+    assert rows is not None
+    return [len(state.motion), len(rows), len(state.audio._buffer)]
+
+
+@pytest.mark.parametrize("backend", [FakeBackend, lambda: WindowBackend()])
+@pytest.mark.parametrize("rule", ["adjacent", "sliding"])
+def test_a_copied_state_goes_its_own_way(
+    rule: WindowRule, backend: Callable[[], FakeBackend]
+) -> None:
+    """What a session remembers is a value: another one goes on from it with the same bits."""
+    options, audio = SessionOptions(window_rule=rule), speech(FRAME * 60)
+    session = Session(backend(), options=options, seed=5)
+    session.feed(audio[: FRAME * 33 + 7])
+    held = session.copy_state()
+    rest = motions(session.feed(audio[FRAME * 33 + 7 :]) + session.finish())
+    other = Session(backend(), options=options, seed=5)
+    for _ in range(2):  # the copy is not used up by who goes on from a copy of it
+        other.go_on_from(held.copy())
+        again = motions(other.feed(audio[FRAME * 33 + 7 :]) + other.finish())
+        assert np.array_equal(rest, again)
+
+
 @pytest.mark.parametrize(("rule", "minutes"), [("adjacent", 30), ("sliding", 3)])
 def test_a_long_stream_does_not_grow_a_session(rule: WindowRule, minutes: int) -> None:
     session = Session(load_backend("fake"), options=SessionOptions(window_rule=rule))
@@ -106,9 +133,7 @@ def test_a_long_stream_does_not_grow_a_session(rule: WindowRule, minutes: int) -
     for second in range(minutes * 60):
         session.feed(block)
         if second % (minutes * 10) == 10:
-            assert session._features is not None
-            stores = (session._motion, session._features, session._audio._buffer)
-            sizes.append([len(store) for store in stores])
+            sizes.append(stored(session))
     assert all(size == sizes[0] for size in sizes), sizes
 
 
@@ -188,8 +213,8 @@ def test_a_session_without_kept_features_does_not_grow(rule: WindowRule) -> None
     for second in range(120):
         session.feed(speech(FRAME * 25))
         if second % 20 == 10:
-            sizes.append((len(session._motion), len(session._audio._buffer)))
-    assert session._features is None and len(set(sizes)) == 1, sizes
+            sizes.append(stored(session))
+    assert all(size == sizes[0] for size in sizes), sizes
 
 
 def test_what_is_not_a_number_is_silence_and_audio_after_the_end_is_refused() -> None:
@@ -230,7 +255,7 @@ def test_a_style_vector_of_another_size_is_refused(use_style: bool) -> None:
         with pytest.raises(ValueError, match=rf"a style is \({size},\), got") as raised:
             session.set_style(wrong)
         assert "\n" not in str(raised.value)
-    assert session._style.shape == (size,)
+    assert session.conditions.at(0).style.shape == (size,)
 
 
 def test_unknown_style_names_the_known_ones() -> None:
@@ -334,7 +359,9 @@ def test_guidance_changes_from_the_next_call_on() -> None:
         session.set_guidance(audio=float("nan"), style=2.0)
     session.set_guidance(audio=1.0)
     session.feed(speech(FRAME * 2))
-    scales = [(call.audio_guidance, call.style_guidance) for call in backend.calls]
+    scales = [
+        (call.conditions.audio_guidance, call.conditions.style_guidance) for call in backend.calls
+    ]
     assert scales == [(1.5, 1.0), (1.5, 3.0), (1.0, 3.0)]
 
 
@@ -404,4 +431,4 @@ def test_a_shown_head_has_mass_and_the_rest_has_none(cuts: list[int]) -> None:
     for k in range(1, len(expected)):
         expected[k, head] = 0.4 * expected[k - 1, head] + 0.6 * expected[k, head]
     np.testing.assert_allclose(shown, expected, atol=1e-6)
-    np.testing.assert_array_equal(heavy._motion, light._motion)
+    np.testing.assert_array_equal(heavy.state.motion, light.state.motion)

@@ -266,7 +266,7 @@ class Picky(FakeBackend):
     """Fails for whoever is guided by 7."""
 
     def sample(self, call: SamplerCall) -> np.ndarray:
-        if call.audio_guidance == 7.0:
+        if call.conditions.audio_guidance == 7.0:
             raise RuntimeError("seven is too much")
         return super().sample(call)
 
@@ -366,7 +366,9 @@ def test_style_and_guidance_change_while_a_session_speaks(tiny) -> None:
             return getattr(tiny, name)
 
         def sample_many(self, calls: list[SamplerCall]) -> list[np.ndarray]:
-            seen.extend((call.style[0], call.audio_guidance) for call in calls)
+            seen.extend(
+                (call.conditions.style[0], call.conditions.audio_guidance) for call in calls
+            )
             return tiny.sample_many(calls)
 
     backend = Watched()

@@ -18,7 +18,7 @@ from posetalk import Client
 from posetalk.client import RequestError
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import FloatArray, SamplerCall
-from stream.core.retarget import model_of, on_head
+from stream.core.retarget import retarget_to
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.push_session import SessionFactory
@@ -58,9 +58,9 @@ class Smiling(FakeBackend):
 def test_two_heads_share_a_batch_and_each_gets_its_own_frames(flame: Head) -> None:
     model = Smiling()
     heard: tuple[list[Frame], list[Frame]] = ([], [])
-    with Scheduler(on_head(model, flame), 2, workers=1) as scheduler:
-        assert scheduler.backend is model
-        sessions = [Session(model, seed=3), Session(on_head(model, flame), seed=3)]
+    mapping = retarget_to(model, flame)
+    with Scheduler(model, 2, workers=1) as scheduler:
+        sessions = [Session(model, seed=3), Session(model, seed=3, retarget=mapping)]
         scheduled_sessions = [
             scheduler.open(session, frames.extend, realtime=False)
             for session, frames in zip(sessions, heard, strict=True)
@@ -79,20 +79,21 @@ def test_two_heads_share_a_batch_and_each_gets_its_own_frames(flame: Head) -> No
     assert np.abs(other - own).max() > 0.01, "the heads do not move by the same numbers"
 
 
-def test_a_session_of_another_model_is_not_taken(flame: Head) -> None:
+def test_a_session_of_another_model_is_not_taken() -> None:
     model = FakeBackend()
     with Scheduler(model, 1) as scheduler, pytest.raises(ValueError, match="another backend"):
-        scheduler.open(Session(on_head(FakeBackend(), flame)), lambda frames: None)
+        scheduler.open(Session(FakeBackend()), lambda frames: None)
 
 
 def test_the_heads_of_a_server_are_made_ready_once(flame: Head) -> None:
     model = FakeBackend()
     ready = other_heads(model, [flame, builtin_head()])
     assert [*ready] == ["flame"], "the server's own is no other"
-    assert model_of(ready["flame"].backend) is model
+    mapping = ready["flame"].retarget
+    assert mapping is not None and mapping.target.id == "flame"
     # A server on another head can give its model's own.
-    back = other_heads(on_head(model, flame), [builtin_head()])
-    assert back[builtin_head().id].backend is model
+    back = other_heads(model, [builtin_head()], moved="flame")
+    assert back[builtin_head().id].retarget is None
 
 
 @pytest.fixture

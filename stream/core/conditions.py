@@ -1,0 +1,148 @@
+"""Who speaks how: the conditions of a stream's model calls, and how they change while it speaks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffposetalk.bundle.styles import check_vector, resolve
+from diffposetalk.spec import FloatArray
+from stream.backends.protocol import Backend, Conditions
+
+MOST_GUIDANCE = 20.0
+"""A guidance scale beyond this leaves nothing of the motion."""
+
+EASE_FRAMES = 8
+"""Frames that a change of style takes while somebody speaks."""
+
+
+def check_guidance(name: str, scale: float) -> float:
+    """`scale`, if a guidance may be so strong; 1 is as trained.
+
+    Raises:
+        ValueError: not a number from 0 to MOST_GUIDANCE.
+    """
+    if not (math.isfinite(scale) and 0.0 <= scale <= MOST_GUIDANCE):
+        raise ValueError(f"{name} guidance {scale:g}: choose a number from 0 to {MOST_GUIDANCE:g}")
+    return float(scale)
+
+
+def style_vector(style: str | FloatArray, styles: Mapping[str, FloatArray]) -> FloatArray:
+    """The vector, finite float32, of a style's name, of a mix of names, or of a vector.
+
+    Raises:
+        ValueError: an unknown name, or numbers that are not finite.
+    """
+    return resolve(style, styles) if isinstance(style, str) else check_vector(style)
+
+
+@dataclass
+class StyleChange:
+    """A style that is taken on over EASE_FRAMES from frame `since` on, so that nothing jumps.
+
+    Attributes:
+        before, wanted: (d_style,).
+    """
+
+    before: FloatArray
+    wanted: FloatArray
+    since: int
+
+    def at(self, committed: int) -> FloatArray:
+        """The style of the call that follows frame `committed`."""
+        share = np.float32((committed - self.since + 1) / EASE_FRAMES)
+        if share >= 1.0 or self.before is self.wanted:
+            return self.wanted
+        return self.before + share * (self.wanted - self.before)
+
+
+class ConditionTrack:
+    """The conditions of one stream.
+
+    Args:
+        backend: has the statistics of shapes, the styles by name, and their size.
+        shape: (n_shape,) raw identity; None is the statistics' mean.
+        style: see `set_style`.
+        audio_guidance, style_guidance: 1 is as trained.
+
+    Attributes:
+        shape: (n_shape,) raw identity.
+        style_name: as it was asked for; `custom` for a vector.
+        audio_guidance, style_guidance: scales of the next call.
+
+    Raises:
+        ValueError: sizes that do not fit, numbers that are not finite, an unknown style.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        shape: FloatArray | None,
+        style: str | FloatArray | None,
+        audio_guidance: float,
+        style_guidance: float,
+    ) -> None:
+        spec, statistics = backend.spec, backend.statistics
+        raw = statistics.shape_mean if shape is None else np.asarray(shape, np.float32)
+        if raw.shape != (spec.n_shape,):
+            raise ValueError(f"a shape is ({spec.n_shape},), got {raw.shape}")
+        if not np.isfinite(raw).all():
+            raise ValueError("a shape is a row of finite numbers: this one has some that are not")
+        self.shape = raw.copy()
+        self._normal_shape = (raw - statistics.shape_mean) / statistics.shape_std
+        self._styles = backend.styles
+        self._style_size = spec.style.d_style if spec.use_style else 0
+        self.audio_guidance = check_guidance("audio", audio_guidance)
+        self.style_guidance = check_guidance("style", style_guidance)
+        vector = self._vector(style)
+        self.style_name = self._name(style)
+        self._change = StyleChange(vector, vector, 0)
+
+    def set_style(self, style: str | FloatArray | None, committed: int) -> None:
+        """Speak in this style from the next call on: a name, a mix of names, or a vector.
+
+        None is the first named style.  Who speaks already (`committed` frames were made) takes it
+        on over EASE_FRAMES.
+
+        Raises:
+            ValueError: an unknown name, or a vector of another size or with numbers that are not
+                finite; the style stays as it is.
+        """
+        vector = self._vector(style)
+        before = self._change.at(committed) if committed else vector
+        self.style_name = self._name(style)
+        self._change = StyleChange(before, vector, committed)
+
+    def set_guidance(self, audio: float | None, style: float | None) -> None:
+        """Guide by these scales from the next call on; None leaves one as it is.
+
+        Raises:
+            ValueError: not a number from 0 to MOST_GUIDANCE; both stay as they are.
+        """
+        audio = self.audio_guidance if audio is None else check_guidance("audio", audio)
+        style = self.style_guidance if style is None else check_guidance("style", style)
+        self.audio_guidance, self.style_guidance = audio, style
+
+    def begin_anew(self) -> None:
+        """The stream is new: its style is the wanted one from its first frame on."""
+        self._change = StyleChange(self._change.wanted, self._change.wanted, 0)
+
+    def at(self, committed: int) -> Conditions:
+        """The conditions of the call that follows frame `committed`."""
+        return Conditions(
+            self._normal_shape, self._change.at(committed), self.audio_guidance, self.style_guidance
+        )
+
+    def _vector(self, style: str | FloatArray | None) -> FloatArray:
+        vector = style_vector(next(iter(self._styles)) if style is None else style, self._styles)
+        if vector.shape != (self._style_size,):
+            raise ValueError(f"a style is ({self._style_size},), got {vector.shape}")
+        return vector
+
+    def _name(self, style: str | FloatArray | None) -> str:
+        if style is None:
+            return next(iter(self._styles))
+        return style if isinstance(style, str) else "custom"

@@ -1,0 +1,82 @@
+"""Everything that one stream remembers between model calls, as one value."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+
+from stream.backends.protocol import Backend, FloatArray
+from stream.core.front_end import FrontEnd, open_front_end
+from stream.core.idle_motion import IdleMotion
+from stream.core.noise import NoiseTrack
+from stream.core.timeline import Timeline
+
+
+def rotation_channels(backend: Backend) -> slice:
+    """The channels of a motion vector that turn the head; empty for a model without."""
+    return slice(backend.spec.n_expression, backend.spec.d_motion - 1)
+
+
+@dataclass
+class SessionState:
+    """A stream's past: it can be held, copied and put back, and the stream goes on from it.
+
+    Attributes:
+        audio: sound that no call has used up.
+        front_end: what was heard.
+        motion: (n, D) normalised, of frames [past, committed).
+        past: the first frame of `motion`; before frame 0 it is zeros.
+        noise: of frames to come.
+        idle: what is laid over the shown motion.
+        committed: frames before it were emitted and never change.
+        end: the last call's end; frames before it had all their sound.
+    """
+
+    audio: Timeline
+    front_end: FrontEnd
+    motion: FloatArray
+    past: int
+    noise: NoiseTrack
+    idle: IdleMotion
+    committed: int = 0
+    end: int = 0
+
+    @classmethod
+    def at_start(cls, backend: Backend, seed: int) -> Self:
+        """Of a stream that begins: the next block is sample 0."""
+        spec, rotation = backend.spec, rotation_channels(backend)
+        return cls(
+            audio=Timeline(),
+            front_end=open_front_end(backend),
+            motion=np.zeros((spec.T_p, spec.d_motion), np.float32),
+            past=-spec.T_p,
+            noise=NoiseTrack(seed, spec.d_motion, rotation, spec.live.head_noise_frames),
+            idle=IdleMotion(spec.live, rotation, seed),
+        )
+
+    def copy(self) -> Self:
+        """The same value, which goes its own way from here."""
+        # Arrays of rows are replaced, never written into: only what changes in place is copied.
+        return replace(
+            self,
+            audio=copy.deepcopy(self.audio),
+            front_end=self.front_end.copy(),
+            noise=copy.copy(self.noise),
+            idle=copy.deepcopy(self.idle),
+        )
+
+    def motion_rows(self, start: int, stop: int) -> FloatArray:
+        """Normalised motion of frames [start, stop), (stop - start, D); none after `committed`."""
+        return self.motion[start - self.past : stop - self.past]
+
+    def forget(self, reach: int, frame_samples: int) -> None:
+        """Drop what lies before frame `reach`, which no later window sees."""
+        keep = max(0, reach - self.past)
+        if keep:
+            self.motion = self.motion[keep:].copy()
+            self.past += keep
+        self.front_end.forget(reach)
+        self.audio.drop_before(self.front_end.encoded * frame_samples)
