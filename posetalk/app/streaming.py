@@ -238,23 +238,21 @@ def stream(
 
 def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
-    from diffposetalk.bundle.styles import resolve
     from stream.run.push_loop import PushLoop
     from stream.sources.pushed import PushedSource
 
     def change_style(name: str) -> None:
-        resolve(name, session.backend.styles)  # raises before the loop would only log it
         loop.set_style(name)
         server.style_changed(name)
 
     def change_guidance(audio: float | None, style: float | None) -> None:
-        session.set_guidance(audio, style)
-        server.guidance_changed(session.audio_guidance, session.style_guidance)
+        loop.set_guidance(audio, style)
+        server.guidance_changed(*loop.guidance)
 
     server.controls.interrupt = loop.interrupt
     server.controls.set_style = change_style
     server.controls.set_guidance = change_guidance
-    server.guidance_changed(session.audio_guidance, session.style_guidance)
+    server.guidance_changed(*loop.guidance)
     if isinstance(loop, PushLoop):
         server.controls.push, server.controls.sends_early = loop.push, True
     elif isinstance(source, PushedSource):

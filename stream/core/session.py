@@ -218,7 +218,7 @@ class Session:
         unmerged ones, as a longer window is sampled; latency grows, no frame is lost.
         """
         self._window = None  # of a call that failed
-        return self.commit(self.backend.sample(self.prepare(hops)))
+        return self.commit(self.backend.sample_many([self.prepare(hops)])[0])
 
     def feed(self, block: FloatArray) -> list[Frame]:
         """Take a block and return every frame that it completes."""

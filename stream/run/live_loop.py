@@ -1,7 +1,9 @@
-"""The live loop: a source's thread, a bounded queue, the session in the caller's thread, the sinks.
+"""The live loop: a source's thread feeds a scheduled session, whose frames go to the sinks.
 
-source --Block--> BlockQueue --> Session.append / step --> Frame --> sinks
-(own thread)                     (the thread that calls `run`)
+source --Block--> ScheduledSession.feed        Scheduler's thread --> Frame, sound --> sinks
+(own thread)
+
+The session has a scheduler of its own, so that nobody else's batch makes it wait.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,13 @@ from stream.audio import SAMPLE_RATE, AudioSource, Block
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
 from stream.frames import Frame
-from stream.run.block_queue import BlockQueue
 from stream.run.metrics import LiveStatistics
+from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameSink, FrameTiming, Sinks
 
 log = logging.getLogger(__name__)
 
-QUEUE_SECONDS = 10.0
-POLL_SECONDS = 0.1  # how soon a stop is seen while no audio comes
+POLL_SECONDS = 0.05  # how soon a stop is seen
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -39,8 +39,8 @@ class LiveLoop:
 
     Args:
         source: closed by `run`, whatever happens.
-        session: used by the thread that calls `run`, and by no other.
-        sinks: get audio and frames; their owner closes them.
+        session: belongs to the loop.
+        sinks: get audio and frames, on one thread; their owner closes them.
         clock: the source's clock.
         statistics: where to count; may be read while the loop runs.
         stop_deadline: seconds that a stop may take to bring out what was captured before it.
@@ -57,22 +57,22 @@ class LiveLoop:
         stop_deadline: float = 2.0,
     ) -> None:
         self.statistics = statistics or LiveStatistics()
-        self._source, self._session = source, session
-        self._sinks = Sinks(sinks)
+        self._source, self._sinks = source, Sinks(sinks)
         self._clock = clock or MonotonicClock()
         self._stop_deadline = stop_deadline
-        self._queue = BlockQueue(int(QUEUE_SECONDS * SAMPLE_RATE), may_wait=not source.realtime)
-        spec = session.backend.spec
-        self._frame_samples = spec.frame_samples
-        self._hop_seconds = session.hop * spec.frame_samples / SAMPLE_RATE
-        self._appended = 0
+        self._frame_samples = session.backend.spec.frame_samples
+        self._scheduler = Scheduler(session.backend, 1, workers=1, clock=self._clock)
+        self._scheduled = self._scheduler.open(
+            session, self._deliver, realtime=source.realtime, listener=self
+        )
+        self._lock = threading.Lock()  # of the stamps
         # Stamps of the blocks that frames still to come depend on, oldest first.
         self._stamps: deque[Block] = deque()
+        self._fed = 0
+        self._limit: int | None = None
         self._source_error: BaseException | None = None
-        self._interrupted = threading.Event()
         self._cut = -math.inf  # audio that arrived before this moment is not to be spoken
-        self._style: deque[Any] = deque(maxlen=1)
-        self._guidance: deque[tuple[float | None, float | None]] = deque(maxlen=16)
+        self._refused = 0
 
     # --- from any thread -----------------------------------------------------------------------
     def interrupt(self) -> None:
@@ -82,15 +82,22 @@ class LiveLoop:
         """
         self._source.interrupt()
         self._cut = self._clock.now()
-        self._interrupted.set()
+        self._scheduled.interrupt()
+        self.statistics.interrupts += 1
 
-    def set_style(self, style: Any) -> None:
-        """Speak in another style from the next call on; the last wish counts."""
-        self._style.append(style)
+    def set_style(self, style: str | NDArray[np.float32] | None) -> None:
+        """Speak in another style from the next call on; raises ValueError for one not there."""
+        self._scheduled.set_style(style)
 
     def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
-        """Guide by these scales from the next call on; None leaves one as it is."""
-        self._guidance.append((audio, style))
+        """Guide by these scales from the next call on; None leaves one; raises ValueError."""
+        self._scheduled.set_guidance(audio, style)
+
+    @property
+    def guidance(self) -> tuple[float, float]:
+        """The scales of voice and style by now."""
+        session = self._scheduled.session
+        return session.audio_guidance, session.style_guidance
 
     # --- the loop ------------------------------------------------------------------------------
     def run(
@@ -98,120 +105,99 @@ class LiveLoop:
     ) -> LiveStatistics:
         """Animate until the audio ends, `stop` is set or `seconds` of audio have passed.
 
-        Raises what the source or a sink raised, after everything produced has been delivered.
+        Raises what the source, the model or a sink raised, after everything produced has been
+        delivered.
         """
-        limit = None if seconds is None else round(seconds * SAMPLE_RATE)
+        self._limit = None if seconds is None else round(seconds * SAMPLE_RATE)
         reader = threading.Thread(target=self._capture, name="capture", daemon=True)
         reader.start()
-        until = None  # clock time at which a stop gives up on what is left
+        ended = self._scheduled.ended
         try:
-            while not self._queue.finished:
-                blocks = self._queue.take(POLL_SECONDS)
-                self._take(blocks, limit)
-                full = limit is not None and self._appended >= limit
-                if until is None and (full or (stop is not None and stop.is_set())):
+            while not ended.wait(POLL_SECONDS):
+                if stop is not None and stop.is_set():
                     self._source.close()
-                    self._queue.end()
-                    until = self._clock.now() + self._stop_deadline
-                self._animate(until)
-            if until is None or self._clock.now() < until:
-                self._finish()
+                    self._scheduled.finish()
+                    ended.wait(self._stop_deadline)
+                    break
         finally:
             self._source.close()
-            self._queue.end()
+            self._scheduled.close()
+            self._scheduler.close()
             reader.join(self._stop_deadline)
             if reader.is_alive():
                 log.warning("the source %s did not stop in time", self._source.name)
-            self.statistics.dropped = self._queue.dropped + self._source.dropped
-        error = self._source_error or self._sinks.error
+            self._count_dropped()
+        error = self._source_error or self._scheduled.error or self._sinks.error
         if error is not None:
             raise error
         return self.statistics
 
     def _capture(self) -> None:
+        """On the source's thread: every block goes to the session, or is counted as dropped."""
         try:
             for block in self._source:
-                self._queue.put(block)
+                self._feed(block)
+                if self._limit is not None and self._fed >= self._limit:
+                    break
         except BaseException as error:
             self._source_error = error
         finally:
-            self._queue.end()
+            self._scheduled.finish()
 
-    def _take(self, blocks: list[Block], limit: int | None) -> None:
-        """Append blocks, with silence where some were dropped."""
-        if self._interrupted.is_set():
-            self._interrupted.clear()
-            self.statistics.interrupts += 1
-            self._sinks.on_interrupt(self._appended)
-        for block in blocks:
-            samples = block.samples
-            if block.arrival <= self._cut:
-                samples = np.zeros_like(samples)
-            if block.start > self._appended:
-                gap = np.zeros(block.start - self._appended, np.float32)
-                samples = np.concatenate([gap, samples])
-            if limit is not None:
-                samples = samples[: max(0, limit - self._appended)]
-            if not len(samples):
-                continue
-            self._session.append(samples)
-            self._sinks.on_audio(self._appended, samples)
-            self._appended += len(samples)
+    def _feed(self, block: Block) -> None:
+        """Feed a block, with silence where some before it were dropped."""
+        samples = block.samples
+        if block.arrival <= self._cut:
+            samples = np.zeros_like(samples)
+        if block.start > self._fed:
+            gap = np.zeros(block.start - self._fed, np.float32)
+            samples = np.concatenate([gap, samples])
+        if self._limit is not None:
+            samples = samples[: max(0, self._limit - self._fed)]
+        if not len(samples):
+            return
+        with self._lock:
             self._stamps.append(block)
-        self.statistics.audio_seconds = self._appended / SAMPLE_RATE
-        self.statistics.dropped = self._queue.dropped + self._source.dropped
+        with contextlib.suppress(ValueError):  # it has been stopped meanwhile
+            if self._scheduled.feed(samples, wait=not self._source.realtime):
+                self._fed += len(samples)
+                return
+            self._refused += len(block.samples)
+        with self._lock:
+            self._stamps.remove(block)
 
-    def _animate(self, until: float | None) -> None:
-        """Run every hop whose audio is there; merge hops when late."""
-        session = self._session
-        while session.pending_hops and (until is None or self._clock.now() < until):
-            self._change_wishes()
-            began = self._clock.now()
-            end = max(session.end, session.lookahead) + session.hop
-            late = began - self._arrival(end * self._frame_samples) > self._hop_seconds
-            late = late and self._source.realtime
-            hops = min(session.pending_hops, session.most_hops) if late else 1
-            frames = session.step(hops)
-            if hops > 1:
-                self.statistics.merge(session.end, hops)
-            self._deliver(frames, session.end, began, late)
+    # --- from the scheduler's thread -----------------------------------------------------------
+    def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
+        """Sound went into the session."""
+        self._sinks.on_audio(start, samples)
+        self.statistics.audio_seconds = (start + len(samples)) / SAMPLE_RATE
 
-    def _change_wishes(self) -> None:
-        if self._style:
-            try:
-                self._session.set_style(self._style.pop())
-            except ValueError as error:
-                log.error("the style stays as it is: %s", error)
-        while self._guidance:
-            try:
-                self._session.set_guidance(*self._guidance.popleft())
-            except ValueError as error:
-                log.error("the guidance stays as it is: %s", error)
+    def on_interrupt(self, sample: int) -> None:
+        """From this sample on the session hears silence."""
+        self._sinks.on_interrupt(sample)
 
-    def _finish(self) -> None:
-        began = self._clock.now()
-        frames = self._session.finish()
-        if frames:
-            self._deliver(frames, self._session.end, began, late=False)
-
-    def _deliver(self, frames: list[Frame], end: int, began: float, late: bool) -> None:
-        computed = self._clock.now()
+    def _deliver(self, frames: list[Frame]) -> None:
+        scheduled, call = self._scheduled, self._scheduled.call
+        n, done = self._frame_samples, scheduled.session.committed * self._frame_samples
+        with self._lock:
+            stamps = list(self._stamps)
+            while len(self._stamps) > 1 and self._stamps[0].end < done:
+                self._stamps.popleft()
         # When sample 0 was captured, by the latest and best estimate.
-        t0 = min(block.captured - block.end / SAMPLE_RATE for block in self._stamps)
-        complete = t0 + end * self._frame_samples / SAMPLE_RATE
-        arrived = self._arrival(end * self._frame_samples)
+        t0 = min(block.captured - block.end / SAMPLE_RATE for block in stamps)
+        complete = t0 + call.end * n / SAMPLE_RATE
+        arrived = next((b.arrival for b in stamps if b.end >= call.end * n), stamps[-1].arrival)
+        if call.hops > 1:
+            self.statistics.merge(call.end, call.hops)
         for frame in frames:
-            captured = t0 + (frame.sample + self._frame_samples / 2) / SAMPLE_RATE
-            timing = FrameTiming(captured, complete, arrived, began, computed)
+            captured = t0 + (frame.sample + n / 2) / SAMPLE_RATE
+            timing = FrameTiming(captured, complete, arrived, call.began, call.computed)
             self._sinks.on_frame(frame, timing)
-            self.statistics.add(timing, self._clock.now(), late)
-        done = self._session.committed * self._frame_samples
-        while len(self._stamps) > 1 and self._stamps[0].end < done:
-            self._stamps.popleft()
+            self.statistics.add(timing, self._clock.now(), call.late)
+        self._count_dropped()
 
-    def _arrival(self, end: int) -> float:
-        """When all samples before `end` were here."""
-        return next(block.arrival for block in self._stamps if block.end >= end)
+    def _count_dropped(self) -> None:
+        self.statistics.dropped = self._refused + self._source.dropped
 
 
 def warm_up(session: Session, seconds: float = 1.0) -> None:

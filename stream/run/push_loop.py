@@ -112,6 +112,11 @@ class PushLoop:
         else:
             self._session.set_guidance(audio, style)
 
+    @property
+    def guidance(self) -> tuple[float, float]:
+        """The scales of voice and style by now."""
+        return self._session.audio_guidance, self._session.style_guidance
+
     # --- the loop ------------------------------------------------------------------------------
     def run(
         self, *, stop: threading.Event | None = None, seconds: float | None = None

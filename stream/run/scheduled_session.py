@@ -25,6 +25,18 @@ Deliver = Callable[[list[Frame]], None]
 OnEnd = Callable[[Exception | None], None]
 
 
+class AudioListener(Protocol):
+    """Hears what a session hears, on the scheduler's thread, before the frames made of it."""
+
+    def on_audio(self, start: int, samples: FloatArray) -> None:
+        """(n,) samples from the absolute index `start` went into the session."""
+        ...
+
+    def on_interrupt(self, sample: int) -> None:
+        """Speech was cut: from `sample` on there is silence until new audio comes."""
+        ...
+
+
 class SessionHost(Protocol):
     """What a scheduled needs of its scheduler."""
 
@@ -67,6 +79,24 @@ class _Piece:
     arrival: float
 
 
+@dataclass(frozen=True)
+class ModelCall:
+    """One model call of a session, its moments on the scheduler's clock.
+
+    Attributes:
+        end: the frame before which all audio had arrived.
+        hops: that it covered.
+        late: it began more than a hop after its audio was here.
+        began, computed: when it began, and when its frames were there.
+    """
+
+    end: int
+    hops: int
+    late: bool
+    began: float
+    computed: float
+
+
 class ScheduledSession:
     """A session that a scheduler runs; made by `Scheduler.open`, used from any thread.
 
@@ -78,6 +108,7 @@ class ScheduledSession:
         session: the scheduler's own while the scheduled is open; read its settings, set none.
         realtime: late hops are merged; otherwise every hop is one call, however late.
         counts: may be read at any time.
+        call: the latest model call; for `deliver`, that which made its frames.
     """
 
     def __init__(
@@ -87,21 +118,29 @@ class ScheduledSession:
         deliver: Deliver,
         on_end: OnEnd | None,
         realtime: bool,
+        listener: AudioListener | None = None,
     ) -> None:
         self.session, self.realtime = session, realtime
         self.counts = SessionMetrics()
         self.ended = threading.Event()
         self.error: Exception | None = None
+        self.call = ModelCall(0, 0, False, 0.0, 0.0)
         self._host, self._deliver, self._on_end = host, deliver, on_end
+        self._listener = listener
         self._pieces: deque[_Piece] = deque()
         self._arrived = 0  # samples fed
         self._taken = 0  # samples handed to the session
-        self._finishing = False
+        self._untold: list[FloatArray] = []  # of those, what the listener has not heard yet
+        self._told = 0
+        self._cut = self._late = self._finishing = False
         self._idle_since = 0.0
 
     # --- from any thread -----------------------------------------------------------------------
-    def feed(self, block: FloatArray) -> bool:
-        """Queue (n,) mono samples in [-1, 1] at 16 kHz; never waits.
+    def feed(self, block: FloatArray, *, wait: bool = False) -> bool:
+        """Queue (n,) mono samples in [-1, 1] at 16 kHz.
+
+        Args:
+            wait: for room, where the audio has time.
 
         Returns:
             False, and nothing queued but counted as refused, if ten seconds of audio wait already.
@@ -113,9 +152,11 @@ class ScheduledSession:
         if samples.ndim != 1:
             raise ValueError(f"a block is (n,) mono samples, got shape {samples.shape}")
         with self._host.lock:
-            if self._finishing or self.ended.is_set():
+            while wait and self.waiting and not self._fits(len(samples)) and not self._over:
+                self._host.lock.wait()
+            if self._over:
                 raise ValueError("this session has ended: open another one")
-            if self._arrived - self._taken + len(samples) > MOST_WAITING:
+            if not wait and not self._fits(len(samples)):
                 self.counts.refused += len(samples)
                 return False
             if len(samples):
@@ -129,11 +170,13 @@ class ScheduledSession:
         with self._host.lock:
             self._finishing = True
             self._host.wake(self)
+            self._host.lock.notify_all()
 
     def interrupt(self) -> None:
         """Cut the speech: audio that waits becomes silence; frames go on without a gap."""
         with self._host.lock:
             self.counts.interrupts += 1
+            self._cut = True
             for piece in self._pieces:
                 piece.samples = np.zeros_like(piece.samples)
 
@@ -182,21 +225,37 @@ class ScheduledSession:
         end = self._next_end() * self._frame_samples
         late = now - self._arrival(end) > session.hop / FPS
         self.counts.late += late
+        self._late = late
         most = min(hops, session.most_hops)
         hops = 1 << most.bit_length() - 1 if late and self.realtime else 1
         self._move(end + (hops - 1) * session.hop * self._frame_samples)
         return hops
 
-    def give(self, frames: list[Frame], hops: int) -> None:
+    def tell_audio(self) -> None:
+        """Let the listener hear what the session was handed; raises what it raises."""
+        with self._host.lock:
+            samples, self._untold = self._untold, []
+            cut, self._cut = self._cut, False
+        if self._listener is None:
+            return
+        if cut:
+            self._listener.on_interrupt(self._told)
+        if samples:
+            block = np.concatenate(samples)
+            start, self._told = self._told, self._told + len(block)
+            self._listener.on_audio(start, block)
+
+    def give(self, frames: list[Frame], hops: int, began: float) -> None:
         """Count a call's frames and deliver them; raises what `deliver` raises."""
-        counts = self.counts
+        counts, computed = self.counts, self._host.now()
+        self.call = ModelCall(self.session.end, hops, self._late, began, computed)
         counts.calls += 1
         counts.frames += len(frames)
         if hops > 1:
             counts.merged += 1
             if len(counts.merges) < MOST_MERGES:
                 counts.merges.append((self.session.end, hops))
-        self._idle_since = self._host.now()
+        self._idle_since = computed
         if frames and not self.ended.is_set():
             self._deliver(frames)
 
@@ -209,11 +268,20 @@ class ScheduledSession:
             self.ended.set()
             self._pieces.clear()
             self._host.leave(self)
+            self._host.lock.notify_all()
         if self._on_end is not None:
             try:
                 self._on_end(error)
             except Exception as raised:
                 log.error("the end of a session could not be told: %s", raised)
+
+    @property
+    def _over(self) -> bool:
+        return self._finishing or self.ended.is_set()
+
+    def _fits(self, count: int) -> bool:
+        """Whether so many more samples may wait."""
+        return self.waiting + count <= MOST_WAITING
 
     @property
     def _frame_samples(self) -> int:
@@ -246,6 +314,9 @@ class ScheduledSession:
                 self._pieces.popleft()
             self.session.append(part)
             self._taken += len(part)
+            if self._listener is not None:
+                self._untold.append(part)
+        self._host.lock.notify_all()  # there is room again
 
     def _wake_if_ready(self) -> None:
         if self._hops() > 0:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
 from stream.run.batching import Batcher, measure_capacity
-from stream.run.scheduled_session import Deliver, OnEnd, ScheduledSession
+from stream.run.scheduled_session import AudioListener, Deliver, OnEnd, ScheduledSession
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +93,7 @@ class Scheduler:
         *,
         on_end: OnEnd | None = None,
         realtime: bool = True,
+        listener: AudioListener | None = None,
     ) -> ScheduledSession:
         """Take a session in; from now on it belongs to the scheduler.
 
@@ -100,6 +103,7 @@ class Scheduler:
                 not wait.
             on_end: called once when no more frames will come, with the error if there was one.
             realtime: whether late hops may be merged.
+            listener: hears the audio that goes into the session.
 
         Raises:
             CapacityError: it carries as many as it can, or is closing.
@@ -115,7 +119,7 @@ class Scheduler:
                     f"all {self.capacity} sessions of this server are taken: "
                     "try again when one has ended"
                 )
-            scheduled = ScheduledSession(self, session, deliver, on_end, realtime)
+            scheduled = ScheduledSession(self, session, deliver, on_end, realtime, listener)
             self._open.add(scheduled)
         return scheduled
 
@@ -181,22 +185,30 @@ class Scheduler:
                         self._ready.discard(scheduled)
 
     def _serve(self, turns: list[tuple[ScheduledSession, int]]) -> None:
-        """One call of each scheduled that has hops to do; those without have come to their end."""
-        self.round_began = self.now()
+        """One call of each session that has hops to do; those without have come to their end."""
+        began = self.round_began = self.now()
+        for scheduled, _ in turns:
+            self._attempt(scheduled, scheduled.tell_audio)
         busy = [(scheduled, hops) for scheduled, hops in turns if hops]
         answers = self._batcher.run([(scheduled.session, hops) for scheduled, hops in busy])
         for (scheduled, hops), answer in zip(busy, answers, strict=True):
-            error = answer if isinstance(answer, Exception) else None
-            if not isinstance(answer, Exception):
-                try:
-                    scheduled.give(answer, hops)
-                except Exception as raised:
-                    error = raised
-            if error is not None:
-                log.error("a session ended: %s", error)
-                scheduled.end(error)
+            if isinstance(answer, Exception):
+                self._fail(scheduled, answer)
+            else:
+                self._attempt(scheduled, partial(scheduled.give, answer, hops, began))
         for scheduled, hops in turns:
             if not hops:
                 scheduled.end(None)
         self.rounds += 1
         self.busy_seconds += self.now() - self.round_began
+
+    def _attempt(self, scheduled: ScheduledSession, act: Callable[[], None]) -> None:
+        """Do something for a session; what it raises ends that session alone."""
+        try:
+            act()
+        except Exception as error:
+            self._fail(scheduled, error)
+
+    def _fail(self, scheduled: ScheduledSession, error: Exception) -> None:
+        log.error("a session ended: %s", error)
+        scheduled.end(error)

@@ -11,15 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stream.backends.fake import FakeBackend
+from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
 from stream.clock import FakeClock
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
-from stream.run.block_queue import BlockQueue
 from stream.run.live_loop import LiveLoop, replay, stop_on_ctrl_c, warm_up
 from stream.run.metrics import STAGES, LiveStatistics
 from stream.run.sinks import Collected, FrameTiming
@@ -110,14 +109,15 @@ class SlowBackend:
     def __getattr__(self, name: str) -> object:
         return getattr(BACKEND, name)
 
-    def sample(self, call: object) -> NDArray[np.float32]:
-        self.calls.append(len(call.features))  # type: ignore[attr-defined]
+    def sample_many(self, calls: list[SamplerCall]) -> list[NDArray[np.float32]]:
+        (call,) = calls
+        self.calls.append(len(call.features))
         cost = self._cost.pop(0) if self._cost else 0.001
         for _ in range(round(cost / 0.02)):  # while the model works, audio keeps coming
             self._clock.advance(0.02)
             self._script.turn.release()
             time.sleep(0.001)
-        return BACKEND.sample(call)  # type: ignore[arg-type]
+        return [BACKEND.sample(call)]
 
 
 def animate(
@@ -189,7 +189,7 @@ def run_slow(cost: list[float], seconds: float = 4.0) -> tuple[Collect, LiveStat
     worker = threading.Thread(target=loop.run)
     worker.start()
     while worker.is_alive():  # time passes also while nobody computes
-        if not script.done and not loop._queue._blocks and session.pending_hops == 0:
+        if not script.done and not loop._scheduled.ready and session.pending_hops == 0:
             clock.advance(0.02)
             script.turn.release()
         time.sleep(0.0005)
@@ -329,102 +329,66 @@ def test_interrupt_silences_the_mouth_within_one_hop() -> None:
 
 
 def test_style_can_be_changed_while_it_runs() -> None:
-    seen: list[str] = []
-    session = Session(BACKEND)
-    session.set_style = seen.append  # type: ignore[method-assign,assignment]
+    backend = FakeBackend()
+    none = np.zeros(0, np.float32)
+    backend.styles = {"calm": none, "lively": none}
+    session = Session(backend)
     script = Script(speech(0.5), FakeClock())
     loop = LiveLoop(script, session, [])
-    loop.set_style("calm")
     loop.set_style("lively")
+    with pytest.raises(ValueError, match="no style 'drunken'"):
+        loop.set_style("drunken")
+    assert session.style_name == "lively"
     script.release_all()
     loop.run()
-    assert seen == ["lively"]
+    assert session.style_name == "lively"
 
 
-def test_interrupt_silences_what_waits_in_the_queue() -> None:
+def test_interrupt_silences_what_waits_for_the_session() -> None:
     clock = FakeClock(10.0)
     script = Script(np.ones(32000, np.float32), clock)
     script.turn.release(50)
     sink = Collect()
     loop = LiveLoop(script, Session(BACKEND), [sink], clock=clock)
+    loop.interrupt()  # what has arrived by now, and waits in the source, is silence
     capture = threading.Thread(target=loop._capture)
-    capture.start()  # the loop itself does not run yet
-    while len(loop._queue._blocks) < 50:
+    capture.start()
+    until = time.monotonic() + 5
+    while loop._fed < 16000 and time.monotonic() < until:
         time.sleep(0.01)
-    loop.interrupt()
+    assert loop._fed == 16000
     clock.advance(1.0)
     script.release_all()
     capture.join(5)
-    loop._take(loop._queue.take(1), None)
+    assert loop._scheduled.ended.wait(5)
     assert sink.cuts == [0]
     assert not sink.heard[:16000].any() and sink.heard[16000:].all()
 
 
-def test_guidance_can_be_changed_while_it_runs(caplog: pytest.LogCaptureFixture) -> None:
+def test_guidance_can_be_changed_while_it_runs() -> None:
     session, script = Session(BACKEND), Script(speech(0.5), FakeClock())
     loop = LiveLoop(script, session, [Collect()])
     loop.set_guidance(audio=2.0)
     loop.set_guidance(style=3.0)
-    loop.set_guidance(audio=-1.0)
+    with pytest.raises(ValueError, match="audio guidance -1: choose a number from 0 to 20"):
+        loop.set_guidance(audio=-1.0)
     script.release_all()
     loop.run()
-    assert (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
-    assert "audio guidance -1: choose a number from 0 to 20" in caplog.text
+    assert loop.guidance == (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
 
 
-def test_an_unknown_style_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    script = Script(speech(0.5), FakeClock())
-    sink = Collect()
-    loop = LiveLoop(script, Session(BACKEND), [sink])
-    loop.set_style("drunken")
+def test_a_model_that_fails_ends_the_run_and_says_why() -> None:
+    class Broken(FakeBackend):
+        def sample(self, call: SamplerCall) -> NDArray[np.float32]:
+            raise RuntimeError("out of memory")
+
+    script = Script(speech(1.0), FakeClock())
     script.release_all()
-    loop.run()
-    assert len(sink.frames) == 12
-    assert "no style 'drunken'" in caplog.text
+    with pytest.raises(RuntimeError, match="out of memory"):
+        LiveLoop(script, Session(Broken()), [Collect()]).run()
 
 
-# --- the queue ---------------------------------------------------------------------------------
-def block(start: int, length: int = 320) -> Block:
-    return Block(start, np.ones(length, np.float32), 0.0, 0.0)
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.integers(1, 700), min_size=1, max_size=30))
-def test_the_queue_holds_no_more_than_it_may(lengths: list[int]) -> None:
-    queue = BlockQueue(1000, may_wait=False)
-    for length in lengths:
-        queue.put(block(0, length))
-    kept = [len(b.samples) for b in queue.take(0)]
-    assert sum(kept) <= 1000
-    assert sum(kept) + queue.dropped == sum(lengths)
-    assert kept == lengths[: len(kept)] or queue.dropped
-
-
-def test_a_producer_that_may_wait_waits_and_is_freed_by_the_end() -> None:
-    queue = BlockQueue(320, may_wait=True)
-    done = []
-
-    def produce() -> None:
-        for number in range(3):
-            queue.put(block(320 * number))
-            done.append(number)
-
-    producer = threading.Thread(target=produce)
-    producer.start()
-    time.sleep(0.05)
-    assert done == [0]
-    assert [b.start for b in queue.take(1)] == [0]
-    time.sleep(0.05)
-    assert done == [0, 1]
-    queue.end()
-    producer.join(1)
-    assert not producer.is_alive() and queue.dropped == 0
-    assert not queue.finished  # what is in it may still be taken
-    assert len(queue.take(1)) == 1
-    assert queue.finished
-
-
-# --- memory and warm-up ------------------------------------------------------------------------
+# --- the figures -------------------------------------------------------------------------------
 def test_statistics_keep_the_latest_in_constant_memory() -> None:
     statistics = LiveStatistics(history=10)
     assert statistics.latency().p99 == 0.0

@@ -105,6 +105,21 @@ def test_whatever_arrives_when_each_session_is_as_if_alone(pattern, hop, lookahe
             assert np.array_equal(heard.motion(), alone(Session(backend, options=options), audio))
 
 
+def test_a_source_that_has_time_waits_for_room() -> None:
+    """Ten seconds may wait; more is refused, or waited for where the audio has time."""
+    with Scheduler(FakeBackend(), 1, workers=1) as scheduler:
+        frames: list[Frame] = []
+        scheduled = scheduler.open(Session(scheduler.backend), frames.extend, realtime=False)
+        with scheduler.lock:  # nothing is taken meanwhile
+            assert scheduled.feed(np.zeros(16000 * 10, np.float32))
+            assert not scheduled.feed(np.zeros(640, np.float32))
+        for _ in range(20):
+            assert scheduled.feed(np.zeros(16000, np.float32), wait=True)
+        scheduled.finish()
+        assert scheduled.ended.wait(20)
+    assert len(frames) == 30 * 25 and scheduled.counts.refused == 640
+
+
 @given(pattern=arrivals, rule=st.sampled_from(["adjacent", "sliding"]))
 @settings(max_examples=10, deadline=None)
 def test_a_real_network_gives_each_session_its_own_frames(tiny, pattern, rule) -> None:
