@@ -40,10 +40,11 @@ class OpenedModel(NamedTuple):
 
 def open_model(setting: Setting) -> OpenedModel:
     """The backend and the session options that the commands would have."""
-    from posetalk.commands.options import Model
+    from posetalk.app.opening import open_session
+    from posetalk.app.settings import ModelSettings
     from stream.core.session import SessionOptions
 
-    model = Model(
+    model = ModelSettings(
         bundle=setting.bundle,
         backend=setting.backend,  # type: ignore[arg-type]
         steps=setting.steps,
@@ -53,7 +54,7 @@ def open_model(setting: Setting) -> OpenedModel:
         precision=setting.precision if setting.backend == "torch" else None,  # type: ignore[arg-type]
         seed=setting.seed,
     )
-    session = model.session()
+    session = open_session(model)
     options = SessionOptions(hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps)
     return OpenedModel(session, options)
 
@@ -63,8 +64,8 @@ def run(setting: Setting) -> None:
 
     Reads from standard input: `clients N` (wait until N are connected) and `go`.
     """
-    from posetalk.app.streaming import open_server
-    from posetalk.commands.options import Address, Streaming
+    from posetalk.app.opening import open_server
+    from posetalk.app.settings import AddressSettings, StreamSettings
     from stream.clock import MonotonicClock
     from stream.run.live_loop import LiveLoop, warm_up
 
@@ -77,7 +78,7 @@ def run(setting: Setting) -> None:
     timed = TimedBackend(session.backend, now)
     session.backend = timed
     notebook = Notebook(int(setting.seconds * FPS) + 1, timed)
-    server = open_server(Streaming(address=Address(port=0)), session)
+    server = open_server(StreamSettings(address=AddressSettings(port=0)), session)
     server.encoder = TimedEncoder(server.encoder, notebook, now)  # type: ignore[assignment]
     gc.freeze()  # as warm_up does: what we added is out of the collector's sight too
     with server:

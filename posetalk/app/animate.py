@@ -173,11 +173,9 @@ def animate(
         OSError: the sound cannot be read, or an output not be written.
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
     """
-    from head.rig import open_head
-    from posetalk.app.user_styles import add_user_styles
-    from stream.backends.registry import load_backend
-    from stream.core.retarget import retarget_to
-    from stream.core.session import Session, SessionOptions
+    from posetalk.app.opening import load_model
+    from posetalk.app.settings import ModelSettings
+    from stream.core.session import Session
 
     named = [output] if isinstance(output, str | Path) else list(output or ())
     paths = [Path(path) for path in named]
@@ -200,9 +198,19 @@ def animate(
             precision,
         )
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
-    options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-    model = add_user_styles(load_backend(backend, bundle, None, precision), bundle, style)
-    mapping = None if head is None else retarget_to(model, open_head(head))
+    settings = ModelSettings(
+        bundle=bundle,
+        style=style,
+        steps=steps,
+        hop=hop,
+        lookahead=lookahead,
+        seed=seed,
+        backend=backend,
+        precision=precision,
+        head=None if head is None else str(head),
+    )
+    model, mapping = load_model(settings)
+    options = settings.live_options()
     session = Session(model, options=options, shape=shape, style=style, seed=seed, retarget=mapping)
     head_id = session.head_id
     outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size)

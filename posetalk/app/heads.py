@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,29 +10,10 @@ from head.channels import CHANNELS
 from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
 from head.poses import POSES
-from head.rig import BUILTIN_ID, builtin_head, load_head, open_head
+from head.rig import BUILTIN_ID, builtin_head, load_head
 from head.skinning import skin
 
-if TYPE_CHECKING:
-    from head.retarget import Retarget
-    from stream.backends.protocol import Backend
-
 _POSES = ("smile", "pucker", "blink", "TH", "surprise", "anger")
-
-
-def retarget_to_named(backend: Backend, name_or_file: str) -> Retarget | None:
-    """How a backend's motion moves this head, which is said; None where it is its own.
-
-    Raises:
-        HeadError: there is no such head, or the motion cannot be mapped to it.
-    """
-    from posetalk.terminal.console import say
-    from stream.core.retarget import retarget_to
-
-    mapping = retarget_to(backend, open_head(name_or_file))
-    if mapping is not None:
-        say(f"motion of {mapping.source.id} moves {mapping.target.id} {mapping.how}")
-    return mapping
 
 
 def kind(head: Head) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.app.user_styles import add_user_styles
+from posetalk.app.opening import load_model
+from posetalk.app.settings import ModelSettings
 from stream.backends.names import BackendName, Precision
-from stream.backends.registry import load_backend
 from stream.core.session import Session as StreamSession
-from stream.core.session import SessionOptions
 
 FloatArray = NDArray[np.float32]
 
@@ -61,6 +60,15 @@ class Session(StreamSession):
         backend: BackendName = "auto",
         precision: Precision | None = None,
     ) -> None:
-        options = SessionOptions(hop=hop, lookahead=lookahead, steps=steps)
-        model = add_user_styles(load_backend(backend, bundle, None, precision), bundle, style)
+        settings = ModelSettings(
+            bundle=bundle,
+            style=style if isinstance(style, str) else None,
+            steps=steps,
+            hop=hop,
+            lookahead=lookahead,
+            backend=backend,
+            precision=precision,
+        )
+        model, _ = load_model(settings)
+        options = settings.live_options()
         super().__init__(model, options=options, shape=shape, style=style, seed=seed)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import ssl
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import quote
 
-from posetalk.commands.options import Streaming
+from posetalk.app.settings import StreamSettings
 from posetalk.terminal.console import say
 from posetalk.terminal.progress import working
 from posetalk.terminal.status import StreamStatus, status_line
@@ -29,8 +26,6 @@ if TYPE_CHECKING:
 
 Loop: TypeAlias = "LiveLoop | PushLoop"
 
-REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
-"""How this machine reaches addresses that only listen."""
 ADVICE_FRAMES = 250
 """Ten seconds: so much is measured before a delay is recommended."""
 VIEWER_SECONDS = 15.0
@@ -45,114 +40,8 @@ class Ending:
     stopped: bool
 
 
-def open_source(options: Streaming, *, page: bool = False) -> AudioSource:
-    """The source that `--source` names; without a microphone, the demo speech.
-
-    With a `page` to look at, it is the page's microphone instead.
-
-    Raises:
-        stream.sources.SourceError: it cannot be opened.
-    """
-    from posetalk import demo_speech
-    from stream.sources.file import FileSource
-    from stream.sources.microphone import Microphone, MicrophoneError
-    from stream.sources.nothing import NoSource
-    from stream.sources.pushed import PushedSource
-    from stream.sources.raw import RawSource
-
-    name, device = options.source, options.device
-    if name == "mic":
-        try:
-            return Microphone(int(device) if device and device.isdigit() else device)
-        except MicrophoneError as error:
-            if device:
-                raise
-            if page:
-                say(f"{error.reason}; speak through the page")
-                return PushedSource()
-            say(f"{error.reason}; playing the demo speech")
-            return FileSource(demo_speech())
-    if name == "demo":
-        return FileSource(demo_speech())
-    if name == "push":
-        return NoSource("pushed audio")
-    if name == "none":
-        return NoSource()
-    return RawSource() if name == "-" else FileSource(name)
-
-
-def open_server(options: Streaming, session: Session) -> Server:
-    """A server for the session's head and styles, with a page, and room for more sessions.
-
-    It listens once it is started.
-
-    Raises:
-        stream.serve.server.ServerError: it may not serve there.
-        OSError, ValueError: the certificate cannot be used.
-        head.HeadError: there is no such head.
-    """
-    from head.rig import load_head, open_head
-    from stream.run.push_session import SessionFactory
-    from stream.run.scheduler import Scheduler
-    from stream.serve.other_heads import other_heads
-    from stream.serve.server import Server
-    from stream.wire.channels import make_hello
-    from viewer.page.site import make_site
-
-    backend, address = session.backend, options.address
-    head = load_head(session.head_id)
-    hello = make_hello(
-        head, style=session.style_name, styles=list(backend.styles), shape=session.shape
-    )
-    others = other_heads(
-        backend, [open_head(name) for name in options.other_heads], session.head_id
-    )
-    sessions = SessionFactory(
-        lambda: Scheduler(backend, options.sessions),
-        backend,
-        options.model.live_options(),
-        style=session.style_name,
-        shape=session.shape,
-        heads=others,
-        retarget=session.retarget,
-    )
-    return Server(
-        head,
-        hello,
-        address.host,
-        address.port,
-        token=address.token,
-        pages=make_site(head, session.shape),
-        sessions=sessions if options.sessions else None,
-        origins=address.origin,
-        ssl=_tls(address.tls_cert, address.tls_key),
-    )
-
-
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    if certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(certificate, key)
-    except ssl.SSLError:
-        what = "a PEM file with a certificate" + ("" if key else " and its private key")
-        raise ValueError(
-            f"{certificate}: not {what}" + (f", or {key} is not its key" if key else "")
-        ) from None
-    return context
-
-
-def page_address(options: Streaming, server: Server) -> str:
-    """What to type into a browser on this machine."""
-    host = REACHABLE.get(server.host, server.host)
-    token = options.address.token
-    query = "" if token is None else f"?token={quote(token)}"
-    return f"{server.page_url.replace(server.host, host, 1)}{query}"
-
-
 def stream(
-    options: Streaming,
+    settings: StreamSettings,
     session: Session,
     source: AudioSource,
     server: Server,
@@ -164,7 +53,7 @@ def stream(
     """Animate `source` and serve it until it ends, `--seconds` pass or somebody ends it.
 
     Args:
-        options, session, source, server: the server is started already.
+        settings, session, source, server: the server is started already.
         viewer: our own, if there is one; the sound waits for it to be there, and ends with it.
         viewer_needed: whether the run ends when the viewer fails.
         wait_for_page: whether the sound waits for somebody to look.
@@ -181,22 +70,23 @@ def stream(
     statistics = LiveStatistics()
     head = load_head(session.head_id)
     with contextlib.ExitStack() as closing, stop_on_ctrl_c() as stop:
-        senders = open_senders(head, livelink=options.livelink, vmc=options.vmc)
+        with working("getting ready"):
+            warm_up(session)  # while it is nobody else's
+        senders = open_senders(head, livelink=settings.livelink, vmc=settings.vmc)
         for sender in senders:
             closing.callback(lambda it: say(it.summary()), sender)
             closing.callback(sender.close)
             say("sending {} to {}:{}".format(sender.protocol, *sender.target))
         loop: Loop
         sinks: list[FrameSink] = [server, *senders]
-        if options.source == "push":
+        if settings.source == "push":
             loop = PushLoop(session, sinks, early=server, statistics=statistics)
         else:
             loop = LiveLoop(source, session, sinks, statistics=statistics)
-        _obey_clients(server, loop, session, source)
+        _obey_clients(server, loop, source)
         server.welcome()
-        with working("getting ready"):
-            warm_up(session)
-            if viewer is not None:
+        if viewer is not None:
+            with working("getting ready"):
                 _wait_for(viewer, stop)
         if wait_for_page:
             with working("waiting for the page to be opened"):
@@ -228,7 +118,7 @@ def stream(
             watcher.start()
         try:
             with status_line(StreamStatus(statistics, server.counts, source).line):
-                loop.run(stop=stop, seconds=options.seconds)
+                loop.run(stop=stop, seconds=settings.seconds)
         finally:
             ended.set()
             for watcher in watchers:
@@ -236,7 +126,7 @@ def stream(
         return Ending(statistics, stopped=stop.is_set() and not closed.is_set())
 
 
-def _obey_clients(server: Server, loop: Loop, session: Session, source: AudioSource) -> None:
+def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
     from stream.run.push_loop import PushLoop
     from stream.sources.pushed import PushedSource

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.commands.options import Debug, Model
+from posetalk.app.settings import ModelSettings
+from posetalk.commands.options import Debug
 
 if TYPE_CHECKING:
     from posetalk.formats.motion_file import FloatArray
@@ -76,7 +77,7 @@ class Animate:
         tyro.conf.arg(metavar="FILE.npy", help_behavior_hint="(default: the bundle's mean)"),
     ] = None
     """Identity, (100,) shape coefficients of the head; or a motion file, to look as it does."""
-    model: Model = field(default_factory=Model)
+    model: ModelSettings = field(default_factory=ModelSettings)
     debug: Debug = False
 
     def run(self) -> int:
@@ -134,16 +135,18 @@ class Animate:
     def _live(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
         """The same session as live, as fast as it goes."""
         from posetalk.app.animate import blocks_of, run
+        from posetalk.app.opening import open_session
         from posetalk.app.outputs import open_outputs
+        from stream.core.session import SessionOptions
 
-        wishes: dict[str, Any] = {
-            name: value
-            for name in ("audio_guidance", "style_guidance")
-            if (value := getattr(self, name)) is not None
-        }
-        if self.shape is not None:
-            wishes["shape"] = self._identity()
-        session = self.model.session(head=_needs_head(paths), **wishes)
+        session = open_session(
+            self.model,
+            options=SessionOptions(
+                audio_guidance=self.audio_guidance, style_guidance=self.style_guidance
+            ),
+            shape=None if self.shape is None else self._identity(),
+            needs_head=_needs_head(paths),
+        )
         head_id = session.head_id
         outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=self.size)
         return lambda progress: run(session, blocks_of(source), outputs, progress)

@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import tyro
 
-from posetalk.commands.options import Debug, Streaming
+from posetalk.app.settings import StreamSettings
+from posetalk.commands.options import Debug
 
 if TYPE_CHECKING:
     from posetalk.app.viewer_process import Child
@@ -19,7 +20,7 @@ View = Literal["auto", "window", "web", "offscreen", "none"]
 
 
 @dataclass(frozen=True)
-class Live(Streaming):
+class Live(StreamSettings):
     """Speak, and a face speaks back: capture, infer, serve and show.
 
     Without a microphone it plays the demo speech; without a display it records a video.
@@ -41,7 +42,8 @@ class Live(Streaming):
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.app.streaming import open_server, open_source, page_address, stream, summary
+        from posetalk.app.opening import open_server, open_session, open_source, page_address
+        from posetalk.app.streaming import stream, summary
         from posetalk.app.viewer_process import FINISH_SECONDS
         from posetalk.terminal.console import say
         from posetalk.terminal.progress import working
@@ -52,7 +54,7 @@ class Live(Streaming):
         before = _stamp(record)
         source = open_source(self, page=view == "web")
         try:
-            session = self.model.session()
+            session = open_session(self.model)
             server = open_server(self, session)
             server.hold()
             with server:
@@ -120,7 +122,7 @@ class Live(Streaming):
 
         With `sound` its window plays what it hears, which a microphone would hear again.
         """
-        from posetalk.app.streaming import REACHABLE
+        from posetalk.app.opening import REACHABLE
         from posetalk.app.viewer_process import start
 
         if view in ("web", "none") and record is None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from posetalk.commands.options import Debug, Streaming
+from posetalk.app.settings import StreamSettings
+from posetalk.commands.options import Debug
 
 
 @dataclass(frozen=True)
-class Serve(Streaming):
+class Serve(StreamSettings):
     """Animate and serve, without showing anything here.
 
     Viewers, game engines and browsers connect to the address it prints; docs/protocol.md tells how.
@@ -19,13 +20,14 @@ class Serve(Streaming):
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.app.streaming import open_server, open_source, page_address, stream, summary
+        from posetalk.app.opening import open_server, open_session, open_source, page_address
+        from posetalk.app.streaming import stream, summary
         from posetalk.terminal.console import say
 
         self.check()
         source = open_source(self)
         try:
-            session = self.model.session()
+            session = open_session(self.model)
             server = open_server(self, session)
             server.hold()
             with server:

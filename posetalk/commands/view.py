@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT, Debug
+from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
+from posetalk.commands.options import Debug
 
 if TYPE_CHECKING:
     from viewer.play.app import Status

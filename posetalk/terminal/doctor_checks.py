@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from posetalk.commands.options import DEFAULT_HOST, DEFAULT_PORT
+from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
 
 SYSTEM_GL = "sudo apt-get install -y libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
 INSTALL = "python3 run.py setup"

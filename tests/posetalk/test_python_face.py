@@ -15,9 +15,9 @@ import pytest
 import posetalk
 from head.skinning import skin
 from posetalk.app.animate import run
+from posetalk.app.opening import open_server
 from posetalk.app.outputs import open_outputs
-from posetalk.app.streaming import open_server
-from posetalk.commands.options import Streaming
+from posetalk.app.settings import StreamSettings
 from posetalk.formats.motion_file import MotionWriter, split
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session as StreamSession
@@ -158,7 +158,7 @@ def test_the_shape_is_the_sessions_everywhere(
         written = posetalk.Motion.load(tmp_path / "m.npz")
         np.testing.assert_array_equal(motion.shape, meant)
         np.testing.assert_array_equal(written.shape, meant)
-        server = open_server(Streaming(), StreamSession(backend, shape=asked))
+        server = open_server(StreamSettings(), StreamSession(backend, shape=asked))
         np.testing.assert_array_equal(np.float32(server._broadcast.hello.shape), meant)
         vertices = np.frombuffer(
             server.encoder.frame(Frame(0, 0, np.zeros(54, np.float32)), "vertices", False)[24:],

@@ -17,8 +17,8 @@ from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
 import posetalk
-from posetalk.app.streaming import open_source
-from posetalk.commands.options import Streaming
+from posetalk.app.opening import open_source
+from posetalk.app.settings import StreamSettings
 from stream.wire import codec, messages
 
 FAKE = ["--backend", "fake"]
@@ -112,11 +112,11 @@ def test_what_is_wrong_with_a_microphone_is_said_whole(
         raise microphone.MicrophoneError("the microphone 'hw: 0,0' is held", "close the other one")
 
     monkeypatch.setattr(microphone, "Microphone", fail)
-    source = open_source(Streaming())
+    source = open_source(StreamSettings())
     source.close()
     assert "the microphone 'hw: 0,0' is held; playing the demo speech" in capsys.readouterr().err
     with pytest.raises(microphone.MicrophoneError, match="'hw: 0,0' is held: close the other one"):
-        open_source(Streaming(device="hw"))
+        open_source(StreamSettings(device="hw"))
 
 
 def test_no_portaudio_means_demo_speech(

@@ -1,0 +1,223 @@
+"""Where a run is put together: from settings to a session, a source and a server."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from posetalk.app.settings import ModelSettings, StreamSettings
+from posetalk.terminal.console import say
+
+if TYPE_CHECKING:
+    from head.retarget import Retarget
+    from stream.audio import AudioSource
+    from stream.backends.protocol import Backend, FloatArray
+    from stream.core.session import Session, SessionOptions
+    from stream.serve.server import Server
+
+REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
+"""How this machine reaches addresses that only listen."""
+
+
+def load_model(settings: ModelSettings) -> tuple[Backend, Retarget | None]:
+    """What runs the model, the user's own styles among its styles, and how its motion moves the
+    head that is asked for; None where it is its own.
+
+    Raises:
+        diffposetalk.bundle.bundle.BundleError: no bundle.
+        head.HeadError: no such head, or the motion cannot be mapped to it.
+        ValueError: a setting that cannot be.
+    """
+    from head.rig import open_head
+    from posetalk.app.user_styles import add_user_styles
+    from stream.backends.registry import load_backend
+    from stream.core.retarget import retarget_to
+
+    backend = load_backend(settings.backend, settings.bundle, None, settings.precision)
+    backend = add_user_styles(backend, settings.bundle, settings.style)
+    head = settings.head
+    return backend, None if head is None else retarget_to(backend, open_head(head))
+
+
+def open_session(
+    settings: ModelSettings,
+    *,
+    options: SessionOptions | None = None,
+    shape: FloatArray | None = None,
+    needs_head: bool = True,
+) -> Session:
+    """A session with these settings; loads the weights, which takes a moment and is shown.
+
+    Args:
+        options: other live settings; what `settings` names goes before them.
+        shape: (n_shape,) identity; None is the bundle's mean.
+        needs_head: whether the head that the motion belongs to must be here.
+
+    Raises:
+        diffposetalk.bundle.bundle.BundleError: no bundle, or its head is not here.
+        head.HeadError, ValueError: as `load_model`.
+    """
+    from diffposetalk.bundle.bundle import require_head
+    from posetalk.terminal.progress import working
+    from stream.core.device_session import make_session
+
+    if needs_head and settings.backend != "fake":
+        require_head(settings.bundle)
+    with working(f"loading {settings.bundle}"):
+        backend, mapping = load_model(settings)
+    if mapping is not None:
+        say(f"motion of {mapping.source.id} moves {mapping.target.id} {mapping.how}")
+    named = settings.live_options()
+    if options is not None:
+        wanted = {name: value for name, value in vars(named).items() if value is not None}
+        named = replace(options, **wanted)
+    return make_session(
+        backend,
+        options=named,
+        shape=shape,
+        style=settings.style,
+        seed=settings.seed,
+        retarget=mapping,
+    )
+
+
+def open_source(settings: StreamSettings, *, page: bool = False) -> AudioSource:
+    """The source that `source` names: one of SOURCES, else an audio file.
+
+    With a `page` to look at, a microphone that is not there is the page's instead.
+
+    Raises:
+        stream.sources.SourceError: it cannot be opened.
+    """
+    from stream.sources.file import FileSource
+
+    if settings.source in SOURCES:
+        return SOURCES[settings.source](settings, page)
+    return FileSource(settings.source)
+
+
+def _microphone(settings: StreamSettings, page: bool) -> AudioSource:
+    """The microphone; where there is none, the page's or the demo speech."""
+    from stream.sources.microphone import Microphone, MicrophoneError
+    from stream.sources.pushed import PushedSource
+
+    device = settings.device
+    try:
+        return Microphone(int(device) if device and device.isdigit() else device)
+    except MicrophoneError as error:
+        if device:
+            raise
+        if page:
+            say(f"{error.reason}; speak through the page")
+            return PushedSource()
+        say(f"{error.reason}; playing the demo speech")
+        return _demo(settings, page)
+
+
+def _demo(settings: StreamSettings, page: bool) -> AudioSource:
+    from posetalk import demo_speech
+    from stream.sources.file import FileSource
+
+    return FileSource(demo_speech())
+
+
+def _pushed(settings: StreamSettings, page: bool) -> AudioSource:
+    from stream.sources.nothing import NoSource
+
+    return NoSource("pushed audio")
+
+
+def _none(settings: StreamSettings, page: bool) -> AudioSource:
+    from stream.sources.nothing import NoSource
+
+    return NoSource()
+
+
+def _standard_input(settings: StreamSettings, page: bool) -> AudioSource:
+    from stream.sources.raw import RawSource
+
+    return RawSource()
+
+
+SOURCES: dict[str, Callable[[StreamSettings, bool], AudioSource]] = {
+    "mic": _microphone,
+    "demo": _demo,
+    "push": _pushed,
+    "none": _none,
+    "-": _standard_input,
+}
+"""What `--source` may name besides a file: how each is opened, with a page to look at or not."""
+
+
+def open_server(settings: StreamSettings, session: Session) -> Server:
+    """A server for the session's head and styles, with a page, and room for more sessions.
+
+    It listens once it is started.
+
+    Raises:
+        stream.serve.server.ServerError: it may not serve there.
+        OSError, ValueError: the certificate cannot be used.
+        head.HeadError: there is no such head.
+    """
+    from head.rig import load_head, open_head
+    from stream.run.push_session import SessionFactory
+    from stream.run.scheduler import Scheduler
+    from stream.serve.other_heads import other_heads
+    from stream.serve.server import Server
+    from stream.wire.channels import make_hello
+    from viewer.page.site import make_site
+
+    backend, address = session.backend, settings.address
+    head = load_head(session.head_id)
+    hello = make_hello(
+        head, style=session.style_name, styles=list(backend.styles), shape=session.shape
+    )
+    others = other_heads(
+        backend, [open_head(name) for name in settings.other_heads], session.head_id
+    )
+    sessions = SessionFactory(
+        lambda: Scheduler(backend, settings.sessions),
+        backend,
+        settings.model.live_options(),
+        style=session.style_name,
+        shape=session.shape,
+        heads=others,
+        retarget=session.retarget,
+    )
+    return Server(
+        head,
+        hello,
+        address.host,
+        address.port,
+        token=address.token,
+        pages=make_site(head, session.shape),
+        sessions=sessions if settings.sessions else None,
+        origins=address.origin,
+        ssl=_tls(address.tls_cert, address.tls_key),
+    )
+
+
+def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if certificate is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except ssl.SSLError:
+        what = "a PEM file with a certificate" + ("" if key else " and its private key")
+        raise ValueError(
+            f"{certificate}: not {what}" + (f", or {key} is not its key" if key else "")
+        ) from None
+    return context
+
+
+def page_address(settings: StreamSettings, server: Server) -> str:
+    """What to type into a browser on this machine."""
+    host = REACHABLE.get(server.host, server.host)
+    token = settings.address.token
+    query = "" if token is None else f"?token={quote(token)}"
+    return f"{server.page_url.replace(server.host, host, 1)}{query}"

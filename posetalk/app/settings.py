@@ -1,0 +1,177 @@
+"""The settings of a run, as plain dataclasses: what the commands read, and what programs may build.
+
+`posetalk.app.opening` opens sessions, sources and servers from them.  The annotations are for the
+commands' help and nothing else.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from stream.backends.names import BackendName, Precision, check_precision
+
+if TYPE_CHECKING:
+    from stream.core.session import SessionOptions
+
+_BY_BUNDLE = "(default: the bundle's)"
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What turns the sound into motion."""
+
+    bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
+    """Weights: `starter`, which comes with posetalk, or the folder of another bundle."""
+    style: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME|MIX|FILE", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Speaking style: a name, a mix such as calm*0.7+lively*0.3, or a style file. `posetalk style
+    list` names them."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)] = None
+    """Network calls per hop, 1 to 20."""
+    hop: Annotated[int | None, tyro.conf.arg(metavar="H", help_behavior_hint=_BY_BUNDLE)] = None
+    """Frames (40 ms each) between two model calls. Smaller is sooner and costs more."""
+    lookahead: Annotated[int | None, tyro.conf.arg(metavar="R", help_behavior_hint=_BY_BUNDLE)] = (
+        None
+    )
+    """Frames of sound heard after a frame before it is shown."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """The same seed, sound and settings give the same motion."""
+    backend: BackendName = "auto"
+    """What runs the model: `auto` is the best that is installed. `fake` has no model: the jaw
+    follows the loudness."""
+    precision: Annotated[
+        Precision | None,
+        tyro.conf.arg(
+            help="Of torch's matrix products. bf16 takes half the time for large networks where "
+            "the CPU or GPU has matrix units for it, and moves the motion by about a hundredth of "
+            "its range. `auto` then means torch; exported graphs have their own.",
+            help_behavior_hint="(default: fp32)",
+        ),
+    ] = None
+    head: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME|FILE.npz", help_behavior_hint=_BY_BUNDLE)
+    ] = None
+    """Head to move: one that `posetalk head list` names, or a file. Motion made for another head
+    is mapped to it."""
+
+    def check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a precision that the backend cannot have.
+        """
+        from posetalk.terminal.console import UsageError
+
+        try:
+            check_precision(self.backend, self.precision)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+
+    def live_options(self) -> SessionOptions:
+        """The live settings among these options."""
+        from stream.core.session import SessionOptions
+
+        return SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
+
+
+@dataclass(frozen=True)
+class AddressSettings:
+    """Where viewers and game engines connect."""
+
+    host: Annotated[str, tyro.conf.arg(metavar="A")] = DEFAULT_HOST
+    """Address to serve on. The default serves this machine only; 0.0.0.0 (with --token) all."""
+    port: Annotated[int, tyro.conf.arg(metavar="N")] = DEFAULT_PORT
+    """Port to serve on; 0 takes a free one."""
+    token: Annotated[
+        str | None, tyro.conf.arg(metavar="SECRET", help_behavior_hint="(default: none)")
+    ] = None
+    """What viewers must bring to connect, as ws://A:N/?token=SECRET. Other hosts need one."""
+    origin: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="https://PAGE ...", help_behavior_hint="(default: none)"),
+    ] = ()
+    """Web pages that may connect, besides those of this machine."""
+    tls_cert: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            aliases=["--certificate"], metavar="FILE.pem", help_behavior_hint="(default: no TLS)"
+        ),
+    ] = None
+    """Serve https:// and wss:// with this certificate, as browsers elsewhere want before they give
+    their microphone."""
+    tls_key: Annotated[
+        Path | None,
+        tyro.conf.arg(
+            metavar="FILE.pem", help_behavior_hint="(default: in the certificate's file)"
+        ),
+    ] = None
+    """The certificate's private key."""
+
+
+@dataclass(frozen=True)
+class StreamSettings:
+    """What `live` and `serve` share."""
+
+    source: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="mic|demo|FILE|-|push|none",
+            help="Sound: the microphone; the demo speech; an audio file; raw PCM on standard input "
+            "(16 kHz, mono, signed 16 bit, little endian); whatever clients push; or none but in "
+            "sessions of their own.",
+        ),
+    ] = "mic"
+    device: Annotated[
+        str | None, tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)")
+    ] = None
+    """Microphone to use; `posetalk devices` lists them."""
+    seconds: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),
+    ] = None
+    """Stop after this much sound."""
+    sessions: Annotated[int, tyro.conf.arg(metavar="N")] = 8
+    """Clients that may have a session of their own at once, each with its own sound and style."""
+    other_heads: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME|FILE.npz ...", help_behavior_hint="(default: none)"),
+    ] = ()
+    """Heads that clients' own sessions may move, besides the one of --head."""
+    livelink: Annotated[
+        str | None, tyro.conf.arg(metavar="HOST[:11111]", help_behavior_hint="(default: nowhere)")
+    ] = None
+    """Also send Live Link Face packets (UDP) there: a MetaHuman moves without any plugin."""
+    vmc: Annotated[
+        str | None, tyro.conf.arg(metavar="HOST[:39539]", help_behavior_hint="(default: nowhere)")
+    ] = None
+    """Also send the VMC protocol (OSC over UDP) there, for VTuber programs."""
+    model: ModelSettings = field(default_factory=ModelSettings)
+    address: AddressSettings = field(default_factory=AddressSettings)
+
+    def check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a value that cannot be.
+        """
+        from posetalk.terminal.console import UsageError
+
+        self.model.check()
+        if not 0 <= self.address.port <= 65535:
+            raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
+        if self.sessions < 0:
+            raise UsageError(f"--sessions {self.sessions}: at least 0")
+        if self.address.tls_key is not None and self.address.tls_cert is None:
+            raise UsageError("--tls-key goes with --tls-cert")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
+        if self.device is not None and self.source != "mic":
+            raise UsageError(f"--device goes with --source mic, not with {self.source!r}")
