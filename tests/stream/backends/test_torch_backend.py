@@ -109,9 +109,9 @@ def test_a_partly_filled_context_holds_start_features(backend) -> None:
     calls = []
 
     class Watched(TorchBackend):
-        def sample(self, call):
-            calls.append(call)
-            return super().sample(call)
+        def sample_many(self, asked):
+            calls.extend(asked)
+            return super().sample_many(asked)
 
     watched = Watched.__new__(Watched)
     watched.__dict__.update(backend.__dict__)

@@ -356,7 +356,7 @@ def test_a_burst_is_spread_over_time_in_order() -> None:
             for late, number in ((0.18, 2 * hop), (0.14, 2 * hop + 1)):
                 captured = now - late
                 timing = FrameTiming(captured, now, now, now, now)
-                sender.send(Frame(number, 640 * number, np.zeros(54, "f4")), timing)
+                sender.on_frame(Frame(number, 640 * number, np.zeros(54, "f4")), timing)
             while len(left) < 2 * hop + 2 and not done.wait(0.001):
                 pass
             clock.advance(0.04)

@@ -71,7 +71,7 @@ def test_the_example_on_the_page_runs(server: Server) -> None:
     )
     try:
         deadline = time.monotonic() + 10
-        while not any(c.wish.set == "arkit52" for c in list(server._listener.clients)):
+        while not any(c.subscription.set == "arkit52" for c in list(server._listener.clients)):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         server.on_frame(frame(25))
