@@ -20,6 +20,13 @@ WindowRule = Literal["adjacent", "sliding"]
 EncoderKind = Literal["mel", "hubert"]
 
 
+FORMER_LIVE_KEYS = {
+    "gaze_frames": "gaze_time_constant_frames",
+    "stare_frames": "max_blink_interval_frames",
+}
+"""Keys of `live` in the configurations of older bundles, which stay readable."""
+
+
 class SpecError(ValueError):
     """A configuration that no model can have; the message is one line."""
 
@@ -107,9 +114,10 @@ class LiveDefaults:
     Few steps pull towards the mean, so lips can be cooled to be certain and the rest warmed to
     stay alive.  The head's noise is smooth over `head_noise_frames` frames (1 = white): it sways.
     A shown head keeps a share `head_inertia` of where it was a frame ago: calls do not agree to the
-    last tenth of a degree, and a head has mass.  A shown look aside or up fades over `gaze_frames`
-    frames (0 = it stays as long as the model says), see `stream.core.gaze`.  A shown face that has
-    stared for about `stare_frames` frames blinks (0 = when the model says), see `stream.core.lids`.
+    last tenth of a degree, and a head has mass.  A shown look aside or up fades with a time
+    constant of `gaze_time_constant_frames` (0 = it stays as long as the model says), see
+    `stream.core.gaze`.  A shown face that has stared for about `max_blink_interval_frames` blinks
+    (0 = when the model says), see `stream.core.lids`.
     What the model goes on from is its own motion.
     """
 
@@ -125,8 +133,8 @@ class LiveDefaults:
     face_noise: float = 1.0
     head_noise_frames: int = 1
     head_inertia: float = 0.0
-    gaze_frames: float = 0.0
-    stare_frames: float = 0.0
+    gaze_time_constant_frames: float = 0.0
+    max_blink_interval_frames: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -177,15 +185,27 @@ class ModelSpec:
         """Parse what `to_json` wrote.
 
         Raises:
-            SpecError: not JSON, an unknown key, or a value of the wrong type.
+            SpecError: not JSON, an unknown key, a key under its former name and today's, or a value
+                of the wrong type.
         """
         try:
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise SpecError(f"the model configuration is not JSON: {error}") from None
-        spec = _build(ModelSpec, data, "model")
+        spec = _build(ModelSpec, _renamed(data), "model")
         assert isinstance(spec, ModelSpec)
         return spec
+
+
+def _renamed(data: Any) -> Any:
+    """Parsed JSON of a model with today's names for `FORMER_LIVE_KEYS`."""
+    if not isinstance(data, dict) or not isinstance(data.get("live"), dict):
+        return data
+    live = data["live"]
+    for former, name in FORMER_LIVE_KEYS.items():
+        if former in live and name in live:
+            raise SpecError(f"model.live: {former} is the former name of {name}; give one of them")
+    return data | {"live": {FORMER_LIVE_KEYS.get(name, name): live[name] for name in live}}
 
 
 def _build(cls: type, data: Any, where: str) -> object:

@@ -38,23 +38,23 @@ class IdleMotion:
     """Applies all three to the frames of one stream, in order.
 
     Args:
-        live: has `head_inertia`, `gaze_frames` and `stare_frames`; each is 0 where a bundle wants
-            nothing laid over.
+        live: has `head_inertia`, `gaze_time_constant_frames` and `max_blink_interval_frames`; each
+            is 0 where a bundle wants nothing laid over.
         rotation: channels of the head's rotation.
         seed: of the stares' lengths.
     """
 
     def __init__(self, live: LiveDefaults, rotation: slice, seed: int) -> None:
-        self._inertia, self._gaze_frames = live.head_inertia, live.gaze_frames
+        self._inertia, self._gaze_time_constant = live.head_inertia, live.gaze_time_constant_frames
         self._rotation = rotation
         self._shown: Floats | None = None  # the head's rotation in the newest frame
         self._slow = np.zeros(2)  # of the gaze: to the left, up
-        self._stares = Stares(live.stare_frames, seed)
+        self._stares = Stares(live.max_blink_interval_frames, seed)
 
     def apply(self, raw: Floats) -> None:
         """Change the stream's next frames, (n, D) in raw units, in place."""
         self._shown = apply_inertia(raw[:, self._rotation], self._shown, self._inertia)
-        high_pass_gaze(raw, self._slow, self._gaze_frames)
+        high_pass_gaze(raw, self._slow, self._gaze_time_constant)
         self._stares.force_blink(raw)
 
 

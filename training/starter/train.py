@@ -56,8 +56,8 @@ STARTER = ModelSpec(
         head_noise=1.2,
         head_noise_frames=25,
         head_inertia=0.4,
-        gaze_frames=60,
-        stare_frames=175,
+        gaze_time_constant_frames=60,
+        max_blink_interval_frames=175,
     ),
 )
 

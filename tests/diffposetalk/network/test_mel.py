@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -119,3 +120,13 @@ def test_a_spec_round_trips_and_unknown_keys_are_errors() -> None:
         ModelSpec.from_json('{"T_w": "100"}')
     with pytest.raises(SpecError, match="not JSON"):
         ModelSpec.from_json("{")
+
+
+def test_configurations_of_older_bundles_stay_readable() -> None:
+    old = ModelSpec.from_json('{"live": {"gaze_frames": 60, "stare_frames": 175}}')
+    live = {"gaze_time_constant_frames": 60.0, "max_blink_interval_frames": 175.0}
+    assert dataclasses.asdict(old.live).items() >= live.items()
+    assert ModelSpec.from_json(json.dumps({"live": live})) == old
+    assert "stare_frames" not in old.to_json()
+    with pytest.raises(SpecError, match="former name"):
+        ModelSpec.from_json(json.dumps({"live": live | {"gaze_frames": 1}}))

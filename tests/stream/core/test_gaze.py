@@ -65,9 +65,12 @@ def test_nothing_else_moves_and_blocks_do_not_matter() -> None:
 class Staring(FakeBackend):
     """Looks aside for ever."""
 
-    def __init__(self, gaze_frames: float) -> None:
+    def __init__(self, gaze_time_constant_frames: float) -> None:
         super().__init__()
-        self.spec = replace(self.spec, live=replace(self.spec.live, gaze_frames=gaze_frames))
+        self.spec = replace(
+            self.spec,
+            live=replace(self.spec.live, gaze_time_constant_frames=gaze_time_constant_frames),
+        )
 
     def sample(self, call: SamplerCall) -> np.ndarray:
         aside = looking(np.full(len(call.noise), 0.5)).astype(np.float32)

@@ -65,9 +65,12 @@ def test_blocks_do_not_matter_and_none_are_asked_for_by_default() -> None:
 class Staring(FakeBackend):
     """Never blinks."""
 
-    def __init__(self, stare_frames: float) -> None:
+    def __init__(self, max_blink_interval_frames: float) -> None:
         super().__init__()
-        self.spec = replace(self.spec, live=replace(self.spec.live, stare_frames=stare_frames))
+        self.spec = replace(
+            self.spec,
+            live=replace(self.spec.live, max_blink_interval_frames=max_blink_interval_frames),
+        )
 
     def sample(self, call: SamplerCall) -> np.ndarray:
         still = np.zeros((len(call.noise), 54), np.float32)
