@@ -252,9 +252,9 @@ def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = N
         bundle: that `backend` runs; paper mode needs it.
     """
     from stream.core.session import SessionOptions
-    from training.evaluation.batch_rollout import Take, rehearse
+    from training.evaluation.batch_rollout import Rollout, rollout
 
-    takes = [Take(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]
+    rollouts = [Rollout(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]
     if setting.sampler == "live":
         options = SessionOptions(
             hop=setting.hop,
@@ -264,13 +264,13 @@ def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = N
             audio_guidance=setting.audio_guidance,
             style_guidance=setting.style_guidance,
         )
-        found = rehearse(backend, takes, options, context=setting.context)
+        found = rollout(backend, rollouts, options, context=setting.context)
     else:
         from training.evaluation.reference import paper_motion
 
         steps = setting.steps if setting.sampler == "dpm++" else None
         found = paper_motion(
-            bundle, takes, setting.sampler, steps, setting.audio_guidance, setting.style_guidance
+            bundle, rollouts, setting.sampler, steps, setting.audio_guidance, setting.style_guidance
         )
     return found.reshape(len(clips), SEEDS, *found.shape[1:])
 

@@ -24,7 +24,7 @@ from benchmarks.harness.setting import Setting
 
 if TYPE_CHECKING:
     from stream.backends.protocol import FloatArray
-    from training.evaluation.batch_rollout import Take
+    from training.evaluation.batch_rollout import Rollout
     from training.evaluation.clips import Clip
 
 SEEDS = 10
@@ -61,15 +61,15 @@ def held_out(amount: Amount) -> list[Clip]:
         raise BenchmarkError(f"quality: {error}") from None
 
 
-def takes_of(clips: Sequence[Clip], seeds: int) -> list[Take]:
+def rollouts_of(clips: Sequence[Clip], seeds: int) -> list[Rollout]:
     """Every clip with every seed, clip by clip."""
-    from training.evaluation.batch_rollout import Take
+    from training.evaluation.batch_rollout import Rollout
 
-    return [Take(clip.samples, STYLE, seed) for clip in clips for seed in range(seeds)]
+    return [Rollout(clip.samples, STYLE, seed) for clip in clips for seed in range(seeds)]
 
 
 def lip_errors(head_id: str, motion: FloatArray, clips: Sequence[Clip]) -> list[float]:
-    """LVE in millimetres of (takes, n, D) raw motion, the same number of takes for each clip."""
+    """LVE in millimetres of (rollouts, n, D) raw motion, as many rollouts for every clip."""
     from head.rig import load_head
     from training.evaluation.paper_metrics import Face, lip_vertex_error
 
@@ -77,18 +77,18 @@ def lip_errors(head_id: str, motion: FloatArray, clips: Sequence[Clip]) -> list[
     labels = [face.vertices(clip.label) for clip in clips]
     seeds = len(motion) // len(clips)
     errors = []
-    for take, own in enumerate(motion):
-        error = lip_vertex_error(face.vertices(own), labels[take // seeds], face.lips)
+    for row, own in enumerate(motion):
+        error = lip_vertex_error(face.vertices(own), labels[row // seeds], face.lips)
         errors.append(1000.0 * float(error.mean()))
     return errors
 
 
 def point(setting: Setting, amount: Amount) -> dict[str, Any]:
     """The quality of one point of the grid; all clips and seeds share their model calls."""
-    from training.evaluation.batch_rollout import rehearse
+    from training.evaluation.batch_rollout import rollout
 
     opened, clips = open_model(setting), held_out(amount)
-    motion = rehearse(opened.backend, takes_of(clips, amount.seeds), opened.options)
+    motion = rollout(opened.backend, rollouts_of(clips, amount.seeds), opened.options)
     errors = lip_errors(opened.backend.head_id, motion, clips)
     return {"lve_mm": mean(errors), "live": live_settings(opened.session), "of": asdict(amount)}
 
@@ -104,7 +104,10 @@ def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]
     found: dict[str, float] = {}
     for count in (*steps, every):
         motion = paper_motion(
-            bundle, takes_of(clips, amount.seeds), "ancestral" if count == every else "dpm++", count
+            bundle,
+            rollouts_of(clips, amount.seeds),
+            "ancestral" if count == every else "dpm++",
+            count,
         )
         errors = lip_errors(bundle.head_id, motion, clips)
         found[str(count)] = mean(errors)

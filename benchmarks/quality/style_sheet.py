@@ -19,7 +19,7 @@ from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.registry import load_backend
-from training.evaluation.batch_rollout import Take, rehearse
+from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.clips import Clip, held_out_clips
 from training.evaluation.motion_metrics import FPS, vertices
 from training.labels.phones import SILENCE
@@ -41,7 +41,7 @@ def motions(bundle: str, clips: dict[str, Clip]) -> dict[str, tuple[Array, Array
 
     names = list(clips)
     backend = load_backend("torch", bundle)
-    live = rehearse(backend, [Take(clips[name].samples, name, 0) for name in names])
+    live = rollout(backend, [Rollout(clips[name].samples, name, 0) for name in names])
     slow = animate_clips(
         bundle, [PaperClip(clips[name].samples, style=name) for name in names], Settings()
     )

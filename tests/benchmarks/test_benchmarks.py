@@ -226,8 +226,8 @@ def test_the_lip_error_is_of_every_clip_and_seed() -> None:
         Clip(name, "sentences", "neutral", np.zeros(640 * 20, np.float32), label, ())
         for name, label in (("a", shut), ("b", shut + np.eye(54, dtype=np.float32)[-1] * 0.1))
     ]
-    takes = lip_error.takes_of(clips, 2)
-    assert [(take.samples is clips[0].samples, take.seed) for take in takes] == [
+    rollouts = lip_error.rollouts_of(clips, 2)
+    assert [(each.samples is clips[0].samples, each.seed) for each in rollouts] == [
         (True, 0),
         (True, 1),
         (False, 0),

@@ -22,7 +22,7 @@ MOST_TOKENS = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class Take:
+class Rollout:
     """What one session hears: samples (640 n,), a style of the bundle, the seed of its noise.
 
     A style None, or a name that the bundle does not have, is the bundle's first; a shape None is
@@ -35,8 +35,8 @@ class Take:
     shape: FloatArray | None = None
 
 
-class Rehearsal(ValueError):
-    """Takes that cannot be rehearsed together, or a model that answers nonsense; one line."""
+class RolloutError(ValueError):
+    """Rollouts that cannot go together, or a model that answers nonsense; one line."""
 
 
 class RememberingBackend:
@@ -95,35 +95,36 @@ class RememberingBackend:
         return self.backend.sample_many(calls)
 
 
-def rehearse(
+def rollout(
     backend: Backend,
-    takes: Sequence[Take],
+    rollouts: Sequence[Rollout],
     options: SessionOptions | None = None,
     *,
     context: int | None = None,
 ) -> FloatArray:
-    """The motion of every take: (takes, n, D) raw.
+    """The motion of every rollout: (rollouts, n, D) raw.
 
     Args:
-        takes: of one length.
+        rollouts: of one length.
         options: of all sessions; the bundle's live defaults if None.
         context: real frames of context that the model is given, at most T_p; the slots before them
             hold the learned start features, as they do at the start of a stream.
 
     Raises:
-        Rehearsal: takes of several lengths or shorter than a frame, or motion that is not finite.
+        RolloutError: rollouts of several lengths or shorter than a frame, or motion that is not
+            finite.
         ValueError: settings that no session can have.
     """
-    if not takes or len({len(take.samples) for take in takes}) != 1:
-        raise Rehearsal("takes are rehearsed together only if they are of one length")
+    if not rollouts or len({len(each.samples) for each in rollouts}) != 1:
+        raise RolloutError("rollouts go together only if they have one length")
     spec = backend.spec
-    if len(takes[0].samples) < spec.frame_samples:
-        raise Rehearsal("a take shorter than a frame has no motion")
+    if len(rollouts[0].samples) < spec.frame_samples:
+        raise RolloutError("a rollout shorter than a frame has no motion")
     if context is not None and not 0 <= context <= spec.T_p:
-        raise Rehearsal(f"context of {context} frames: this model takes 0 to {spec.T_p}")
+        raise RolloutError(f"context of {context} frames: this model takes 0 to {spec.T_p}")
     remembering = RememberingBackend(backend)
-    sessions = [_session(remembering, take, options) for take in takes]
-    motion: list[list[FloatArray]] = [[] for _ in takes]
+    sessions = [_session(remembering, each, options) for each in rollouts]
+    motion: list[list[FloatArray]] = [[] for _ in rollouts]
     while any(session.pending for session in sessions):
         waiting = [index for index, session in enumerate(sessions) if session.pending]
         calls = {index: sessions[index].prepare() for index in waiting}
@@ -136,17 +137,19 @@ def rehearse(
                 motion[index] += [frame.motion for frame in sessions[index].commit(x0)]
     out = np.stack([np.stack(rows) for rows in motion])
     if not np.isfinite(out).all():
-        raise Rehearsal(f"the model answers with motion that is not finite ({backend.bundle_hash})")
+        raise RolloutError(
+            f"the model answers with motion that is not finite ({backend.bundle_hash})"
+        )
     return out
 
 
-def _session(backend: Backend, take: Take, options: SessionOptions | None) -> Session:
-    """A session that has heard all of its take."""
-    style: Any = take.style
+def _session(backend: Backend, each: Rollout, options: SessionOptions | None) -> Session:
+    """A session that has heard all of its sound."""
+    style: Any = each.style
     if isinstance(style, str) and style not in backend.styles:
         style = None
-    session = Session(backend, options=options, shape=take.shape, style=style, seed=take.seed)
-    session.append(take.samples)
+    session = Session(backend, options=options, shape=each.shape, style=style, seed=each.seed)
+    session.append(each.samples)
     session.end_audio()
     return session
 

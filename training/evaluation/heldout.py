@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream.backends.protocol import Backend
 from stream.core.session import SessionOptions
-from training.evaluation.batch_rollout import Take, rehearse
+from training.evaluation.batch_rollout import Rollout, rollout
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.phones import Phone, tidy
@@ -125,10 +125,10 @@ def stream_all(
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
         longest = len(clips[batch[-1]].samples)
-        takes = [
-            Take(np.pad(clips[i].samples, (0, longest - len(clips[i].samples))), STYLE, 0)
+        rollouts = [
+            Rollout(np.pad(clips[i].samples, (0, longest - len(clips[i].samples))), STYLE, 0)
             for i in batch
         ]
-        for index, run in zip(batch, rehearse(backend, takes, options), strict=True):
+        for index, run in zip(batch, rollout(backend, rollouts, options), strict=True):
             motion[index] = run[: len(clips[index].label)]
     return [motion[index] for index in range(len(clips))]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from head.rig import BUILTIN_ID, builtin_head
 from training.evaluation.baselines import Baselines, load_baselines
-from training.evaluation.batch_rollout import Take, rehearse
+from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.clips import Clip
 from training.evaluation.paper_metrics import ClipFigures, Face, measure_runs, summarise
 
@@ -135,20 +135,20 @@ def of_bundle(
     def motion(clips: Sequence[Clip], runs: int) -> Array:
         from training.evaluation.reference import encoded_style, paper_motion
 
-        takes = []
+        rollouts = []
         for clip in clips:
             named, other = clip.style or None, clip.style_motion
             style = named if other is None else encoded_style(bundle, other)
-            takes += [Take(clip.samples, style, seed, clip.shape) for seed in range(runs)]
+            rollouts += [Rollout(clip.samples, style, seed, clip.shape) for seed in range(runs)]
         if mode.kind == "paper":
             found = paper_motion(
-                bundle, takes, mode.sampler, mode.steps, mode.audio_guidance, mode.style_guidance
+                bundle, rollouts, mode.sampler, mode.steps, mode.audio_guidance, mode.style_guidance
             )
         elif live.lip_noise == live.head_noise == live.face_noise == 0.0:
-            one = _runs(rehearse(load_backend("torch", name), takes[::runs]), len(clips))
+            one = _runs(rollout(load_backend("torch", name), rollouts[::runs]), len(clips))
             return np.repeat(one, runs, axis=1)
         else:
-            found = rehearse(load_backend("torch", name), takes)
+            found = rollout(load_backend("torch", name), rollouts)
         return _runs(found, len(clips))
 
     settings = mode.told or (
@@ -165,8 +165,8 @@ def of_fake() -> Candidate:
     def motion(clips: Sequence[Clip], runs: int) -> Array:
         from stream.backends.registry import load_backend
 
-        takes = [Take(clip.samples, None, 0) for clip in clips]
-        one = _runs(rehearse(load_backend("fake"), takes), len(clips))
+        rollouts = [Rollout(clip.samples, None, 0) for clip in clips]
+        one = _runs(rollout(load_backend("fake"), rollouts), len(clips))
         return np.repeat(one, runs, axis=1)
 
     return Candidate("fake", "loudness follower, shipped", NO_NETWORK, "", "", motion)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
 from diffposetalk.paper_mode.pipeline import Clip, Loaded, SamplerName, Settings, animate_clips
-from training.evaluation.batch_rollout import Take
+from training.evaluation.batch_rollout import Rollout
 from training.speech.tracks import columns_of
 
 FloatArray = NDArray[np.float32]
@@ -21,13 +21,13 @@ BATCH = 32
 
 def paper_motion(
     bundle: Bundle,
-    takes: Sequence[Take],
+    rollouts: Sequence[Rollout],
     sampler: SamplerName = "ancestral",
     steps: int | None = None,
     audio_guidance: float | None = None,
     style_guidance: float | None = None,
 ) -> FloatArray:
-    """The motion of takes of one length in paper mode: (takes, n, D) raw.
+    """The motion of rollouts of one length in paper mode: (rollouts, n, D) raw.
 
     Args:
         sampler, steps, audio_guidance, style_guidance: as
@@ -39,13 +39,13 @@ def paper_motion(
     loaded = Loaded.of(bundle)
     settings = Settings(sampler, steps, audio_guidance, style_guidance)
     out: list[FloatArray] = []
-    for first in range(0, len(takes), BATCH):
+    for first in range(0, len(rollouts), BATCH):
         rows = []
-        for take in takes[first : first + BATCH]:
-            style = take.style
+        for each in rollouts[first : first + BATCH]:
+            style = each.style
             if isinstance(style, str) and style not in bundle.styles:
                 style = None
-            rows.append(Clip(take.samples, take.shape, style, take.seed))
+            rows.append(Clip(each.samples, each.shape, style, each.seed))
         out += animate_clips(loaded, rows, settings)
     return np.stack(out)
 

@@ -11,7 +11,7 @@ from head.channels import CHANNELS
 from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
-from training.evaluation.batch_rollout import Take, rehearse
+from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.live_figures import blinks, head_range
 from training.evaluation.motion_metrics import FPS, head_speed, vertices
 from training.labels.label_styles import STYLES
@@ -34,7 +34,7 @@ def style_tables(model: Backend, encoder: StyleEncoder) -> list[str]:
     """The section on styles: a table of what each does, and how often motion tells its style."""
     sound = _speech(SECONDS)
     names = list(model.styles)
-    motion = rehearse(model, [Take(sound, name, 0) for name in names])
+    motion = rollout(model, [Rollout(sound, name, 0) for name in names])
     told = dict(zip(names, motion, strict=True))
     labels = {name: _label(name) for name in names}
     return [

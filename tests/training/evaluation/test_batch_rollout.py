@@ -15,7 +15,7 @@ from stream.backends.fake import FakeBackend
 from stream.backends.protocol import FloatArray, SamplerCall
 from stream.core.session import Session, SessionOptions
 from training.evaluation import live_figures as lf
-from training.evaluation.batch_rollout import Rehearsal, Take, rehearse
+from training.evaluation.batch_rollout import Rollout, RolloutError, rollout
 from training.evaluation.clips import Clip, ClipError, held_out_clips
 from training.evaluation.paper_metrics import Face
 from training.labels.phones import Phone
@@ -59,40 +59,40 @@ class NoisyBackend(FakeBackend):
 
 def test_sessions_in_step_are_the_sessions_alone() -> None:
     backend = NoisyBackend()
-    takes = [Take(voice, "neutral", seed) for voice in VOICES for seed in (0, 7)]
-    together = rehearse(backend, takes)
+    rollouts = [Rollout(voice, "neutral", seed) for voice in VOICES for seed in (0, 7)]
+    together = rollout(backend, rollouts)
     assert together.shape == (4, FRAMES, backend.spec.d_motion)
     # 7 hops (to frames 6, 10, ... 30) and the rest, for all in one call each; one encoding a voice.
     assert backend.sampled == 8 and backend.encoded == 2 * 7
-    for take, motion in zip(takes, together, strict=True):
-        session = Session(NoisyBackend(), style="neutral", seed=take.seed)
-        alone = session.feed(take.samples) + session.finish()
+    for each, motion in zip(rollouts, together, strict=True):
+        session = Session(NoisyBackend(), style="neutral", seed=each.seed)
+        alone = session.feed(each.samples) + session.finish()
         np.testing.assert_array_equal(motion, np.stack([frame.motion for frame in alone]))
     assert not np.array_equal(together[0], together[1])  # seeds differ
 
 
 def test_less_context_is_told_to_the_model() -> None:
     backend = NoisyBackend()
-    rehearse(backend, [Take(VOICES[0], None, 0)], context=1)
+    rollout(backend, [Rollout(VOICES[0], None, 0)], context=1)
     assert backend.missing == {2, 3}  # T_p - 1, and all three at the very start
     backend = NoisyBackend()
-    rehearse(backend, [Take(VOICES[0], "unknown", 0)])
+    rollout(backend, [Rollout(VOICES[0], "unknown", 0)])
     assert backend.missing == {0, 3}
 
 
 def test_takes_that_do_not_fit_are_one_line() -> None:
     backend = FakeBackend()
-    with pytest.raises(Rehearsal, match="one length"):
-        rehearse(backend, [Take(VOICES[0], None, 0), Take(VOICES[1][:-640], None, 0)])
-    with pytest.raises(Rehearsal, match="context of 9 frames"):
-        rehearse(backend, [Take(VOICES[0], None, 0)], context=9)
-    with pytest.raises(Rehearsal, match="shorter than a frame"):
-        rehearse(backend, [Take(VOICES[0][:100], None, 0)])
+    with pytest.raises(RolloutError, match="one length"):
+        rollout(backend, [Rollout(VOICES[0], None, 0), Rollout(VOICES[1][:-640], None, 0)])
+    with pytest.raises(RolloutError, match="context of 9 frames"):
+        rollout(backend, [Rollout(VOICES[0], None, 0)], context=9)
+    with pytest.raises(RolloutError, match="shorter than a frame"):
+        rollout(backend, [Rollout(VOICES[0][:100], None, 0)])
     with pytest.raises(ValueError, match="must fit a window"):
-        rehearse(backend, [Take(VOICES[0], None, 0)], SessionOptions(hop=500))
+        rollout(backend, [Rollout(VOICES[0], None, 0)], SessionOptions(hop=500))
     backend.statistics.motion_mean[0] = np.nan
-    with pytest.raises(Rehearsal, match="not finite"):
-        rehearse(backend, [Take(VOICES[0], None, 0)])
+    with pytest.raises(RolloutError, match="not finite"):
+        rollout(backend, [Rollout(VOICES[0], None, 0)])
 
 
 def moving(blink_at: tuple[int, ...], jump_every: int = 0, frames: int = 100) -> np.ndarray:
