@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Ahead(Generic[T]):
-    """Calls `draw(key)` for keys that will be asked for; a draw is a pure function of its key.
+class Prefetcher(Generic[T]):
+    """Draws batches before they are asked for; a draw is a pure function of its key.
 
     Args:
         draw: makes a batch.

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from training.loop import checkpoint
 from training.loop.device import Engine, OneProcess
-from training.loop.prefetch import Ahead
+from training.loop.prefetch import Prefetcher
 from training.loop.stopping import StopRequest
 
 log = logging.getLogger(__name__)
@@ -134,7 +134,7 @@ class _Run:
         self._resume()
         self.engine.same_start(model)
         self.begun = time.monotonic()
-        self.ahead = None if draw is None else Ahead(self._drawer(draw), self._following)
+        self.batches = None if draw is None else Prefetcher(self._drawer(draw), self._following)
         self.running: dict[str, float] = {}
 
     @property
@@ -155,7 +155,7 @@ class _Run:
         with contextlib.ExitStack() as closing:
             request = closing.enter_context(StopRequest())
             closing.enter_context(bar)
-            for part in (self.ahead, writer):
+            for part in (self.batches, writer):
                 if part is not None:
                     closing.callback(part.close)
             while self.step < settings.steps and not stopped:
@@ -201,7 +201,7 @@ class _Run:
         for turn in range(settings.accumulate):
             index = engine.rank + engine.world * turn
             rng = self._seed(index)
-            batch = () if self.ahead is None else (self.ahead.get((self.step, index)),)
+            batch = () if self.batches is None else (self.batches.get((self.step, index)),)
             # On the CPU, windows are too short for the fused attention's backward pass to pay.
             on_cpu = engine.device.type == "cpu"
             with sdpa_kernel(SDPBackend.MATH) if on_cpu else contextlib.nullcontext():
