@@ -1,4 +1,4 @@
-"""Eyes and a head that have wandered off and come back: what a past of one's own must teach.
+"""Eyes and a head that have add_gaze_drift off and come back: what a past of one's own must teach.
 
 A model that goes on from its own frames adds up its errors, and nothing in a recorded or labelled
 past tells how to come back.  For the lips the sound does; eyes and head must have been elsewhere.
@@ -24,7 +24,7 @@ TURNED = np.radians([4.0, 6.0, 3.0])
 """How far the head: pitch, yaw and roll (standard deviations, radians)."""
 
 
-def wandered(
+def add_gaze_drift(
     motion: Tensor, T_p: int, seen: Tensor, mean: Tensor, std: Tensor, rng: np.random.Generator
 ) -> Tensor:
     """Windows whose eyes or head begin elsewhere and come back: (B, T_p + n, D) normalised motion.

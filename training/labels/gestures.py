@@ -75,8 +75,8 @@ def head_rotation(
     speech = prosody.at_frames(smooth(prosody.activity, 0.25 * prosody.rate), n_frames)
     alive = 0.55 + 0.45 * speech
     tempo = style.head_tempo
-    slow = wander(n_frames, rng, 0.55 / tempo, 3) * np.array([0.019, 0.030, 0.016])
-    quick = wander(n_frames, rng, 0.16 / tempo, 3) * np.array([0.0045, 0.0055, 0.0035])
+    slow = smooth_noise(n_frames, rng, 0.55 / tempo, 3) * np.array([0.019, 0.030, 0.016])
+    quick = smooth_noise(n_frames, rng, 0.16 / tempo, 3) * np.array([0.0045, 0.0055, 0.0035])
     rotation = slow * alive[:, None] + quick * (0.3 + 0.7 * speech[:, None])
     rotation += _postures(phones, times, style, rng)
     for accent in stressed:
@@ -133,8 +133,8 @@ def brows(
     if voiced.any():
         tone[voiced] = np.log2(prosody.f0[voiced] / np.median(prosody.f0[voiced]))
     contour = prosody.at_frames(smooth(np.clip(tone, -0.4, 0.6), 0.14 * prosody.rate), n_frames)
-    lift = 0.30 * contour + 0.035 * wander(n_frames, rng, 0.6, 1)[:, 0]
-    inner = 0.03 * wander(n_frames, rng, 0.8, 1)[:, 0]
+    lift = 0.30 * contour + 0.035 * smooth_noise(n_frames, rng, 0.6, 1)[:, 0]
+    inner = 0.03 * smooth_noise(n_frames, rng, 0.8, 1)[:, 0]
     for accent in stressed:
         if rng.random() > 0.25 + 0.6 * accent.strength:
             continue
@@ -204,7 +204,7 @@ def gaze(
     return np.clip(smooth(point.T, 0.45).T + 0.75 * against, -0.4, 0.4)
 
 
-def wander(n_frames: int, rng: np.random.Generator, seconds: float, axes: int) -> np.ndarray:
+def smooth_noise(n_frames: int, rng: np.random.Generator, seconds: float, axes: int) -> np.ndarray:
     """(n_frames, axes) smooth noise of unit variance that changes within about `seconds`."""
     sigma = max(seconds * FRAMES_PER_SECOND, 0.5)
     edge = int(3 * sigma) + 1

@@ -62,7 +62,9 @@ def make_motion(
     eyes = gestures.gaze(n_frames, style, rng, rotation)
 
     motion = np.zeros((n_frames, MOTION_SIZE))
-    life = 0.015 * gestures.wander(n_frames, rng, 1.2, 1)[:, 0]  # no mouth is frozen in silence
+    life = (
+        0.015 * gestures.smooth_noise(n_frames, rng, 1.2, 1)[:, 0]
+    )  # no mouth is frozen in silence
     _set_mouth(motion, articulation(spoken, n_frames, style, prosody), life, style)
     _set_brows(motion, lift, inner, style)
     _set_eyes(motion, lids, eyes, style)

@@ -21,7 +21,7 @@ from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
-from training.labels.gaze_drift import wandered
+from training.labels.gaze_drift import add_gaze_drift
 from training.loop.losses import ROTATION, FaceGeometry, Weights, motion_losses
 from training.speech.track_batches import Tracks
 from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining, mask_columns
@@ -138,7 +138,7 @@ class WindowSource:
             len(rows), T_p, self.dropout.start, rng, least=crops.before[rows] + T_p - starts
         )
         motion = crops.motion[rows[:, None], span]
-        motion = wandered(motion, T_p, missing < T_p, *self.units, rng)
+        motion = add_gaze_drift(motion, T_p, missing < T_p, *self.units, rng)
         clean, x0 = motion.split([T_p, n], 1)
         context_motion, context_features = start_slots(
             model, perturb(clean, rng), context_features, missing
@@ -211,7 +211,7 @@ def window_losses(
 def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     """The context as the model's own past might be: (B, T_p, D), another error for every window.
 
-    White noise and a slowly wandering error.  In three tenths of the windows the lips say nothing:
+    White noise and a slowly drifting error.  In three tenths of the windows the lips say nothing:
     noise in the third of them; held still, as in some frame of another window, in the rest, or a
     mouth that has once stayed shut while somebody speaks would take that for its reason to stay so.
     The head is all but spared: it must go on from where it is, and only the context knows where.
@@ -219,15 +219,15 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     batch, frames, d = context.shape
     strength = torch.from_numpy(rng.uniform(0.0, 0.5, (batch, 1, 1)).astype(np.float32))
     strength = strength * torch.from_numpy(rng.random((batch, 1, 1)) < 0.8)
-    wander = torch.randn(batch, 4, d)
-    wander = nn.functional.interpolate(
-        wander.transpose(1, 2), size=frames, mode="linear", align_corners=True
+    drift = torch.randn(batch, 4, d)
+    drift = nn.functional.interpolate(
+        drift.transpose(1, 2), size=frames, mode="linear", align_corners=True
     ).transpose(1, 2)
     lips = torch.zeros(d, dtype=torch.bool)
     lips[list(LIPS)] = True
     white, slow = torch.where(lips, 0.35, 0.1), torch.where(lips, 1.0, 0.5)
     white[ROTATION], slow[ROTATION] = 0.02, 0.0
-    out = context + strength * (white * torch.randn_like(context) + slow * wander)
+    out = context + strength * (white * torch.randn_like(context) + slow * drift)
     lost = torch.from_numpy(rng.random((batch, 1, 1)))
     still = context[rng.permutation(batch), rng.integers(frames, size=batch)][:, None]
     still = still + 0.05 * torch.randn_like(out)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from head.channels import CHANNELS
-from training.labels.gaze_drift import SHARE, TURNED, wandered
+from training.labels.gaze_drift import SHARE, TURNED, add_gaze_drift
 from training.loop.losses import ROTATION
 from training.reports.long_run import mean_gaze
 from training.starter.adjacent_windows import missing_slots, perturb
@@ -44,7 +44,7 @@ def test_eyes_have_wandered_in_some_pasts_and_come_back(rng: np.random.Generator
     motion = torch.zeros(2000, T_P + N, D)
     motion[..., CHANNELS.index("eyeLookUpLeft")] = 1.0  # weight 0.1
     seen = torch.arange(2000) % 4 > 0
-    out = wandered(motion, T_P, seen, mean, std, rng)
+    out = add_gaze_drift(motion, T_P, seen, mean, std, rng)
     off = (out - motion)[..., LOOKS].abs().amax(-1)
     moved = off[:, 0] > 0
     assert not moved[~seen].any(), "where no past tells it, there is nothing to come back from"
@@ -63,7 +63,7 @@ def test_eyes_have_wandered_in_some_pasts_and_come_back(rng: np.random.Generator
 def test_heads_have_turned_in_other_pasts_and_come_back(rng: np.random.Generator) -> None:
     motion, std = torch.zeros(2000, T_P + N, D), torch.full((D,), 0.1)
     seen = torch.arange(2000) % 4 > 0
-    raw = wandered(motion, T_P, seen, torch.zeros(D), std, rng)[..., ROTATION] * std[ROTATION]
+    raw = add_gaze_drift(motion, T_P, seen, torch.zeros(D), std, rng)[..., ROTATION] * std[ROTATION]
     turned = raw[:, 0].abs().amax(-1) > 0
     assert not turned[~seen].any()
     assert float(turned[seen].float().mean()) == pytest.approx(SHARE, abs=0.05)
