@@ -29,7 +29,7 @@ FEWEST = 64 * 64
 
 
 @dataclass(frozen=True)
-class Product:
+class WeightedProduct:
     """A matrix product with weights.
 
     Attributes:
@@ -43,7 +43,7 @@ class Product:
     weights: NDArray[Any]
 
 
-def products(model: onnx.ModelProto) -> list[Product]:
+def products(model: onnx.ModelProto) -> list[WeightedProduct]:
     """The large products of activations (on the left) with weights of the network.
 
     Args:
@@ -63,7 +63,7 @@ def products(model: onnx.ModelProto) -> list[Product]:
                 known[value] = _weights(value, makers, stored)
             part = known[value]
             if part is not None:
-                found.append(Product(index, *part))
+                found.append(WeightedProduct(index, *part))
     return found
 
 
@@ -129,7 +129,7 @@ def _activation(
     model: onnx.ModelProto,
     nodes: list[onnx.NodeProto],
     value: str,
-    product: Product,
+    product: WeightedProduct,
     kind: str,
     peak: float,
 ) -> str:
@@ -149,7 +149,7 @@ def _activation(
 
 
 def _stored(
-    model: onnx.ModelProto, nodes: list[onnx.NodeProto], product: Product, kind: str
+    model: onnx.ModelProto, nodes: list[onnx.NodeProto], product: WeightedProduct, kind: str
 ) -> str:
     """Weights in `kind` with a scale for each output channel, and the node that dequantises."""
     wide = product.weights.astype(np.float32)

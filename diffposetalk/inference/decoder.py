@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.inference.packed_linear import Product, attend
+from diffposetalk.inference.packed_linear import PackedLinear, attend
 from diffposetalk.network.audio_terms import AudioTerms, CrossAttention, DecoderLayer
 
 
@@ -31,12 +31,12 @@ class FastLayer(nn.Module):
         self.heads = own.n_heads
         self.last = last
         cut = d if last else 3 * d
-        self.inputs = Product(weight[:cut], bias[:cut], dtype)
-        self.memory = Product(weight[d:], bias[d:], dtype) if last else None
-        self.out = Product.of(own.out_proj, dtype)
+        self.inputs = PackedLinear(weight[:cut], bias[:cut], dtype)
+        self.memory = PackedLinear(weight[d:], bias[d:], dtype) if last else None
+        self.out = PackedLinear.of(own.out_proj, dtype)
         self.multihead_attn = FastCrossAttention(layer.multihead_attn, dtype)
-        self.widen = Product.of(layer.linear1, dtype, gelu=True)
-        self.narrow = Product.of(layer.linear2, dtype)
+        self.widen = PackedLinear.of(layer.linear1, dtype, gelu=True)
+        self.narrow = PackedLinear.of(layer.linear2, dtype)
         self.norm1, self.norm2, self.norm3 = layer.norm1, layer.norm2, layer.norm3
 
     def forward(
@@ -62,9 +62,9 @@ class FastCrossAttention(nn.Module):
         d = attention.out_proj.in_features
         weight, bias = attention.in_proj_weight, attention.in_proj_bias
         self.heads = attention.n_heads
-        self.query = Product(weight[:d], bias[:d], dtype)
-        self.memory = Product(weight[d:], bias[d:], dtype)
-        self.out = Product.of(attention.out_proj, dtype)
+        self.query = PackedLinear(weight[:d], bias[:d], dtype)
+        self.memory = PackedLinear(weight[d:], bias[d:], dtype)
+        self.out = PackedLinear.of(attention.out_proj, dtype)
 
     def terms(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """As `CrossAttention.terms`."""

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.inference.packed_linear import Convolution, Product, attend
+from diffposetalk.inference.packed_linear import Convolution, PackedLinear, attend
 
 
 class Encoded(NamedTuple):
@@ -58,7 +58,7 @@ class FastHubert(nn.Module):
             for layer in rest
         )
         self.projection_norm = hubert.feature_projection.layer_norm
-        self.projection = Product.of(hubert.feature_projection.projection, dtype)
+        self.projection = PackedLinear.of(hubert.feature_projection.projection, dtype)
         position = hubert.encoder.pos_conv_embed.conv
         self.positions = Convolution(
             position.weight,
@@ -138,15 +138,15 @@ class _Layer(nn.Module):
         own = layer.attention
         parts = (own.q_proj, own.k_proj, own.v_proj)
         self.heads = own.num_heads
-        self.inputs = Product(
+        self.inputs = PackedLinear(
             torch.cat([part.weight for part in parts]),
             torch.cat([part.bias for part in parts]),
             dtype,
         )
-        self.out = Product.of(own.out_proj, dtype)
+        self.out = PackedLinear.of(own.out_proj, dtype)
         self.norm1, self.norm2 = layer.layer_norm, layer.final_layer_norm
-        self.widen = Product.of(layer.feed_forward.intermediate_dense, dtype, gelu=True)
-        self.narrow = Product.of(layer.feed_forward.output_dense, dtype)
+        self.widen = PackedLinear.of(layer.feed_forward.intermediate_dense, dtype, gelu=True)
+        self.narrow = PackedLinear.of(layer.feed_forward.output_dense, dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, m, d) -> the same."""

@@ -20,7 +20,7 @@ LAYOUTS = 4
 """Numbers of frames that a convolution is ready for at once: a stream has two, hops and its end."""
 
 
-class Product(nn.Module):
+class PackedLinear(nn.Module):
     """x -> x W^T + b, and exact GELU on top if wanted; for inference only.
 
     Args:
@@ -42,7 +42,7 @@ class Product(nn.Module):
         self._weight = weight
 
     @classmethod
-    def of(cls, linear: nn.Module, dtype: torch.dtype, *, gelu: bool = False) -> Product:
+    def of(cls, linear: nn.Module, dtype: torch.dtype, *, gelu: bool = False) -> PackedLinear:
         """Of an `nn.Linear`."""
         return cls(linear.weight, linear.bias, dtype, gelu=gelu)
 

@@ -19,7 +19,7 @@ from cli import call
 import posetalk
 from diffposetalk.inference import precision as precision_module
 from diffposetalk.inference.hubert import FastHubert
-from diffposetalk.inference.packed_linear import Convolution, Product, attend
+from diffposetalk.inference.packed_linear import Convolution, PackedLinear, attend
 from diffposetalk.inference.precision import make_ready
 from diffposetalk.network.hubert import build_hubert, hubert_features
 from diffposetalk.spec import HubertSpec
@@ -90,7 +90,7 @@ def test_without_onednn_the_products_are_torchs_own(dtype, monkeypatch) -> None:
     kernel = torch.randn(32, 6, 4) / 5
     with torch.inference_mode():
         for gelu in (False, True):
-            ours, theirs = both(lambda gelu=gelu: Product(weight, bias, dtype, gelu=gelu))
+            ours, theirs = both(lambda gelu=gelu: PackedLinear(weight, bias, dtype, gelu=gelu))
             torch.testing.assert_close(
                 ours(x), theirs(x), atol=0.05 if dtype != x.dtype else 1e-5, rtol=0
             )
