@@ -81,10 +81,10 @@ def calibrate(bundle: Bundle, sound: FloatArray) -> Calibration:
     steps = [bundle.spec.live.steps]
     with tempfile.TemporaryDirectory() as folder:
         plain, probed = Path(folder) / "plain", Path(folder) / "probed"
-        graphs = build_graphs(bundle, steps, refer=False)
+        graphs = build_graphs(bundle, steps, external_weights=False)
         taps = {name: tapped(model) for name, model in graphs.items()}
-        write_graphs(plain, graphs, bundle, precision="fp32", refer=False)
-        write_graphs(probed, taps, bundle, precision="fp32", refer=False)
+        write_graphs(plain, graphs, bundle, precision="fp32", external_weights=False)
+        write_graphs(probed, taps, bundle, precision="fp32", external_weights=False)
         try:
             backend = _WatchedBackend(bundle, plain)
             session = Session(backend)

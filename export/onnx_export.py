@@ -48,7 +48,7 @@ def build_graphs(
     steps: Sequence[int | None],
     *,
     precision: str = "fp32",
-    refer: bool = True,
+    external_weights: bool = True,
     whole_hops: bool = False,
 ) -> dict[str, onnx.ModelProto]:
     """The graphs of a bundle by name: `speech`, and for each number of steps `sampler_K` (None:
@@ -57,7 +57,8 @@ def build_graphs(
     Args:
         whole_hops: `hop_K` as well, at the live defaults.
         precision: of weights and activations; what goes in and out is float32.
-        refer: refer to the bundle's `model.safetensors` instead of holding the weights (not int8).
+        external_weights: refer to the bundle's `model.safetensors` instead of holding the weights
+            (not int8).
 
     Raises:
         ExportError: a precision, number of steps or network that cannot be exported.
@@ -71,17 +72,21 @@ def build_graphs(
     if wrong:
         raise ExportError(f"{wrong[0]} steps: choose 1 to {MOST_STEPS}")
     spec, kind = bundle.spec, PRECISIONS[precision]
-    refer = refer and precision != "int8"
+    external_weights = external_weights and precision != "int8"
     try:
         weights = TensorFile(bundle.folder / MODEL)
         speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
-        graphs = {SPEECH: speech(spec, weights, precision=kind, refer=refer)}
+        graphs = {SPEECH: speech(spec, weights, precision=kind, external_weights=external_weights)}
         for k in steps:
             name = "sampler" if k is None else f"sampler_{k}"
-            graphs[name] = sampler_graph(spec, weights, k, precision=kind, refer=refer)
+            graphs[name] = sampler_graph(
+                spec, weights, k, precision=kind, external_weights=external_weights
+            )
             if whole_hops and k is not None:
                 name = f"{HOP}_{k}"
-                graphs[name] = hop_graph(spec, weights, k, precision=kind, refer=refer)
+                graphs[name] = hop_graph(
+                    spec, weights, k, precision=kind, external_weights=external_weights
+                )
     except ValueError as error:
         raise ExportError(str(error)) from None
     if precision == "int8":
@@ -95,12 +100,12 @@ def write_graphs(
     bundle: Bundle,
     *,
     precision: str,
-    refer: bool = True,
+    external_weights: bool = True,
 ) -> Manifest:
     """Write graphs and their manifest; the folder is complete, or is as it was.
 
     Args:
-        precision, refer: as they were built.
+        precision, external_weights: as they were built.
 
     Raises:
         ExportError: something else is in the way, or the disk is full.
@@ -110,7 +115,7 @@ def write_graphs(
         files = {}
         for name, model in graphs.items():
             path = made / f"{name}.onnx"
-            if not refer or precision == "int8":
+            if not external_weights or precision == "int8":
                 onnx.external_data_helper.convert_model_to_external_data(
                     model, location=f"{name}.weights", size_threshold=256
                 )
@@ -127,7 +132,7 @@ def write_graphs(
             precision=precision,
             opset=OPSET,
             ranges={"batch": [1, None], "frames": [1, spec.T_w], "branches": [1, 3]},
-            weights=MODEL if refer and precision != "int8" else "",
+            weights=MODEL if external_weights and precision != "int8" else "",
             tools={name: importlib.metadata.version(name) for name in ("posetalk", "onnx")},
             graphs=files,
             hop=hop_of(spec, files),
@@ -165,10 +170,14 @@ def export_onnx(
     Raises:
         ExportError: as `build_graphs` and `write_graphs`.
     """
-    refer = out is None or _same(out, bundle.folder)
-    graphs = build_graphs(bundle, steps, precision=precision, refer=refer, whole_hops=whole_hops)
+    external_weights = out is None or _same(out, bundle.folder)
+    graphs = build_graphs(
+        bundle, steps, precision=precision, external_weights=external_weights, whole_hops=whole_hops
+    )
     home = home_of(bundle, out)
-    manifest = write_graphs(home / FOLDER, graphs, bundle, precision=precision, refer=refer)
+    manifest = write_graphs(
+        home / FOLDER, graphs, bundle, precision=precision, external_weights=external_weights
+    )
     return home / FOLDER, manifest
 
 

@@ -126,7 +126,9 @@ def typed_graphs(
     if sound is None:
         raise ExportError(f"{precision} is calibrated on speech: choose a sound file")
     calibration = calibrate(bundle, sound)
-    graphs = build_graphs(bundle, steps, precision=BASE, refer=False, whole_hops=whole_hops)
+    graphs = build_graphs(
+        bundle, steps, precision=BASE, external_weights=False, whole_hops=whole_hops
+    )
     return {
         name: quantised(readable(model), precision, calibration.peaks)
         for name, model in graphs.items()

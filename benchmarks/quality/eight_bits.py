@@ -61,19 +61,21 @@ def losses(bundle: Bundle, sound: FloatArray, batch: int = 8) -> list[Loss]:
     """
     live, half = bundle.spec.live, len(sound) // 2
     calibration = calibrate(bundle, sound[:half])
-    graphs = build_graphs(bundle, [live.steps], refer=False)
+    graphs = build_graphs(bundle, [live.steps], external_weights=False)
     scales = (live.audio_guidance, live.style_guidance)
     case = random_case(bundle.spec, live.window_rule, batch, live.steps, scales=scales)
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "fp32"
-        write_graphs(plain, graphs, bundle, precision="fp32", refer=False)
+        write_graphs(plain, graphs, bundle, precision="fp32", external_weights=False)
         reference = OnnxBackend(bundle, plain)
         expected, own = answer(reference, case), describe(_spoken(reference, sound[half:]))
         found = []
         for kind in ("int8", "fp8"):
-            made = build_graphs(bundle, [live.steps], refer=False)
+            made = build_graphs(bundle, [live.steps], external_weights=False)
             made = {n: quantised(model, kind, calibration.peaks) for n, model in made.items()}
-            write_graphs(Path(folder) / kind, made, bundle, precision="fp32", refer=False)
+            write_graphs(
+                Path(folder) / kind, made, bundle, precision="fp32", external_weights=False
+            )
             backend = AsWritten(bundle, Path(folder) / kind)
             gap = answer(backend, case) - expected
             its = describe(_spoken(backend, sound[half:]))

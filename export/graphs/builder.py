@@ -63,12 +63,14 @@ class Graph:
     Args:
         weights: the file that holds the network.
         precision: element type of weights and activations (FLOAT, FLOAT16 or BFLOAT16).
-        refer: refer to the weights where they lie (and convert them in the graph) instead of
-            copying them into it.
+        external_weights: leave the weights where they lie (and convert them in the graph) instead
+            of copying them into it.
     """
 
-    def __init__(self, weights: TensorFile, precision: int = FLOAT, *, refer: bool = True) -> None:
-        self.weights, self.precision, self._refer = weights, precision, refer
+    def __init__(
+        self, weights: TensorFile, precision: int = FLOAT, *, external_weights: bool = True
+    ) -> None:
+        self.weights, self.precision, self._external_weights = weights, precision, external_weights
         self._nodes: list[onnx.NodeProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
@@ -104,7 +106,7 @@ class Graph:
     def weight(self, name: str) -> Value:
         """A tensor of the network, in the graph's precision."""
         place = self.weights[name]
-        if not self._refer:
+        if not self._external_weights:
             return self._array(_convert(self.weights.read(name), self.precision), name)
         kind = STORED[place.dtype]
         if name not in self._initializers:
@@ -121,7 +123,7 @@ class Graph:
 
     def transposed(self, name: str) -> Value:
         """A (out, in) matrix of the network as (in, out)."""
-        if self._refer:
+        if self._external_weights:
             return self.op("Transpose", self.weight(name), perm=[1, 0])
         array = _convert(self.weights.read(name).T, self.precision)
         return self._array(np.ascontiguousarray(array), f"{name}.T")

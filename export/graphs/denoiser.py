@@ -26,7 +26,8 @@ class Inputs(NamedTuple):
     Attributes:
         known_motion, known: None: no frame is known, ever.
         style: None where the model has no styles.
-        gives, weights: the guidance branches; None where the network takes the scales itself.
+        condition_mask, weights: of the guidance branches, which conditions each has, and its
+            weight; None where the network takes the scales itself.
     """
 
     noise: Value
@@ -42,7 +43,7 @@ class Inputs(NamedTuple):
     missing: Value
     valid: Value
     known: Value | None
-    gives: Value | None
+    condition_mask: Value | None
     weights: Value | None
 
 
@@ -62,7 +63,7 @@ class DenoiserGraph:
         self.net = spec.denoiser
         self.d = spec.denoiser.d_model
         self.d_head = self.d // self.net.n_heads
-        self.gives = inputs.gives
+        self.condition_mask = inputs.condition_mask
         g = graph
         self.n = g.size(inputs.noise, 1)
         self.frame = g.count_up(self.n)
@@ -86,13 +87,15 @@ class DenoiserGraph:
             window, context = (term_rows(g, self.spec, rows) for rows in (window, context))
         start = term_rows(g, self.spec, g.weight("start_audio_feat"))  # (1, T_p, F)
         context = g.where(slot, start, context)
-        if self.gives is None:
+        if self.condition_mask is None:
             rows = g.concat(context, window, axis=1)
         else:
             null = term_rows(g, self.spec, g.weight("null_audio_feat"))  # (1, 1, F)
-            hears = g.reshape(g.slice(self.gives, 0, 1, 1), -1, 1, 1, 1) > 0.5
+            hears = g.reshape(g.slice(self.condition_mask, 0, 1, 1), -1, 1, 1, 1) > 0.5
             window = g.where(hears, g.unsqueeze(window, 0), g.unsqueeze(null, 0))
-            every = g.concat(g.size(self.gives, 0), g.constant([1, 1, 1], np.int64), axis=0)
+            every = g.concat(
+                g.size(self.condition_mask, 0), g.constant([1, 1, 1], np.int64), axis=0
+            )
             context = g.op("Expand", g.unsqueeze(context, 0), every)
             rows = self._flat(g.concat(context, window, axis=2))
         width = 3 * layers
@@ -149,7 +152,7 @@ class DenoiserGraph:
             taken = g.cast(scales, g.precision) @ g.transposed(f"{NET}.guidance_proj.weight")
             person = person + g.unsqueeze(taken, 1)
         self.person = person + first
-        if self.gives is not None:
+        if self.condition_mask is not None:
             self.context_tokens = self._repeat(self.context_tokens)
 
     def _person(self, shape: Value, style: Value | None) -> Value:
@@ -162,14 +165,14 @@ class DenoiserGraph:
 
         if style is None:
             person = projected(shape)
-            return person if self.gives is None else self._repeat(person)
+            return person if self.condition_mask is None else self._repeat(person)
         person = projected(shape, g.cast(style, g.precision))  # (B, 1, d)
-        if self.gives is None:
+        if self.condition_mask is None:
             return person
         null = g.slice(g.weight("null_style_feat"), 0, 1, 0)  # (1, 1, d_style)
         entries = g.concat(g.size(shape, 0), g.constant([1], np.int64), axis=0)
         null = g.op("Expand", g.reshape(null, 1, -1), entries)
-        styled = g.reshape(g.slice(self.gives, 1, 2, 1), -1, 1, 1, 1) > 0.5
+        styled = g.reshape(g.slice(self.condition_mask, 1, 2, 1), -1, 1, 1, 1) > 0.5
         both = g.where(
             styled, g.unsqueeze(person, 0), g.unsqueeze(projected(shape, null), 0)
         )  # (G, B, 1, d)
@@ -178,8 +181,8 @@ class DenoiserGraph:
     def _repeat(self, x: Value) -> Value:
         """(B, m, k) -> (G B, m, k), once for each branch."""
         g = self.g
-        assert self.gives is not None
-        every = g.concat(g.size(self.gives, 0), g.constant([1, 1, 1], np.int64), axis=0)
+        assert self.condition_mask is not None
+        every = g.concat(g.size(self.condition_mask, 0), g.constant([1, 1, 1], np.int64), axis=0)
         return self._flat(g.op("Expand", g.unsqueeze(x, 0), every))
 
     # --- one step ------------------------------------------------------------------------------
@@ -188,7 +191,7 @@ class DenoiserGraph:
         g = self.g
         time = g.linear(g.gelu(g.linear(time, f"{NET}.diff_step_map.0")), f"{NET}.diff_step_map.2")
         frames = x_t @ self.project + self.frame_part
-        if self.gives is not None:
+        if self.condition_mask is not None:
             frames = self._repeat(frames)
         x = g.concat(self.person + time, self.context_tokens, frames, axis=1)
         for index in range(self.net.n_layers):

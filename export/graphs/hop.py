@@ -30,7 +30,12 @@ from export.graphs.sampler import branches, person, sample
 
 
 def hop_graph(
-    spec: ModelSpec, weights: TensorFile, steps: int, *, precision: int = FLOAT, refer: bool = True
+    spec: ModelSpec,
+    weights: TensorFile,
+    steps: int,
+    *,
+    precision: int = FLOAT,
+    external_weights: bool = True,
 ) -> onnx.ModelProto:
     """The graph of a hop at the live defaults' H, R and window rule, in `steps` network calls.
 
@@ -46,7 +51,11 @@ def hop_graph(
     Raises:
         ValueError: a network that cannot be exported.
     """
-    g, D, T_p = Graph(weights, precision, refer=refer), spec.d_motion, spec.T_p
+    g, D, T_p = (
+        Graph(weights, precision, external_weights=external_weights),
+        spec.d_motion,
+        spec.T_p,
+    )
     hop, lookahead = spec.live.hop, spec.live.lookahead
     sliding = spec.live.window_rule == "sliding"
     n = spec.T_w if sliding else hop + lookahead
@@ -59,7 +68,7 @@ def hop_graph(
     committed = None if sliding else g.input("committed", [batch], INT64)
     scale = g.input("noise_scale", [batch, D])
     who = person(g, spec)
-    gives, mix = branches(g, spec)
+    condition_mask, mix = branches(g, spec)
 
     held = g.concat(held, noise, axis=1)
     noise_window = _last(g, held, n)
@@ -88,7 +97,7 @@ def hop_graph(
             missing,
             g.constant([n], np.int64),
             g.constant([known], np.int64),
-            gives,
+            condition_mask,
             mix,
         ),
         steps,

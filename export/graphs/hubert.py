@@ -21,14 +21,14 @@ PADDING = 20
 
 
 def hubert_graph(
-    spec: ModelSpec, weights: TensorFile, *, precision: int = FLOAT, refer: bool = True
+    spec: ModelSpec, weights: TensorFile, *, precision: int = FLOAT, external_weights: bool = True
 ) -> onnx.ModelProto:
     """The graph of whole windows: pcm (B, 640 n) normalised -> features (B, n, d_model).
 
     Raises:
         ValueError: the weights are of another family than the base model.
     """
-    g = Graph(weights, precision, refer=refer)
+    g = Graph(weights, precision, external_weights=external_weights)
     rows = hubert_rows(g, spec, g.input("pcm", ["batch", "samples"]))
     g.output("features", rows, ["batch", "frames", spec.denoiser.d_model])
     return g.model("speech")

@@ -44,14 +44,14 @@ NAME = "audio_encoder"
 
 
 def mel_graph(
-    spec: ModelSpec, weights: TensorFile, *, precision: int = FLOAT, refer: bool = True
+    spec: ModelSpec, weights: TensorFile, *, precision: int = FLOAT, external_weights: bool = True
 ) -> onnx.ModelProto:
     """The graph of one hop of n frames for B streams.
 
     Inputs: pcm (B, 640 n) and the state of `MelState`, by its names.  Outputs: features (B, n, F)
     and the state after them, next_columns, ..., next_level.
     """
-    g = Graph(weights, precision, refer=refer)
+    g = Graph(weights, precision, external_weights=external_weights)
     pcm = g.input("pcm", ["batch", "samples"])
     before = mel_state(g, spec)
     rows, after = mel_rows(g, spec, pcm, before)

@@ -29,7 +29,7 @@ def sampler_graph(
     steps: int | None,
     *,
     precision: int = FLOAT,
-    refer: bool = True,
+    external_weights: bool = True,
 ) -> onnx.ModelProto:
     """The graph that samples in `steps` network calls, unrolled; None: in a loop, any number.
 
@@ -47,7 +47,11 @@ def sampler_graph(
     Raises:
         ValueError: a network that cannot be exported, or a tensor that is not there.
     """
-    g, D, width = Graph(weights, precision, refer=refer), spec.d_motion, row_width(spec)
+    g, D, width = (
+        Graph(weights, precision, external_weights=external_weights),
+        spec.d_motion,
+        row_width(spec),
+    )
     batch, frames = "batch", "frames"
     noise = g.input("noise", [batch, frames, D])
     noise_scale = g.input("noise_scale", [batch, D])
@@ -111,7 +115,7 @@ class _Sampler:
     def __init__(self, spec: ModelSpec, graph: Graph, inputs: Inputs) -> None:
         self.spec, self.g, self.inputs = spec, graph, inputs
         g = graph
-        self.branched = inputs.gives is not None
+        self.branched = inputs.condition_mask is not None
         self.mix: Value | None = None
         self.scale = g.unsqueeze(inputs.noise_scale, 1)
         if inputs.weights is not None:
@@ -188,9 +192,9 @@ class _Sampler:
         """One call of D under guidance at the time of row `time` (1, 1, d): (B, n, D) -> x0."""
         g = self.g
         x0 = g.cast(self.network(g.cast(x_t, g.precision), time), FLOAT)  # (G B, n, D)
-        if self.inputs.gives is not None:
+        if self.inputs.condition_mask is not None:
             rows = [
-                g.size(self.inputs.gives, 0),
+                g.size(self.inputs.condition_mask, 0),
                 g.constant([-1], np.int64),
                 self.network.n,
                 g.constant([self.spec.d_motion], np.int64),

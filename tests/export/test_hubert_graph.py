@@ -31,7 +31,7 @@ def test_a_small_hubert_is_the_same_at_every_length(tmp_path: Path) -> None:
     model = bundle.model()
     weights = TensorFile(bundle.folder / "model.safetensors")
     session = onnxruntime.InferenceSession(
-        hubert_graph(spec, weights, refer=False).SerializeToString()
+        hubert_graph(spec, weights, external_weights=False).SerializeToString()
     )
     for batch, frames in ((1, 1), (3, 7), (2, 40)):
         pcm = torch.randn(batch, 640 * frames)

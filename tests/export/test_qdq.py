@@ -21,7 +21,7 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def plain(bundle: Bundle) -> dict[str, onnx.ModelProto]:
-    return build_graphs(bundle, [1], refer=False)
+    return build_graphs(bundle, [1], external_weights=False)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_the_large_products_are_quantised_by_measured_ranges(bundle, plain, cali
 
 
 def test_ranges_hold_for_the_same_network_in_other_precisions(bundle, plain, calibration) -> None:
-    for name, model in build_graphs(bundle, [1], precision="fp16", refer=False).items():
+    for name, model in build_graphs(bundle, [1], precision="fp16", external_weights=False).items():
         assert [p.name for p in products(model)] == [p.name for p in products(plain[name])]
         onnx.checker.check_model(quantised(model, "fp8", calibration.peaks), full_check=True)
 
