@@ -29,7 +29,7 @@ class Settings:
     """Name or folder."""
 
 
-def ship(folder: str | Path) -> Manifest:
+def write_shipped_graphs(folder: str | Path) -> Manifest:
     """Write BUNDLE/onnx.
 
     Raises:
@@ -42,7 +42,7 @@ def ship(folder: str | Path) -> Manifest:
 def main(settings: Settings) -> None:
     """Write, and say what."""
     folder = load_bundle(settings.bundle).folder / FOLDER
-    manifest = ship(settings.bundle)
+    manifest = write_shipped_graphs(settings.bundle)
     total = sum((folder / graph.file).stat().st_size for graph in manifest.graphs.values())
     print(f"{folder}: {', '.join(manifest.graphs)}, {total / 1e3:.0f} kB")
 

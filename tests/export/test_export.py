@@ -19,7 +19,7 @@ from diffposetalk.bundle.graphs import GraphsError, read_manifest
 from export import onnx_export
 from export.onnx_export import ExportError, build_graphs, export_onnx
 from export.parity import TOLERANCE, answer, closed_loop, describe, random_case
-from export.shipped_graphs import ship
+from export.shipped_graphs import write_shipped_graphs
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
@@ -29,7 +29,7 @@ from stream.backends.registry import load_backend
 def made(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     save_random(folder, PLAIN, half=True)
-    ship(folder)
+    write_shipped_graphs(folder)
     return folder
 
 
@@ -59,7 +59,7 @@ def test_graphs_are_valid_and_hold_no_weights(made: Path) -> None:
 
 def test_the_same_shapes_give_the_same_bytes(made: Path, tmp_path: Path) -> None:
     save_random(tmp_path / "other", PLAIN, seed=2, half=True)
-    ship(tmp_path / "other")
+    write_shipped_graphs(tmp_path / "other")
     names = sorted(path.name for path in (made / "onnx").glob("*.onnx"))
     assert names == [
         "sampler.onnx",
@@ -214,7 +214,7 @@ def test_a_full_disk_leaves_what_was_there(folder: Path, monkeypatch) -> None:
 
     monkeypatch.setattr(onnx_export, "save", full)
     with pytest.raises(ExportError, match="No space left on device; make room"):
-        ship(folder)
+        write_shipped_graphs(folder)
     assert before == {path.name: path.read_bytes() for path in (folder / "onnx").iterdir()}
     assert sorted(path.name for path in folder.parent.iterdir()) == ["bundle"]
 

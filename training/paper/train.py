@@ -35,7 +35,7 @@ from training.paper import validation
 from training.paper.denoiser_loss import TwoWindowLosses
 from training.paper.presets import PRESETS, Part, Preset, PresetName, Run
 from training.paper.style_loss import PairLosses
-from training.paper.write_bundle import to_bundle
+from training.paper.write_bundle import write_bundle
 
 log = logging.getLogger(__name__)
 SETTINGS = "settings.json"
@@ -174,7 +174,7 @@ class Trainer:
             part: int(torch.load(out / part / "checkpoint.pt", weights_only=True)["step"])
             for part in (["style"] if spec.use_style else []) + ["denoiser"]
         }
-        made = to_bundle(
+        made = write_bundle(
             out / "bundle",
             model,
             style,

@@ -26,7 +26,7 @@ synthetic, and every video of posetalk says so.
 """
 
 
-def to_bundle(
+def write_bundle(
     folder: Path,
     model: DiffPoseTalk,
     style: StyleEncoder | None,

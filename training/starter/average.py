@@ -16,7 +16,7 @@ import torch
 import tyro
 
 from diffposetalk.bundle.bundle import load_bundle, save_bundle
-from export.shipped_graphs import ship
+from export.shipped_graphs import write_shipped_graphs
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def main(settings: Settings) -> None:
         style_encoder=second.style_encoder(),
         half=True,
     )
-    ship(bundle.folder)
+    write_shipped_graphs(bundle.folder)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the starter on the tracks of `training.speech.tracks`: `python -m training.starter.train`.
 
 Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6), its distillation;
-then `training.starter.package` makes the bundle.  Each part resumes where it was.
+then `training.starter.write_bundle` makes the bundle.  Each part resumes where it was.
 """
 
 from __future__ import annotations

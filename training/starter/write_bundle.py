@@ -1,4 +1,4 @@
-"""Put what training has reached into a bundle: `python -m training.starter.package`.
+"""Put what training has reached into a bundle: `python -m training.starter.write_bundle`.
 
 Works while a part still trains (its last checkpoint), so that a cut-off run is not lost: the
 distilled network when there is one, the denoiser as it is otherwise.  The bundle
@@ -18,7 +18,7 @@ import tyro
 from diffposetalk.bundle.bundle import PACKAGED, save_bundle, sha256_of
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
-from export.shipped_graphs import ship
+from export.shipped_graphs import write_shipped_graphs
 from head.rig import builtin_head
 from training.loop.trainer import averaged
 from training.reports.starter_report import circumstances
@@ -72,7 +72,7 @@ def main(settings: Settings) -> None:
         CARD.read_text("utf-8"),
         {
             "made_by": "python -m training.speech.tracks; python -m training.starter.train; "
-            "python -m training.starter.package; python -m export.shipped_graphs",
+            "python -m training.starter.write_bundle; python -m export.shipped_graphs",
             "where": circumstances(),
             "torch": torch.__version__.partition("+")[0],
             "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
@@ -83,7 +83,7 @@ def main(settings: Settings) -> None:
         style_encoder=style,
         half=True,
     )
-    ship(bundle.folder)  # its graphs, which live runs
+    write_shipped_graphs(bundle.folder)  # its graphs, which live runs
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     print(f"{bundle.folder}: {size / 1e6:.1f} MB, styles {', '.join(named)}, {reached}")
 
