@@ -132,7 +132,7 @@ def babble(samples: int, seed: int = 0) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Settings:
+class ParitySettings:
     """What to compare."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
@@ -143,7 +143,7 @@ class Settings:
     """Of the closed loop."""
 
 
-def main(settings: Settings) -> None:
+def main(settings: ParitySettings) -> None:
     """Print the largest difference per hop, and how closed loops move."""
     reference = load_backend("torch", settings.bundle)
     spec = reference.spec
@@ -171,4 +171,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(ParitySettings))

@@ -22,7 +22,7 @@ STEPS = (1, 2, 3, 4, None)
 
 
 @dataclass(frozen=True)
-class Settings:
+class ShippedGraphsSettings:
     """Which bundle."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
@@ -39,7 +39,7 @@ def write_shipped_graphs(folder: str | Path) -> Manifest:
     return export_onnx(load_bundle(folder), STEPS)[1]
 
 
-def main(settings: Settings) -> None:
+def main(settings: ShippedGraphsSettings) -> None:
     """Write, and say what."""
     folder = load_bundle(settings.bundle).folder / FOLDER
     manifest = write_shipped_graphs(settings.bundle)
@@ -48,4 +48,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(ShippedGraphsSettings))

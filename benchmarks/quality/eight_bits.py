@@ -101,7 +101,7 @@ def _spoken(backend: Backend, sound: FloatArray) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class Settings:
+class EightBitSettings:
     """What to measure."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
@@ -110,7 +110,7 @@ class Settings:
     """A sound file; without one, noise in syllables."""
 
 
-def main(settings: Settings) -> None:
+def main(settings: EightBitSettings) -> None:
     """Print a line for each precision."""
     sound = babble(16_000 * 20)
     if settings.speech is not None:
@@ -123,4 +123,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(EightBitSettings))

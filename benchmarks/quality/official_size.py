@@ -109,14 +109,14 @@ def paper_mode(folder: Path, precision: str) -> dict[str, float]:
     from diffposetalk.paper_mode.pipeline import (
         Clip,
         Loaded,
-        Settings,
+        PaperSettings,
         animate_clips,
         whole_clip_features,
     )
 
     loaded = Loaded.of(load_bundle(folder), precision=precision)
     sound = sound_of(SPEC.T_w * SPEC.frame_samples)
-    settings = Settings("dpm++", K, AUDIO_GUIDANCE, STYLE_GUIDANCE)
+    settings = PaperSettings("dpm++", K, AUDIO_GUIDANCE, STYLE_GUIDANCE)
     with torch.inference_mode():
         total = median(lambda: animate_clips(loaded, [Clip(sound)], settings), 5)
         speech = median(lambda: whole_clip_features(loaded.model, torch.from_numpy(sound)), 3)

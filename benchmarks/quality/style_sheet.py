@@ -37,13 +37,13 @@ Array = NDArray[np.float32]
 def motions(bundle: str, clips: dict[str, Clip]) -> dict[str, tuple[Array, Array, Array]]:
     """Motion (n, 54) of every style: the label's, the live session's, the 500-step sampler's."""
     from diffposetalk.paper_mode.pipeline import Clip as PaperClip
-    from diffposetalk.paper_mode.pipeline import Settings, animate_clips
+    from diffposetalk.paper_mode.pipeline import PaperSettings, animate_clips
 
     names = list(clips)
     backend = load_backend("torch", bundle)
     live = rollout(backend, [Rollout(clips[name].samples, name, 0) for name in names])
     slow = animate_clips(
-        bundle, [PaperClip(clips[name].samples, style=name) for name in names], Settings()
+        bundle, [PaperClip(clips[name].samples, style=name) for name in names], PaperSettings()
     )
     return {name: (clips[name].label, live[i], slow[i]) for i, name in enumerate(names)}
 

@@ -99,7 +99,7 @@ def measure(backend: str, bundle: str, hops: int = 200, *, whole_hops: bool = Fa
 
 
 @dataclass(frozen=True)
-class Settings:
+class CostSettings:
     """What to measure."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
@@ -113,7 +113,7 @@ class Settings:
     """Print JSON."""
 
 
-def main(settings: Settings) -> None:
+def main(settings: CostSettings) -> None:
     """Print a line for each backend."""
     costs = []
     kinds = (False, True) if settings.whole_hops else (False,)
@@ -134,4 +134,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(CostSettings))

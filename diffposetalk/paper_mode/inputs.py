@@ -63,7 +63,7 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Settings:
+class PaperSettings:
     """How to sample.
 
     Attributes:
@@ -82,14 +82,14 @@ class Settings:
     threshold: float | None = None
 
 
-RELEASED = Settings()
+RELEASED = PaperSettings()
 """As the released demo samples, without thresholding."""
 
 Progress = Callable[[float], None]
 """Told how much of the work is done, 0 to 1."""
 
 
-def check_settings(settings: Settings, spec: ModelSpec) -> None:
+def check_settings(settings: PaperSettings, spec: ModelSpec) -> None:
     """Judge settings before any work is done.
 
     Raises:

@@ -21,9 +21,9 @@ from diffposetalk.paper_mode.inputs import (
     SAMPLERS,
     Clip,
     Loaded,
+    PaperSettings,
     Progress,
     SamplerName,
-    Settings,
     check_settings,
 )
 from diffposetalk.paper_mode.windows import (
@@ -39,8 +39,8 @@ __all__ = [
     "SAMPLERS",
     "Clip",
     "Loaded",
+    "PaperSettings",
     "SamplerName",
-    "Settings",
     "animate_clip",
     "animate_clips",
     "check_settings",
@@ -71,7 +71,7 @@ def animate_clip(
     Args:
         bundle: a name or folder; or `Loaded.of(...)`, which is loaded once for many calls.
         samples, shape, style, initial_noise, step_noise, seed: see `Clip`.
-        sampler, steps, audio_guidance, style_guidance, threshold: see `Settings`.
+        sampler, steps, audio_guidance, style_guidance, threshold: see `PaperSettings`.
         normalised: motion as the network knows it; otherwise raw (expression weights, radians).
 
     Raises:
@@ -79,14 +79,14 @@ def animate_clip(
         diffposetalk.bundle.bundle.BundleError: the bundle cannot be read.
     """
     clip = Clip(samples, shape, style, seed, initial_noise, step_noise)
-    settings = Settings(sampler, steps, audio_guidance, style_guidance, threshold)
+    settings = PaperSettings(sampler, steps, audio_guidance, style_guidance, threshold)
     return animate_clips(bundle, [clip], settings, normalised=normalised)[0]
 
 
 def animate_clips(
     bundle: str | Bundle | Loaded,
     clips: Sequence[Clip],
-    settings: Settings = RELEASED,
+    settings: PaperSettings = RELEASED,
     *,
     normalised: bool = False,
     progress: Progress = lambda part: None,
@@ -106,7 +106,7 @@ def animate_clips(
 def windows(
     bundle: str | Bundle | Loaded,
     clips: Sequence[Clip],
-    settings: Settings = RELEASED,
+    settings: PaperSettings = RELEASED,
     *,
     normalised: bool = False,
     progress: Progress = lambda part: None,

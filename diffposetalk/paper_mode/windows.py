@@ -13,7 +13,7 @@ from torch import Tensor
 from diffposetalk.bundle.styles import resolve
 from diffposetalk.network.hubert import UNIT, clip_features, normalise_clip
 from diffposetalk.network.model import DiffPoseTalk
-from diffposetalk.paper_mode.inputs import DEFAULT_STEPS, Clip, Loaded, Progress, Settings
+from diffposetalk.paper_mode.inputs import DEFAULT_STEPS, Clip, Loaded, PaperSettings, Progress
 from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import Denoise, ancestral, dpm_solver_pp_2m
 from diffposetalk.spec import FloatArray, ModelSpec
@@ -41,7 +41,7 @@ class ClipState:
         self.windows = 0
 
     @staticmethod
-    def of(loaded: Loaded, clip: Clip, settings: Settings) -> ClipState:
+    def of(loaded: Loaded, clip: Clip, settings: PaperSettings) -> ClipState:
         model, spec = loaded.model, loaded.model.spec
         device = model.start_motion_feat.device
         samples = np.asarray(clip.samples, np.float32)
@@ -124,7 +124,7 @@ def whole_clip_features(model: DiffPoseTalk, samples: Tensor) -> Tensor:
 
 
 def sample_window(
-    loaded: Loaded, rows: Sequence[ClipState], k: int, settings: Settings, progress: Progress
+    loaded: Loaded, rows: Sequence[ClipState], k: int, settings: PaperSettings, progress: Progress
 ) -> Tensor:
     """The k-th window of every row, (B, T_w, D) normalised; the rows move on."""
     model, spec = loaded.model, loaded.model.spec

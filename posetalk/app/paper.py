@@ -16,7 +16,7 @@ from stream.backends.threads import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:
-    from diffposetalk.paper_mode.pipeline import Clip, Loaded, Settings
+    from diffposetalk.paper_mode.pipeline import Clip, Loaded, PaperSettings
     from posetalk.app.outputs import Output
 
 FloatArray = NDArray[np.float32]
@@ -65,12 +65,12 @@ def settings_of(
     audio: float | None = None,
     style: float | None = None,
     threshold: float | None = None,
-) -> Settings:
+) -> PaperSettings:
     """How to sample; a number of steps without a sampler's name means `dpm++`."""
-    from diffposetalk.paper_mode.pipeline import Settings
+    from diffposetalk.paper_mode.pipeline import PaperSettings
 
     name = sampler or ("ancestral" if steps is None else "dpm++")
-    return Settings(name, steps, audio, style, threshold)  # type: ignore[arg-type]
+    return PaperSettings(name, steps, audio, style, threshold)  # type: ignore[arg-type]
 
 
 class Made(NamedTuple):
@@ -86,7 +86,7 @@ def animate(
     style: str | None,
     shape: FloatArray | None,
     seed: int,
-    settings: Settings,
+    settings: PaperSettings,
     open_outputs: Callable[[str, FloatArray], Sequence[Output]],
     precision: str | None = None,
 ) -> Made:
@@ -110,7 +110,7 @@ def animate(
 def run(
     loaded: Loaded,
     clip: Clip,
-    settings: Settings,
+    settings: PaperSettings,
     outputs: Sequence[Output],
     progress: Callable[[int], None] = lambda frames: None,
 ) -> int:

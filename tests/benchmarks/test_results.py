@@ -99,7 +99,7 @@ def test_a_variant_learns_what_it_says(variant: Any, tracks: Path) -> None:
 
 @pytest.mark.slow
 def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) -> None:
-    settings = ablation_runs.Settings(
+    settings = ablation_runs.AblationSettings(
         tracks, tmp_path / "table", steps=2, speech_steps=2, style_steps=2, only=("no-style",)
     )
     ablation_runs.main(settings)
@@ -108,8 +108,8 @@ def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) 
     assert not load_bundle(bundle).spec.use_style
     ablation_runs.main(settings)
     assert (bundle / "config.json").stat().st_mtime_ns == written
-    with pytest.raises(ablation_runs.TableError, match="another budget"):
-        ablation_runs.main(ablation_runs.Settings(tracks, tmp_path / "table", steps=3))
+    with pytest.raises(ablation_runs.AblationError, match="another budget"):
+        ablation_runs.main(ablation_runs.AblationSettings(tracks, tmp_path / "table", steps=3))
     rows = paper_table.candidates([], tmp_path / "table")
     result = paper_table.make_table(rows, two_clips(), 2, head={"circumstances": "here"})
     assert [row["name"] for row in result["rows"]] == [
@@ -122,12 +122,12 @@ def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) 
 
 
 def test_settings_of_a_table_that_cannot_be_are_one_line(tracks: Path, tmp_path: Path) -> None:
-    with pytest.raises(ablation_runs.TableError, match="no tracks in"):
-        ablation_runs.check(ablation_runs.Settings(tmp_path))
-    with pytest.raises(ablation_runs.TableError, match="no network 'nothing'"):
-        ablation_runs.check(ablation_runs.Settings(tracks, tmp_path, only=("nothing",)))
-    with pytest.raises(ablation_runs.TableError, match="at least one step"):
-        ablation_runs.check(ablation_runs.Settings(tracks, tmp_path, steps=0))
+    with pytest.raises(ablation_runs.AblationError, match="no tracks in"):
+        ablation_runs.check(ablation_runs.AblationSettings(tmp_path))
+    with pytest.raises(ablation_runs.AblationError, match="no network 'nothing'"):
+        ablation_runs.check(ablation_runs.AblationSettings(tracks, tmp_path, only=("nothing",)))
+    with pytest.raises(ablation_runs.AblationError, match="at least one step"):
+        ablation_runs.check(ablation_runs.AblationSettings(tracks, tmp_path, steps=0))
     with pytest.raises(paper_table.TableError, match="no networks in"):
         paper_table.candidates([], tmp_path)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
-from diffposetalk.paper_mode.pipeline import Clip, Loaded, SamplerName, Settings, animate_clips
+from diffposetalk.paper_mode.pipeline import Clip, Loaded, PaperSettings, SamplerName, animate_clips
 from training.evaluation.batch_rollout import Rollout
 from training.speech.tracks import columns_of
 
@@ -31,13 +31,13 @@ def paper_motion(
 
     Args:
         sampler, steps, audio_guidance, style_guidance: as
-            `diffposetalk.paper_mode.pipeline.Settings`.
+            `diffposetalk.paper_mode.pipeline.PaperSettings`.
 
     Raises:
         ValueError: settings that cannot be.
     """
     loaded = Loaded.of(bundle)
-    settings = Settings(sampler, steps, audio_guidance, style_guidance)
+    settings = PaperSettings(sampler, steps, audio_guidance, style_guidance)
     out: list[FloatArray] = []
     for first in range(0, len(rollouts), BATCH):
         rows = []

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
+class RecordingSettings:
     """How many people, and how much each of them says."""
 
     out: Path
@@ -41,7 +41,7 @@ class Settings:
     seed: int = 0
 
 
-def main(settings: Settings) -> None:
+def main(settings: RecordingSettings) -> None:
     """Write the recordings."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     known, unknown = held_out_voices()
@@ -64,7 +64,7 @@ def main(settings: Settings) -> None:
 
 
 def _record(
-    settings: Settings,
+    settings: RecordingSettings,
     person: str,
     style: SpeakingStyle,
     video: int,
@@ -95,4 +95,4 @@ def _record(
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(RecordingSettings))

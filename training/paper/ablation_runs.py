@@ -40,7 +40,7 @@ FOREVER = 1e9
 
 
 @dataclass(frozen=True)
-class Settings:
+class AblationSettings:
     """What is trained, on what, and for how long: every network for the same number of steps."""
 
     tracks: Path = Path(".training/tracks")
@@ -58,30 +58,32 @@ class Settings:
     bf16: bool = False
 
 
-class TableError(ValueError):
-    """Settings or tracks that no table can be made of; one line."""
+class AblationError(ValueError):
+    """AblationSettings or tracks that no table can be made of; one line."""
 
 
-def check(settings: Settings) -> None:
+def check(settings: AblationSettings) -> None:
     """Judge the settings before any work is done.
 
     Raises:
-        TableError: no tracks, an unknown network, no steps, or a folder of another budget.
+        AblationError: no tracks, an unknown network, no steps, or a folder of another budget.
     """
     if not (settings.tracks / "tracks.json").is_file():
-        raise TableError(f"no tracks in {settings.tracks}: run python -m training.speech.tracks")
+        raise AblationError(f"no tracks in {settings.tracks}: run python -m training.speech.tracks")
     names = [variant.name for variant in VARIANTS]
     for name in settings.only:
         if name not in names:
-            raise TableError(f"no network {name!r} in the table: there are {', '.join(names)}")
+            raise AblationError(f"no network {name!r} in the table: there are {', '.join(names)}")
     if min(settings.steps, settings.speech_steps, settings.style_steps) < 1:
-        raise TableError("every budget is at least one step")
+        raise AblationError("every budget is at least one step")
     known = settings.folder / BUDGET
     if known.is_file() and json.loads(known.read_text("utf-8")) != budget(settings):
-        raise TableError(f"{settings.folder} holds networks of another budget: take another folder")
+        raise AblationError(
+            f"{settings.folder} holds networks of another budget: take another folder"
+        )
 
 
-def budget(settings: Settings) -> dict[str, object]:
+def budget(settings: AblationSettings) -> dict[str, object]:
     """What every network of the table had, for its head."""
     about = json.loads((settings.tracks / "tracks.json").read_text("utf-8"))
     frames = sum(span["end"] - span["start"] for span in about["spans"])
@@ -98,7 +100,9 @@ def budget(settings: Settings) -> dict[str, object]:
     }
 
 
-def train_encoders(settings: Settings, tracks: Tracks) -> tuple[SpeechPretraining, StyleEncoder]:
+def train_encoders(
+    settings: AblationSettings, tracks: Tracks
+) -> tuple[SpeechPretraining, StyleEncoder]:
     """The speech encoder with its heads and the style encoder, which all networks begin with."""
     torch.manual_seed(settings.seed)
     speech = SpeechPretraining(SMALL)
@@ -125,7 +129,7 @@ def train_encoders(settings: Settings, tracks: Tracks) -> tuple[SpeechPretrainin
 
 
 def train_variant(
-    settings: Settings, variant: Variant, tracks: Tracks, style: StyleEncoder
+    settings: AblationSettings, variant: Variant, tracks: Tracks, style: StyleEncoder
 ) -> None:
     """One network of the table, and its bundle."""
     spec = variant.spec()
@@ -169,11 +173,11 @@ def train_variant(
     )
 
 
-def main(settings: Settings) -> None:
+def main(settings: AblationSettings) -> None:
     """Train what is missing.
 
     Raises:
-        TableError: see `check`.
+        AblationError: see `check`.
     """
     check(settings)
     torch.set_num_threads(settings.threads)
@@ -196,7 +200,7 @@ def main(settings: Settings) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        main(tyro.cli(Settings))
+        main(tyro.cli(AblationSettings))
     except (ValueError, OSError) as error:
         print(f"training.paper.ablation_runs: {error}", file=sys.stderr)
         sys.exit(1)

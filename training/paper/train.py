@@ -43,7 +43,7 @@ NO_LIMIT = 1e9
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainSettings:
     """What to train, on what, and how."""
 
     data: Path
@@ -107,7 +107,7 @@ class Trainer:
         ValueError: --out holds a training with other settings.
     """
 
-    def __init__(self, settings: Settings, engine: Engine, data: LmdbSet) -> None:
+    def __init__(self, settings: TrainSettings, engine: Engine, data: LmdbSet) -> None:
         self.settings, self.engine, self.data = settings, engine, data
         self.preset = settings.chosen()
         spec = self.preset.spec
@@ -249,7 +249,7 @@ class Trainer:
                 part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
-def main(settings: Settings) -> None:
+def main(settings: TrainSettings) -> None:
     """Do what is asked for.
 
     Raises:
@@ -279,7 +279,7 @@ def _work(trainer: Trainer) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        main(tyro.cli(Settings, description=__doc__))
+        main(tyro.cli(TrainSettings, description=__doc__))
     except (ValueError, OSError, RuntimeError) as problem:
         print(f"training: {' '.join(str(problem).split())}", file=sys.stderr)
         sys.exit(1)

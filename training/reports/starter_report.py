@@ -73,7 +73,7 @@ Row = dict[str, str | float]
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReportSettings:
     """What is measured."""
 
     bundle: str = "starter"
@@ -121,7 +121,7 @@ def row_of(
     }
 
 
-def rows(model: Backend, settings: Settings, condition: Condition) -> list[Row]:
+def rows(model: Backend, settings: ReportSettings, condition: Condition) -> list[Row]:
     """One row per set for the follower and the model, on clean speech for every `steps` too."""
     from rich.progress import track
 
@@ -194,7 +194,7 @@ def real_faces(model: Backend) -> str:
     return "\n".join(lines)
 
 
-def reverse(settings: Settings) -> list[str]:
+def reverse(settings: ReportSettings) -> list[str]:
     """A model of other voices on the one voice that the starter knows."""
     assert settings.reverse is not None
     bundle = load_bundle(str(settings.reverse))
@@ -267,7 +267,7 @@ def told_settings(live: LiveDefaults, clips: int) -> str:
     )
 
 
-def report(settings: Settings) -> list[str]:
+def report(settings: ReportSettings) -> list[str]:
     """The paragraphs and tables of the page."""
     model = load_backend("auto", settings.bundle)
     parts = [
@@ -324,7 +324,7 @@ def report(settings: Settings) -> list[str]:
     return parts
 
 
-def main(settings: Settings) -> None:
+def main(settings: ReportSettings) -> None:
     """Print the tables; write the page if one is asked for."""
     text = "\n\n".join(report(settings))
     print(text)
@@ -343,4 +343,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(ReportSettings))

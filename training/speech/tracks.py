@@ -52,7 +52,7 @@ N_STYLES = 96
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrackSettings:
     """What is built. `tracks` of about `seconds` each, from `seed`; `workers` processes."""
 
     out: Path = Path(".training/tracks")
@@ -228,7 +228,7 @@ def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]
     return columns.view(n, COLUMNS, n_mels).amax(1).mean(-1).numpy()
 
 
-def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
+def voices(settings: TrackSettings) -> dict[str, list[list[Utterance]]]:
     """Groups of utterances that may be joined (one voice each), by set; training voices only.
 
     Recordings whose alignment missed words are left out: lips would learn to rest while they speak.
@@ -247,7 +247,7 @@ def voices(settings: Settings) -> dict[str, list[list[Utterance]]]:
     }
 
 
-def synthetic_voices(settings: Settings, texts: list[str]) -> dict[str, list[list[Utterance]]]:
+def synthetic_voices(settings: TrackSettings, texts: list[str]) -> dict[str, list[list[Utterance]]]:
     """What every synthetic voice says, by engine."""
     rng = np.random.default_rng(settings.seed)
     folder = settings.out.parent / "synthetic"
@@ -281,7 +281,7 @@ SHARES = {"kathleen": 0.32, "many": 0.36, "wake": 0.18, "flite": 0.08, "espeak":
 """Half of the sound is of many real speakers: synthetic ones bring words, not rooms and tongues."""
 
 
-def main(settings: Settings) -> None:
+def main(settings: TrackSettings) -> None:
     """Build the tracks and write them."""
     from tqdm import tqdm
 
@@ -341,7 +341,7 @@ def main(settings: Settings) -> None:
     log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
 
 
-def _note_relabelling(settings: Settings) -> None:
+def _note_relabelling(settings: TrackSettings) -> None:
     """Tell the tracks' record how often their motion was made anew, and of which styles."""
     path = settings.out / "tracks.json"
     about = json.loads(path.read_text())
@@ -352,6 +352,6 @@ def _note_relabelling(settings: Settings) -> None:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Settings))
+        main(tyro.cli(TrackSettings))
     except (OSError, ValueError) as error:
         sys.exit(f"training.speech.tracks: {error}")

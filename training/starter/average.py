@@ -20,7 +20,7 @@ from export.shipped_graphs import write_shipped_graphs
 
 
 @dataclass(frozen=True)
-class Settings:
+class AverageSettings:
     """Two bundles, and where the bundle between them goes."""
 
     first: tyro.conf.Positional[str]
@@ -28,7 +28,7 @@ class Settings:
     out: Path
 
 
-def main(settings: Settings) -> None:
+def main(settings: AverageSettings) -> None:
     """Write the bundle; style encoder, styles, units and live defaults are the second's.
 
     Raises:
@@ -62,6 +62,6 @@ def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Settings))
+        main(tyro.cli(AverageSettings))
     except (OSError, ValueError) as error:
         sys.exit(f"training.starter.average: {error}")

@@ -71,7 +71,7 @@ DISTILLED = replace(
 
 
 @dataclass(frozen=True)
-class Settings:
+class StarterSettings:
     """Steps of each part; the same settings on the same machine give the same weights."""
 
     tracks: Path = Path(".training/tracks")
@@ -105,7 +105,7 @@ class Settings:
         )
 
 
-def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
+def train_speech(settings: StarterSettings, tracks: Tracks) -> SpeechPretraining:
     """The speech encoder with its heads."""
     torch.manual_seed(settings.seed)
     model = SpeechPretraining(STARTER)
@@ -118,7 +118,7 @@ def train_speech(settings: Settings, tracks: Tracks) -> SpeechPretraining:
     return model
 
 
-def train_style(settings: Settings, tracks: Tracks) -> StyleEncoder:
+def train_style(settings: StarterSettings, tracks: Tracks) -> StyleEncoder:
     """The style encoder; one that is there already stays, as the denoiser knows its language."""
     torch.manual_seed(settings.seed)
     encoder, steps = StyleEncoder(STARTER), settings.style_steps
@@ -131,7 +131,7 @@ def train_style(settings: Settings, tracks: Tracks) -> StyleEncoder:
 
 
 def train_denoiser(
-    settings: Settings, tracks: Tracks, speech: SpeechPretraining, style: StyleEncoder
+    settings: StarterSettings, tracks: Tracks, speech: SpeechPretraining, style: StyleEncoder
 ) -> Training:
     """The denoiser, with the speech encoder trained on along it."""
     torch.manual_seed(settings.seed)
@@ -155,7 +155,9 @@ def train_denoiser(
     return training
 
 
-def distil(settings: Settings, tracks: Tracks, teacher: Training, style: StyleEncoder) -> Student:
+def distil(
+    settings: StarterSettings, tracks: Tracks, teacher: Training, style: StyleEncoder
+) -> Student:
     """One network call that does what several did."""
     torch.manual_seed(settings.seed)
     student = Student(teacher.model)
@@ -199,7 +201,7 @@ def keep_units(tracks: Path, start: str) -> None:
             raise ValueError(f"{path} is not the normalisation of {start}: remove the file")
 
 
-def note(settings: Settings) -> None:
+def note(settings: StarterSettings) -> None:
     """Leave beside the weights what they come from, for their bundle.
 
     A part alone changes its own steps; those of the other parts stay as they were told.
@@ -217,7 +219,7 @@ def note(settings: Settings) -> None:
     path.write_text(json.dumps(told, indent=1))
 
 
-def main(settings: Settings) -> None:
+def main(settings: StarterSettings) -> None:
     """Train what is asked for; parts before it are read from their folders."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(settings.threads)
@@ -243,6 +245,6 @@ def main(settings: Settings) -> None:
 
 if __name__ == "__main__":
     try:
-        main(tyro.cli(Settings))
+        main(tyro.cli(StarterSettings))
     except (OSError, ValueError) as error:
         sys.exit(f"training.starter.train: {error}")

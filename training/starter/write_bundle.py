@@ -34,7 +34,7 @@ CARD = Path(__file__).with_name("model_card.md")
 
 
 @dataclass(frozen=True)
-class Settings:
+class BundleSettings:
     """Where the training lies and where the bundle goes."""
 
     tracks: Path = Path(".training/tracks")
@@ -42,7 +42,7 @@ class Settings:
     out: Path = PACKAGED / "starter"
 
 
-def main(settings: Settings) -> None:
+def main(settings: BundleSettings) -> None:
     """Write the bundle and say how large it is."""
     tracks = Tracks(settings.tracks)
     training: Training | Student = earlier(settings.folder)
@@ -94,4 +94,4 @@ def _reached(checkpoint: Path) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings))
+    main(tyro.cli(BundleSettings))

@@ -25,7 +25,7 @@ from diffposetalk.importing.released import Files, import_released
 from diffposetalk.paper_mode.pipeline import (
     Clip,
     Loaded,
-    Settings,
+    PaperSettings,
     animate_clip,
     animate_clips,
     clip_windows,
@@ -195,7 +195,7 @@ def test_a_batch_of_clips_is_each_clip_alone(with_head: Loaded) -> None:
         )
     ]
     seen: list[float] = []
-    for settings in (Settings(), Settings("dpm++", steps=3)):
+    for settings in (PaperSettings(), PaperSettings("dpm++", steps=3)):
         together = animate_clips(with_head, clips, settings, progress=seen.append)
         for clip, motion in zip(clips, together, strict=True):
             np.testing.assert_allclose(

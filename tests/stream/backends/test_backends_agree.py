@@ -12,7 +12,7 @@ from bundles_for_export import SPECS, save_random
 from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.network.mel import MelState as TorchState
 from export.parity import SCALES, TOLERANCE, answer, babble, closed_loop, describe, random_case
-from export.shipped_graphs import ship
+from export.shipped_graphs import write_shipped_graphs
 from stream.backends.onnx_backend import MelState, OnnxBackend
 from stream.backends.protocol import Backend
 from stream.backends.torch_backend import TorchBackend
@@ -44,7 +44,7 @@ class Other(NamedTuple):
 def bundle(request, tmp_path_factory) -> Bundle:
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     made = save_random(folder, SPECS[request.param], half=request.param == "plain")
-    ship(folder)
+    write_shipped_graphs(folder)
     return made
 
 

@@ -164,7 +164,7 @@ def test_two_small_batches_are_one_large_one(tmp_path: Path) -> None:
     torch.testing.assert_close(after("two", 2), after("one", 1), rtol=1e-4, atol=1e-6)
 
 
-def settings(data: Path, out: Path, **changes: object) -> program.Settings:
+def settings(data: Path, out: Path, **changes: object) -> program.TrainSettings:
     defaults = {
         "preset": "tiny",
         "style_steps": 25,
@@ -174,7 +174,7 @@ def settings(data: Path, out: Path, **changes: object) -> program.Settings:
         "device": "cpu",
         "validate_every": 0,
     }
-    return program.Settings(data, out, **(defaults | changes))  # type: ignore[arg-type]
+    return program.TrainSettings(data, out, **(defaults | changes))  # type: ignore[arg-type]
 
 
 def test_it_learns_a_tiny_set_by_heart_and_the_bundle_runs(

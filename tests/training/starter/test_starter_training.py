@@ -33,7 +33,7 @@ def tracks(tmp_path: Path) -> Path:
 
 def trained(tracks: Path, folder: Path) -> dict[str, dict[str, torch.Tensor]]:
     train.main(
-        train.Settings(
+        train.StarterSettings(
             tracks=tracks,
             folder=folder,
             start="starter",
@@ -67,8 +67,10 @@ def test_a_run_from_a_bundle_keeps_its_language_and_can_be_had_again(
 
 
 def test_a_part_alone_tells_its_own_steps_and_leaves_those_of_the_others(tmp_path: Path) -> None:
-    train.note(train.Settings(folder=tmp_path, speech_steps=1, distil_steps=2))
-    train.note(train.Settings(folder=tmp_path, part="distil", distil_steps=3, scales_steps=4))
+    train.note(train.StarterSettings(folder=tmp_path, speech_steps=1, distil_steps=2))
+    train.note(
+        train.StarterSettings(folder=tmp_path, part="distil", distil_steps=3, scales_steps=4)
+    )
     told = json.loads((tmp_path / "settings.json").read_text())
     assert (told["speech_steps"], told["distil_steps"], told["scales_steps"]) == (1, 3, 4)
 
@@ -100,7 +102,7 @@ def test_halfway_between_two_bundles(tmp_path: Path) -> None:
         {},
         style_encoder=bundle.style_encoder(),
     )
-    average.main(average.Settings("starter", str(thrice.folder), tmp_path / "between"))
+    average.main(average.AverageSettings("starter", str(thrice.folder), tmp_path / "between"))
     between = load_bundle(tmp_path / "between")
     assert between.provenance["of"] == [bundle.hash, thrice.hash]
     for weight, once in zip(between.model().parameters(), bundle.model().parameters(), strict=True):
@@ -121,4 +123,4 @@ def test_bundles_in_other_units_have_no_middle(tmp_path: Path) -> None:
         {},
     )
     with pytest.raises(ValueError, match="other units"):
-        average.main(average.Settings("starter", str(other.folder), tmp_path / "between"))
+        average.main(average.AverageSettings("starter", str(other.folder), tmp_path / "between"))
