@@ -25,7 +25,7 @@ from benchmarks.harness.setting import Setting
 if TYPE_CHECKING:
     from stream.backends.protocol import FloatArray
     from training.evaluation.batch_rollout import Rollout
-    from training.evaluation.clips import Clip
+    from training.evaluation.clips import EvaluationClip
 
 SEEDS = 10
 CLIPS, CLIP_FRAMES = 6, 120
@@ -50,7 +50,7 @@ def missing() -> str | None:
     return None
 
 
-def held_out(amount: Amount) -> list[Clip]:
+def held_out(amount: Amount) -> list[EvaluationClip]:
     """Clips of voices that training never heard, all of one length."""
     from training.evaluation.clips import ClipError, held_out_clips
     from training.speech.corpora import CorpusError
@@ -61,14 +61,14 @@ def held_out(amount: Amount) -> list[Clip]:
         raise BenchmarkError(f"quality: {error}") from None
 
 
-def rollouts_of(clips: Sequence[Clip], seeds: int) -> list[Rollout]:
+def rollouts_of(clips: Sequence[EvaluationClip], seeds: int) -> list[Rollout]:
     """Every clip with every seed, clip by clip."""
     from training.evaluation.batch_rollout import Rollout
 
     return [Rollout(clip.samples, STYLE, seed) for clip in clips for seed in range(seeds)]
 
 
-def lip_errors(head_id: str, motion: FloatArray, clips: Sequence[Clip]) -> list[float]:
+def lip_errors(head_id: str, motion: FloatArray, clips: Sequence[EvaluationClip]) -> list[float]:
     """LVE in millimetres of (rollouts, n, D) raw motion, as many rollouts for every clip."""
     from head.rig import load_head
     from training.evaluation.paper_metrics import Face, lip_vertex_error

@@ -107,8 +107,8 @@ def paper_mode(folder: Path, precision: str) -> dict[str, float]:
 
     from diffposetalk.bundle.bundle import load_bundle
     from diffposetalk.paper_mode.pipeline import (
-        Clip,
         Loaded,
+        PaperClip,
         PaperSettings,
         animate_clips,
         whole_clip_features,
@@ -118,7 +118,7 @@ def paper_mode(folder: Path, precision: str) -> dict[str, float]:
     sound = sound_of(SPEC.T_w * SPEC.frame_samples)
     settings = PaperSettings("dpm++", K, AUDIO_GUIDANCE, STYLE_GUIDANCE)
     with torch.inference_mode():
-        total = median(lambda: animate_clips(loaded, [Clip(sound)], settings), 5)
+        total = median(lambda: animate_clips(loaded, [PaperClip(sound)], settings), 5)
         speech = median(lambda: whole_clip_features(loaded.model, torch.from_numpy(sound)), 3)
     return {"total_s": total, "speech_s": speech, "step_ms": 1e3 * (total - speech) / K}
 

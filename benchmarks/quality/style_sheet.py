@@ -20,7 +20,7 @@ from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.registry import load_backend
 from training.evaluation.batch_rollout import Rollout, rollout
-from training.evaluation.clips import Clip, held_out_clips
+from training.evaluation.clips import EvaluationClip, held_out_clips
 from training.evaluation.motion_metrics import FPS, vertices
 from training.labels.phones import SILENCE
 
@@ -34,10 +34,9 @@ COLOURS = ("#222222", "#d1493f", "#3d74b8")
 Array = NDArray[np.float32]
 
 
-def motions(bundle: str, clips: dict[str, Clip]) -> dict[str, tuple[Array, Array, Array]]:
+def motions(bundle: str, clips: dict[str, EvaluationClip]) -> dict[str, tuple[Array, Array, Array]]:
     """Motion (n, 54) of every style: the label's, the live session's, the 500-step sampler's."""
-    from diffposetalk.paper_mode.pipeline import Clip as PaperClip
-    from diffposetalk.paper_mode.pipeline import PaperSettings, animate_clips
+    from diffposetalk.paper_mode.pipeline import PaperClip, PaperSettings, animate_clips
 
     names = list(clips)
     backend = load_backend("torch", bundle)
@@ -63,7 +62,7 @@ def moments(gap: NDArray[np.floating]) -> list[int]:
     return sorted(chosen)
 
 
-def draw(told: dict[str, tuple[Array, Array, Array]], clip: Clip, output: Path) -> None:
+def draw(told: dict[str, tuple[Array, Array, Array]], clip: EvaluationClip, output: Path) -> None:
     """The whole sheet as one picture."""
     import matplotlib
 
@@ -115,7 +114,7 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: Clip, output: Path) 
     plt.close(figure)
 
 
-def _lips(axes: Any, name: str, gaps: list[Any], at: list[int], clip: Clip) -> None:
+def _lips(axes: Any, name: str, gaps: list[Any], at: list[int], clip: EvaluationClip) -> None:
     """Gap curves over the waveform, with phones above and the stills' moments."""
     times = (np.arange(FRAMES) + 0.5) / FPS
     sound = clip.samples / (np.quantile(np.abs(clip.samples), 0.995) + 1e-9)

@@ -41,7 +41,7 @@ class Loaded:
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class PaperClip:
     """What to animate.
 
     Attributes:

@@ -19,8 +19,8 @@ from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.paper_mode.inputs import (
     RELEASED,
     SAMPLERS,
-    Clip,
     Loaded,
+    PaperClip,
     PaperSettings,
     Progress,
     SamplerName,
@@ -37,8 +37,8 @@ from diffposetalk.spec import FloatArray
 __all__ = [
     "RELEASED",
     "SAMPLERS",
-    "Clip",
     "Loaded",
+    "PaperClip",
     "PaperSettings",
     "SamplerName",
     "animate_clip",
@@ -70,7 +70,7 @@ def animate_clip(
 
     Args:
         bundle: a name or folder; or `Loaded.of(...)`, which is loaded once for many calls.
-        samples, shape, style, initial_noise, step_noise, seed: see `Clip`.
+        samples, shape, style, initial_noise, step_noise, seed: see `PaperClip`.
         sampler, steps, audio_guidance, style_guidance, threshold: see `PaperSettings`.
         normalised: motion as the network knows it; otherwise raw (expression weights, radians).
 
@@ -78,14 +78,14 @@ def animate_clip(
         ValueError: arrays of other sizes, settings that cannot be, or too little sound.
         diffposetalk.bundle.bundle.BundleError: the bundle cannot be read.
     """
-    clip = Clip(samples, shape, style, seed, initial_noise, step_noise)
+    clip = PaperClip(samples, shape, style, seed, initial_noise, step_noise)
     settings = PaperSettings(sampler, steps, audio_guidance, style_guidance, threshold)
     return animate_clips(bundle, [clip], settings, normalised=normalised)[0]
 
 
 def animate_clips(
     bundle: str | Bundle | Loaded,
-    clips: Sequence[Clip],
+    clips: Sequence[PaperClip],
     settings: PaperSettings = RELEASED,
     *,
     normalised: bool = False,
@@ -105,7 +105,7 @@ def animate_clips(
 
 def windows(
     bundle: str | Bundle | Loaded,
-    clips: Sequence[Clip],
+    clips: Sequence[PaperClip],
     settings: PaperSettings = RELEASED,
     *,
     normalised: bool = False,

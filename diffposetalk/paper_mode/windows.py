@@ -13,7 +13,7 @@ from torch import Tensor
 from diffposetalk.bundle.styles import resolve
 from diffposetalk.network.hubert import UNIT, clip_features, normalise_clip
 from diffposetalk.network.model import DiffPoseTalk
-from diffposetalk.paper_mode.inputs import DEFAULT_STEPS, Clip, Loaded, PaperSettings, Progress
+from diffposetalk.paper_mode.inputs import DEFAULT_STEPS, Loaded, PaperClip, PaperSettings, Progress
 from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import Denoise, ancestral, dpm_solver_pp_2m
 from diffposetalk.spec import FloatArray, ModelSpec
@@ -41,7 +41,7 @@ class ClipState:
         self.windows = 0
 
     @staticmethod
-    def of(loaded: Loaded, clip: Clip, settings: PaperSettings) -> ClipState:
+    def of(loaded: Loaded, clip: PaperClip, settings: PaperSettings) -> ClipState:
         model, spec = loaded.model, loaded.model.spec
         device = model.start_motion_feat.device
         samples = np.asarray(clip.samples, np.float32)

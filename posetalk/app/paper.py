@@ -16,7 +16,7 @@ from stream.backends.threads import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
 
 if TYPE_CHECKING:
-    from diffposetalk.paper_mode.pipeline import Clip, Loaded, PaperSettings
+    from diffposetalk.paper_mode.pipeline import Loaded, PaperClip, PaperSettings
     from posetalk.app.outputs import Output
 
 FloatArray = NDArray[np.float32]
@@ -96,10 +96,10 @@ def animate(
         ValueError, RuntimeError: as `load`, `style_vector` and `check_settings`; too little sound.
     """
     loaded = load(bundle, precision)
-    from diffposetalk.paper_mode.pipeline import Clip, check_settings, clip_windows
+    from diffposetalk.paper_mode.pipeline import PaperClip, check_settings, clip_windows
 
     check_settings(settings, loaded.bundle.spec)
-    clip = Clip(samples, shape, style_vector(loaded, bundle, style), seed)
+    clip = PaperClip(samples, shape, style_vector(loaded, bundle, style), seed)
     clip_windows(samples, loaded.bundle.spec)
     mean = loaded.bundle.statistics.shape_mean
     made = Made(mean if shape is None else np.asarray(shape, np.float32), loaded.bundle.head_id)
@@ -109,7 +109,7 @@ def animate(
 
 def run(
     loaded: Loaded,
-    clip: Clip,
+    clip: PaperClip,
     settings: PaperSettings,
     outputs: Sequence[Output],
     progress: Callable[[int], None] = lambda frames: None,

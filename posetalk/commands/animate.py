@@ -165,7 +165,7 @@ class Animate:
             require_head(self.model.bundle)
         with working(f"loading {self.model.bundle}"):
             loaded = paper.load(self.model.bundle, self.model.precision)
-        from diffposetalk.paper_mode.pipeline import Clip, check_settings
+        from diffposetalk.paper_mode.pipeline import PaperClip, check_settings
 
         shape = None if self.shape is None else self._identity()
         style = paper.style_vector(loaded, self.model.bundle, self.model.style)
@@ -173,7 +173,7 @@ class Animate:
             self.sampler, self.model.steps, self.audio_guidance, self.style_guidance, self.threshold
         )
         check_settings(settings, loaded.bundle.spec)
-        clip = Clip(np.concatenate(list(blocks_of(source))), shape, style, self.model.seed)
+        clip = PaperClip(np.concatenate(list(blocks_of(source))), shape, style, self.model.seed)
         outputs = open_outputs(
             paths,
             head_id=loaded.bundle.head_id,

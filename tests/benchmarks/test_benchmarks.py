@@ -21,7 +21,7 @@ from benchmarks.pages.goals import goals
 from benchmarks.quality import lip_error
 from benchmarks.throughput import run as throughput
 from stream.backends.fake import FakeBackend
-from training.evaluation.clips import Clip
+from training.evaluation.clips import EvaluationClip
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -223,7 +223,7 @@ def test_quality_needs_clips_and_says_so(
 def test_the_lip_error_is_of_every_clip_and_seed() -> None:
     shut = np.zeros((20, 54), np.float32)
     clips = [
-        Clip(name, "sentences", "neutral", np.zeros(640 * 20, np.float32), label, ())
+        EvaluationClip(name, "sentences", "neutral", np.zeros(640 * 20, np.float32), label, ())
         for name, label in (("a", shut), ("b", shut + np.eye(54, dtype=np.float32)[-1] * 0.1))
     ]
     rollouts = lip_error.rollouts_of(clips, 2)

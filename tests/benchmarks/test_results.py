@@ -19,7 +19,7 @@ from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from training.evaluation import baselines, paper_table
-from training.evaluation.clips import Clip
+from training.evaluation.clips import EvaluationClip
 from training.evaluation.paper_metrics import Face
 from training.labels.label_styles import STYLES
 from training.labels.phones import Phone
@@ -132,7 +132,7 @@ def test_settings_of_a_table_that_cannot_be_are_one_line(tracks: Path, tmp_path:
         paper_table.candidates([], tmp_path)
 
 
-def two_clips(frames: int = 60) -> list[Clip]:
+def two_clips(frames: int = 60) -> list[EvaluationClip]:
     """Noise that swells, and labels that move."""
     rng = np.random.default_rng(1)
     out = []
@@ -142,7 +142,9 @@ def two_clips(frames: int = 60) -> list[Clip]:
         label[:, 53] = 0.1 + 0.1 * np.sin(np.arange(frames) / speed)
         label[:, 51] = 0.1 * np.sin(np.arange(frames) / speed)
         phones = (Phone("AA", 0.0, frames / 25),)
-        out.append(Clip(name, "words", "neutral", samples.astype(np.float32), label, phones))
+        out.append(
+            EvaluationClip(name, "words", "neutral", samples.astype(np.float32), label, phones)
+        )
     return out
 
 
@@ -328,7 +330,7 @@ def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Pat
         motions[f"p{number}/000"] = np.concatenate([exp, pose[:, :4]], 1)
         shape = np.full((frames, 100), 0.1 * number, np.float32)
         sound = 0.1 * rng.standard_normal(640 * frames).astype(np.float32)
-        writer.add(f"p{number}/000", lmdb_dataset.Clip(sound, shape, exp, pose))
+        writer.add(f"p{number}/000", lmdb_dataset.FaceClip(sound, shape, exp, pose))
     writer.close()
     (tmp_path / "set" / "test.txt").write_text("".join(f"{name}\n" for name in motions))
     assert split_name("a/b:val") == (Path("a/b"), "val") and split_name("a")[1] == "test"

@@ -27,7 +27,7 @@ LEAST_SPEECH = 0.45
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class EvaluationClip:
     """n frames of speech with their label.
 
     Attributes:
@@ -53,7 +53,7 @@ class ClipError(ValueError):
 
 def held_out_clips(
     sets: Sequence[str], count: int, frames: int = 100, styles: Sequence[str] = tuple(STYLES)
-) -> list[Clip]:
+) -> list[EvaluationClip]:
     """`count` clips of every set, spread evenly over its held-out utterances.
 
     Args:
@@ -72,7 +72,7 @@ def held_out_clips(
     if count < 1 or frames < 25 or not sets or not styles:
         raise ClipError("measuring takes a set, a style, a clip and 25 frames of it at least")
     _, held = held_out_voices()
-    out: list[Clip] = []
+    out: list[EvaluationClip] = []
     for name in sets:
         fitting = [u for u in held if u.speaker_set == SETS[name] and _fits(u, frames)]
         if len(fitting) < count:
@@ -101,7 +101,7 @@ def _fits(utterance: Utterance, frames: int) -> bool:
     return utterance.duration >= stop + 0.1 and said >= LEAST_SPEECH * frames / FPS
 
 
-def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Clip:
+def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> EvaluationClip:
     """Load, label and cut an utterance; its label's chance is its own, whatever else is read.
 
     Raises:
@@ -124,7 +124,7 @@ def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Clip:
         for phone in tidy(utterance.phones, prosody)
         if 0.0 <= phone.start - shift < frames / FPS
     )
-    return Clip(
+    return EvaluationClip(
         utterance.id,
         name,
         style,

@@ -61,7 +61,7 @@ CONDITIONS = (
 
 
 @dataclass(frozen=True)
-class Clip:
+class HeldoutClip:
     """A held-out utterance with its label in the neutral style."""
 
     samples: Array
@@ -71,7 +71,7 @@ class Clip:
 
 def disturbed(
     utterance: Utterance, number: int, condition: Condition, others: Sequence[Utterance]
-) -> Clip:
+) -> HeldoutClip:
     """Load and label an utterance, then put a disturbance under it.
 
     Args:
@@ -93,10 +93,10 @@ def disturbed(
         samples = augment.mix(samples, under, condition.snr_db)
         if condition.suppressed:
             samples = augment.suppress(samples, rng)
-    return Clip(samples[: n * FRAME], label, phones)
+    return HeldoutClip(samples[: n * FRAME], label, phones)
 
 
-def clips_of(set_name: str, condition: Condition, most: int) -> list[Clip]:
+def clips_of(set_name: str, condition: Condition, most: int) -> list[HeldoutClip]:
     """At most so many clips of a set, spread evenly over it, in one condition.
 
     What is not `well_aligned` is left out: its label is wrong.
@@ -114,7 +114,7 @@ def _found(sets: tuple[str, ...]) -> list[Utterance]:
 
 
 def stream_all(
-    backend: Backend, clips: Sequence[Clip], options: SessionOptions | None = None
+    backend: Backend, clips: Sequence[HeldoutClip], options: SessionOptions | None = None
 ) -> list[Array]:
     """The motion of every clip, (n, 54) each, as live sessions emit it.
 

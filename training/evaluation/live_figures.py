@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import LIDS
-from training.evaluation.clips import Clip
+from training.evaluation.clips import EvaluationClip
 from training.evaluation.motion_metrics import (
     Measured,
     head_speed,
@@ -95,7 +95,7 @@ def seam(jump: Sequence[Array], hop: int) -> float:
     return float(np.percentile(there, 99) / usual) if usual > 1e-9 else math.nan
 
 
-def counts(face: Face, clips: Sequence[Clip]) -> dict[str, int]:
+def counts(face: Face, clips: Sequence[EvaluationClip]) -> dict[str, int]:
     """Closures that the labels make and vowel middles, over all clips."""
     parts = []
     for clip in clips:
@@ -108,7 +108,7 @@ def counts(face: Face, clips: Sequence[Clip]) -> dict[str, int]:
 
 
 def live_figures(
-    face: Face, motion: Array, clips: Sequence[Clip], hop: int
+    face: Face, motion: Array, clips: Sequence[EvaluationClip], hop: int
 ) -> dict[str, tuple[float, float]]:
     """(mean, half of the 95 % interval over seeds) of every figure in FIGURES.
 

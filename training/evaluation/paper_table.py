@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from head.rig import BUILTIN_ID, builtin_head
 from training.evaluation.baselines import Baselines, load_baselines
 from training.evaluation.batch_rollout import Rollout, rollout
-from training.evaluation.clips import Clip
+from training.evaluation.clips import EvaluationClip
 from training.evaluation.paper_metrics import ClipFigures, Face, measure_runs, summarise
 
 FORMAT = 1
@@ -59,7 +59,7 @@ SCALE = {"lve_squared": 1e6, "fdd_squared": 1e7}
 """Factors from the unit of `training.evaluation.paper_metrics` to that of the heading."""
 
 Array = NDArray[np.floating[Any]]
-Motion = Callable[[Sequence[Clip], int], Array]
+Motion = Callable[[Sequence[EvaluationClip], int], Array]
 """(clips, runs) -> (clips, runs, n, D) raw motion."""
 Progress = Callable[[str], None]
 
@@ -132,7 +132,7 @@ def of_bundle(
         raise TableError(f"{name} animates head {bundle.head_id!r}, the labels are of {head!r}")
     live = bundle.spec.live
 
-    def motion(clips: Sequence[Clip], runs: int) -> Array:
+    def motion(clips: Sequence[EvaluationClip], runs: int) -> Array:
         from training.evaluation.reference import encoded_style, paper_motion
 
         rollouts = []
@@ -162,7 +162,7 @@ def of_bundle(
 def of_fake() -> Candidate:
     """The loudness follower of `--backend fake`, which no data was fitted to."""
 
-    def motion(clips: Sequence[Clip], runs: int) -> Array:
+    def motion(clips: Sequence[EvaluationClip], runs: int) -> Array:
         from stream.backends.registry import load_backend
 
         rollouts = [Rollout(clip.samples, None, 0) for clip in clips]
@@ -182,11 +182,11 @@ def of_baselines(baselines: Baselines) -> list[Candidate]:
     group = NO_NETWORK
     key = str([float(baselines.mean.sum()), float(baselines.weights.sum())])
 
-    def still(clips: Sequence[Clip], runs: int) -> Array:
+    def still(clips: Sequence[EvaluationClip], runs: int) -> Array:
         each = [baselines.mean_motion(len(clip.label)) for clip in clips]
         return np.repeat(np.stack(each)[:, None], runs, axis=1)
 
-    def follow(clips: Sequence[Clip], runs: int) -> Array:
+    def follow(clips: Sequence[EvaluationClip], runs: int) -> Array:
         from training.evaluation.reference import heard_columns
 
         each = [baselines.follow(heard_columns(clip.samples)) for clip in clips]
@@ -201,7 +201,7 @@ def of_baselines(baselines: Baselines) -> list[Candidate]:
 def of_chance() -> Candidate:
     """The label of the next clip: real motion that has nothing to do with the sound."""
 
-    def motion(clips: Sequence[Clip], runs: int) -> Array:
+    def motion(clips: Sequence[EvaluationClip], runs: int) -> Array:
         each = [clip.label for clip in (*clips[1:], clips[0])]
         return np.repeat(np.stack(each)[:, None], runs, axis=1)
 
@@ -246,7 +246,7 @@ def _told(bundle: Path) -> str:
 
 
 def measure_candidate(
-    candidate: Candidate, clips: Sequence[Clip], runs: int, face: Face
+    candidate: Candidate, clips: Sequence[EvaluationClip], runs: int, face: Face
 ) -> dict[str, tuple[float, float]]:
     """Every figure of one row: (mean, half of the 95 % interval)."""
     motion = candidate.motion(clips, runs)
@@ -263,7 +263,7 @@ def measure_candidate(
 
 def make_table(
     rows: Iterable[Candidate],
-    clips: Sequence[Clip],
+    clips: Sequence[EvaluationClip],
     runs: int,
     *,
     head: Mapping[str, Any],
@@ -310,7 +310,7 @@ def make_table(
     return result
 
 
-def _clip_name(clip: Clip) -> str:
+def _clip_name(clip: EvaluationClip) -> str:
     return f"{clip.set}/{clip.name}" + (f" ({clip.style})" if clip.style else "")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.rig import BUILTIN_ID
-from training.evaluation.clips import Clip, ClipError
+from training.evaluation.clips import ClipError, EvaluationClip
 from training.faces.lmdb_dataset import SPLITS, LmdbSet
 
 STYLE_FRAMES = 100
@@ -24,7 +24,7 @@ def split_name(text: str) -> tuple[Path, str]:
     return Path(text), "test"
 
 
-def dataset_clips(text: str, count: int, frames: int) -> tuple[list[Clip], str]:
+def dataset_clips(text: str, count: int, frames: int) -> tuple[list[EvaluationClip], str]:
     """`count` clips, spread evenly over the videos of a split, and the head they move.
 
     Raises:
@@ -49,7 +49,7 @@ def dataset_clips(text: str, count: int, frames: int) -> tuple[list[Clip], str]:
             if not all(np.isfinite(part).all() for part in (clip.samples, motion, other)):
                 raise ClipError(f"{folder}: {video} holds values that are not finite")
             out.append(
-                Clip(
+                EvaluationClip(
                     video,
                     f"{folder.name}:{split}",
                     "",

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
-from diffposetalk.paper_mode.pipeline import Clip, Loaded, PaperSettings, SamplerName, animate_clips
+from diffposetalk.paper_mode.pipeline import (
+    Loaded,
+    PaperClip,
+    PaperSettings,
+    SamplerName,
+    animate_clips,
+)
 from training.evaluation.batch_rollout import Rollout
 from training.speech.tracks import columns_of
 
@@ -45,7 +51,7 @@ def paper_motion(
             style = each.style
             if isinstance(style, str) and style not in bundle.styles:
                 style = None
-            rows.append(Clip(each.samples, each.shape, style, each.seed))
+            rows.append(PaperClip(each.samples, each.shape, style, each.seed))
         out += animate_clips(loaded, rows, settings)
     return np.stack(out)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from training.faces import normalisation
 from training.faces.build import SHORTEST
-from training.faces.clip_arrays import FPS, FRAME, SEGMENT, Clip, SetError
+from training.faces.clip_arrays import FPS, FRAME, SEGMENT, FaceClip, SetError
 from training.faces.lmdb_dataset import DATA, SPLITS, STATS, LmdbSet
 from training.faces.recordings import SLACK_FRAMES, find, read_motion, read_sound
 
@@ -69,7 +69,7 @@ def _check_set(found: LmdbSet, note: Callable[[int, int], None]) -> Iterator[str
         known |= {f"{video}/metadata", *(f"{video}/{i:03d}" for i in range(count))}
         if n < SHORTEST:
             yield f"{video}: {n} frames, {SHORTEST} are the least"
-        parts: list[Clip] = []
+        parts: list[FaceClip] = []
         for index in range(count):
             try:
                 parts.append(found.segment(video, index))
@@ -84,7 +84,7 @@ def _check_set(found: LmdbSet, note: Callable[[int, int], None]) -> Iterator[str
         yield f"{len(stray)} entries in no list, of {', '.join(videos_lost[:5])}"
 
 
-def _odd(parts: list[Clip]) -> Iterator[str]:
+def _odd(parts: list[FaceClip]) -> Iterator[str]:
     """What is strange about the values of one video."""
     exp, pose = (np.concatenate([getattr(p, name) for p in parts]) for name in ("exp", "pose"))
     if max(np.abs(part.samples).max(initial=0.0) for part in parts) < 1e-4:
@@ -118,7 +118,7 @@ def _check_recordings(source: Path, note: Callable[[int, int], None]) -> Iterato
         n = min(heard, moved)
         if n < SHORTEST:
             yield f"{recording}: {n} frames, {SHORTEST} are the least"
-        clip = Clip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n])
+        clip = FaceClip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n])
         if n:
             yield from (f"{recording}: {problem}" for problem in _odd([clip]))
         note(done, len(recordings))

@@ -20,7 +20,7 @@ class SetError(ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class FaceClip:
     """n frames of a video: samples (640 n,) at 16 kHz; shape (n, 100), exp (n, 50), pose (n, 6)."""
 
     samples: FloatArray

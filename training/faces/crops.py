@@ -10,7 +10,7 @@ from torch import Tensor
 
 from diffposetalk.spec import Statistics
 from training.faces import normalisation
-from training.faces.clip_arrays import Clip, FloatArray, SetError
+from training.faces.clip_arrays import FaceClip, FloatArray, SetError
 from training.faces.lmdb_dataset import STATS, LmdbSet
 
 
@@ -89,18 +89,18 @@ class CropSource:
         own = [people[names[i]] for i in chosen]
         return self.batch([self.crop(v[int(rng.integers(len(v)))], n, rng) for v in own])
 
-    def crop(self, video: str, n: int, rng: np.random.Generator) -> Clip:
+    def crop(self, video: str, n: int, rng: np.random.Generator) -> FaceClip:
         """A random crop of one video."""
         return self.data.read(video, int(rng.integers(self._lengths[video] - n + 1)), n)
 
-    def motion(self, clip: Clip) -> FloatArray:
+    def motion(self, clip: FaceClip) -> FloatArray:
         """A clip's motion as the networks see it: (n, D) normalised."""
         rotation = [clip.pose[:, :3]] if self._rotation else []
         raw = np.concatenate([clip.exp, *rotation, clip.pose[:, 3:4]], -1)
         s = self.statistics
         return ((raw - s.motion_mean) / s.motion_std).astype(np.float32)
 
-    def batch(self, clips: list[Clip]) -> Batch:
+    def batch(self, clips: list[FaceClip]) -> Batch:
         """Clips of one length as a batch."""
         s = self.statistics
         raw_shape = np.stack([clip.shape[0] for clip in clips])

@@ -27,7 +27,7 @@ from training.faces.clip_arrays import (
     FRAME,
     SEGMENT,
     WIDTHS,
-    Clip,
+    FaceClip,
     SetError,
     coefficients,
     decode,
@@ -126,8 +126,8 @@ class LmdbSet:
             self._frames[video] = count
         return count
 
-    def segment(self, video: str, index: int) -> Clip:
-        """Clip `index` of a video: 100 frames, the last one perhaps fewer.
+    def segment(self, video: str, index: int) -> FaceClip:
+        """FaceClip `index` of a video: 100 frames, the last one perhaps fewer.
 
         Raises:
             SetError: it is missing, not plain data, of other sizes, or its sound is too short.
@@ -146,9 +146,9 @@ class LmdbSet:
         samples = decode(where, bytes(audio), (SEGMENT + FPS) * FRAME)
         if len(samples) < n * FRAME:
             raise SetError(f"{where}: {len(samples)} samples of sound, {n * FRAME} belong")
-        return Clip(samples[: n * FRAME], arrays["shape"], arrays["exp"], arrays["pose"])
+        return FaceClip(samples[: n * FRAME], arrays["shape"], arrays["exp"], arrays["pose"])
 
-    def read(self, video: str, start: int, n: int) -> Clip:
+    def read(self, video: str, start: int, n: int) -> FaceClip:
         """Frames [start, start + n) of a video.
 
         Raises:
@@ -159,7 +159,7 @@ class LmdbSet:
         first, last = start // SEGMENT, (start + n - 1) // SEGMENT
         parts = [self.segment(video, index) for index in range(first, last + 1)]
         a = start - first * SEGMENT
-        return Clip(
+        return FaceClip(
             np.concatenate([part.samples for part in parts])[a * FRAME : (a + n) * FRAME],
             *(
                 np.concatenate([getattr(part, name) for part in parts])[a : a + n]
@@ -202,7 +202,7 @@ class LmdbWriter:
         self._env = lmdb.open(str(folder), map_size=_GROW, sync=False, metasync=False)
         self._put({"metadata": {"seg_len": SEGMENT}})
 
-    def add(self, video: str, clip: Clip) -> None:
+    def add(self, video: str, clip: FaceClip) -> None:
         """Write a whole video, cut into segments."""
         values: dict[str, Any] = {f"{video}/metadata": {"n_frames": len(clip)}}
         for index in range(-(-len(clip) // SEGMENT)):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.spec import Statistics
 from head.new_file import new_file
-from training.faces.clip_arrays import WIDTHS, Clip, SetError
+from training.faces.clip_arrays import WIDTHS, FaceClip, SetError
 
 FloatArray = NDArray[np.float32]
 CROP = 100
@@ -26,7 +26,7 @@ LEAST = 1e-9
 KINDS = ("mean", "std", "max", "min")
 
 
-def measure(clips: Iterable[Clip]) -> dict[str, FloatArray]:
+def measure(clips: Iterable[FaceClip]) -> dict[str, FloatArray]:
     """Statistics of whole videos; every crop of 100 frames counts, where the released script draws
     a thousand of them.
 

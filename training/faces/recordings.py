@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream.sources import SourceError
 from stream.sources.file import FileSource
-from training.faces.clip_arrays import FPS, FRAME, WIDTHS, Clip, SetError
+from training.faces.clip_arrays import FPS, FRAME, WIDTHS, FaceClip, SetError
 
 FloatArray = NDArray[np.float32]
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".mkv", ".webm", ".mov")
@@ -142,7 +142,7 @@ def read_sound(path: Path) -> FloatArray:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def read(recording: Recording) -> tuple[Clip, Motion]:
+def read(recording: Recording) -> tuple[FaceClip, Motion]:
     """A recording as a clip, as long as sound and motion both are.
 
     Raises:
@@ -154,4 +154,4 @@ def read(recording: Recording) -> tuple[Clip, Motion]:
     if abs(heard - moved) > SLACK_FRAMES:
         raise SetError(f"{recording}: {heard / FPS:.1f} s of sound, {moved / FPS:.1f} s of motion")
     n = min(heard, moved)
-    return Clip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n]), motion
+    return FaceClip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n]), motion

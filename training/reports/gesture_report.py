@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from head.channels import CHANNELS
 from stream.backends.protocol import Backend
-from training.evaluation.heldout import SETS, Clip, Condition, clips_of, stream_all
+from training.evaluation.heldout import SETS, Condition, HeldoutClip, clips_of, stream_all
 from training.evaluation.live_figures import BLINK, OPEN_AGAIN, SHUT
 from training.evaluation.motion_metrics import FPS, head_speed
 from training.labels.gestures import accents
@@ -96,7 +96,7 @@ MEANING = {
 }
 
 
-def spoken(clip: Clip, motion: Array) -> Spoken:
+def spoken(clip: HeldoutClip, motion: Array) -> Spoken:
     """A clip's motion with the events of its undisturbed speech."""
     prosody = extract_prosody(clip.samples)
     times = [accent.time for accent in accents(clip.phones, prosody)]

@@ -25,8 +25,8 @@ from training.evaluation.heldout import (
     CONDITIONS,
     SETS,
     STYLE,
-    Clip,
     Condition,
+    HeldoutClip,
     clips_of,
     stream_all,
 )
@@ -93,7 +93,7 @@ class ReportSettings:
 
 
 def row_of(
-    backend: Backend, clips: list[Clip], options: SessionOptions | None = None
+    backend: Backend, clips: list[HeldoutClip], options: SessionOptions | None = None
 ) -> dict[str, float]:
     """Every figure of FIGURES over the clips."""
     motion = stream_all(backend, clips, options)

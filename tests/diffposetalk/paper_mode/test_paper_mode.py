@@ -23,8 +23,8 @@ import posetalk
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.importing.released import Files, import_released
 from diffposetalk.paper_mode.pipeline import (
-    Clip,
     Loaded,
+    PaperClip,
     PaperSettings,
     animate_clip,
     animate_clips,
@@ -189,7 +189,7 @@ def test_raw_motion_is_denormalised(with_head: Loaded) -> None:
 
 def test_a_batch_of_clips_is_each_clip_alone(with_head: Loaded) -> None:
     clips = [
-        Clip(speech(samples, seed=index), style=style, seed=index)
+        PaperClip(speech(samples, seed=index), style=style, seed=index)
         for index, (samples, style) in enumerate(
             [(WINDOW * 2 + 5, "normal"), (700, "happy"), (WINDOW + 640, "normal*0.5+happy*0.5")]
         )

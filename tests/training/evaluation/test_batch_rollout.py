@@ -16,7 +16,7 @@ from stream.backends.protocol import FloatArray, SamplerCall
 from stream.core.session import Session, SessionOptions
 from training.evaluation import live_figures as lf
 from training.evaluation.batch_rollout import Rollout, RolloutError, rollout
-from training.evaluation.clips import Clip, ClipError, held_out_clips
+from training.evaluation.clips import ClipError, EvaluationClip, held_out_clips
 from training.evaluation.paper_metrics import Face
 from training.labels.phones import Phone
 
@@ -130,7 +130,7 @@ def test_a_seam_shows_and_none_does_not() -> None:
 def test_live_figures_of_the_label_are_perfect_and_of_worse_motion_worse() -> None:
     face, label = Face.of(builtin_head()), moving((10, 60))
     phones = (Phone("AA", 0.0, 3.0), Phone("SIL", 3.0, 1.0))
-    clip = Clip("a", "sentences", "neutral", VOICES[0], label, phones)
+    clip = EvaluationClip("a", "sentences", "neutral", VOICES[0], label, phones)
     worse = moving((), jump_every=4)
     motion = np.stack([label, worse])[None]
     best, mixed = (lf.live_figures(face, m, [clip], 4) for m in (motion[:, :1], motion))

@@ -18,7 +18,7 @@ from cli import call
 from training.faces import normalisation
 from training.faces.build import build
 from training.faces.check import check
-from training.faces.clip_arrays import Clip, SetError, encode
+from training.faces.clip_arrays import FaceClip, SetError, encode
 from training.faces.lmdb_dataset import DATA, LmdbSet, LmdbWriter
 from training.faces.plain_pickle import MOST_BYTES, PickleError, dumps, loads
 from training.faces.recordings import find, read_motion, resample
@@ -84,7 +84,7 @@ def put(folder: Path, key: str, value: bytes | None) -> None:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     n = 330
-    clip = Clip(
+    clip = FaceClip(
         np.round(rng.uniform(-0.9, 0.9, n * 640) * 32768).astype(np.float32) / 32768,
         *(rng.normal(size=(n, width)).astype(np.float32) for width in (100, 50, 6)),
     )

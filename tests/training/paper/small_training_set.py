@@ -12,7 +12,7 @@ from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from head.rig import builtin_head
 from training.faces import normalisation
-from training.faces.clip_arrays import Clip
+from training.faces.clip_arrays import FaceClip
 from training.faces.crops import CropSource
 from training.faces.lmdb_dataset import ABOUT, STATS, LmdbWriter
 from training.loop.losses import FaceGeometry
@@ -37,7 +37,7 @@ def write_small_set(folder: Path) -> Path:
         pose = np.zeros((n, 6))
         pose[:, 0], pose[:, 3] = 0.02 * person, (0.05 + 0.05 * person) * loud
         arrays = (samples, np.zeros((n, 100)), exp, pose)
-        clips.append(Clip(*(array.astype(np.float32) for array in arrays)))
+        clips.append(FaceClip(*(array.astype(np.float32) for array in arrays)))
         videos.append(f"p{person}/000")
         writer.add(videos[-1], clips[-1])
     writer.close()
