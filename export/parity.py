@@ -101,7 +101,7 @@ def answer(backend: Backend, case: Case) -> FloatArray:
     return np.stack(backend.sample_many(calls))
 
 
-class Motion(NamedTuple):
+class MotionStatistics(NamedTuple):
     """How a run moves, in normalised units: its level, its range, its speed, by channel (D,)."""
 
     mean: FloatArray
@@ -119,9 +119,9 @@ def closed_loop(backend: Backend, hops: int, rule: WindowRule | None = None) -> 
     return np.asarray((raw - statistics.motion_mean) / statistics.motion_std, np.float32)
 
 
-def describe(motion: FloatArray) -> Motion:
+def describe(motion: FloatArray) -> MotionStatistics:
     """Level, range and speed of each channel."""
-    return Motion(motion.mean(0), motion.std(0), np.abs(np.diff(motion, axis=0)).mean(0))
+    return MotionStatistics(motion.mean(0), motion.std(0), np.abs(np.diff(motion, axis=0)).mean(0))
 
 
 def babble(samples: int, seed: int = 0) -> FloatArray:

@@ -1,7 +1,7 @@
 """Websocket client of the wire: reconnects, hands over what arrived, never falls behind.
 
-`Client.run` is a coroutine; `ClientThread` runs it beside a window loop. What arrives is put into a
-bounded inbox (newest wins, counted) together with its arrival time.
+`ViewerClient.run` is a coroutine; `ClientThread` runs it beside a window loop. What arrives goes
+into a bounded inbox (newest wins, counted) together with its arrival time.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ClientError(RuntimeError):
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class ReceivedMotion:
     """One frame as it arrived: `values` (n,) of the subscribed set, `arrival` in clock seconds."""
 
     sequence: int
@@ -69,7 +69,7 @@ class Ended:
     """The server has sent its last frame."""
 
 
-Event: TypeAlias = Motion | Sound | Restarted | Ended
+Event: TypeAlias = ReceivedMotion | Sound | Restarted | Ended
 
 
 @dataclass
@@ -116,7 +116,7 @@ def event_of(message: codec.Message, arrival: float) -> Event | None:
     """What a binary message means to a viewer; None for what it did not ask for."""
     if message.kind in (codec.Kind.FLAME, codec.Kind.ARKIT52, codec.Kind.VERTICES):
         values = np.array(message.payload, np.float32)
-        return Motion(message.sequence, message.sample, values, arrival)
+        return ReceivedMotion(message.sequence, message.sample, values, arrival)
     if message.kind == codec.Kind.PCM:
         scale = np.float32(1 / 32768 if message.flags & codec.Flag.INT16 else 1)
         return Sound(message.sample, np.array(message.payload, np.float32) * scale, arrival)
@@ -134,7 +134,7 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
-class Client:
+class ViewerClient:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
     A first connection must succeed within `patience` seconds; once there was one, it tries for ever
@@ -267,7 +267,7 @@ class ClientThread:
     `take()` gives what arrived; it raises the client's ClientError once, when that has ended it.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: ViewerClient) -> None:
         self.client = client
         self._loop = asyncio.new_event_loop()
         self._error: BaseException | None = None

@@ -7,7 +7,7 @@ import sys
 import time
 
 from benchmarks.harness.processes import answer, resident_mb
-from viewer.client import Client, ClientThread, Ended, Motion, Restarted
+from viewer.client import ClientThread, Ended, ReceivedMotion, Restarted, ViewerClient
 
 POLL_SECONDS = 0.5  # arrivals are stamped by the client's own thread, so this costs no accuracy
 FIRST_POLL_SECONDS = 0.02
@@ -15,7 +15,7 @@ FIRST_POLL_SECONDS = 0.02
 
 def listen(url: str) -> None:
     """Answer `connected`, then everything that arrived, once the server has ended."""
-    client = Client(url, reconnect=False, clock=time.perf_counter)
+    client = ViewerClient(url, reconnect=False, clock=time.perf_counter)
     sequences: list[int] = []
     samples: list[int] = []
     arrivals: list[float] = []
@@ -26,7 +26,7 @@ def listen(url: str) -> None:
             running = thread.running
             events = thread.take()
             for event in events:
-                if isinstance(event, Motion):
+                if isinstance(event, ReceivedMotion):
                     sequences.append(event.sequence)
                     samples.append(event.sample)
                     arrivals.append(event.arrival)

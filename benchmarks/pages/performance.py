@@ -50,7 +50,7 @@ stands beside each.
 """
 
 
-class PageError(ValueError):
+class PerformancePageError(ValueError):
     """A results file that cannot be used; one line."""
 
 
@@ -90,27 +90,33 @@ def _goals(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """Results files, latency first, grids after single points, by name; raises PageError."""
+    """The results in files: latency first, grids after single points, by name.
+
+    Raises:
+        PerformancePageError: a file that cannot be read, or is something else.
+    """
     results = []
     for path in sorted(paths, key=lambda path: path.name):
         try:
             result = json.loads(path.read_text("utf-8"))
         except OSError as error:
-            raise PageError(f"{path}: {error.strerror}") from None
+            raise PerformancePageError(f"{path}: {error.strerror}") from None
         except ValueError:
-            raise PageError(f"{path}: not JSON") from None
+            raise PerformancePageError(f"{path}: not JSON") from None
         if isinstance(result, dict) and result.get("kind") in ELSEWHERE:
             continue
         if not isinstance(result, dict) or result.get("kind") not in KINDS:
-            raise PageError(f"{path}: not written by bench-latency or a benchmark beside it")
+            raise PerformancePageError(
+                f"{path}: not written by bench-latency or a benchmark beside it"
+            )
         if result.get("format") != FORMAT:
-            raise PageError(f"{path}: written by another version, measure again")
+            raise PerformancePageError(f"{path}: written by another version, measure again")
         results.append(result)
     return sorted(results, key=lambda r: (KINDS.index(r["kind"]), bool(side_by_side(r))))
 
 
 @dataclass(frozen=True)
-class Page:
+class WritePage:
     """Write the performance page from results files."""
 
     results: Annotated[
@@ -138,10 +144,10 @@ def write(results: Results, output: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 written, 1 failed, 2 wrong usage."""
-    command = tyro.cli(Page, prog="python -m benchmarks.pages.performance", args=arguments)
+    command = tyro.cli(WritePage, prog="python -m benchmarks.pages.performance", args=arguments)
     try:
         write(read_results(command.results), command.output)
-    except (OSError, PageError) as error:
+    except (OSError, PerformancePageError) as error:
         print(f"page: {error}", file=sys.stderr)
         return 1
     print(f"wrote {command.output}")

@@ -101,7 +101,7 @@ figures a thousand times off for this reason. Both conventions are given.
 """
 
 
-class PageError(ValueError):
+class ResultsPageError(ValueError):
     """Figures that no page can be made of; one line."""
 
 
@@ -323,7 +323,7 @@ def read_curves(path: Path) -> dict[str, Any] | None:
     """Figures that `benchmarks.quality.curves` wrote; None if there are none.
 
     Raises:
-        PageError: another kind of file.
+        ResultsPageError: another kind of file.
     """
     if not path.is_file():
         return None
@@ -333,7 +333,7 @@ def read_curves(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError):
         kind = None
     if kind != "curves":
-        raise PageError(f"{path}: not written by benchmarks.quality.curves")
+        raise ResultsPageError(f"{path}: not written by benchmarks.quality.curves")
     return result
 
 
@@ -341,7 +341,7 @@ def write_page(path: Path, curves: Mapping[str, Any] | None, table: Path, *, plo
     """Write the page, and the plots beside the figures.
 
     Raises:
-        PageError, TableError: files that are something else.
+        ResultsPageError, TableError: files that are something else.
         OSError: not writable.
     """
     found = read_result(table) if table.is_file() else None

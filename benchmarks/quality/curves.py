@@ -36,7 +36,7 @@ CURVES = ("modes", "steps", "lookahead", "hop", "context", "rule", "guidance")
 
 
 @dataclass(frozen=True)
-class Setting:
+class CurveSetting:
     """Everything that decides how a bundle is sampled.
 
     Attributes:
@@ -93,22 +93,22 @@ class CurvesError(ValueError):
     """Curves that cannot be measured; one line."""
 
 
-def base_of(live: Mapping[str, Any], T_p: int) -> Setting:
+def base_of(live: Mapping[str, Any], T_p: int) -> CurveSetting:
     """A bundle's live defaults as a setting."""
     names = ("hop", "lookahead", "steps", "window_rule", "audio_guidance", "style_guidance")
-    return Setting(**{name: live[name] for name in names}, context=T_p)
+    return CurveSetting(**{name: live[name] for name in names}, context=T_p)
 
 
 def curve_settings(
-    base: Setting, T_p: int, T_w: int, steps: int = 500
-) -> dict[str, list[tuple[str, Setting]]]:
+    base: CurveSetting, T_p: int, T_w: int, steps: int = 500
+) -> dict[str, list[tuple[str, CurveSetting]]]:
     """Every curve: what is on its axis and the setting there; all else is as in `base`.
 
     Args:
         steps: of the trained diffusion.
     """
 
-    def along(name: str, values: Sequence[Any]) -> list[tuple[str, Setting]]:
+    def along(name: str, values: Sequence[Any]) -> list[tuple[str, CurveSetting]]:
         return [(f"{value:g}", replace(base, **{name: value})) for value in sorted(set(values))]
 
     paper = replace(base, hop=T_w, lookahead=0, window_rule="adjacent", context=T_p)
@@ -245,7 +245,7 @@ def measure(command: Curves) -> dict[str, Any]:
     return result
 
 
-def sample(backend: Any, clips: Sequence[Any], setting: Setting, bundle: Any = None) -> Any:
+def sample(backend: Any, clips: Sequence[Any], setting: CurveSetting, bundle: Any = None) -> Any:
     """Motion of all clips and seeds at a setting: (clips, seeds, n, D) raw.
 
     Args:

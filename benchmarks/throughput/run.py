@@ -144,7 +144,7 @@ def first_frame(backend: str, bundle: str, view: str) -> float:
 
     Raises BenchmarkError when none comes, with the command's own words.
     """
-    from viewer.client import Client, ClientThread, Motion
+    from viewer.client import ClientThread, ReceivedMotion, ViewerClient
 
     with tempfile.TemporaryDirectory(prefix="posetalk-bench-") as folder:
         port = free_port()
@@ -166,11 +166,13 @@ def first_frame(backend: str, bundle: str, view: str) -> float:
 
             while not listens(port):
                 check()
-            client = Client(f"ws://127.0.0.1:{port}", reconnect=False, clock=time.perf_counter)
+            client = ViewerClient(
+                f"ws://127.0.0.1:{port}", reconnect=False, clock=time.perf_counter
+            )
             with ClientThread(client) as thread:
                 while True:
                     for event in thread.take():
-                        if isinstance(event, Motion):
+                        if isinstance(event, ReceivedMotion):
                             return event.arrival - began
                     check()
 

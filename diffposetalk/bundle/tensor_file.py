@@ -26,7 +26,7 @@ _DTYPES: Mapping[str, Any] = {
 }
 
 
-class Place(NamedTuple):
+class TensorPlace(NamedTuple):
     """A tensor in its file: element type as safetensors names it, bytes from the file's start."""
 
     dtype: str
@@ -35,7 +35,7 @@ class Place(NamedTuple):
     length: int
 
 
-class TensorFile(Mapping[str, Place]):
+class TensorFile(Mapping[str, TensorPlace]):
     """The table of a safetensors file.
 
     Raises:
@@ -44,7 +44,7 @@ class TensorFile(Mapping[str, Place]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, TensorPlace] = {}
         try:
             with path.open("rb") as file:
                 (size,) = struct.unpack("<Q", file.read(8))
@@ -55,13 +55,13 @@ class TensorFile(Mapping[str, Place]):
                 if name != "__metadata__":
                     first, last = entry["data_offsets"]
                     shape = tuple(int(n) for n in entry["shape"])
-                    self._places[name] = Place(
+                    self._places[name] = TensorPlace(
                         entry["dtype"], shape, 8 + size + int(first), int(last) - int(first)
                     )
         except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} cannot be read as safetensors: {error}") from None
 
-    def __getitem__(self, name: str) -> Place:
+    def __getitem__(self, name: str) -> TensorPlace:
         if name not in self._places:
             raise ValueError(f"{self.path} has no tensor {name}")
         return self._places[name]

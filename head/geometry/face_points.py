@@ -16,7 +16,7 @@ COLUMNS = 25
 
 
 @dataclass(frozen=True)
-class Face:
+class FacePoints:
     """A face to be measured: vertices and normals (V, 3), which are skin, the two eyes' centres,
     the distance between them, and the mesh's edges."""
 

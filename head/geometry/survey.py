@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from head.geometry.face_points import COLUMNS, Face
+from head.geometry.face_points import COLUMNS, FacePoints
 from head.geometry.mesh import Bools, Ints, Points, distances, edges, normals, parts
 from head.model import Head
 
@@ -58,7 +58,7 @@ def survey(
         label[balls[0] | balls[1]] = -1
         names, counts = np.unique(label[label >= 0], return_counts=True)
         only = label == names[counts.argmax()]
-    face = Face(points, normals(points, faces), only, eyes, ruler, edges(faces))
+    face = FacePoints(points, normals(points, faces), only, eyes, ruler, edges(faces))
     marks = face.profile()
     line = face.lips(marks, jaw)
     marks |= face.chin(marks, line)
@@ -74,7 +74,7 @@ def survey(
 
 
 def _regions(
-    face: Face,
+    face: FacePoints,
     faces: Ints,
     marks: dict[str, int],
     upper: Ints,
@@ -120,5 +120,5 @@ def lid_edge(head: Head, side: str) -> Ints:
     skin[head.regions["skin"]] = True
     ruler = float(np.linalg.norm(eyes[0] - eyes[1]))
     faces = head.faces.astype(np.int64)
-    face = Face(p, normals(p, faces), skin, eyes, ruler, edges(faces))
+    face = FacePoints(p, normals(p, faces), skin, eyes, ruler, edges(faces))
     return face.lids(0 if side == "left" else 1)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.pages.curve_plots import draw
-from benchmarks.pages.results import PageError, page, read_curves
+from benchmarks.pages.results import ResultsPageError, page, read_curves
 from benchmarks.quality import curves
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
@@ -240,7 +240,7 @@ def test_curves_that_cannot_be_are_one_line(
     other.write_text('{"kind": "latency"}')
     with pytest.raises(curves.CurvesError, match="holds 'latency'"):
         curves.earlier(other, {})
-    with pytest.raises(PageError, match="not written by"):
+    with pytest.raises(ResultsPageError, match="not written by"):
         read_curves(other)
 
 

@@ -20,15 +20,15 @@ from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.channels import make_hello
 from viewer.client import (
-    Client,
     ClientError,
     ClientThread,
     Ended,
     Event,
     Inbox,
-    Motion,
+    ReceivedMotion,
     Restarted,
     Sound,
+    ViewerClient,
     parse_url,
 )
 
@@ -90,7 +90,7 @@ def peer(*messages: str | bytes, hold: bool = True) -> Iterator[str]:
         loop.close()
 
 
-def failure(client: Client) -> str:
+def failure(client: ViewerClient) -> str:
     """The one line a client ends with."""
     with ClientThread(client) as thread, pytest.raises(ClientError) as caught:
         gather(thread, lambda _: False)
@@ -101,7 +101,7 @@ def failure(client: Client) -> str:
 def test_motion_and_sound_arrive_in_order_and_stamped(head: Head) -> None:
     with (
         Server(head, make_hello(head), port=0) as server,
-        ClientThread(Client(server.url, audio=True)) as thread,
+        ClientThread(ViewerClient(server.url, audio=True)) as thread,
     ):
         gather(thread, has(Restarted))
         before = time.monotonic()
@@ -109,8 +109,8 @@ def test_motion_and_sound_arrive_in_order_and_stamped(head: Head) -> None:
         for k in range(20):
             server.on_audio(640 * k, np.full(640, k / 100, np.float32))
             server.on_frame(frame(k))
-        events = gather(thread, lambda e: has(Motion, 20)(e) and has(Sound, 20)(e))
-        motions = [event for event in events if isinstance(event, Motion)]
+        events = gather(thread, lambda e: has(ReceivedMotion, 20)(e) and has(Sound, 20)(e))
+        motions = [event for event in events if isinstance(event, ReceivedMotion)]
         sounds = [event for event in events if isinstance(event, Sound)]
         assert [m.sample for m in motions] == [640 * k for k in range(20)]
         assert [m.sequence for m in motions] == list(range(20))
@@ -123,17 +123,20 @@ def test_motion_and_sound_arrive_in_order_and_stamped(head: Head) -> None:
 
 
 def test_without_audio_no_sound_is_sent(head: Head) -> None:
-    with Server(head, make_hello(head), port=0) as server, ClientThread(Client(server.url)) as t:
+    with (
+        Server(head, make_hello(head), port=0) as server,
+        ClientThread(ViewerClient(server.url)) as t,
+    ):
         gather(t, has(Restarted))
         time.sleep(0.1)
         server.on_audio(0, np.zeros(640, np.float32))
         server.on_frame(frame(0))
-        assert not any(isinstance(event, Sound) for event in gather(t, has(Motion)))
+        assert not any(isinstance(event, Sound) for event in gather(t, has(ReceivedMotion)))
 
 
 def test_the_end_of_the_server_ends_the_client(head: Head) -> None:
     with Server(head, make_hello(head), port=0) as server:
-        thread = ClientThread(Client(server.url))
+        thread = ClientThread(ViewerClient(server.url))
         with thread:
             gather(thread, has(Restarted))
             server.close()
@@ -145,64 +148,64 @@ def test_the_end_of_the_server_ends_the_client(head: Head) -> None:
 def test_a_client_waits_for_its_server(head: Head) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
-    with ClientThread(Client(f"ws://127.0.0.1:{port}")) as thread:
+    with ClientThread(ViewerClient(f"ws://127.0.0.1:{port}")) as thread:
         time.sleep(0.4)
         assert not thread.take() and thread.running
         with Server(head, make_hello(head), port=port) as server:
             gather(thread, has(Restarted))
             time.sleep(0.1)
             server.on_frame(frame(0))
-            gather(thread, has(Motion))
+            gather(thread, has(ReceivedMotion))
 
 
 def test_a_lost_connection_is_made_again(head: Head) -> None:
     motion = codec.serialise(codec.Message(codec.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
     with peer(codec.serialise_text(make_hello(head)), motion, hold=False) as url:
-        with ClientThread(Client(url)) as thread:
-            events = gather(thread, has(Motion, 3))
+        with ClientThread(ViewerClient(url)) as thread:
+            events = gather(thread, has(ReceivedMotion, 3))
         kinds = [type(event) for event in events]
-        assert kinds[:6] == [Restarted, Motion] * 3
+        assert kinds[:6] == [Restarted, ReceivedMotion] * 3
         assert thread.client.connections >= 3
-        assert "connection was lost" in failure(Client(url, reconnect=False))
+        assert "connection was lost" in failure(ViewerClient(url, reconnect=False))
 
 
 def test_no_server_is_one_line_after_the_patience(head: Head) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     begin = time.monotonic()
-    line = failure(Client(f"ws://127.0.0.1:{port}", patience=0.6))
+    line = failure(ViewerClient(f"ws://127.0.0.1:{port}", patience=0.6))
     assert 0.2 < time.monotonic() - begin < 3
     assert "nothing listens there" in line and "posetalk serve" in line
-    assert "no such host" in failure(Client("ws://nowhere.invalid", patience=0.1))
+    assert "no such host" in failure(ViewerClient("ws://nowhere.invalid", patience=0.1))
 
 
 def test_another_protocol_version_is_one_line(head: Head) -> None:
     hello = codec.serialise_text(make_hello(head)).replace('"protocol":1', '"protocol":2')
     with peer(hello) as url:
-        assert "protocol 2" in failure(Client(url))
+        assert "protocol 2" in failure(ViewerClient(url))
     message = codec.serialise(codec.Message(codec.Kind.FLAME, 0, 0, np.zeros(56, np.float32)))
     with peer(codec.serialise_text(make_hello(head)), message[:4] + b"\x07" + message[5:]) as url:
-        assert "protocol 7" in failure(Client(url))
+        assert "protocol 7" in failure(ViewerClient(url))
 
 
 @pytest.mark.parametrize("first", ["{}", "rubbish", b"\x00\x01", '{"type":"pong"}'])
 def test_a_server_that_does_not_say_hello_is_one_line(first: str | bytes) -> None:
     with peer(first) as url:
-        line = failure(Client(url))
+        line = failure(ViewerClient(url))
         assert "no posetalk server" in line or "not the protocol" in line
 
 
 def test_rubbish_after_the_hello_is_one_line(head: Head) -> None:
     with peer(codec.serialise_text(make_hello(head)), b"GET / is not really a frame of it") as url:
-        assert "not the protocol" in failure(Client(url))
+        assert "not the protocol" in failure(ViewerClient(url))
 
 
 def test_a_refusal_is_passed_on(head: Head) -> None:
     with peer(codec.serialise_text(messages.Error("busy", "too many viewers"))) as url:
-        assert "too many viewers" in failure(Client(url))
+        assert "too many viewers" in failure(ViewerClient(url))
     with Server(head, make_hello(head), port=0, token="secret") as server:
-        assert "401" in failure(Client(server.url))
-        with ClientThread(Client(server.url + "/?token=secret")) as thread:
+        assert "401" in failure(ViewerClient(server.url))
+        with ClientThread(ViewerClient(server.url + "/?token=secret")) as thread:
             gather(thread, has(Restarted))
 
 
@@ -213,16 +216,16 @@ def test_unknown_messages_are_skipped(head: Head) -> None:
     hello = codec.serialise_text(make_hello(head))
     with (
         peer(hello, strange, '{"type":"weather"}', good) as url,
-        ClientThread(Client(url)) as thread,
+        ClientThread(ViewerClient(url)) as thread,
     ):
-        events = gather(thread, has(Motion))
-        assert [event.sample for event in events if isinstance(event, Motion)] == [1920]
+        events = gather(thread, has(ReceivedMotion))
+        assert [event.sample for event in events if isinstance(event, ReceivedMotion)] == [1920]
 
 
 def test_stopping_is_quick_whatever_the_client_does(head: Head) -> None:
     with Server(head, make_hello(head), port=0) as server:
         for url in (server.url, "ws://127.0.0.1:9"):
-            with ClientThread(Client(url, patience=60)) as thread:
+            with ClientThread(ViewerClient(url, patience=60)) as thread:
                 time.sleep(0.4)
                 begin = time.monotonic()
             assert time.monotonic() - begin < 1
@@ -232,9 +235,15 @@ def test_stopping_is_quick_whatever_the_client_does(head: Head) -> None:
 def test_the_inbox_is_bounded_and_keeps_the_newest() -> None:
     inbox = Inbox(capacity=5)
     for k in range(12):
-        inbox.put(Motion(k, 640 * k, np.zeros(56, np.float32), 0.0))
+        inbox.put(ReceivedMotion(k, 640 * k, np.zeros(56, np.float32), 0.0))
     taken = inbox.take()
-    assert [event.sequence for event in taken if isinstance(event, Motion)] == [7, 8, 9, 10, 11]
+    assert [event.sequence for event in taken if isinstance(event, ReceivedMotion)] == [
+        7,
+        8,
+        9,
+        10,
+        11,
+    ]
     assert inbox.dropped == 7 and not inbox.take()
 
 

@@ -59,7 +59,7 @@ SCALE = {"lve_squared": 1e6, "fdd_squared": 1e7}
 """Factors from the unit of `training.evaluation.paper_metrics` to that of the heading."""
 
 Array = NDArray[np.floating[Any]]
-Motion = Callable[[Sequence[EvaluationClip], int], Array]
+MakesMotion = Callable[[Sequence[EvaluationClip], int], Array]
 """(clips, runs) -> (clips, runs, n, D) raw motion."""
 Progress = Callable[[str], None]
 
@@ -84,7 +84,7 @@ class Candidate:
     group: str
     key: str
     live: str
-    motion: Motion
+    motion: MakesMotion
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Recording:
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class RecordedMotion:
     """Motion at 25 fps: shape (n, 100), exp (n, 50), pose (n, 6).
 
     `fps` is what the file had, `head` the rig it names, empty if none.
@@ -86,7 +86,7 @@ def find(source: Path) -> tuple[list[Recording], list[str]]:
     return found, wrong
 
 
-def read_motion(path: Path) -> Motion:
+def read_motion(path: Path) -> RecordedMotion:
     """A motion file at 25 fps; other rates are resampled.
 
     Raises:
@@ -115,7 +115,7 @@ def read_motion(path: Path) -> Motion:
         raise SetError(f"{path}: {fps:g} frames per second")
     if fps != FPS:
         exp, shape, pose = (resample(values, fps) for values in (exp, shape, pose))
-    return Motion(shape, exp, pose, fps, head)
+    return RecordedMotion(shape, exp, pose, fps, head)
 
 
 def resample(values: FloatArray, fps: float) -> FloatArray:
@@ -142,7 +142,7 @@ def read_sound(path: Path) -> FloatArray:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def read(recording: Recording) -> tuple[FaceClip, Motion]:
+def read(recording: Recording) -> tuple[FaceClip, RecordedMotion]:
     """A recording as a clip, as long as sound and motion both are.
 
     Raises:

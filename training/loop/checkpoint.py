@@ -13,7 +13,7 @@ from torch import Tensor, nn
 NAME = "checkpoint.pt"
 
 
-class CheckpointError(OSError):
+class TrainingStateError(OSError):
     """A checkpoint that cannot be written or read; the message is one line."""
 
 
@@ -21,7 +21,7 @@ def save(folder: Path, state: Mapping[str, Any]) -> None:
     """Write a checkpoint beside the old one, then put it in its place.
 
     Raises:
-        CheckpointError: it cannot be written; the old one is as it was.
+        TrainingStateError: it cannot be written; the old one is as it was.
     """
     fresh = folder / f"{NAME}.tmp"
     try:
@@ -32,7 +32,7 @@ def save(folder: Path, state: Mapping[str, Any]) -> None:
         os.replace(fresh, folder / NAME)
     except (OSError, RuntimeError) as error:  # torch wraps what the disk says
         fresh.unlink(missing_ok=True)
-        raise CheckpointError(
+        raise TrainingStateError(
             f"{folder / NAME} cannot be written (disk full?): {_first_line(error)}"
         ) from None
 
@@ -41,7 +41,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
     """The folder's checkpoint, or None. Nothing but tensors and numbers is read.
 
     Raises:
-        CheckpointError: it is damaged, or no checkpoint.
+        TrainingStateError: it is damaged, or no checkpoint.
     """
     path = folder / NAME
     if not path.exists():
@@ -51,7 +51,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
         if not {"model", "optimiser", "average", "step", "minutes"} <= set(state):
             raise ValueError("it is no checkpoint of a run")
     except Exception as error:  # torch raises what the damage happens to hit
-        raise CheckpointError(
+        raise TrainingStateError(
             f"{path} cannot be read ({_first_line(error)}): delete it to begin anew"
         ) from None
     return dict(state)
@@ -61,12 +61,12 @@ def restore(model: nn.Module, weights: Mapping[str, Tensor], folder: Path) -> No
     """Put a checkpoint's weights into `model`.
 
     Raises:
-        CheckpointError: they are another model's.
+        TrainingStateError: they are another model's.
     """
     try:
         model.load_state_dict(weights)
     except RuntimeError:
-        raise CheckpointError(
+        raise TrainingStateError(
             f"{folder / NAME} is of another model: choose another folder, or the settings it has"
         ) from None
 

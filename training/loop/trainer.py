@@ -83,7 +83,7 @@ def train(
         engine: the processes that share the run; this one alone, on the CPU, if None.
 
     Raises:
-        training.loop.checkpoint.CheckpointError: the checkpoint is damaged or another model's, or
+        training.loop.checkpoint.TrainingStateError: a checkpoint is damaged or another model's, or
             the last one cannot be written.
     """
     return _Run(model, step_losses, settings, draw, validate, engine or OneProcess("cpu")).run()
@@ -94,7 +94,7 @@ def averaged(folder: Path, model: nn.Module) -> nn.Module:
 
     Raises:
         FileNotFoundError: there is no checkpoint.
-        training.loop.checkpoint.CheckpointError: it is damaged, or another model's.
+        training.loop.checkpoint.TrainingStateError: it is damaged, or another model's.
     """
     state = checkpoint.load(folder)
     if state is None:
@@ -174,7 +174,7 @@ class _Run:
                 if main and time.monotonic() - saved > settings.save_minutes * 60 and not stopped:
                     try:
                         self._save()
-                    except checkpoint.CheckpointError as error:
+                    except checkpoint.TrainingStateError as error:
                         log.warning("%s; going on, the checkpoint before is kept", error)
                     saved = time.monotonic()
         if main:
@@ -308,7 +308,7 @@ class _Run:
         try:
             self.optimiser.load_state_dict(state["optimiser"])
         except ValueError:
-            raise checkpoint.CheckpointError(
+            raise checkpoint.TrainingStateError(
                 f"{folder / checkpoint.NAME}: other parts of the model learned in it"
             ) from None
         self.average.update(state["average"])

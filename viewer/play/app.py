@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from viewer.client import Client, ClientThread
+from viewer.client import ClientThread, ViewerClient
 from viewer.play.speaker import Speaker, SpeakerError
 from viewer.play.watch import Shown, Status, Until, Watch
 from viewer.render import gl
@@ -72,7 +72,7 @@ def view(
     gl.load(window=chosen == "window")
     speaker = _open_speaker() if sound and chosen == "window" else None
     audio = path is not None or speaker is not None
-    client = Client(url, audio=audio, reconnect=reconnect, patience=patience)
+    client = ViewerClient(url, audio=audio, reconnect=reconnect, patience=patience)
     until = Until(seconds, stop)
     with ClientThread(client) as thread:
         watch = Watch(thread, chosen, until, on_status, path, delay, speaker)

@@ -9,7 +9,7 @@ from head.model import Head, HeadError
 from head.rig import load_head
 from head.skinning import motion_to_parameters, skin
 from stream.wire import messages
-from viewer.client import Motion
+from viewer.client import ReceivedMotion
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ def shape_for(hello: messages.Hello, head: Head) -> Floats | None:
     return shape if np.any(shape) else None
 
 
-def vertices_of(head: Head, shape: Floats | None, motion: Motion) -> Floats:
+def vertices_of(head: Head, shape: Floats | None, motion: ReceivedMotion) -> Floats:
     """Vertices (V, 3) of one frame of FLAME parameters or of bare vertices as they arrived."""
     values = motion.values
     if values.size == 3 * head.vertex_count:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.client import Motion, Sound
+from viewer.client import ReceivedMotion, Sound
 from viewer.play.video import VideoError, VideoWriter
 from viewer.render.renderer import Renderer
 
@@ -49,7 +49,7 @@ class Recorder:
         """Length of the video so far."""
         return self._writer.frames / self._fps
 
-    def show(self, motion: Motion, vertices: NDArray[np.float32]) -> None:
+    def show(self, motion: ReceivedMotion, vertices: NDArray[np.float32]) -> None:
         """Draw a frame at its own time; the one before it stays until then."""
         if self.failure is not None:
             return

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.wire import messages
-from viewer.client import ClientThread, Ended, Event, Motion, Restarted, Sound
+from viewer.client import ClientThread, Ended, Event, ReceivedMotion, Restarted, Sound
 from viewer.play.player import check_head, head_for, shape_for, vertices_of
 from viewer.play.playout import PlayoutBuffer
 from viewer.play.recorder import Recorder
@@ -82,10 +82,10 @@ class Watch:
     ) -> None:
         self._thread, self._mode, self._until, self._path = thread, mode, until, path
         self._on_status, self._told = on_status, 0.0
-        self._playout: PlayoutBuffer[Motion] = PlayoutBuffer(delay=delay)
+        self._playout: PlayoutBuffer[ReceivedMotion] = PlayoutBuffer(delay=delay)
         self._recorder: Recorder | None = None
         self._speaker = speaker
-        self._unrecorded: deque[Motion] = deque()
+        self._unrecorded: deque[ReceivedMotion] = deque()
         self._ended = False
         self._drawn = self._left_out = 0
 
@@ -106,7 +106,7 @@ class Watch:
 
     def in_window(self, size: tuple[int, int]) -> None:
         """Show until the window is closed or nothing more comes; record beside it if asked."""
-        from viewer.render.window import Window  # needs gl.load
+        from viewer.render.window import HeadWindow  # needs gl.load
 
         def advance() -> Floats | None:
             self._take()
@@ -125,7 +125,7 @@ class Watch:
             self._drawn += 1
             return vertices_of(self._head, self._shape, motion)
 
-        window = Window(self._head, advance, size, before_close=self.finish_recording)
+        window = HeadWindow(self._head, advance, size, before_close=self.finish_recording)
         self._open_recorder(size)
         window.run()
 
@@ -186,7 +186,7 @@ class Watch:
                 self._speaker.hear(event)
             elif isinstance(event, Ended):
                 self._ended = True
-            elif isinstance(event, Motion):
+            elif isinstance(event, ReceivedMotion):
                 if self._until.began is None:
                     self._until.began = event.arrival
                 self._playout.push(event, event.arrival)
@@ -204,7 +204,7 @@ class Watch:
         for event in events:
             if isinstance(event, Sound):
                 self._recorder.hear(event)
-            elif isinstance(event, Motion):
+            elif isinstance(event, ReceivedMotion):
                 self._unrecorded.append(event)
         if len(self._unrecorded) > BACKLOG_FRAMES:  # thinned evenly: a slower film, not a gap
             kept = list(self._unrecorded)[1::2]

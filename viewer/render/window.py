@@ -28,7 +28,7 @@ TICK_SECONDS = 1 / 60
 TITLE = "posetalk · synthetic face"
 
 
-class Window(pyrender.Viewer):  # type: ignore[misc]
+class HeadWindow(pyrender.Viewer):  # type: ignore[misc]
     """Draws whenever `advance()` gives new vertices (V, 3), else nothing; see `run`.
 
     `before_close` is called once, with the window hidden and OpenGL still there.

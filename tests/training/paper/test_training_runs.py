@@ -116,7 +116,7 @@ def test_a_full_disk_costs_no_checkpoint(tmp_path: Path, caplog: pytest.LogCaptu
         return model(torch.ones(1, 200)).square().mean(), {}
 
     try:
-        with pytest.raises(checkpoint.CheckpointError, match="cannot be written"):
+        with pytest.raises(checkpoint.TrainingStateError, match="cannot be written"):
             train(model, losses, run_of(tmp_path, steps=4))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -133,13 +133,15 @@ def test_a_checkpoint_that_does_not_fit_is_refused_in_a_line(tmp_path: Path) -> 
         return model(torch.ones(1, 3)).square().mean(), {}
 
     train(model, losses, run_of(tmp_path, steps=2))
-    with pytest.raises(checkpoint.CheckpointError, match="another model"):
+    with pytest.raises(checkpoint.TrainingStateError, match="another model"):
         averaged(tmp_path, torch.nn.Linear(4, 1))
     with pytest.raises(FileNotFoundError, match="train it first"):
         averaged(tmp_path / "none", model)
     for spoiled in (b"", b"PK\x03\x04", (tmp_path / "checkpoint.pt").read_bytes()[:400]):
         (tmp_path / "checkpoint.pt").write_bytes(spoiled)
-        with pytest.raises(checkpoint.CheckpointError, match="delete it to begin anew") as caught:
+        with pytest.raises(
+            checkpoint.TrainingStateError, match="delete it to begin anew"
+        ) as caught:
             train(model, losses, run_of(tmp_path))
         assert "\n" not in str(caught.value)
 

@@ -26,7 +26,7 @@ from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import messages
 from stream.wire.channels import make_hello
-from viewer.client import ClientError, Motion, Sound
+from viewer.client import ClientError, ReceivedMotion, Sound
 from viewer.play.app import Status, choose_mode, view
 from viewer.play.player import PlayerError, head_for, shape_for, vertices_of
 from viewer.play.recorder import Recorder
@@ -270,7 +270,7 @@ def test_shape_changes_the_face(head: Head) -> None:
     hello = replace(make_hello(head), shape=[2.0] + [0.0] * 200)
     shape = shape_for(hello, head)
     assert shape is not None and len(shape) <= head.shape_count
-    motion = Motion(0, 0, np.zeros(56, np.float32), 0.0)
+    motion = ReceivedMotion(0, 0, np.zeros(56, np.float32), 0.0)
     plain, shaped = vertices_of(head, None, motion), vertices_of(head, shape, motion)
     np.testing.assert_allclose(plain, head.template, atol=1e-6)
     assert np.abs(shaped - plain).max() > 1e-4
@@ -278,10 +278,10 @@ def test_shape_changes_the_face(head: Head) -> None:
 
 
 def test_vertices_on_the_wire_are_shown_as_they_are(head: Head) -> None:
-    given = Motion(0, 0, head.template.reshape(-1) + np.float32(0.01), 0.0)
+    given = ReceivedMotion(0, 0, head.template.reshape(-1) + np.float32(0.01), 0.0)
     np.testing.assert_array_equal(vertices_of(head, None, given), head.template + np.float32(0.01))
     with pytest.raises(PlayerError, match="does not fit"):
-        vertices_of(head, None, Motion(0, 0, np.zeros(7, np.float32), 0.0))
+        vertices_of(head, None, ReceivedMotion(0, 0, np.zeros(7, np.float32), 0.0))
     assert head_for(messages.Hello(head=head.id, channels={})) is head
 
 
@@ -293,7 +293,7 @@ def test_a_new_timeline_continues_the_recording(head: Head, tmp_path: Path) -> N
     recorder.hear(Sound(640_000 - 320, np.full(640, 0.5, np.float32), 0.0))  # before any frame
     for first in (640_000, 0, 64_000_000):
         for k in range(10):
-            recorder.show(Motion(k, first + 640 * k, np.zeros(56, np.float32), 0.0), rest)
+            recorder.show(ReceivedMotion(k, first + 640 * k, np.zeros(56, np.float32), 0.0), rest)
     recorder.close()
     times, _, sound = look(tmp_path / "a.mp4")
     np.testing.assert_allclose(times, np.arange(30) / 25, atol=1e-4)
@@ -313,7 +313,7 @@ def test_a_slow_recording_is_thinned_evenly_and_finished(
     monkeypatch.setattr("viewer.play.watch.BACKLOG_FRAMES", 20)
     show = Recorder.show
 
-    def slow(self: Recorder, motion: Motion, vertices: np.ndarray) -> None:
+    def slow(self: Recorder, motion: ReceivedMotion, vertices: np.ndarray) -> None:
         time.sleep(0.08)
         show(self, motion, vertices)
 
