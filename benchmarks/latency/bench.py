@@ -29,7 +29,7 @@ from benchmarks.latency.terminal_report import report
 from benchmarks.quality import lip_error
 
 QUICK_SECONDS, FULL_SECONDS = 10.0, 60.0
-CROWD = 12
+MANY_SESSIONS = 12
 """Sessions of the run with many."""
 _BY_BUNDLE = "(default: the bundle's)"
 
@@ -153,7 +153,7 @@ class BenchLatency:
         viewers = {"both": (False, True), "on": (True,), "off": (False,)}[self.viewer]
         points = grid(base, **lists, viewer=viewers)
         if not any(lists[name] for name in ("steps", "hop", "lookahead", "sessions")):
-            points += grid(replace(base, sessions=CROWD), **lists)
+            points += grid(replace(base, sessions=MANY_SESSIONS), **lists)
         return points
 
     def _only_quality(self, points: Sequence[Setting], note: Callable[[str], None]) -> Any:

@@ -42,7 +42,7 @@ MOMENTS = ("captured", "complete", "began", "delivered")
 
 
 @dataclass(eq=False)
-class Speaker:
+class MeasuredSession:
     """One session and what is noted of its frames: rows of `MOMENTS`, NaN where none came."""
 
     session: Session
@@ -92,26 +92,26 @@ def run(setting: Setting) -> dict[str, Any]:
     memory = [resident_mb()]
     with Scheduler(backend, capacity=setting.sessions) as scheduler:
         start = now() + 0.1
-        speakers = []
+        sessions = []
         for number in range(setting.sessions):
             session = Session(backend, options=options, seed=number)
             phase = number * GOLDEN % 1.0 * session.hop / FPS
             rolled = np.roll(speech, -number * SAMPLE_RATE)
-            speaker = Speaker(session, rolled, start + phase, np.full((frames, 4), np.nan))
-            speaker.scheduled = scheduler.open(session, deliver_to(speaker, scheduler, now))
-            speakers.append(speaker)
+            measured = MeasuredSession(session, rolled, start + phase, np.full((frames, 4), np.nan))
+            measured.scheduled = scheduler.open(session, deliver_to(measured, scheduler, now))
+            sessions.append(measured)
         cpu, wall = time.process_time(), now()
-        feed_all(speakers, setting.seconds, now)
+        feed_all(sessions, setting.seconds, now)
         cpu_share = (time.process_time() - cpu) / (now() - wall)
         busy, rounds = scheduler.busy_seconds, scheduler.rounds
         memory.append(resident_mb())
         scheduler.close(5.0)
-    counts = [speaker.scheduled.counts for speaker in speakers]
+    counts = [measured.scheduled.counts for measured in sessions]
     return {
         "live": live_settings(session),
         "source": "the demo speech in every session, at the pace of time",
         "seconds": setting.seconds,
-        "rows": [speaker.rows.tolist() for speaker in speakers],
+        "rows": [measured.rows.tolist() for measured in sessions],
         "late": sum(c.late for c in counts),
         "calls": sum(c.calls for c in counts),
         "merged": sum(c.merged for c in counts),
@@ -129,11 +129,11 @@ def run(setting: Setting) -> dict[str, Any]:
     }
 
 
-def deliver_to(speaker: Speaker, scheduler: Scheduler, now: Any) -> Any:
+def deliver_to(measured: MeasuredSession, scheduler: Scheduler, now: Any) -> Any:
     """The receiver of one session's frames."""
 
     def deliver(frames: list[Frame]) -> None:
-        speaker.note(frames, scheduler.round_began, now())
+        measured.note(frames, scheduler.round_began, now())
 
     return deliver
 
@@ -146,22 +146,22 @@ def demo() -> NDArray[np.float32]:
     return np.concatenate([block.samples for block in FileSource(demo_speech(), pace="fast")])
 
 
-def feed_all(speakers: Sequence[Speaker], seconds: float, now: Any) -> None:
+def feed_all(sessions: Sequence[MeasuredSession], seconds: float, now: Any) -> None:
     """Hand over every block when it is due, until all have been."""
     last = int(seconds * SAMPLE_RATE)
-    waiting = [speaker for speaker in speakers if speaker.fed < last]
+    waiting = [measured for measured in sessions if measured.fed < last]
     while waiting:
-        speaker = min(waiting, key=lambda s: s.due)
-        pause = speaker.due - now()
+        measured = min(waiting, key=lambda s: s.due)
+        pause = measured.due - now()
         if pause > 0:
             time.sleep(pause)
-        speaker.feed()
-        if speaker.fed >= last:
-            waiting.remove(speaker)
+        measured.feed()
+        if measured.fed >= last:
+            waiting.remove(measured)
 
 
 def summarise(noted: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's figures, in the form of `figures.summarise` where they mean the same."""
+    """A run's figures, in the form of `percentiles.summarise` where they mean the same."""
     rows = np.array(noted["rows"], np.float64)  # (sessions, frames, MOMENTS)
     received = ~np.isnan(rows[:, :, -1])
     # Whole calls, of neither the first second nor the end of the audio, which has no lookahead.

@@ -62,7 +62,7 @@ def is_steady(began: Floats) -> NDArray[np.bool_]:
 
 
 def stages(moments: Mapping[str, Floats], received: Floats) -> Floats:
-    """Moments of `timing.COLUMNS` and arrivals at the client, (n,) seconds -> (n, len(STAGES))."""
+    """Moments of `probes.COLUMNS` and arrivals at the client, (n,) seconds -> (n, len(STAGES))."""
     m = moments
     return np.stack(
         [

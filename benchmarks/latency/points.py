@@ -38,7 +38,7 @@ def runs(results: Results) -> list[Run]:
     return [run for result in results if result["kind"] == "latency" for run in result["runs"]]
 
 
-def crowds(results: Results) -> list[Run]:
+def many_session_runs(results: Results) -> list[Run]:
     """Runs of many sessions, fewest first."""
     found = [run for run in runs(results) if run["asked"]["sessions"] > 1]
     return sorted(found, key=lambda run: (run["live"]["backend"], run["asked"]["sessions"]))

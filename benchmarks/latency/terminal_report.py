@@ -23,10 +23,10 @@ def describe_live(live: Mapping[str, Any]) -> str:
 
 def report(run: Mapping[str, Any]) -> str:
     """One run: what was run, the frames, every stage, end to end, and what it cost."""
-    return report_crowd(run) if run["asked"]["sessions"] > 1 else report_live(run)
+    return report_many_sessions(run) if run["asked"]["sessions"] > 1 else report_live(run)
 
 
-def report_crowd(run: Mapping[str, Any]) -> str:
+def report_many_sessions(run: Mapping[str, Any]) -> str:
     """A run of many sessions."""
     frames, batch, warm = run["frames"], run["batch"], run["warm_up"]
     lines = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.latency.points import crowds, is_default
+from benchmarks.latency.points import is_default, many_session_runs
 
 P50_MS, P99_MS, STRETCH_P99_MS = 160.0, 150.0, 120.0
 VIEWER_P99_MS = 250.0
@@ -67,7 +67,7 @@ def _sessions(results: Sequence[Mapping[str, Any]]) -> Iterator[Goal]:
     """The most sessions that ran in real time at once on the default backend."""
     tried = [
         run
-        for run in crowds(results)
+        for run in many_session_runs(results)
         if run["asked"]["backend"] == "auto" and not _is_fake(run["live"])
     ]
     if tried:

@@ -7,7 +7,14 @@ from typing import Any
 
 from benchmarks.latency import many_sessions
 from benchmarks.latency.percentiles import STAGES
-from benchmarks.latency.points import Results, crowds, is_default, model_of, qualities, side_by_side
+from benchmarks.latency.points import (
+    Results,
+    is_default,
+    many_session_runs,
+    model_of,
+    qualities,
+    side_by_side,
+)
 from benchmarks.latency.terminal_report import describe_live, number, resources
 from benchmarks.pages.tables import table, where
 
@@ -26,7 +33,7 @@ first. `late` frames are those whose model call began more than one hop after th
 there; a merged call makes up for that without losing a frame.
 """
 
-_CROWD = """\
+_MANY_SESSIONS = """\
 All sessions run on one scheduler in one process, each fed its own speech at the pace of time in
 blocks of 20 ms; hops that are ready together share a model call. Latency counts from the capture of
 the middle of a frame to its delivery on the scheduler's thread, sockets apart. In real time: every
@@ -67,7 +74,7 @@ def section(results: Results) -> Iterator[str]:
         if "speed" in result:
             yield _FLOOR.format(**result["speed"])
         yield _grid(side_by_side(result), lve)
-    yield from _crowds(results)
+    yield from _many_sessions(results)
     yield from _quality(results)
 
 
@@ -104,12 +111,12 @@ def _grid(runs: Sequence[Mapping[str, Any]], lve: Mapping[tuple[Any, ...], float
     return f"{text}\n\n{table(header, rows, 2)}"
 
 
-def _crowds(results: Results) -> Iterator[str]:
-    found = crowds(results)
+def _many_sessions(results: Results) -> Iterator[str]:
+    found = many_session_runs(results)
     if not found:
         return
     stages = "\n".join(f"- {name}: {text}" for name, text in many_sessions.STAGES.items())
-    yield from ("## Many sessions\n", f"{_CROWD}\n{stages}\n")
+    yield from ("## Many sessions\n", f"{_MANY_SESSIONS}\n{stages}\n")
     header = (
         *("backend", "sessions", "in real time", "p50 ms", "p99 ms", "max ms", "worst session p99"),
         *("in a batch", "real-time factor", "late calls", "merged calls", "lost", "cores", "MB"),

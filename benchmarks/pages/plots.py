@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.latency.percentiles import STAGES
 from benchmarks.latency.points import (
     Results,
-    crowds,
     is_default,
+    many_session_runs,
     model_of,
     name,
     qualities,
@@ -75,12 +75,12 @@ def _quality(results: Results) -> str | None:
 def _sessions(results: Results) -> str | None:
     """Latency over the number of sessions."""
     series: dict[str, list[tuple[float, float]]] = {}
-    for run in crowds(results):
+    for run in many_session_runs(results):
         own = series.setdefault(f"{run['live']['backend']} p99", [])
         own.append((run["asked"]["sessions"], run["end_to_end_ms"]["p99"]))
     if not any(len(points) > 1 for points in series.values()):
         return None
-    live = crowds(results)[0]["live"]
+    live = many_session_runs(results)[0]["live"]
     least = 40.0 * (live["hop"] + live["lookahead"]) - 20.0
     return chart(
         "Many sessions on one scheduler",

@@ -125,7 +125,7 @@ def run_of(viewer: bool = False, **asked: Any) -> dict[str, Any]:
     return run | {"viewer": drawn, "asked": wish, "load_average": [0.1, 0.1, 0.1]}
 
 
-def noted_crowd(sessions: int = 3, frames: int = 100, late: int = 0) -> dict[str, Any]:
+def noted_many_sessions(sessions: int = 3, frames: int = 100, late: int = 0) -> dict[str, Any]:
     """What is noted of sessions whose frames are delivered 7 ms after their audio was due."""
     rows = np.empty((sessions, frames, 4))
     for number in range(sessions):
@@ -155,7 +155,7 @@ def noted_crowd(sessions: int = 3, frames: int = 100, late: int = 0) -> dict[str
     }
 
 
-def crowd_run(sessions: int, **values: Any) -> dict[str, Any]:
+def many_sessions_run(sessions: int, **values: Any) -> dict[str, Any]:
     asked = {
         "steps": None,
         "hop": None,
@@ -165,7 +165,7 @@ def crowd_run(sessions: int, **values: Any) -> dict[str, Any]:
         "precision": None,
         "sessions": sessions,
     }
-    return many_sessions.summarise(noted_crowd(sessions)) | {
+    return many_sessions.summarise(noted_many_sessions(sessions)) | {
         "asked": asked,
         "load_average": [0.1] * 3,
         **values,

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from noted_runs import FPS, HOP, STAGE_SECONDS, crowd_run, noted, noted_crowd, result, run_of
+from noted_runs import (
+    FPS,
+    HOP,
+    STAGE_SECONDS,
+    many_sessions_run,
+    noted,
+    noted_many_sessions,
+    result,
+    run_of,
+)
 
 from benchmarks.harness.probes import COLUMNS
 from benchmarks.latency import many_sessions
@@ -120,7 +129,7 @@ def test_playout_delay_is_met_by_99_of_100_frames() -> None:
 
 
 def test_many_sessions_are_summarised_as_one_is() -> None:
-    run = many_sessions.summarise(noted_crowd())
+    run = many_sessions.summarise(noted_many_sessions())
     assert run["end_to_end_ms"]["p50"] == pytest.approx(127, abs=0.01)
     assert run["end_to_end_ms"]["max"] == pytest.approx(147, abs=0.01)
     assert run["worst_session_p99_ms"] == pytest.approx(147, abs=0.01)
@@ -128,8 +137,8 @@ def test_many_sessions_are_summarised_as_one_is() -> None:
     assert run["stages_ms"]["batch"]["p99"] == pytest.approx(5, abs=0.01)
     assert run["real_time_factor"] == 0.25 and run["batch"]["mean"] == 2.0
     assert run["in_real_time"] and run["frames"]["lost"] == 0
-    assert not many_sessions.summarise(noted_crowd(late=2))["in_real_time"]
-    lost = noted_crowd()
+    assert not many_sessions.summarise(noted_many_sessions(late=2))["in_real_time"]
+    lost = noted_many_sessions()
     lost["rows"][1][50] = [float("nan")] * 4
     summary = many_sessions.summarise(lost)
     assert summary["frames"]["lost"] == 1 and not summary["in_real_time"]
@@ -219,7 +228,7 @@ def test_quality_stands_beside_the_speed_of_its_own_point() -> None:
 
 
 def test_the_goal_of_many_sessions_is_the_most_that_ran_in_real_time() -> None:
-    runs = [crowd_run(4), crowd_run(12), crowd_run(16, in_real_time=False)]
+    runs = [many_sessions_run(4), many_sessions_run(12), many_sessions_run(16, in_real_time=False)]
     results = [result(runs=runs)]
     (goal,) = goals(results)
     assert (goal.measured, goal.reached) == ("12", True) and "of 16 tried" in goal.name

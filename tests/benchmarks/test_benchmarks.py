@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from noted_runs import FPS, LOOKAHEAD, crowd_run, result, run_of
+from noted_runs import FPS, LOOKAHEAD, many_sessions_run, result, run_of
 
 from benchmarks.harness import virtual_microphone
 from benchmarks.harness.processes import BenchmarkError, Helper
@@ -201,13 +201,13 @@ def test_two_files_are_compared_point_by_point(
     before, after = run_of(), run_of()
     after["end_to_end_ms"] = {**after["end_to_end_ms"], "p99": 2 * before["end_to_end_ms"]["p99"]}
     paths = [tmp_path / name for name in ("a.json", "b.json")]
-    paths[0].write_text(json.dumps(result(runs=[before, crowd_run(4)])))
+    paths[0].write_text(json.dumps(result(runs=[before, many_sessions_run(4)])))
     paths[1].write_text(json.dumps(result(runs=[after])))
     assert bench.main(["--compare", *map(str, paths)]) == 0
     printed = capsys.readouterr().out
     (line,) = [line for line in printed.splitlines() if "p99 ms" in line]
     assert line.endswith("2.000") and "1 points are in one of the files only" in printed
-    paths[1].write_text(json.dumps(result(runs=[crowd_run(8)])))
+    paths[1].write_text(json.dumps(result(runs=[many_sessions_run(8)])))
     assert bench.main(["--compare", *map(str, paths)]) == 1
     assert "no point in common" in capsys.readouterr().err
 
