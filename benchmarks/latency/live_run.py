@@ -37,26 +37,26 @@ def measure_live(
         if microphone is not None:
             stack.enter_context(microphone.speaking(speech(setting.seconds)))
             environment = microphone.environment
-        subject = stack.enter_context(
+        server = stack.enter_context(
             Helper("benchmarks.harness.server_process", asdict(setting), environment)
         )
         with waiting(f"{label}: starting"):
-            ready = subject.receive(START_SECONDS)
-            listener = stack.enter_context(
+            ready = server.receive(START_SECONDS)
+            client = stack.enter_context(
                 Helper("benchmarks.latency.client_process", {"url": ready["url"]})
             )
-            listener.receive(START_SECONDS)
+            client.receive(START_SECONDS)
             viewer = stack.enter_context(viewing(ready["url"])) if setting.viewer else None
-            subject.tell(f"clients {1 + setting.viewer}")
-            subject.receive(START_SECONDS)
+            server.tell(f"clients {1 + setting.viewer}")
+            server.receive(START_SECONDS)
             if viewer is not None:
                 wait_until_idle(viewer.pid)
         began = time.monotonic()
         viewer_cpu = None if viewer is None else cpu_seconds(viewer.pid)
-        subject.tell("go")
+        server.tell("go")
         with waiting(f"{label}: {setting.seconds:.0f} s"):
-            ended = subject.receive(setting.seconds + START_SECONDS)
-        heard = listener.receive(30.0)
+            ended = server.receive(setting.seconds + START_SECONDS)
+        heard = client.receive(30.0)
         run = summarise({**ready, **ended}, heard, FPS)
         run["viewer"] = None
         if viewer is not None:

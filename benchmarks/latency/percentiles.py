@@ -113,19 +113,19 @@ def playout(latencies: Floats) -> dict[str, Any]:
     }
 
 
-def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int) -> dict[str, Any]:
+def summarise(server: Mapping[str, Any], client: Mapping[str, Any], fps: int) -> dict[str, Any]:
     """One run's figures from what the measured process and the client noted.
 
     Frames that are not steady (`is_steady`) are counted, but are not in the distributions.
     """
-    rows = np.array(subject["rows"], np.float64).reshape(-1, len(subject["columns"]))
-    expected = min(math.floor(subject["audio_seconds"] * fps + 1e-6), len(rows))
+    rows = np.array(server["rows"], np.float64).reshape(-1, len(server["columns"]))
+    expected = min(math.floor(server["audio_seconds"] * fps + 1e-6), len(rows))
     rows = rows[:expected]
     arrivals = np.full(expected, np.nan)
-    for sequence, arrival in zip(listener["sequences"], listener["arrivals"], strict=True):
+    for sequence, arrival in zip(client["sequences"], client["arrivals"], strict=True):
         if sequence < expected and np.isnan(arrivals[sequence]):
             arrivals[sequence] = arrival
-    moments = {name: rows[:, k].copy() for k, name in enumerate(subject["columns"])}
+    moments = {name: rows[:, k].copy() for k, name in enumerate(server["columns"])}
     complete = np.flatnonzero(~np.isnan(arrivals) & ~np.isnan(rows).any(axis=1))
     late_by = capture_shift(moments["captured"], fps)
     moments["captured"] -= late_by
@@ -138,16 +138,16 @@ def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int)
     calls = (moments["computed"] - moments["began"])[steady][first]
     covered = begins[-1] - begins[0] if len(begins) > 1 else math.inf
     return {
-        "live": subject["live"],
-        "source": subject["source"],
-        "seconds": subject["audio_seconds"],
+        "live": server["live"],
+        "source": server["source"],
+        "seconds": server["audio_seconds"],
         "frames": {
-            **count(listener["sequences"], expected),
+            **count(client["sequences"], expected),
             "measured": len(steady),
-            "late": subject["late"],
-            "merged_calls": len(subject["merges"]),
-            "dropped_by_server": subject["frames_dropped"],
-            "dropped_samples": subject["samples_dropped"],
+            "late": server["late"],
+            "merged_calls": len(server["merges"]),
+            "dropped_by_server": server["frames_dropped"],
+            "dropped_samples": server["samples_dropped"],
         },
         "end_to_end_ms": distribution(latency[steady]),
         "stages_ms": {name: distribution(parts[steady, k]) for k, name in enumerate(STAGES)},
@@ -155,22 +155,22 @@ def summarise(subject: Mapping[str, Any], listener: Mapping[str, Any], fps: int)
         "real_time_factor": round(float(calls[:-1].sum() / covered), 4) if len(calls) else None,
         "playout_ms": playout(latency[steady]),
         "warm_up": {
-            "load_seconds": round(subject["load_seconds"], 3),
-            "warm_up_seconds": round(subject["warm_up_seconds"], 3),
+            "load_seconds": round(server["load_seconds"], 3),
+            "warm_up_seconds": round(server["warm_up_seconds"], 3),
             "first_second_ms": distribution(latency[warm]),
             "first_frame_ms": round(float(latency[warm[0]]) * 1e3, 3) if len(warm) else None,
         },
         "capture": {
-            "device_ms": round(subject["device_latency"] * 1e3, 3),
+            "device_ms": round(server["device_latency"] * 1e3, 3),
             "live_estimate_off_ms": round(float(late_by[steady].max(initial=0.0)) * 1e3, 3),
         },
         "memory_mb": {
-            "begin": subject["memory_mb"][0],
-            "end": subject["memory_mb"][1],
-            "client": listener["memory_mb"],
+            "begin": server["memory_mb"][0],
+            "end": server["memory_mb"][1],
+            "client": client["memory_mb"],
         },
         "cores": {
-            "session_and_server": round(subject["cpu_share"], 4),
-            "client": round(listener["cpu_seconds"] / max(subject["audio_seconds"], 1e-9), 4),
+            "session_and_server": round(server["cpu_share"], 4),
+            "client": round(client["cpu_seconds"] / max(server["audio_seconds"], 1e-9), 4),
         },
     }

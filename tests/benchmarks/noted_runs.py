@@ -49,7 +49,7 @@ def noted(frames: int = 100) -> tuple[dict[str, Any], dict[str, Any]]:
             ]
         )
         arrivals.append(taken + s["receive"])
-    subject = {
+    server = {
         "columns": COLUMNS,
         "rows": rows,
         "source": "speech.flac",
@@ -78,7 +78,7 @@ def noted(frames: int = 100) -> tuple[dict[str, Any], dict[str, Any]]:
             "bundle_hash": "0123456789abcdef",
         },
     }
-    listener = {
+    client = {
         "sequences": list(range(frames)),
         "samples": [640 * k for k in range(frames)],
         "arrivals": arrivals,
@@ -86,7 +86,7 @@ def noted(frames: int = 100) -> tuple[dict[str, Any], dict[str, Any]]:
         "cpu_seconds": 0.04,
         "memory_mb": 39.0,
     }
-    return subject, listener
+    return server, client
 
 
 def result(kind: str = "latency", **values: Any) -> dict[str, Any]:

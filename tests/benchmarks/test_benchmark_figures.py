@@ -49,10 +49,10 @@ def test_percentiles_are_those_of_the_seconds_in_milliseconds() -> None:
 
 
 def test_stages_add_up_to_the_latency_exactly() -> None:
-    subject, listener = noted()
-    rows = np.array(subject["rows"])
+    server, client = noted()
+    rows = np.array(server["rows"])
     moments = {name: rows[:, k] for k, name in enumerate(COLUMNS)}
-    arrivals = np.array(listener["arrivals"])
+    arrivals = np.array(client["arrivals"])
     parts = stages(moments, arrivals)
     assert parts.shape == (100, len(STAGES))
     np.testing.assert_allclose(parts.sum(axis=1), arrivals - rows[:, 0], atol=1e-9)
@@ -78,13 +78,13 @@ def test_a_run_is_summarised_with_whole_calls_after_the_first_second() -> None:
 
 
 def test_lost_and_repeated_frames_are_counted_and_disturb_nothing() -> None:
-    subject, listener = noted()
-    whole = summarise(subject, listener, FPS)
-    del listener["sequences"][50], listener["arrivals"][50]
-    listener["sequences"].append(60)
-    listener["arrivals"].append(2000.0)
-    subject["rows"][70] = [float("nan")] * len(COLUMNS)
-    run = summarise(subject, listener, FPS)
+    server, client = noted()
+    whole = summarise(server, client, FPS)
+    del client["sequences"][50], client["arrivals"][50]
+    client["sequences"].append(60)
+    client["arrivals"].append(2000.0)
+    server["rows"][70] = [float("nan")] * len(COLUMNS)
+    run = summarise(server, client, FPS)
     assert run["frames"]["lost"] == 1 and run["frames"]["repeated"] == 1
     assert run["frames"]["measured"] == whole["frames"]["measured"] - 2
     assert run["end_to_end_ms"]["max"] == whole["end_to_end_ms"]["max"]
@@ -103,11 +103,11 @@ def test_capture_is_judged_by_the_least_delayed_block_of_the_whole_run() -> None
     captured[7] = np.nan
     shift = capture_shift(captured, FPS)
     np.testing.assert_allclose(shift, [0.03] * 4 + [0] * 3 + [np.nan] + [0] * 2, atol=1e-12)
-    subject, listener = noted()
-    for row in subject["rows"][40:50]:
+    server, client = noted()
+    for row in server["rows"][40:50]:
         row[0] -= 0.01
         row[1] -= 0.01
-    later = summarise(subject, listener, FPS)
+    later = summarise(server, client, FPS)
     assert later["end_to_end_ms"]["p50"] == pytest.approx(
         summarise(*noted(), FPS)["end_to_end_ms"]["p50"] + 10, abs=0.01
     )
