@@ -28,7 +28,7 @@ FORMAT = 2
 _WRITTEN = (":!benchmarks/results", ":!docs/performance.md")
 
 
-def circumstances(kind: str) -> dict[str, Any]:
+def environment(kind: str) -> dict[str, Any]:
     """The head of a results file: machine, versions, revision, load of this moment."""
     return {
         "kind": kind,

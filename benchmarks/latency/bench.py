@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from benchmarks.harness.environment import circumstances, describe, load_average
+from benchmarks.harness.environment import describe, environment, load_average
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.harness.setting import Setting, grid
 from benchmarks.harness.virtual_microphone import VirtualMicrophone, missing, virtual_microphone
@@ -118,7 +118,7 @@ class BenchLatency:
         points = self.points(Setting(bundle=self.bundle, seed=self.seed, seconds=seconds))
         if self.quality == "only":
             return self._only_quality(points, note)
-        results = circumstances("latency")
+        results = environment("latency")
         results["speed"] = measure_speed()
         results["runs"] = []
         note("\n".join(describe(results)))
@@ -158,7 +158,7 @@ class BenchLatency:
 
     def _only_quality(self, points: Sequence[Setting], note: Callable[[str], None]) -> Any:
         """The quality of every point that differs in more than speed, and of the 500 steps."""
-        results = circumstances("quality")
+        results = environment("quality")
         results["points"] = []
         single = [point for point in points if point.sessions == 1]
         alike = [replace(point, viewer=False, seconds=0.0) for point in single]

@@ -22,7 +22,7 @@ SETTING = ("backend", "precision", "hop", "lookahead", "steps", "window_rule")
 
 
 def compare(a: Path, b: Path) -> str:
-    """Both files' circumstances, and a line per figure of every point that both have.
+    """Both files' environments, and a line per figure of every point that both have.
 
     Raises:
         BenchmarkError: a file is no result of this command, or they share no point.

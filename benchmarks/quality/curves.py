@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from benchmarks.harness.environment import circumstances
+from benchmarks.harness.environment import environment
 from head.new_file import new_file
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def measure(command: Curves) -> dict[str, Any]:
     face = Face.of(builtin_head())
     live = asdict(backend.spec.live)
     head: dict[str, Any] = {
-        **circumstances(KIND),
+        **environment(KIND),
         "format": FORMAT,
         "bundle": Path(command.bundle).name,
         "bundle_hash": backend.bundle_hash,

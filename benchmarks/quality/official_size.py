@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness.environment import circumstances
+from benchmarks.harness.environment import environment
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics, WindowRule
 from stream.backends.threads import let_threads_sleep
 
@@ -257,7 +257,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    result = {**circumstances("official"), "official": measure(options.threads)}
+    result = {**environment("official"), "official": measure(options.threads)}
     text = json.dumps(result, indent=1)
     print(text)
     if options.json:

@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 import tyro
 
-from benchmarks.harness.environment import circumstances, describe
+from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.soak.checked_client import Findings, Visit
 from stream.backends.names import BackendName
@@ -180,7 +180,7 @@ class Soak:
         """Soak; returns what `--json` writes."""
         if self.json is not None and not self.json.resolve().parent.is_dir():
             raise SoakError(f"--json {self.json}: there is no such folder")
-        results = circumstances("soak")
+        results = environment("soak")
         print("\n".join(describe(results)), flush=True)
         began = time.monotonic()
         findings = SoakRun(self.minutes, self.speed, self.backend, self.seed).run(

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from benchmarks.harness.environment import circumstances, describe
+from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.harness.setting import Setting
 from benchmarks.latency.live_run import waiting
@@ -65,7 +65,7 @@ class Throughput:
         """Measure; returns what `--json` writes."""
         if self.json is not None and not self.json.resolve().parent.is_dir():
             raise BenchmarkError(f"--json {self.json}: there is no such folder")
-        results = circumstances("throughput")
+        results = environment("throughput")
         print("\n".join(describe(results)), flush=True)
         for part in self.parts:
             if part == "start":

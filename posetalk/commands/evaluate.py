@@ -72,7 +72,7 @@ class Evaluate:
         from posetalk.terminal.progress import working
         from training.evaluation import paper_table
         from training.evaluation.paper_metrics import Face
-        from training.reports.starter_report import circumstances
+        from training.reports.starter_report import environment
 
         if not 2 <= self.runs <= 100:
             raise UsageError(f"--runs {self.runs}: 2 to 100, as intervals are over runs")
@@ -93,7 +93,7 @@ class Evaluate:
             clips, head_id = self._clips()
             rows = paper_table.candidates(bundles, self.table, head_id, mode)
             face = Face.of(load_head(head_id))
-        head: dict[str, Any] = {"circumstances": circumstances()}
+        head: dict[str, Any] = {"circumstances": environment()}
         if self.table:
             head["budget"] = json.loads((self.table / paper_table.BUDGET).read_text("utf-8"))
         result = paper_table.make_table(

@@ -269,7 +269,7 @@ def curves_result() -> dict[str, Any]:
         for _, s in points
     }
     return {
-        **curves.circumstances("curves"),
+        **curves.environment("curves"),
         "bundle": "starter",
         "bundle_hash": "0" * 64,
         "live": live,

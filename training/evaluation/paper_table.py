@@ -275,7 +275,7 @@ def make_table(
     """Measure all rows.
 
     Args:
-        head: circumstances, kept in the result.
+        head: environment, kept in the result.
         face: of the labels' head; the built-in one if None.
         known: an earlier result; its rows are taken over where clips, runs and key are the same.
         progress: told what is being measured.

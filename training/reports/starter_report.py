@@ -209,7 +209,7 @@ def reverse(settings: ReportSettings) -> list[str]:
         "The single speaker is the one voice that the starter knows. A model of the same size that "
         "was trained from nothing without her, on the other voices alone and more briefly "
         f"({reached}; {model.spec.live.steps} calls a hop), hears her last sentences here "
-        f"({circumstances()}):",
+        f"({environment()}):",
         *(f"{c.name[0].upper()}{c.name[1:]}:\n\n{table(rows(model, only, c))}" for c in conditions),
     ]
 
@@ -235,7 +235,7 @@ def long_run_table(model: Backend, minutes: int) -> str:
     return "\n".join(lines)
 
 
-def circumstances() -> str:
+def environment() -> str:
     """Machine and revision, for the head of every table."""
     revision = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
@@ -272,7 +272,7 @@ def report(settings: ReportSettings) -> list[str]:
     model = load_backend("auto", settings.bundle)
     parts = [
         f"Bundle {settings.bundle} ({model.bundle_hash[:12]}), backend {model.name}; "
-        f"{circumstances()}.",
+        f"{environment()}.",
         told_settings(model.spec.live, settings.clips),
     ]
     begun = time.monotonic()

@@ -21,7 +21,7 @@ from diffposetalk.spec import Statistics
 from export.shipped_graphs import write_shipped_graphs
 from head.rig import builtin_head
 from training.loop.trainer import averaged
-from training.reports.starter_report import circumstances
+from training.reports.starter_report import environment
 from training.speech.track_batches import Tracks
 from training.starter.adjacent_windows import Training
 from training.starter.distillation import Student
@@ -73,7 +73,7 @@ def main(settings: BundleSettings) -> None:
         {
             "made_by": "python -m training.speech.tracks; python -m training.starter.train; "
             "python -m training.starter.write_bundle; python -m export.shipped_graphs",
-            "where": circumstances(),
+            "where": environment(),
             "torch": torch.__version__.partition("+")[0],
             "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
             "settings": json.loads((settings.folder / "settings.json").read_text()),
