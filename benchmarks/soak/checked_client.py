@@ -20,8 +20,8 @@ MOST_DRIFT_MS = 40.0
 
 
 @dataclass
-class Findings:
-    """What a soak saw.
+class SoakResult:
+    """What the clients of a soak counted.
 
     Attributes:
         seconds: stream time.
@@ -90,7 +90,7 @@ class Link(Protocol):
     def send(self) -> Callable[[str | bytes], Awaitable[None]]: ...
 
 
-class Visit:
+class CheckedClient:
     """One connection: what it asks for, and whether what comes is whole.
 
     The clock waits for it from the beginning to `leave`.
@@ -100,7 +100,7 @@ class Visit:
 
     Args:
         clock: the server's; zero: when the server's stream began on it.
-        findings: where to count.
+        result: where to count.
         speech: (n,) what it says, in parts.
         chance: its own.
     """
@@ -109,11 +109,11 @@ class Visit:
         self,
         clock: PacedClock,
         zero: float,
-        findings: Findings,
+        result: SoakResult,
         speech: NDArray[np.float32],
         chance: random.Random,
     ) -> None:
-        self._clock, self._zero, self._findings = clock, zero, findings
+        self._clock, self._zero, self._result = clock, zero, result
         self._speech, self._random = speech, chance
         self.wants_nothing = False
         self._link: Link | None = None
@@ -127,7 +127,7 @@ class Visit:
     async def begin(self, link: Link) -> None:
         """It is connected: ask for a session of its own, or watch, perhaps ahead of time."""
         self._link = link
-        self._findings.connections += 1
+        self._result.connections += 1
         wish = self._random.random()
         if wish < 0.5:
             await self._tell(messages.Open(seed=self._random.randrange(1000)))
@@ -148,44 +148,44 @@ class Visit:
         message = codec.parse(data)
         if message.kind != codec.Kind.FLAME:
             return
-        findings = self._findings
+        result = self._result
         self._hold(self._zero + (message.sample + FRAME_SAMPLES) / SAMPLE_RATE)
         if self._turning:
             return
         self._judge(message)
         if self._early:
-            findings.session_frames += self._own
-            findings.early_frames += not self._own
+            result.session_frames += self._own
+            result.early_frames += not self._own
             if self.wants_nothing:
                 return
             if self._random.random() < 0.004:
                 await self._speak()
             elif self._random.random() < 0.002:
-                findings.interruptions += 1
+                result.interruptions += 1
                 await self._tell(messages.Interrupt())
         else:
-            findings.frames += 1
+            result.frames += 1
             transit = self._clock.now() - self._zero - message.sample / SAMPLE_RATE
-            findings.transit[-1] = min(findings.transit[-1], transit)
+            result.transit[-1] = min(result.transit[-1], transit)
 
     def _hold(self, reached: float) -> None:
         self._reached = reached
         self._clock.hold(self, reached)
 
     def _judge(self, message: codec.Message) -> None:
-        findings = self._findings
+        result = self._result
         if self._sequence is not None and self._sample is not None:
             missing = message.sequence - self._sequence - 1
             if missing > 0 and message.sample in self._cuts:  # taken back before they were sent
                 missing = 0
             gap = message.sample - self._sample - FRAME_SAMPLES * (1 + missing)
-            findings.lost += max(0, missing)
-            findings.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._early)
-            findings.left_out += max(0, gap) / SAMPLE_RATE
+            result.lost += max(0, missing)
+            result.disorder += missing < 0 or gap < 0 or (gap > 0 and not self._early)
+            result.left_out += max(0, gap) / SAMPLE_RATE
         self._sequence, self._sample = message.sequence, message.sample
 
     def _obey(self, message: messages.Text | messages.Unknown) -> None:
-        findings = self._findings
+        result = self._result
         if isinstance(message, messages.Hello):
             self._hold(self._clock.now())  # what is due from here on comes to it, too
         elif isinstance(message, messages.Opened):
@@ -193,7 +193,7 @@ class Visit:
             self._sequence = self._sample = None
             self._zero = self._clock.now()
             self._hold(self._zero)
-            findings.sessions += 1
+            result.sessions += 1
         elif isinstance(message, messages.Pong):
             self._early, self._turning = True, False
             # What waited to be sent in its time is not sent any more; what was made ahead of it
@@ -204,7 +204,7 @@ class Visit:
             if self._sample is not None and self._sample >= message.sample:
                 self._sample = message.sample - FRAME_SAMPLES
         elif isinstance(message, messages.Error):
-            findings.refused += 1
+            result.refused += 1
 
     async def _speak(self) -> None:
         speech = self._speech[: self._random.randrange(1, len(self._speech))]

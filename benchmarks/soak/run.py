@@ -26,7 +26,7 @@ import tyro
 
 from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.paced_clock import PacedClock
-from benchmarks.soak.checked_client import Findings, Visit
+from benchmarks.soak.checked_client import CheckedClient, SoakResult
 from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
 from stream.core.session import Session
@@ -71,7 +71,7 @@ class SoakRun:
     ) -> None:
         self.clock = PacedClock(speed, IN_FLIGHT)
         self.seconds = 60 * minutes
-        self.findings = Findings(seconds=self.seconds)
+        self.result = SoakResult(seconds=self.seconds)
         self._backend = load_backend(backend)
         self._random = random.Random(seed)
         noise = np.random.default_rng(seed).normal(0, 0.15, SAMPLE_RATE * 8).clip(-1, 1)
@@ -79,7 +79,7 @@ class SoakRun:
         self._stall = stall
         self._stop = threading.Event()
 
-    def run(self, say: Callable[[str], None] = lambda _: None) -> Findings:
+    def run(self, say: Callable[[str], None] = lambda _: None) -> SoakResult:
         """Run it to its end; progress goes to `say`.  Raises SoakError at a standstill."""
         from head.rig import load_head
         from stream.wire.channels import make_hello
@@ -108,14 +108,14 @@ class SoakRun:
             finally:
                 self._stop.set()
                 worker.join(10)
-            self.findings.lost += server.counts.dropped
-        return self.findings
+            self.result.lost += server.counts.dropped
+        return self.result
 
     async def _clients(self, url: str, say: Callable[[str], None]) -> None:
         tasks = [asyncio.create_task(self._come_and_go(url)) for _ in range(CLIENTS)]
         process = psutil.Process()
         for tenth in range(TENTHS):
-            self.findings.transit.append(float("inf"))
+            self.result.transit.append(float("inf"))
             until = self._zero + self.seconds * (tenth + 1) / TENTHS
             while self.clock.now() < until:
                 await asyncio.sleep(0.05)
@@ -127,8 +127,8 @@ class SoakRun:
                     if task.done():
                         task.result()  # raises what went wrong
             gc.collect()
-            self.findings.memory.append(process.memory_info().rss)
-            say(f"{tenth + 1}/{TENTHS}: {self.findings.line()}")
+            self.result.memory.append(process.memory_info().rss)
+            say(f"{tenth + 1}/{TENTHS}: {self.result.line()}")
         await asyncio.gather(*tasks)  # they leave as they would at any other time
 
     async def _come_and_go(self, url: str) -> None:
@@ -137,23 +137,23 @@ class SoakRun:
         end = self._zero + self.seconds
         while (now := self.clock.now()) < end:
             stay = min(now + self._random.uniform(2, 60), end)
-            visit = Visit(self.clock, self._zero, self.findings, self._speech, self._random)
+            client = CheckedClient(self.clock, self._zero, self.result, self._speech, self._random)
             try:
                 async with connect(
                     url, compression=None, max_size=None, open_timeout=PATIENCE, ping_interval=None
                 ) as link:
-                    await visit.begin(link)
+                    await client.begin(link)
                     async for data in link:
-                        await visit.take(data)
+                        await client.take(data)
                         if self.clock.now() > stay:
                             break
-                    visit.wants_nothing = True
+                    client.wants_nothing = True
                     closing = asyncio.create_task(link.close())
                     async for data in link:  # the goodbye stands behind what was sent before it
-                        await visit.take(data)
+                        await client.take(data)
                     await closing
             finally:
-                visit.leave()
+                client.leave()
 
 
 @dataclass(frozen=True)
@@ -183,29 +183,29 @@ class Soak:
         results = environment("soak")
         print("\n".join(describe(results)), flush=True)
         began = time.monotonic()
-        findings = SoakRun(self.minutes, self.speed, self.backend, self.seed).run(
+        result = SoakRun(self.minutes, self.speed, self.backend, self.seed).run(
             lambda text: print(text, flush=True)
         )
-        results["soak"] = figures(findings, self.backend, time.monotonic() - began)
-        print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(findings.faults()) or 'held'}")
+        results["soak"] = figures(result, self.backend, time.monotonic() - began)
+        print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(result.faults()) or 'held'}")
         if self.json is not None:
             self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
         return results
 
 
-def figures(findings: Findings, backend: str, took: float) -> dict[str, Any]:
+def figures(result: SoakResult, backend: str, took: float) -> dict[str, Any]:
     """A run as JSON."""
     return {
-        **asdict(findings),
+        **asdict(result),
         "backend": backend,
         "clients": CLIENTS,
         "own_sessions_at_once": SESSIONS,
         "in_flight_s": IN_FLIGHT,
         "took_s": took,
-        "times_real_time": findings.seconds / took,
-        "growth_mb": findings.growth,
-        "drift_ms": findings.drift,
-        "faults": findings.faults(),
+        "times_real_time": result.seconds / took,
+        "growth_mb": result.growth,
+        "drift_ms": result.drift,
+        "faults": result.faults(),
     }
 
 

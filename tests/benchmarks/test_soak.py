@@ -14,32 +14,32 @@ import pytest
 from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.pages import performance
 from benchmarks.soak import run
-from benchmarks.soak.checked_client import Findings, Visit
+from benchmarks.soak.checked_client import CheckedClient, SoakResult
 from benchmarks.soak.run import SoakRun
 from stream.frames import FRAME_SAMPLES
 from stream.wire import codec, messages
 
 
 def test_a_few_seconds_with_clients_coming_and_going() -> None:
-    findings = SoakRun(minutes=0.25, speed=8).run()
-    assert findings.session_frames > 50 and findings.connections >= 6
-    assert findings.frames + findings.early_frames > 50
-    assert findings.disorder == findings.lost == findings.left_out == 0
+    result = SoakRun(minutes=0.25, speed=8).run()
+    assert result.session_frames > 50 and result.connections >= 6
+    assert result.frames + result.early_frames > 50
+    assert result.disorder == result.lost == result.left_out == 0
 
 
 def test_a_machine_that_stalls_makes_it_longer_and_nothing_else() -> None:
     """At 20 times the speed a stall of 0.3 s is 6 s of stream: more than any queue holds."""
-    findings = SoakRun(minutes=0.5, speed=20, stall=0.3).run()
-    assert findings.frames > 100 and findings.session_frames > 100
-    assert findings.disorder == findings.lost == findings.left_out == 0
+    result = SoakRun(minutes=0.5, speed=20, stall=0.3).run()
+    assert result.frames > 100 and result.session_frames > 100
+    assert result.disorder == result.lost == result.left_out == 0
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_an_hour() -> None:
-    findings = SoakRun(minutes=60, speed=20).run(print)
-    assert findings.frames > 100_000 and findings.session_frames > 20_000
-    assert findings.faults() == []
+    result = SoakRun(minutes=60, speed=20).run(print)
+    assert result.frames > 100_000 and result.session_frames > 20_000
+    assert result.faults() == []
 
 
 def test_the_clock_waits_for_those_who_hold_it() -> None:
@@ -78,12 +78,12 @@ class _Said(list[str | bytes]):
         self.append(data)
 
 
-def _watching_ahead(clock: PacedClock, findings: Findings) -> Visit:
+def _early_client(clock: PacedClock, result: SoakResult) -> CheckedClient:
     chance = random.Random(0)
     chance.random = lambda: 0.6  # type: ignore[method-assign]
-    visit = Visit(clock, 0.0, findings, np.zeros(8, np.float32), chance)
-    asyncio.run(visit.begin(_Said()))
-    return visit
+    client = CheckedClient(clock, 0.0, result, np.zeros(8, np.float32), chance)
+    asyncio.run(client.begin(_Said()))
+    return client
 
 
 def _frame(number: int, index: int) -> bytes:
@@ -91,9 +91,9 @@ def _frame(number: int, index: int) -> bytes:
     return codec.serialise(codec.Message(codec.Kind.FLAME, number, index * FRAME_SAMPLES, motion))
 
 
-def _take(visit: Visit, *messages: str | bytes) -> None:
+def _take(client: CheckedClient, *messages: str | bytes) -> None:
     for data in messages:
-        asyncio.run(visit.take(data))
+        asyncio.run(client.take(data))
 
 
 PONG = codec.serialise_text(messages.Pong(1, 0.0))
@@ -103,8 +103,8 @@ def test_what_was_made_ahead_may_come_before_the_answer() -> None:
     """The clock must not wait for it a second time: nobody would send it."""
     machine = [0.0]
     clock = PacedClock(1000, ahead=0.5, machine=lambda: machine[0])
-    visit = _watching_ahead(clock, Findings())
-    _take(visit, _frame(3, 0), _frame(70, 24), PONG)
+    client = _early_client(clock, SoakResult())
+    _take(client, _frame(3, 0), _frame(70, 24), PONG)
     machine[0] = 1.0
     assert clock.now() == pytest.approx(1.5)
 
@@ -112,31 +112,31 @@ def test_what_was_made_ahead_may_come_before_the_answer() -> None:
 @pytest.mark.parametrize("after, lost", [(7, 0), (8, 2)])
 def test_frames_that_were_taken_back_are_not_lost(after: int, lost: int) -> None:
     """Two cuts are told before the frames between them: only those that begin at one miss some."""
-    findings = Findings()
-    visit = _watching_ahead(PacedClock(1, ahead=9.0), findings)
+    result = SoakResult()
+    client = _early_client(PacedClock(1, ahead=9.0), result)
     first, second = (
         codec.serialise_text(messages.Interrupted(index * FRAME_SAMPLES)) for index in (5, 7)
     )
-    _take(visit, PONG, _frame(0, 4), first, second, _frame(9, 5), _frame(10, 6))
-    assert findings.disorder == findings.lost == 0
-    _take(visit, _frame(13, after))
-    assert findings.lost == lost
+    _take(client, PONG, _frame(0, 4), first, second, _frame(9, 5), _frame(10, 6))
+    assert result.disorder == result.lost == 0
+    _take(client, _frame(13, after))
+    assert result.lost == lost
 
 
 def test_what_is_found_is_told() -> None:
-    found = Findings(60.0, 10, 5, lost=2, memory=[1, 2_000_000, 3_000_000], transit=[0.2, 0.21])
+    found = SoakResult(60.0, 10, 5, lost=2, memory=[1, 2_000_000, 3_000_000], transit=[0.2, 0.21])
     assert found.growth == 1.0 and found.drift == pytest.approx(10.0)
     assert "2 lost" in found.line() and "memory +1.0 MB" in found.line()
-    assert Findings().growth == Findings().drift == 0.0
+    assert SoakResult().growth == SoakResult().drift == 0.0
 
 
 def test_each_fault_is_named() -> None:
-    assert Findings(memory=[1, 2, 3], transit=[0.1, 0.1]).faults() == []
-    bad = Findings(
+    assert SoakResult(memory=[1, 2, 3], transit=[0.1, 0.1]).faults() == []
+    bad = SoakResult(
         disorder=1, lost=2, left_out=0.5, memory=[0, 0, 20_000_000], transit=[0.1, 0.2]
     ).faults()
     assert len(bad) == 5 and "2 frames lost" in bad
-    assert Findings(transit=[float("inf")] * 2).faults(), "no frame came: no drift is known"
+    assert SoakResult(transit=[float("inf")] * 2).faults(), "no frame came: no drift is known"
 
 
 def test_the_command_writes_what_the_page_reads(tmp_path: Path) -> None:
