@@ -24,7 +24,7 @@ from benchmarks.latency.compare import compare
 from benchmarks.latency.grid_file import read_grid
 from benchmarks.latency.live_run import measure_live, waiting
 from benchmarks.latency.precision import Exports
-from benchmarks.latency.roofline import floor_of, measure_speed
+from benchmarks.latency.roofline import measure_speed, roofline_of
 from benchmarks.latency.terminal_report import report
 from benchmarks.quality import lip_error
 
@@ -133,7 +133,7 @@ class BenchLatency:
                 label = f"run {number} of {len(points)}: {setting.label()}"
                 run = measure(setting, heard, label)
                 if run["live"]["backend"] != "fake":
-                    run["floor_ms"] = floor_of(self.bundle, run["live"], results["speed"])
+                    run["roofline_ms"] = roofline_of(self.bundle, run["live"], results["speed"])
                 if self.quality == "too":
                     with waiting(f"{label}: quality"):
                         run["quality"] = lip_error.measure(setting)

@@ -1,8 +1,8 @@
-"""The floor: what a hop would cost if nothing but its arithmetic or its memory traffic took time.
+"""The roofline: a hop's cost if nothing but its arithmetic or its memory traffic took time.
 
 Operations (two per multiply and add) are counted from the model's shapes, and divided by the speed
 of a large matrix product measured here on as many threads; bytes are the weights, read once per
-network call and encoder pass, and divided by the bandwidth of a large copy.  The floor is the
+network call and encoder pass, and divided by the bandwidth of a large copy.  The roofline is the
 larger of the two.
 """
 
@@ -96,14 +96,14 @@ def _speech_products(spec: ModelSpec, hop: int, tokens: int) -> float:
     return products + samples * 512.0 * d + position + layers + frames_heard * terms
 
 
-def floor_ms(work: Mapping[str, float], speed: Mapping[str, float]) -> dict[str, float]:
+def roofline_ms(work: Mapping[str, float], speed: Mapping[str, float]) -> dict[str, float]:
     """Milliseconds of the arithmetic, of the memory traffic, and the larger of the two."""
     arithmetic = 1e-6 * work["operations"] / speed["gflops"]
     traffic = 1e-6 * work["bytes"] / speed["gb_per_second"]
     return {
         "arithmetic": round(arithmetic, 3),
         "memory": round(traffic, 3),
-        "floor": round(max(arithmetic, traffic), 3),
+        "roofline": round(max(arithmetic, traffic), 3),
     }
 
 
@@ -130,11 +130,13 @@ def read_sizes(path: Path) -> dict[str, int]:
     }
 
 
-def floor_of(bundle: str, live: Mapping[str, Any], speed: Mapping[str, float]) -> dict[str, float]:
-    """The floor of one hop of one session, in milliseconds."""
+def roofline_of(
+    bundle: str, live: Mapping[str, Any], speed: Mapping[str, float]
+) -> dict[str, float]:
+    """The roofline of one hop of one session, in milliseconds."""
     loaded = load_bundle(bundle)
     weights = count_weights(read_sizes(loaded.folder / MODEL))
-    return floor_ms(hop_work(loaded.spec, live, weights), speed)
+    return roofline_ms(hop_work(loaded.spec, live, weights), speed)
 
 
 def measure_speed() -> dict[str, float]:

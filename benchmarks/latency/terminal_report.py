@@ -60,10 +60,10 @@ def _table(rows: Mapping[str, Mapping[str, float]], told: Mapping[str, str]) -> 
 
 def _extras(run: Mapping[str, Any]) -> list[str]:
     lines = []
-    if floor := run.get("floor_ms"):
+    if roofline := run.get("roofline_ms"):
         lines.append(
-            f"floor        {floor['floor']:.2f} ms a call on one thread: arithmetic "
-            f"{floor['arithmetic']:.2f} ms, memory {floor['memory']:.2f} ms"
+            f"roofline     {roofline['roofline']:.2f} ms a call on one thread: arithmetic "
+            f"{roofline['arithmetic']:.2f} ms, memory {roofline['memory']:.2f} ms"
         )
     if quality := run.get("quality"):
         of = quality["of"]

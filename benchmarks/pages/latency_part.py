@@ -40,11 +40,11 @@ the middle of a frame to its delivery on the scheduler's thread, sockets apart. 
 frame delivered, and at most one call in a hundred begun more than a hop after its sound was there.
 """
 
-_FLOOR = """\
-The floor of a model call is what its operations would take at the speed of a large matrix product,
-or its weights at the bandwidth of a large copy, whichever is longer: here {gflops:.0f} GFLOP/s and
-{gb_per_second:.0f} GB/s, measured with numpy on one thread, in float32, just before. Warm-up is
-loading and warming together, before the first frame.
+_ROOFLINE = """\
+The roofline of a model call is what its operations would take at the speed of a large matrix
+product, or its weights at the bandwidth of a large copy, whichever is longer: here {gflops:.0f}
+GFLOP/s and {gb_per_second:.0f} GB/s, measured with numpy on one thread, in float32, just before.
+Warm-up is loading and warming together, before the first frame.
 """
 
 _QUALITY = """\
@@ -72,7 +72,7 @@ def section(results: Results) -> Iterator[str]:
     for result in grids:
         yield from ("### Side by side\n", where(result))
         if "speed" in result:
-            yield _FLOOR.format(**result["speed"])
+            yield _ROOFLINE.format(**result["speed"])
         yield _grid(side_by_side(result), lve)
     yield from _many_sessions(results)
     yield from _quality(results)
@@ -81,7 +81,7 @@ def section(results: Results) -> Iterator[str]:
 def _grid(runs: Sequence[Mapping[str, Any]], lve: Mapping[tuple[Any, ...], float]) -> str:
     header = (
         *("backend", "precision", "H", "R", "K", "viewer", "p50 ms", "p90 ms", "p99 ms", "max ms"),
-        *("call p50 ms", "call p99 ms", "floor ms", "real-time factor", "late", "lost", "MB"),
+        *("call p50 ms", "call p99 ms", "roofline ms", "real-time factor", "late", "lost", "MB"),
         *("warm-up s", "LVE mm"),
     )
     rows = []
@@ -94,7 +94,7 @@ def _grid(runs: Sequence[Mapping[str, Any]], lve: Mapping[tuple[Any, ...], float
                 "yes" if run["viewer"] else "no",
                 *(f"{run['end_to_end_ms'][name]:.0f}" for name in ("p50", "p90", "p99", "max")),
                 *(f"{run['call_ms'][name]:.1f}" for name in ("p50", "p99")),
-                f"{run['floor_ms']['floor']:.1f}" if "floor_ms" in run else "",
+                f"{run['roofline_ms']['roofline']:.1f}" if "roofline_ms" in run else "",
                 number(run["real_time_factor"], 3),
                 *(str(run["frames"][name]) for name in ("late", "lost")),
                 number(run["memory_mb"]["end"], 0),

@@ -25,7 +25,7 @@ def plots(results: Results) -> dict[str, str]:
         "stages.svg": _stages(results),
         "quality.svg": _quality(results),
         "sessions.svg": _sessions(results),
-        "floor.svg": _floor(results),
+        "roofline.svg": _roofline(results),
     }
     return {name: text for name, text in found.items() if text is not None}
 
@@ -91,18 +91,18 @@ def _sessions(results: Results) -> str | None:
     )
 
 
-def _floor(results: Results) -> str | None:
+def _roofline(results: Results) -> str | None:
     """The model call beside what arithmetic and memory alone would take."""
     rows: list[tuple[str, dict[str, float]]] = []
     for run in _grid(results):
-        if floor := run.get("floor_ms"):
+        if roofline := run.get("roofline_ms"):
             call = run["call_ms"]["p50"]
-            rest = max(0.0, call - floor["floor"])
+            rest = max(0.0, call - roofline["roofline"])
             who = f"{run['live']['backend']} {run['live']['precision']} {name(run['live'])}"
-            rows.append((who, {"floor": min(call, floor["floor"]), "above it": rest}))
+            rows.append((who, {"roofline": min(call, roofline["roofline"]), "above it": rest}))
     if not rows:
         return None
-    return bars("A model call (p50) and its floor", "milliseconds", rows)
+    return bars("A model call (p50) and its roofline", "milliseconds", rows)
 
 
 def _grid(results: Results) -> Sequence[Any]:

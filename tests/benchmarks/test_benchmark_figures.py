@@ -32,7 +32,7 @@ from benchmarks.latency.percentiles import (
     stages,
     summarise,
 )
-from benchmarks.latency.roofline import count_weights, floor_ms, hop_work
+from benchmarks.latency.roofline import count_weights, hop_work, roofline_ms
 from benchmarks.pages import performance
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
@@ -164,8 +164,10 @@ def test_the_floor_counts_products_and_bytes() -> None:
     one_branch = {**live, "audio_guidance": 1.0, "style_guidance": 1.0}
     saved = work["operations"] - hop_work(spec, one_branch, weights)["operations"]
     assert saved == pytest.approx(sampler * 2 / 3)
-    floor = floor_ms({"operations": 3e9, "bytes": 1e8}, {"gflops": 100.0, "gb_per_second": 20.0})
-    assert floor == {"arithmetic": 30.0, "memory": 5.0, "floor": 30.0}
+    roofline = roofline_ms(
+        {"operations": 3e9, "bytes": 1e8}, {"gflops": 100.0, "gb_per_second": 20.0}
+    )
+    assert roofline == {"arithmetic": 30.0, "memory": 5.0, "roofline": 30.0}
     names = {"denoising_net.a": 3, "denoising_net.multihead_attn.b": 5, "audio_encoder.c": 7}
     assert count_weights(names) == {"denoiser": 3.0, "speech": 12.0}
 
