@@ -138,7 +138,7 @@ def _table_part(table: Mapping[str, Any]) -> list[str]:
     """Ours, other conventions, the paper's, and what each ablation costs here and there."""
     text = [
         "## The paper's table 1, on this data\n",
-        f"{table['circumstances']}. {len(table['clips'])} clips of {table['frames']} frames "
+        f"{table['environment']}. {len(table['clips'])} clips of {table['frames']} frames "
         f"({', '.join(table['sets'])}), each labelled in a style of its own; {table['runs']} runs, "
         "means ± half of the 95 % interval over runs. Bundles are measured at their live defaults.",
     ]

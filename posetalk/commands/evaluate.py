@@ -93,7 +93,7 @@ class Evaluate:
             clips, head_id = self._clips()
             rows = paper_table.candidates(bundles, self.table, head_id, mode)
             face = Face.of(load_head(head_id))
-        head: dict[str, Any] = {"circumstances": environment()}
+        head: dict[str, Any] = {"environment": environment()}
         if self.table:
             head["budget"] = json.loads((self.table / paper_table.BUDGET).read_text("utf-8"))
         result = paper_table.make_table(

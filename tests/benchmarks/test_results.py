@@ -111,7 +111,7 @@ def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) 
     with pytest.raises(ablation_runs.AblationError, match="another budget"):
         ablation_runs.main(ablation_runs.AblationSettings(tracks, tmp_path / "table", steps=3))
     rows = paper_table.candidates([], tmp_path / "table")
-    result = paper_table.make_table(rows, two_clips(), 2, head={"circumstances": "here"})
+    result = paper_table.make_table(rows, two_clips(), 2, head={"environment": "here"})
     assert [row["name"] for row in result["rows"]] == [
         "no-style",
         "mean",
@@ -151,7 +151,7 @@ def two_clips(frames: int = 60) -> list[EvaluationClip]:
 def fake_table(runs: int = 2, known: Any = None) -> dict[str, Any]:
     rows = [paper_table.of_fake(), paper_table.of_chance()]
     return paper_table.make_table(
-        rows, two_clips(), runs, head={"circumstances": "here"}, known=known
+        rows, two_clips(), runs, head={"environment": "here"}, known=known
     )
 
 
