@@ -41,6 +41,8 @@ COMMANDS = (
     "dataset",
     "devices",
     "doctor",
+    "train",
+    "bench",
     "bench-latency",
 )
 EXTRAS: dict[str, frozenset[str]] = {
@@ -49,6 +51,8 @@ EXTRAS: dict[str, frozenset[str]] = {
     "export": frozenset({"export"}),
     "evaluate": frozenset({"train"}),
     "dataset": frozenset({"train"}),
+    "train": frozenset({"train"}),
+    "bench": frozenset({"train"}),
 }
 """What a command wants beyond what `live` does."""
 USAGE = """\
@@ -62,12 +66,14 @@ usage: python3 run.py COMMAND [OPTIONS]
   head       heads of your own: FLAME, ICT-FaceKit
   import     a released DiffPoseTalk checkpoint as a bundle
   export     a bundle as ONNX graphs or TensorRT engines
-  evaluate   the paper's table 1 for your bundles
+  evaluate   the paper's table 1 for your bundles, and the page on the starter
   dataset    build and check a dataset of recorded faces
+  train      train the starter, or networks on faces of your own
   devices    list microphones
   doctor     what is installed, what is missing, and how to mend it
   test       check style, types and layers, and run the tests (--slow: all of them)
   setup      install only
+  bench      speed, memory and quality on this machine, and the pages on them
   bench-latency  the latency from a microphone to a client, stage by stage (--quick)
 
 Options after COMMAND go to it; `python3 run.py live --help` lists them.

@@ -1,4 +1,4 @@
-"""Do two backends agree?  `python -m export.parity starter` prints it for all that are here.
+"""Do two backends agree?  `posetalk bench parity starter` prints it for all that are here.
 
 Per hop: identical sound, noise, state and settings go into both, at every batch size.  Closed loops
 are another matter (a backend's own output becomes its context), and are judged by how the motion
@@ -143,7 +143,7 @@ class ParitySettings:
     """Of the closed loop."""
 
 
-def main(settings: ParitySettings) -> None:
+def report(settings: ParitySettings) -> None:
     """Print the largest difference per hop, and how closed loops move."""
     reference = load_backend("torch", settings.bundle)
     spec = reference.spec
@@ -170,5 +170,7 @@ def main(settings: ParitySettings) -> None:
         )
 
 
-if __name__ == "__main__":
-    main(tyro.cli(ParitySettings))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 printed, 2 wrong usage."""
+    report(tyro.cli(ParitySettings, prog="posetalk bench parity", args=arguments))
+    return 0

@@ -96,7 +96,7 @@ class BenchLatency:
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
-    """Write the figures there, for `python -m benchmarks.pages.performance`."""
+    """Write the figures there, for `posetalk bench page`."""
     compare: Annotated[
         tuple[Path, Path] | None,
         tyro.conf.arg(metavar="A.json B.json", help_behavior_hint="(default: none)"),

@@ -1,7 +1,6 @@
-"""`python -m benchmarks.pages.performance RESULT.json ... -o docs/performance.md`: the page, from
-results alone.
+"""`posetalk bench page RESULT.json ... -o docs/performance.md`: the page, from results alone.
 
-Every number on it is read from a file that `bench-latency` or `benchmarks.throughput.run` wrote.
+Every number on it is read from a file that `bench-latency` or `posetalk bench throughput` wrote.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ PICTURES = "performance"
 """Folder beside the page."""
 
 _HEAD = """\
-<!-- Written by `python -m benchmarks.pages.performance`: change the results or
+<!-- Written by `posetalk bench page`: change the results or
 # benchmarks/pages/performance.py, not this. --> Performance
 
 Every number here was written by a command and can be had again (`.venv/bin/` in front, where
@@ -37,10 +36,10 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
 
     bench-latency --seconds 30 --json benchmarks/results/latency.json
     bench-latency --grid benchmarks/grid.toml --json benchmarks/results/grid.json
-    python -m benchmarks.throughput.run --minutes 10 --json benchmarks/results/throughput.json
+    posetalk bench throughput --minutes 10 --json benchmarks/results/throughput.json
     bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/quality.json
-    python -m benchmarks.quality.official_size --json benchmarks/results/official.json
-    python -m benchmarks.pages.performance benchmarks/results/*.json -o docs/performance.md
+    posetalk bench official --json benchmarks/results/official.json
+    posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
 busy machine does not disturb it. `bench-latency --quick` alone takes under a minute, and
@@ -122,7 +121,7 @@ class WritePage:
     results: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RESULT.json ...")
     ]
-    """Written by `bench-latency --json` and `benchmarks.throughput.run --json`."""
+    """Written by `bench-latency --json` and `posetalk bench throughput --json`."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT.md")] = Path(
         "docs/performance.md"
     )
@@ -144,7 +143,7 @@ def write(results: Results, output: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 written, 1 failed, 2 wrong usage."""
-    command = tyro.cli(WritePage, prog="python -m benchmarks.pages.performance", args=arguments)
+    command = tyro.cli(WritePage, prog="posetalk bench page", args=arguments)
     try:
         write(read_results(command.results), command.output)
     except (OSError, PerformancePageError) as error:
@@ -152,7 +151,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     print(f"wrote {command.output}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

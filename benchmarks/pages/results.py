@@ -1,4 +1,4 @@
-"""`python -m benchmarks.pages.results`: writes `docs/results.md` from files of figures alone.
+"""`posetalk bench results`: writes `docs/results.md` from files of figures alone.
 
 The paper's own numbers stand in `PAPER`; every other number on the page is read from
 `docs/results/curves.json` and `docs/results/table.json`.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from benchmarks.harness.environment import describe
 from benchmarks.pages.curve_plots import PLOTS, draw
@@ -58,7 +61,7 @@ ABLATIONS = {"no-geometric-losses": 7, "no-alignment-mask": 8, "no-guidance": 9,
 """Our networks and their rows of PAPER."""
 
 _HEAD = """\
-<!-- Written by `python -m benchmarks.quality.curves`: change the figures or the code, not this
+<!-- Written by `posetalk bench curves`: change the figures or the code, not this
 # page. --> Results
 
 Everything here was measured on held-out speech whose motion labels were **made by a coarticulation
@@ -69,10 +72,10 @@ of data; they cannot be compared with the paper's, which are of other data and a
 To have them again, with the data folder in `POSETALK_DATA` (`.venv/bin/` in front where `run.py`
 has set posetalk up):
 
-    python -m training.speech.tracks
-    python -m training.paper.ablation_runs --tracks .training/tracks{budget}
+    posetalk train tracks
+    posetalk train ablations --tracks .training/tracks{budget}
     posetalk evaluate starter --table .training/table --clips {clips} -o docs/results/table.json
-    python -m benchmarks.quality.curves --bundle starter
+    posetalk bench curves --bundle starter
 
 The last one draws the plots and writes this page. A run that was cut off goes on where it was.
 """
@@ -352,17 +355,26 @@ def write_page(path: Path, curves: Mapping[str, Any] | None, table: Path, *, plo
         part.write_text(page(curves, found), "utf-8")
 
 
-def main(folder: Path = Path("docs/results"), out: Path = Path("docs/results.md")) -> int:
-    """Write the page from what was measured; exit codes 0 and 1."""
+@dataclass(frozen=True)
+class WriteResultsPage:
+    """Write the results page, and its plots, from files of figures."""
+
+    folder: Path = Path("docs/results")
+    """Where curves.json and table.json lie, and where the plots go."""
+    output: Annotated[Path, tyro.conf.arg(aliases=["-o"], metavar="OUT.md")] = Path(
+        "docs/results.md"
+    )
+    """The page."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 written, 1 failed, 2 wrong usage."""
+    command = tyro.cli(WriteResultsPage, prog="posetalk bench results", args=arguments)
     try:
-        curves = read_curves(folder / "curves.json")
-        write_page(out, curves, folder / "table.json", plots=True)
+        curves = read_curves(command.folder / "curves.json")
+        write_page(command.output, curves, command.folder / "table.json", plots=True)
     except (ValueError, OSError) as error:
-        print(f"results page: {error}", file=sys.stderr)
+        print(f"posetalk bench results: {error}", file=sys.stderr)
         return 1
-    print(f"wrote {out}")
+    print(f"wrote {command.output}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

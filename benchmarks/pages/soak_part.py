@@ -19,7 +19,7 @@ def section(results: Results) -> Iterator[str]:
         yield "## Hours at speed\n"
         yield where(result)
         yield (
-            "`python -m benchmarks.soak.run --json benchmarks/results/soak.json` (a busy machine "
+            "`posetalk bench soak --json benchmarks/results/soak.json` (a busy machine "
             "makes "
             f"it longer and nothing else): {found['seconds'] / 60:g} minutes of stream time, "
             f"{found['clients']} "

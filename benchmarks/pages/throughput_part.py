@@ -11,7 +11,7 @@ from benchmarks.pages.tables import table, where
 
 
 def section(results: Results) -> Iterator[str]:
-    """What `benchmarks.throughput.run` wrote."""
+    """What `posetalk bench throughput` wrote."""
     for result in results:
         if result["kind"] == "throughput":
             yield from ("## Speed, memory, start\n", where(result), _throughput(result))

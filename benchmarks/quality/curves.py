@@ -1,5 +1,4 @@
-"""`python -m benchmarks.quality.curves`: quality against steps, lookahead, hop, context, rule,
-guidance.
+"""`posetalk bench curves`: quality against steps, lookahead, hop, context, rule, guidance.
 
 Streams clips of held-out speech with many seeds at once through the product's own sessions, one
 setting after another, and writes every figure as JSON, then the plots and `docs/results.md`.  A run
@@ -299,20 +298,16 @@ def write(path: Path, result: Mapping[str, Any]) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 measured and written, 1 failed, 2 wrong usage, 130 Ctrl-C (nothing is lost)."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy, whose idle threads spin
-    command = tyro.cli(Curves, prog="python -m benchmarks.quality.curves", args=arguments)
+    command = tyro.cli(Curves, prog="posetalk bench curves", args=arguments)
     from benchmarks.pages.results import write_page
 
     try:
         result = measure(command)
         write_page(command.page, result, command.json.with_name("table.json"), plots=True)
     except (ValueError, OSError, RuntimeError) as error:
-        print(f"curves: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"posetalk bench curves: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
     print(f"wrote {command.json} and {command.page}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

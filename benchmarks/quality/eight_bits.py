@@ -1,5 +1,4 @@
-"""How far int8 and fp8 engines would be from fp32: `python -m
-benchmarks.quality.eight_bits starter`.
+"""How far int8 and fp8 engines would be from fp32: `posetalk bench eight-bits starter`.
 
 Their graphs, with everything else in fp32, as onnxruntime's CPU kernels round them: what an engine
 adds is the fp16 around them.  Ranges come from the first half of the speech; the second is spoken.
@@ -8,6 +7,7 @@ adds is the fp16 around them.  Ranges come from the first half of the speech; th
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -110,7 +110,7 @@ class EightBitSettings:
     """A sound file; without one, noise in syllables."""
 
 
-def main(settings: EightBitSettings) -> None:
+def report(settings: EightBitSettings) -> None:
     """Print a line for each precision."""
     sound = babble(16_000 * 20)
     if settings.speech is not None:
@@ -122,5 +122,7 @@ def main(settings: EightBitSettings) -> None:
         )
 
 
-if __name__ == "__main__":
-    main(tyro.cli(EightBitSettings))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 printed, 2 wrong usage."""
+    report(tyro.cli(EightBitSettings, prog="posetalk bench eight-bits", args=arguments))
+    return 0

@@ -1,5 +1,4 @@
-"""What the official network's size costs here: `python -m benchmarks.quality.official_size --json
-FILE`.
+"""What the official network's size costs here: `posetalk bench official --json FILE`.
 
 HuBERT-base, 8 layers of 512, three guidance branches, with random weights (speed does not depend on
 them).  Paper mode in a few steps of DPM-Solver++ is put beside 500 ancestral steps of a
@@ -17,7 +16,7 @@ import dataclasses
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -251,19 +250,15 @@ def measure(threads: int) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="posetalk bench official", description=main.__doc__)
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--threads", type=int, default=2)
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     result = {**environment("official"), "official": measure(options.threads)}
     text = json.dumps(result, indent=1)
     print(text)
     if options.json:
         options.json.write_text(text + "\n", "utf-8")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

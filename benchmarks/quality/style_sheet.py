@@ -1,6 +1,6 @@
 """Every style side by side: label, live starter and the 500-step sampler, with sound and phones.
 
-    python -m benchmarks.quality.style_sheet -o docs/starter_styles.jpg
+    posetalk bench styles -o docs/starter_styles.jpg
 
 One held-out sentence; a block a style: the gap between the lips over the waveform with its phones,
 the turning of the head below it, and stills of the three at the same four moments.
@@ -9,6 +9,7 @@ the turning of the head below it, and stills of the three at the same four momen
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -158,19 +159,15 @@ def _still(renderer: Any, head: Any, motion: Array) -> NDArray[np.uint8]:
     return out
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Animate, draw, write."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="posetalk bench styles", description=main.__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/starter_styles.jpg"))
     parser.add_argument("--bundle", default="starter")
     parser.add_argument("--styles", nargs="*", help="all of the bundle's if not given")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     names = options.styles or list(load_backend("torch", options.bundle).styles)
     clips = {name: held_out_clips(["sentences"], 1, FRAMES, [name])[0] for name in names}
     draw(motions(options.bundle, clips), clips[names[0]], options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e3:.0f} kB")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""An hour of stream time at speed: `python -m benchmarks.soak.run`.
+"""An hour of stream time at speed: `posetalk bench soak`.
 
 A real server with its own stream and room for sessions; clients come and go over real sockets.
 Only the clock is another: it runs as fast as the clients get their frames, with a bounded time in
@@ -174,7 +174,7 @@ class Soak:
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
-    """Write the figures there, for `python -m benchmarks.pages.performance`."""
+    """Write the figures there, for `posetalk bench page`."""
 
     def run(self) -> dict[str, Any]:
         """Soak; returns what `--json` writes."""
@@ -211,13 +211,9 @@ def figures(result: SoakResult, backend: str, took: float) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 held, 1 did not, 2 wrong usage."""
-    command = tyro.cli(Soak, prog="python -m benchmarks.soak.run", args=arguments)
+    command = tyro.cli(Soak, prog="posetalk bench soak", args=arguments)
     try:
         return 1 if command.run()["soak"]["faults"] else 0
     except (OSError, RuntimeError) as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())

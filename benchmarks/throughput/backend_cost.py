@@ -1,5 +1,4 @@
-"""What a hop and a start cost on each backend: `python -m benchmarks.throughput.backend_cost
-starter`.
+"""What a hop and a start cost on each backend: `posetalk bench cost starter`.
 
 In processor time, which other work on the machine changes little; one thread, so that it is also
 what the hop takes where a core is free.
@@ -15,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
@@ -113,7 +113,7 @@ class CostSettings:
     """Print JSON."""
 
 
-def main(settings: CostSettings) -> None:
+def report(settings: CostSettings) -> None:
     """Print a line for each backend."""
     costs = []
     kinds = (False, True) if settings.whole_hops else (False,)
@@ -133,5 +133,7 @@ def main(settings: CostSettings) -> None:
         )
 
 
-if __name__ == "__main__":
-    main(tyro.cli(CostSettings))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 printed, 2 wrong usage."""
+    report(tyro.cli(CostSettings, prog="posetalk bench cost", args=arguments))
+    return 0

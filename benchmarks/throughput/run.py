@@ -1,5 +1,4 @@
-"""`python -m benchmarks.throughput.run`: speed, memory over time, and how soon `posetalk live` is
-up.
+"""`posetalk bench throughput`: speed, memory over time, and how soon `posetalk live` is up.
 
 Every part runs in processes of its own, one after the other.
 """
@@ -59,7 +58,7 @@ class Throughput:
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
-    """Write the figures there, for `python -m benchmarks.pages.performance`."""
+    """Write the figures there, for `posetalk bench page`."""
 
     def run(self) -> dict[str, Any]:
         """Measure; returns what `--json` writes."""
@@ -215,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 measured, 1 failed, 2 wrong usage, 130 Ctrl-C."""
     command = tyro.cli(
         Throughput,
-        prog="python -m benchmarks.throughput.run",
+        prog="posetalk bench throughput",
         args=arguments,
         config=(tyro.conf.FlagCreatePairsOff,),
     )
@@ -227,7 +226,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"throughput: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.throughput.run` that need a fresh process: animate, render and
+"""The parts of `posetalk bench throughput` that need a fresh process: animate, render and
 memory.
 """
 

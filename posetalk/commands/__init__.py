@@ -11,7 +11,9 @@ from typing import Annotated
 
 import tyro
 
+from posetalk.commands import bench, train
 from posetalk.commands.animate import Animate
+from posetalk.commands.bench import Bench
 from posetalk.commands.dataset import Dataset
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
@@ -22,6 +24,7 @@ from posetalk.commands.import_ import Import
 from posetalk.commands.live import Live
 from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
+from posetalk.commands.train import Train
 from posetalk.commands.view import View
 
 Command = (
@@ -37,6 +40,8 @@ Command = (
     | Evaluate
     | Heads
     | Export
+    | Train
+    | Bench
 )
 
 DESCRIPTION = """Speak, and a 3D face speaks back.
@@ -56,6 +61,8 @@ _COMMANDS = (
     | Annotated[Import, tyro.conf.subcommand("import")]
     | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
     | Annotated[Export, tyro.conf.subcommand("export")]
+    | Annotated[Train, tyro.conf.subcommand("train")]
+    | Annotated[Bench, tyro.conf.subcommand("bench")]
 )
 
 
@@ -64,6 +71,14 @@ def parse(arguments: Sequence[str]) -> Command:
     if list(arguments) == ["--version"]:
         print(f"posetalk {importlib.metadata.version('posetalk')}")
         raise SystemExit(0)
+    # These two have options of their own for each of what they name, which tyro need not know.
+    named: Command | None = None
+    if arguments and arguments[0] == "train":
+        named = train.parse(arguments[1:])
+    elif arguments and arguments[0] == "bench":
+        named = bench.parse(arguments[1:])
+    if named is not None:
+        return named
     command: Command = tyro.cli(
         _COMMANDS,  # type: ignore[arg-type]
         prog="posetalk",

@@ -1,7 +1,8 @@
-"""`posetalk evaluate`: the paper's table 1 for any set of bundles."""
+"""`posetalk evaluate`: the paper's table 1 for any set of bundles, or the page on one of them."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from dataclasses import dataclass
@@ -13,12 +14,16 @@ import tyro
 from head.new_file import new_file
 from posetalk.commands.options import Debug
 
+DEFAULT_SETS = ("sentences", "known-voice")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
     """Measure bundles on held-out speech as the paper does, beside baselines.
 
-    Needs the project's speech data (the folder that POSETALK_DATA names).
+    With --page, one bundle is measured in every other way as well: under noise, by its gestures
+    and styles, on real faces and over a long time, and the page on it is written. Needs the
+    project's speech data (the folder that POSETALK_DATA names).
     """
 
     bundles: Annotated[
@@ -33,13 +38,11 @@ class Evaluate:
             "`known-voice` with new sentences; or one dataset in the released layout, DIR or "
             "DIR:val, with recorded motion (its styles come from each bundle's style encoder).",
         ),
-    ] = ("sentences", "known-voice")
+    ] = DEFAULT_SETS
     table: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
     ] = None
-    """Also the baselines and ablations that `python -m training.paper.ablation_runs` left in this
-    folder.
-    """
+    """Also the baselines and ablations that `posetalk train ablations` left in this folder."""
     mode: Literal["live", "paper"] = "live"
     """Sample the bundles live, or whole clips at once as the released code does."""
     sampler: Literal["ancestral", "dpm++"] = "ancestral"
@@ -48,7 +51,9 @@ class Evaluate:
         int | None, tyro.conf.arg(metavar="K", help_behavior_hint="(default: 20 for dpm++)")
     ] = None
     """Of paper mode: network calls."""
-    clips: Annotated[int, tyro.conf.arg(metavar="N")] = 12
+    clips: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 12; with --page all)")
+    ] = None
     """Clips of each set; each is labelled in a speaking style of its own."""
     frames: Annotated[int, tyro.conf.arg(metavar="N")] = 100
     """Frames of each clip, 25 a second."""
@@ -64,9 +69,46 @@ class Evaluate:
             help_behavior_hint="(default: none)",
         ),
     ] = ()
+    page: Annotated[
+        Path | None, tyro.conf.arg(metavar="OUT.md", help_behavior_hint="(default: none)")
+    ] = None
+    """Measure one bundle in full instead, and write the page on it, as docs/starter.md is."""
+    reverse: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
+    ] = None
+    """Of --page: a bundle that was trained without the single speaker, to be measured on her;
+    without one, a page keeps what it says of an earlier one."""
+    minutes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
+    """Of --page: length of the long run; 0 leaves it out."""
     debug: Debug = False
 
     def run(self) -> int:
+        if self.page is not None:
+            return self._write_page(self.page)
+        return self._measure_table()
+
+    def _write_page(self, page: Path) -> int:
+        """Measure one bundle in every way, print the tables, and write the page."""
+        from posetalk.terminal.console import UsageError
+        from training.reports import starter_report
+
+        if len(self.bundles) > 1:
+            raise UsageError("--page: one bundle")
+        of_table = (self.table, self.output or None, self.steps)
+        if any(it is not None for it in of_table) or self.mode == "paper":
+            raise UsageError("--page goes without --table, --mode, --steps and --output")
+        if self.set != DEFAULT_SETS:
+            raise UsageError("--page is about every set: leave --set out")
+        settings = starter_report.ReportSettings(
+            (*self.bundles, "starter")[0], minutes=self.minutes, reverse=self.reverse, page=page
+        )
+        if self.clips is not None:
+            settings = dataclasses.replace(settings, clips=self.clips)
+        starter_report.main(settings)
+        return 0
+
+    def _measure_table(self) -> int:
+        """Measure bundles as the paper does; print the table, and write it where asked for."""
         from head.rig import load_head
         from posetalk.terminal.console import UsageError, say
         from posetalk.terminal.progress import working
@@ -74,6 +116,8 @@ class Evaluate:
         from training.evaluation.paper_metrics import Face
         from training.reports.starter_report import environment
 
+        if self.reverse is not None:
+            raise UsageError("--reverse goes with --page")
         if not 2 <= self.runs <= 100:
             raise UsageError(f"--runs {self.runs}: 2 to 100, as intervals are over runs")
         for path in self.output:
@@ -115,6 +159,7 @@ class Evaluate:
         from posetalk.terminal.console import UsageError
         from training.evaluation.clips import SETS, held_out_clips
 
+        clips = 12 if self.clips is None else self.clips
         folders = [name for name in self.set if name not in SETS and os.sep in name]
         folders += [
             name
@@ -124,12 +169,12 @@ class Evaluate:
             and Path(name.rpartition(":")[0] or name).is_dir()
         ]
         if not folders:
-            return held_out_clips(self.set, self.clips, self.frames), BUILTIN_ID
+            return held_out_clips(self.set, clips, self.frames), BUILTIN_ID
         if len(self.set) > 1:
             raise UsageError("--set: one dataset, or names of sets")
         from training.evaluation.recorded_clips import dataset_clips
 
-        return dataset_clips(folders[0], self.clips, self.frames)
+        return dataset_clips(folders[0], clips, self.frames)
 
     def _write(self, result: dict[str, Any]) -> None:
         """Write what there is so far, beside the old files first."""

@@ -270,7 +270,7 @@ def test_the_committed_page_is_the_one_of_the_committed_results() -> None:
     committed = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
     written = (ROOT / "docs" / "performance.md").read_text("utf-8")
     results = performance.read_results(committed)
-    assert written == performance.page(results), "run `python -m benchmarks.pages.performance`"
+    assert written == performance.page(results), "run `posetalk bench page`"
     pictures = (ROOT / "docs" / performance.PICTURES).glob("*.svg")
     assert {path.name: path.read_text("utf-8") for path in pictures} == plots(results)
     assert sum(len(text) for text in plots(results).values()) < 300_000

@@ -77,7 +77,7 @@ def test_the_same_shapes_give_the_same_bytes(made: Path, tmp_path: Path) -> None
 
 
 def test_the_shipped_graphs_are_the_shipped_bundles() -> None:
-    """They are what `python -m export.shipped_graphs` writes today, and small."""
+    """They are what `posetalk export` writes today, and small."""
     bundle = load_bundle("starter")
     folder = PACKAGED / "starter" / "onnx"
     manifest = read_manifest(folder)

@@ -103,8 +103,7 @@ def load_baselines(path: Path) -> Baselines:
             mean, weights = found["mean"], found["weights"]
     except (OSError, KeyError, ValueError, EOFError) as error:
         raise BaselineError(
-            f"{path} holds no baselines ({error}): make them with "
-            "python -m training.paper.ablation_runs"
+            f"{path} holds no baselines ({error}): make them with posetalk train ablations"
         ) from None
     if mean.ndim != 1 or weights.shape != (len(LAGS) + 1, len(mean)):
         raise BaselineError(f"{path}: baselines of shapes {mean.shape} and {weights.shape}")

@@ -226,9 +226,7 @@ def candidates(
     if folder is not None:
         there = [name for name in ORDER if (folder / BUNDLES / name / "config.json").is_file()]
         if not there:
-            raise TableError(
-                f"no networks in {folder}: train them with python -m training.paper.ablation_runs"
-            )
+            raise TableError(f"no networks in {folder}: train them with posetalk train ablations")
         for name in there:
             path = folder / BUNDLES / name
             row = of_bundle(str(path), _told(path), SMALL_BUDGET, head)

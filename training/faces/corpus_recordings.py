@@ -1,5 +1,4 @@
-"""The phone-timed speech corpora as recordings: `python -m training.faces.corpus_recordings --out
-DIR`.
+"""The phone-timed speech corpora as recordings: `posetalk train recordings --out DIR`.
 
 Writes DIR/PERSON/NAME.flac with NAME.npz, and val.txt and test.txt, for `posetalk dataset build`.
 Nobody was filmed: the motion comes from the label model (`training.labels.labels`), so a person
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-import tyro
 
 from head.rig import builtin_head
 from training.faces.clip_arrays import FPS, FRAME, RATE
@@ -43,7 +41,6 @@ class RecordingSettings:
 
 def main(settings: RecordingSettings) -> None:
     """Write the recordings."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     known, unknown = held_out_voices()
     rng = np.random.default_rng(settings.seed)
     styles = list(STYLES.values())[: settings.people]
@@ -92,7 +89,3 @@ def _record(
         fps=FPS,
         head=np.array(builtin_head().id),
     )
-
-
-if __name__ == "__main__":
-    main(tyro.cli(RecordingSettings))

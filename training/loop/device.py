@@ -1,6 +1,6 @@
 """Where a run computes: one process, or several on GPUs of their own, joined by accelerate.
 
-    torchrun --nproc-per-node gpu -m training.paper.train ...      # or accelerate launch
+    torchrun --nproc-per-node gpu -m posetalk train faces ...      # or accelerate launch
     --multi_gpu
 
 Every process draws batches of its own and the gradients are averaged, so a run on W processes is

@@ -1,4 +1,4 @@
-"""Train everything that the table compares: `python -m training.paper.ablation_runs --steps 1500`.
+"""Train everything that the table compares: `posetalk train ablations --steps 1500`.
 
 One after another, at one budget in steps: speech encoder, style encoder, the full model, its
 ablations, a deterministic regression, and two fits without a network.  Every part continues where
@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
 from diffposetalk.bundle.bundle import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
@@ -44,7 +42,7 @@ class AblationSettings:
     """What is trained, on what, and for how long: every network for the same number of steps."""
 
     tracks: Path = Path(".training/tracks")
-    """Made by `python -m training.speech.tracks`."""
+    """Made by `posetalk train tracks`."""
     folder: Path = Path(".training/table")
     """Checkpoints, bundles and baselines; a run that was cut off goes on from them."""
     steps: int = 1500
@@ -69,7 +67,7 @@ def check(settings: AblationSettings) -> None:
         AblationError: no tracks, an unknown network, no steps, or a folder of another budget.
     """
     if not (settings.tracks / "tracks.json").is_file():
-        raise AblationError(f"no tracks in {settings.tracks}: run python -m training.speech.tracks")
+        raise AblationError(f"no tracks in {settings.tracks}: run posetalk train tracks")
     names = [variant.name for variant in VARIANTS]
     for name in settings.only:
         if name not in names:
@@ -163,9 +161,9 @@ def train_variant(
         named,
         builtin_head().id,
         f"A network of the results table ({variant.told}), trained for {settings.steps} steps "
-        "on label-made motion by `python -m training.paper.ablation_runs`. Not for use.\n",
+        "on label-made motion by `posetalk train ablations`. Not for use.\n",
         {
-            "made_by": "python -m training.paper.ablation_runs",
+            "made_by": "posetalk train ablations",
             "variant": asdict(variant),
             "budget": budget(settings),
         },
@@ -195,12 +193,3 @@ def main(settings: AblationSettings) -> None:
             continue
         log.info("training: %s", variant.told)
         train_variant(settings, variant, tracks, style)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        main(tyro.cli(AblationSettings))
-    except (ValueError, OSError) as error:
-        print(f"training.paper.ablation_runs: {error}", file=sys.stderr)
-        sys.exit(1)

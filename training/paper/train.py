@@ -1,10 +1,9 @@
-"""Train both networks on a dataset: `python -m training.paper.train --preset P --data SET --out
-DIR`.
+"""Train both networks on a dataset: `posetalk train faces --preset P --data SET --out DIR`.
 
 First the style encoder, then the denoiser, then a bundle in DIR/bundle.  Run it again to go on
 where it was: after Ctrl-C, a kill or a crash.  Several GPUs:
 
-    torchrun --nproc-per-node gpu -m training.paper.train --preset paper --data SET --out DIR
+    torchrun --nproc-per-node gpu -m posetalk train faces --preset paper --data SET --out DIR
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
@@ -181,11 +179,7 @@ class Trainer:
             self.crops,
             preset=self.settings.preset,
             head_id=self.head.id,
-            provenance={
-                "made_by": "python -m training.paper.train",
-                "steps": steps,
-                **self._record(),
-            },
+            provenance={"made_by": "posetalk train faces", "steps": steps, **self._record()},
         )
         return made.folder
 
@@ -274,12 +268,3 @@ def _work(trainer: Trainer) -> None:
     if part in ("all", "bundle") and trainer.engine.rank == 0:
         folder = trainer.bundle()
         log.info("try it: posetalk animate demo --bundle %s", folder)
-
-
-if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        main(tyro.cli(TrainSettings, description=__doc__))
-    except (ValueError, OSError, RuntimeError) as problem:
-        print(f"training: {' '.join(str(problem).split())}", file=sys.stderr)
-        sys.exit(1)

@@ -19,7 +19,7 @@ NAMED, LOOKS = 12, 8
 """Styles that a bundle names at most, and windows that each is the mean of."""
 CARD = """# {name}
 
-Trained with `python -m training.paper.train`, preset `{preset}`, on {videos} videos of {people}
+Trained with `posetalk train faces`, preset `{preset}`, on {videos} videos of {people}
 people. Its styles are named after people of the training set. Whoever ships it has to say more:
 where the faces come from, who agreed, and what the model must not be used for. What it makes is
 synthetic, and every video of posetalk says so.

@@ -1,6 +1,6 @@
 """Measure a bundle on voices it never heard, beside a loudness follower, and on real faces.
 
-`python -m training.reports.starter_report --page docs/starter.md` streams every held-out clip as
+`posetalk evaluate starter --page docs/starter.md` runs this: it streams every held-out clip as
 live sessions would, prints the tables with machine and revision, and writes the page.
 """
 
@@ -12,8 +12,6 @@ import subprocess
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import tyro
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
@@ -306,7 +304,7 @@ def report(settings: ReportSettings) -> list[str]:
     ]
     pictures = (
         "Side by side with the label and the 500-step sampler: [every style](starter_styles.jpg), "
-        "by `python -m benchmarks.quality.style_sheet`."
+        "by `posetalk bench styles`."
     )
     encoder = load_bundle(settings.bundle).style_encoder()
     parts += ["## Styles", pictures, *style_tables(model, encoder)]
@@ -330,7 +328,7 @@ def main(settings: ReportSettings) -> None:
     print(text)
     if settings.page:
         settings.page.write_text(
-            "# How the starter measures\n\nWritten by `python -m training.reports.starter_report`; "
+            "# How the starter measures\n\nWritten by `posetalk evaluate --page`; "
             "the voices were held out of training whole. The label is what the coarticulation "
             "model of `training/` makes of the known phones; nobody's face was recorded for it. "
             "The starter's live defaults, its labels' constants, the shares of its training sets "
@@ -340,7 +338,3 @@ def main(settings: ReportSettings) -> None:
             f"{text}\n",
             "utf-8",
         )
-
-
-if __name__ == "__main__":
-    main(tyro.cli(ReportSettings))

@@ -1,6 +1,6 @@
 """Training data as tracks: joined utterances of one voice, heard through augmentation, labelled.
 
-`python -m training.speech.tracks` writes `.training/tracks/`: columns.npy (hearings, 4 N, n_mels)
+`posetalk train tracks` writes `.training/tracks/`: columns.npy (hearings, 4 N, n_mels)
 float16 normalised mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json
 (spans, styles, sets).  Every track is heard several times, through other rooms and noises, so that
 what is learned of a sound is what all its hearings share.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +19,6 @@ import numpy as np
 import soundfile
 import soxr
 import torch
-import tyro
 from numpy.typing import NDArray
 
 from diffposetalk.network.mel import (
@@ -285,7 +283,6 @@ def main(settings: TrackSettings) -> None:
     """Build the tracks and write them."""
     from tqdm import tqdm
 
-    logging.basicConfig(level=logging.INFO)
     settings.out.mkdir(parents=True, exist_ok=True)
     groups = voices(settings)
     folder = data_folder() / "noise"
@@ -348,10 +345,3 @@ def _note_relabelling(settings: TrackSettings) -> None:
     about["styles"] = [asdict(style) for style in style_table(settings.seed)]
     about["settings"]["relabelled"] = 1 + about["settings"].get("relabelled", 0)
     path.write_text(json.dumps(about))
-
-
-if __name__ == "__main__":
-    try:
-        main(tyro.cli(TrackSettings))
-    except (OSError, ValueError) as error:
-        sys.exit(f"training.speech.tracks: {error}")

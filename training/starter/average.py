@@ -1,5 +1,4 @@
-"""The middle between two bundles of one language: `python -m training.starter.average A B --out
-DIR`.
+"""The middle between two bundles of one language: `posetalk train average A B --out DIR`.
 
 A network that was trained on from another and gained on one kind of speech what it lost on another
 has both, halfway (Wortsman et al. 2022, weight-space ensembles), and is where to train on from.
@@ -7,7 +6,6 @@ has both, halfway (Wortsman et al. 2022, weight-space ensembles), and is where t
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,15 +51,8 @@ def main(settings: AverageSettings) -> None:
         second.styles,
         second.head_id,
         second.card,
-        {"made_by": "python -m training.starter.average", "of": [first.hash, second.hash]},
+        {"made_by": "posetalk train average", "of": [first.hash, second.hash]},
         style_encoder=second.style_encoder(),
         half=True,
     )
     write_shipped_graphs(bundle.folder)
-
-
-if __name__ == "__main__":
-    try:
-        main(tyro.cli(AverageSettings))
-    except (OSError, ValueError) as error:
-        sys.exit(f"training.starter.average: {error}")

@@ -1,7 +1,7 @@
-"""Train the starter on the tracks of `training.speech.tracks`: `python -m training.starter.train`.
+"""Train the starter on the tracks of `training.speech.tracks`: `posetalk train starter`.
 
 Speech encoder (phones and lips), style encoder (NT-Xent), denoiser (equation 6), its distillation;
-then `training.starter.write_bundle` makes the bundle.  Each part resumes where it was.
+then `posetalk train pack` makes the bundle.  Each part resumes where it was.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import tyro
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
@@ -221,7 +219,6 @@ def note(settings: StarterSettings) -> None:
 
 def main(settings: StarterSettings) -> None:
     """Train what is asked for; parts before it are read from their folders."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(settings.threads)
     settings.folder.mkdir(parents=True, exist_ok=True)
     if settings.start is not None:
@@ -241,10 +238,3 @@ def main(settings: StarterSettings) -> None:
         train_denoiser(settings, tracks, speech, style)
     if settings.part in ("all", "distil"):
         distil(settings, tracks, earlier(settings.folder), style)
-
-
-if __name__ == "__main__":
-    try:
-        main(tyro.cli(StarterSettings))
-    except (OSError, ValueError) as error:
-        sys.exit(f"training.starter.train: {error}")

@@ -1,4 +1,4 @@
-"""Put what training has reached into a bundle: `python -m training.starter.write_bundle`.
+"""Put what training has reached into a bundle: `posetalk train pack`.
 
 Works while a part still trains (its last checkpoint), so that a cut-off run is not lost: the
 distilled network when there is one, the denoiser as it is otherwise.  The bundle
@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 
 from diffposetalk.bundle.bundle import PACKAGED, save_bundle, sha256_of
 from diffposetalk.network.style_encoder import StyleEncoder
@@ -71,8 +70,8 @@ def main(settings: BundleSettings) -> None:
         builtin_head().id,
         CARD.read_text("utf-8"),
         {
-            "made_by": "python -m training.speech.tracks; python -m training.starter.train; "
-            "python -m training.starter.write_bundle; python -m export.shipped_graphs",
+            "made_by": "posetalk train tracks; posetalk train starter; "
+            "posetalk train pack; posetalk export",
             "where": environment(),
             "torch": torch.__version__.partition("+")[0],
             "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
@@ -91,7 +90,3 @@ def main(settings: BundleSettings) -> None:
 def _reached(checkpoint: Path) -> dict[str, float]:
     state = torch.load(checkpoint, weights_only=True)
     return {"steps": state["step"], "minutes": round(float(state["minutes"]), 1)}
-
-
-if __name__ == "__main__":
-    main(tyro.cli(BundleSettings))

@@ -1,13 +1,13 @@
 """Pictures of a head without a window: `Renderer(head).render(vertices)`.
 
-`python -m viewer.render.renderer` prints how many pictures per second this machine draws.
+`posetalk bench pictures` prints how many pictures per second this machine draws.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,15 +101,15 @@ def measure(
     return seconds
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print pictures per second, and the processor time of one: a busy machine changes it less."""
     from head.rig import builtin_head
 
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="posetalk bench pictures", description=main.__doc__)
     parser.add_argument("--size", type=int, nargs=2, default=(512, 512), metavar=("W", "H"))
     parser.add_argument("--frames", type=int, default=200)
     parser.add_argument("--samples", type=int, default=4, help="multisampling of edges")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     width, height = options.size
     setting = (builtin_head(), width, height, options.frames, options.samples)
     middle, slow = np.percentile(measure(*setting), [50, 90])
@@ -119,7 +119,4 @@ def main() -> None:
         f" {1 / middle:.0f} pictures/s (median {middle * 1e3:.1f} ms, p90 {slow * 1e3:.1f} ms);"
         f" {work * 1e3:.1f} ms of processor time each"
     )
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -1,8 +1,9 @@
-"""The model sheet of the built-in head: `python -m viewer.render.sheet -o docs/head_sheet.png`."""
+"""The model sheet of the built-in head: `posetalk bench head-sheet -o docs/head_sheet.png`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +33,16 @@ def sheet(head: Head, size: int = 400, zoom: float = 1.22, scale: int = 2) -> ND
     return out
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the sheet into a PNG."""
     from PIL import Image
 
-    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="posetalk bench head-sheet", description=main.__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/head_sheet.png"))
     parser.add_argument("--head", default="builtin", help="id or npz file")
     parser.add_argument("--size", type=int, default=320, help="pixels of each picture")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     picture = Image.fromarray(sheet(load_head(options.head), options.size))
     picture.save(options.output, optimize=True)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
-
-
-if __name__ == "__main__":
-    main()
+    return 0
