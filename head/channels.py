@@ -71,6 +71,11 @@ CHANNELS: Final[tuple[str, ...]] = tuple(
 
 INDEX: Final[dict[str, int]] = {name: index for index, name in enumerate(CHANNELS)}
 
+EXPRESSION: Final = slice(0, len(CHANNELS))
+ROTATION: Final = slice(len(CHANNELS), len(CHANNELS) + 3)
+JAW: Final = len(CHANNELS) + 3
+"""What a motion vector (54,) holds: expression weights, the head's rotation, the jaw's angle."""
+
 ARTICULATION: Final[tuple[int, ...]] = tuple(
     index for name, index in INDEX.items() if name.startswith(("jaw", "mouth", "tongue"))
 )

@@ -25,6 +25,7 @@ from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.onnx_session import GraphSession
 from stream.backends.protocol import Backend
 from stream.core.session import Session
+from stream.frames import SAMPLE_RATE
 from stream.sources.file import FileSource
 
 
@@ -112,7 +113,7 @@ class EightBitSettings:
 
 def report(settings: EightBitSettings) -> None:
     """Print a line for each precision."""
-    sound = babble(16_000 * 20)
+    sound = babble(SAMPLE_RATE * 20)
     if settings.speech is not None:
         sound = np.concatenate([b.samples for b in FileSource(settings.speech, pace="fast")])
     for loss in losses(load_bundle(settings.bundle), sound):

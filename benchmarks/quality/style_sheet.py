@@ -20,9 +20,10 @@ from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.registry import load_backend
+from stream.frames import FPS, SAMPLE_RATE
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.clips import EvaluationClip, held_out_clips
-from training.evaluation.motion_metrics import FPS, vertices
+from training.evaluation.motion_metrics import vertices
 from training.labels.phones import SILENCE
 
 FRAMES = 100
@@ -119,7 +120,7 @@ def _lips(axes: Any, name: str, gaps: list[Any], at: list[int], clip: Evaluation
     """Gap curves over the waveform, with phones above and the stills' moments."""
     times = (np.arange(FRAMES) + 0.5) / FPS
     sound = clip.samples / (np.quantile(np.abs(clip.samples), 0.995) + 1e-9)
-    seconds = np.arange(len(sound))[::16] / 16_000
+    seconds = np.arange(len(sound))[::16] / SAMPLE_RATE
     wave = -2.5 + 1.2 * sound[::16].clip(-1, 1)
     axes.fill_between(seconds, wave, -2.5, color="#c8c8c8", linewidth=0)
     for who, gap, colour in zip(WHO, gaps, COLOURS, strict=True):

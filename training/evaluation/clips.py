@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.frames import FPS, FRAME_SAMPLES
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.phones import SILENCE, Phone, tidy
 from training.labels.prosody import extract_prosody
 from training.speech.corpora import CorpusError, Utterance, held_out_voices, load_audio
 
-FPS, FRAME = 25, 640
 SETS = {"sentences": "picovoice_s2i", "words": "picovoice_wake", "known-voice": "kathleen_cc0"}
 """Names of evaluation sets: new voices with sentences, with single words; a known voice."""
 LEAD_IN = 0.32
@@ -113,7 +113,11 @@ def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Evalu
     prosody = extract_prosody(samples)
     seed = [ord(letter) for letter in utterance.id]
     whole = make_motion(
-        utterance.phones, len(samples) // FRAME, STYLES[style], np.random.default_rng(seed), prosody
+        utterance.phones,
+        len(samples) // FRAME_SAMPLES,
+        STYLES[style],
+        np.random.default_rng(seed),
+        prosody,
     )
     first = _first_frame(utterance)
     if len(whole) < first + frames:
@@ -128,7 +132,7 @@ def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Evalu
         utterance.id,
         name,
         style,
-        np.ascontiguousarray(samples[first * FRAME : (first + frames) * FRAME]),
+        np.ascontiguousarray(samples[first * FRAME_SAMPLES : (first + frames) * FRAME_SAMPLES]),
         whole[first : first + frames].astype(np.float32),
         phones,
     )

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from stream.backends.protocol import Backend
 from stream.core.session import SessionOptions
+from stream.frames import FRAME_SAMPLES
 from training.evaluation.batch_rollout import Rollout, rollout
+from training.evaluation.clips import SETS
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.phones import Phone, tidy
@@ -20,13 +22,13 @@ from training.speech import augment
 from training.speech.alignment import well_aligned
 from training.speech.corpora import Utterance, held_out_voices, load_audio
 
-SETS = {
-    "new voices, sentences": ("picovoice_s2i",),
-    "new voices, five words": ("picovoice_wake",),
-    "known voice, new sentences": ("kathleen_cc0",),
+TITLED_SETS = {
+    "new voices, sentences": (SETS["sentences"],),
+    "new voices, five words": (SETS["words"],),
+    "known voice, new sentences": (SETS["known-voice"],),
 }
+"""Evaluation sets by what the starter's page calls them, and whose voices each has."""
 STYLE = "neutral"
-FRAME = 640
 BATCH = 16
 """Clips that are streamed side by side."""
 
@@ -81,7 +83,7 @@ def disturbed(
     rng = np.random.default_rng([7, number])
     samples = load_audio(utterance)
     prosody = extract_prosody(samples)
-    n = len(samples) // FRAME
+    n = len(samples) // FRAME_SAMPLES
     label = make_motion(utterance.phones, n, STYLES[STYLE], rng, prosody)
     phones = tidy(utterance.phones, prosody)
     if condition.snr_db is not None:
@@ -93,7 +95,7 @@ def disturbed(
         samples = augment.mix(samples, under, condition.snr_db)
         if condition.suppressed:
             samples = augment.suppress(samples, rng)
-    return HeldoutClip(samples[: n * FRAME], label, phones)
+    return HeldoutClip(samples[: n * FRAME_SAMPLES], label, phones)
 
 
 def clips_of(set_name: str, condition: Condition, most: int) -> list[HeldoutClip]:
@@ -101,7 +103,7 @@ def clips_of(set_name: str, condition: Condition, most: int) -> list[HeldoutClip
 
     What is not `well_aligned` is left out: its label is wrong.
     """
-    found, others = _found(SETS[set_name]), _found(("picovoice_s2i",))
+    found, others = _found(TITLED_SETS[set_name]), _found(("picovoice_s2i",))
     places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     chosen = [found[place] for place in places]
     return [disturbed(u, number, condition, others) for number, u in enumerate(chosen)]

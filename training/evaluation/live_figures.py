@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.channels import LIDS
+from head.channels import LIDS, ROTATION
+from stream.frames import FPS
 from training.evaluation.clips import EvaluationClip
 from training.evaluation.motion_metrics import (
     Measured,
@@ -23,7 +24,6 @@ from training.evaluation.motion_metrics import (
     total,
 )
 from training.evaluation.paper_metrics import (
-    FPS,
     Face,
     interval,
     lip_vertex_error,
@@ -36,7 +36,6 @@ Array = NDArray[np.floating[Any]]
 BLINK = LIDS
 SHUT, OPEN_AGAIN = 0.5, 0.3
 """A blink: the lids' mean weight rises over SHUT; the next one after it fell below OPEN_AGAIN."""
-ROTATION = slice(50, 53)
 
 FIGURES = {
     "lve": "LVE, mm: largest distance of a lip vertex from the label's, mean over frames",

@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.channels import JAW, ROTATION
 from head.geometry.measure import lip_gap
 from head.rig import Head
 from head.skinning import skin
+from stream.frames import FPS
 from training.labels.phones import BILABIALS, SILENCE, VOWELS, Phone
 
-FPS = 25
 CLOSED_MM = 1.0
 """Lips nearer than this are closed."""
 OPEN_MM = 2.0
 """Lips further apart than this are open in silence."""
 CLOSURE_MARGIN = 0.02
 """A closure counts within the phone and this much around it."""
-JAW, ROTATION = 53, slice(50, 53)
 
 Array = NDArray[np.floating[Any]]
 

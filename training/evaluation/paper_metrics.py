@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from head.rig import Head
 from head.skinning import skin
 
-FPS = 25
 BEAT_SMOOTHING = 2.0
 """Frames: deviation of the Gaussian over the head's speed before its minima are read.  Li et al.
 2022 take 5 frames at 60 a second, which is the same time."""

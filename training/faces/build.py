@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from stream.frames import FPS
 from training.faces import normalisation
-from training.faces.clip_arrays import FPS, SetError
+from training.faces.clip_arrays import SetError
 from training.faces.lmdb_dataset import ABOUT, SPLITS, STATS, LmdbSet, LmdbWriter
 from training.faces.recordings import Recording, find, read
 

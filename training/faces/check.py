@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stream.frames import FPS, FRAME_SAMPLES
 from training.faces import normalisation
 from training.faces.build import SHORTEST
-from training.faces.clip_arrays import FPS, FRAME, SEGMENT, FaceClip, SetError
+from training.faces.clip_arrays import SEGMENT_FRAMES, FaceClip, SetError
 from training.faces.lmdb_dataset import DATA, SPLITS, STATS, LmdbSet
 from training.faces.recordings import SLACK_FRAMES, find, read_motion, read_sound
 
@@ -65,7 +66,7 @@ def _check_set(found: LmdbSet, note: Callable[[int, int], None]) -> Iterator[str
         except SetError as error:
             yield str(error)
             continue
-        count = -(-n // SEGMENT)
+        count = -(-n // SEGMENT_FRAMES)
         known |= {f"{video}/metadata", *(f"{video}/{i:03d}" for i in range(count))}
         if n < SHORTEST:
             yield f"{video}: {n} frames, {SHORTEST} are the least"
@@ -112,13 +113,15 @@ def _check_recordings(source: Path, note: Callable[[int, int], None]) -> Iterato
             yield str(error)
             continue
         heads.add(motion.head)
-        heard, moved = len(samples) // FRAME, len(motion.exp)
+        heard, moved = len(samples) // FRAME_SAMPLES, len(motion.exp)
         if abs(heard - moved) > SLACK_FRAMES:
             yield f"{recording}: {heard / FPS:.1f} s of sound, {moved / FPS:.1f} s of motion"
         n = min(heard, moved)
         if n < SHORTEST:
             yield f"{recording}: {n} frames, {SHORTEST} are the least"
-        clip = FaceClip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n])
+        clip = FaceClip(
+            samples[: n * FRAME_SAMPLES], motion.shape[:n], motion.exp[:n], motion.pose[:n]
+        )
         if n:
             yield from (f"{recording}: {problem}" for problem in _odd([clip]))
         note(done, len(recordings))

@@ -10,8 +10,10 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from stream.frames import SAMPLE_RATE
+
 FloatArray = NDArray[np.float32]
-SEGMENT, RATE, FRAME, FPS = 100, 16_000, 640, 25
+SEGMENT_FRAMES = 100
 WIDTHS = {"shape": 100, "exp": 50, "pose": 6}
 
 
@@ -35,7 +37,7 @@ class FaceClip:
 def encode(samples: FloatArray) -> bytes:
     """Samples (n,) at 16 kHz as a 16-bit FLAC."""
     file = io.BytesIO()
-    soundfile.write(file, np.clip(samples, -1.0, 1.0), RATE, format="FLAC", subtype="PCM_16")
+    soundfile.write(file, np.clip(samples, -1.0, 1.0), SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return file.getvalue()
 
 
@@ -47,10 +49,10 @@ def decode(where: str, data: bytes, most: int) -> FloatArray:
     """
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.samplerate != RATE or file.channels != 1:
+            if file.samplerate != SAMPLE_RATE or file.channels != 1:
                 raise SetError(
                     f"{where}: sound of {file.samplerate} Hz, {file.channels} channels; "
-                    f"{RATE} Hz mono belongs"
+                    f"{SAMPLE_RATE} Hz mono belongs"
                 )
             samples: FloatArray = file.read(frames=most, dtype="float32")
     except (RuntimeError, TypeError, OSError) as error:

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from head.rig import builtin_head
-from training.faces.clip_arrays import FPS, FRAME, RATE
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
 from training.labels.prosody import extract_prosody
@@ -75,12 +75,14 @@ def _record(
     single = [u for u in voices if u.speaker_set == first.speaker_set]
     group = single if first.speaker_set == "kathleen_cc0" else [first]
     samples, phones = join(group, settings.seconds, rng)
-    n = len(samples) // FRAME
-    samples = samples[: n * FRAME]
+    n = len(samples) // FRAME_SAMPLES
+    samples = samples[: n * FRAME_SAMPLES]
     motion = make_motion(phones, n, style, rng, extract_prosody(samples))
     folder = settings.out / person
     folder.mkdir(parents=True, exist_ok=True)
-    soundfile.write(folder / f"{video:02d}.flac", np.clip(samples, -1, 1), RATE, subtype="PCM_16")
+    soundfile.write(
+        folder / f"{video:02d}.flac", np.clip(samples, -1, 1), SAMPLE_RATE, subtype="PCM_16"
+    )
     np.savez_compressed(
         folder / f"{video:02d}.npz",
         exp=motion[:, :50],

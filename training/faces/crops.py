@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffposetalk.spec import Statistics
+from stream.frames import FPS
 from training.faces import normalisation
 from training.faces.clip_arrays import FaceClip, FloatArray, SetError
 from training.faces.lmdb_dataset import STATS, LmdbSet
@@ -63,7 +64,7 @@ class CropSource:
         if not found:
             raise SetError(
                 f"{self.data.folder}: {self.split}.txt lists no video of {n} frames "
-                f"({n / 25:g} s): `posetalk dataset check` says what there is"
+                f"({n / FPS:g} s): `posetalk dataset check` says what there is"
             )
         return found
 

@@ -22,10 +22,9 @@ from typing import Any
 
 import numpy as np
 
+from stream.frames import FPS, FRAME_SAMPLES
 from training.faces.clip_arrays import (
-    FPS,
-    FRAME,
-    SEGMENT,
+    SEGMENT_FRAMES,
     WIDTHS,
     FaceClip,
     SetError,
@@ -67,8 +66,10 @@ class LmdbSet:
             if size < needed:  # reading past the end would kill the process
                 raise SetError(f"{self.folder / DATA}: cut off ({size} of {needed} bytes)")
             length = self._mapping("metadata").get("seg_len")
-            if length != SEGMENT:
-                raise SetError(f"{folder}: segments of {length!r} frames; {SEGMENT} are read")
+            if length != SEGMENT_FRAMES:
+                raise SetError(
+                    f"{folder}: segments of {length!r} frames; {SEGMENT_FRAMES} are read"
+                )
         except SetError:
             self.close()
             raise
@@ -139,14 +140,16 @@ class LmdbSet:
             raise SetError(f"{where}: holds no `coef` and `audio`")
         arrays = {name: coefficients(where, name, coef.get(name)) for name in WIDTHS}
         n = len(arrays["exp"])
-        wanted = min(SEGMENT, self.n_frames(video) - SEGMENT * index)
+        wanted = min(SEGMENT_FRAMES, self.n_frames(video) - SEGMENT_FRAMES * index)
         if {len(array) for array in arrays.values()} != {wanted}:
             lengths = ", ".join(f"{name} {len(array)}" for name, array in arrays.items())
             raise SetError(f"{where}: {lengths} frames where {wanted} belong")
-        samples = decode(where, bytes(audio), (SEGMENT + FPS) * FRAME)
-        if len(samples) < n * FRAME:
-            raise SetError(f"{where}: {len(samples)} samples of sound, {n * FRAME} belong")
-        return FaceClip(samples[: n * FRAME], arrays["shape"], arrays["exp"], arrays["pose"])
+        samples = decode(where, bytes(audio), (SEGMENT_FRAMES + FPS) * FRAME_SAMPLES)
+        if len(samples) < n * FRAME_SAMPLES:
+            raise SetError(f"{where}: {len(samples)} samples of sound, {n * FRAME_SAMPLES} belong")
+        return FaceClip(
+            samples[: n * FRAME_SAMPLES], arrays["shape"], arrays["exp"], arrays["pose"]
+        )
 
     def read(self, video: str, start: int, n: int) -> FaceClip:
         """Frames [start, start + n) of a video.
@@ -156,11 +159,13 @@ class LmdbSet:
         """
         if start < 0 or n < 1 or start + n > self.n_frames(video):
             raise SetError(f"{video}: frames {start} to {start + n} of {self.n_frames(video)}")
-        first, last = start // SEGMENT, (start + n - 1) // SEGMENT
+        first, last = start // SEGMENT_FRAMES, (start + n - 1) // SEGMENT_FRAMES
         parts = [self.segment(video, index) for index in range(first, last + 1)]
-        a = start - first * SEGMENT
+        a = start - first * SEGMENT_FRAMES
         return FaceClip(
-            np.concatenate([part.samples for part in parts])[a * FRAME : (a + n) * FRAME],
+            np.concatenate([part.samples for part in parts])[
+                a * FRAME_SAMPLES : (a + n) * FRAME_SAMPLES
+            ],
             *(
                 np.concatenate([getattr(part, name) for part in parts])[a : a + n]
                 for name in WIDTHS
@@ -200,14 +205,16 @@ class LmdbWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._env = lmdb.open(str(folder), map_size=_GROW, sync=False, metasync=False)
-        self._put({"metadata": {"seg_len": SEGMENT}})
+        self._put({"metadata": {"seg_len": SEGMENT_FRAMES}})
 
     def add(self, video: str, clip: FaceClip) -> None:
         """Write a whole video, cut into segments."""
         values: dict[str, Any] = {f"{video}/metadata": {"n_frames": len(clip)}}
-        for index in range(-(-len(clip) // SEGMENT)):
-            part = slice(index * SEGMENT, (index + 1) * SEGMENT)
-            sound = clip.samples[part.start * FRAME : min(part.stop, len(clip)) * FRAME]
+        for index in range(-(-len(clip) // SEGMENT_FRAMES)):
+            part = slice(index * SEGMENT_FRAMES, (index + 1) * SEGMENT_FRAMES)
+            sound = clip.samples[
+                part.start * FRAME_SAMPLES : min(part.stop, len(clip)) * FRAME_SAMPLES
+            ]
             coef = {
                 name: np.ascontiguousarray(getattr(clip, name)[part], np.float32) for name in WIDTHS
             }

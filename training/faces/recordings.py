@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.frames import FPS, FRAME_SAMPLES
 from stream.sources import SourceError
 from stream.sources.file import FileSource
-from training.faces.clip_arrays import FPS, FRAME, WIDTHS, FaceClip, SetError
+from training.faces.clip_arrays import WIDTHS, FaceClip, SetError
 
 FloatArray = NDArray[np.float32]
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".mkv", ".webm", ".mov")
@@ -150,8 +151,10 @@ def read(recording: Recording) -> tuple[FaceClip, RecordedMotion]:
     """
     motion = read_motion(recording.motion)
     samples = read_sound(recording.sound)
-    heard, moved = len(samples) // FRAME, len(motion.exp)
+    heard, moved = len(samples) // FRAME_SAMPLES, len(motion.exp)
     if abs(heard - moved) > SLACK_FRAMES:
         raise SetError(f"{recording}: {heard / FPS:.1f} s of sound, {moved / FPS:.1f} s of motion")
     n = min(heard, moved)
-    return FaceClip(samples[: n * FRAME], motion.shape[:n], motion.exp[:n], motion.pose[:n]), motion
+    return FaceClip(
+        samples[: n * FRAME_SAMPLES], motion.shape[:n], motion.exp[:n], motion.pose[:n]
+    ), motion

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from head.channels import ROTATION
 from head.eye_turns import AXES
-from training.loop.losses import ROTATION
 
 SHARE = 0.5
 """Windows whose past looks elsewhere; of as many, the head is turned."""

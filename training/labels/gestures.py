@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stream.frames import FPS
 from training.labels.label_styles import SpeakingStyle
 from training.labels.phones import VOWELS, Phone, phrases
-from training.labels.prosody import FRAMES_PER_SECOND, Prosody, smooth
+from training.labels.prosody import Prosody, smooth
 
 
 class Accent(NamedTuple):
@@ -150,7 +151,7 @@ def blinks(
 ) -> np.ndarray:
     """(n_frames,) lid closure 0..1."""
     times = _times(n_frames)
-    end = n_frames / FRAMES_PER_SECOND
+    end = n_frames / FPS
     closure = np.zeros(n_frames)
     for time in _blink_times(phones, end, style, rng):
         depth = rng.uniform(0.92, 1.0) if rng.random() > 0.12 else rng.uniform(0.5, 0.8)
@@ -194,26 +195,26 @@ def gaze(
     start = 0
     while start < n_frames:
         hold = float(np.exp(rng.normal(0.25, 0.55))) / max(style.gaze_life, 0.2)
-        stop = min(n_frames, start + max(4, round(hold * FRAMES_PER_SECOND)))
+        stop = min(n_frames, start + max(4, round(hold * FPS)))
         away = rng.random() < 0.18 * style.gaze_life
         size = np.array([0.16, 0.08]) if away else np.array([0.03, 0.018])
         point[start:stop] = rng.normal(size=2) * size * (0.6 + 0.4 * style.gaze_life)
         start = stop
-    moved = rotation - smooth(rotation.T, 4.0 * FRAMES_PER_SECOND).T
+    moved = rotation - smooth(rotation.T, 4.0 * FPS).T
     against = np.stack([-moved[:, 1], moved[:, 0]], axis=1)
     return np.clip(smooth(point.T, 0.45).T + 0.75 * against, -0.4, 0.4)
 
 
 def smooth_noise(n_frames: int, rng: np.random.Generator, seconds: float, axes: int) -> np.ndarray:
     """(n_frames, axes) smooth noise of unit variance that changes within about `seconds`."""
-    sigma = max(seconds * FRAMES_PER_SECOND, 0.5)
+    sigma = max(seconds * FPS, 0.5)
     edge = int(3 * sigma) + 1
     noise = smooth(rng.normal(size=(axes, n_frames + 2 * edge)), sigma)[:, edge : edge + n_frames]
     return np.asarray(noise.T * np.sqrt(2.0 * np.sqrt(np.pi) * sigma))
 
 
 def _times(n_frames: int) -> np.ndarray:
-    return (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
+    return (np.arange(n_frames) + 0.5) / FPS
 
 
 def _peak(values: np.ndarray, phone: Phone, rate: float) -> float:

@@ -10,11 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from head.channels import CHANNELS, MOUTH_CLOSE_RADIANS
+from stream.frames import FPS
 from training.labels import coarticulation as co
 from training.labels import gestures
 from training.labels.label_styles import SpeakingStyle
 from training.labels.phones import BILABIALS, SILENCE, VOWELS, Phone, tidy
-from training.labels.prosody import FRAMES_PER_SECOND, Prosody, smooth
+from training.labels.prosody import Prosody, smooth
 
 MOTION_SIZE = len(CHANNELS) + 4  # expression, global rotation (3), jaw
 JAW_LIMIT_RADIANS = 0.32
@@ -82,9 +83,9 @@ def articulation(
     kept open, as an animator would time the keys.
     """
     parts = co.segments(spoken, style, gestures.vigour(spoken, prosody))
-    duration = max(n_frames / FRAMES_PER_SECOND, prosody.duration)
+    duration = max(n_frames / FPS, prosody.duration)
     fine = co.trajectories(parts, duration)
-    times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND
+    times = (np.arange(n_frames) + 0.5) / FPS
     values = co.at_times(fine, times + style.lead)
     late = co.at_times(fine, times + style.lead - co.LIP_LAG_SECONDS)
     values[:, co.JAW] = co.at_times(fine, times + style.lead - co.JAW_LAG_SECONDS)[:, co.JAW]
@@ -98,13 +99,13 @@ def articulation(
         if phone.name not in BILABIALS:
             continue
         start, end = co.closure_span(phone)
-        k = int(0.5 * (start + end) * FRAMES_PER_SECOND)
+        k = int(0.5 * (start + end) * FPS)
         if 0 <= k < n_frames:
             goal = co.SEALED_MM * (0.5 + 0.4 * style.effort)
             values[k, co.APERTURE] = min(values[k, co.APERTURE], goal)
             sealed[k] = True
     for phone in spoken:
-        k = int(phone.middle * FRAMES_PER_SECOND)
+        k = int(phone.middle * FPS)
         if phone.name in VOWELS and 0 <= k < n_frames and not sealed[k]:
             least = co.least_aperture(phone.name, style)
             values[k, co.APERTURE] = max(values[k, co.APERTURE], least)
@@ -120,7 +121,7 @@ def loud_jaw(spoken: Sequence[Phone], n_frames: int, prosody: Prosody, lead: flo
         if phone.name == SILENCE:  # a door, a breath, somebody else
             above[round(phone.start * prosody.rate) : round(phone.end * prosody.rate)] = 0.0
     blurred = smooth(above, LOUD_BLUR_SECONDS * prosody.rate)
-    times = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND + lead - LOUD_LAG_SECONDS
+    times = (np.arange(n_frames) + 0.5) / FPS + lead - LOUD_LAG_SECONDS
     at = np.interp(times * prosody.rate - 0.5, np.arange(blurred.size), blurred)
     return np.asarray(LOUD_JAW_RADIANS * at)
 

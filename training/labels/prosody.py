@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SAMPLE_RATE_HZ = 16000
+from stream.frames import FPS, SAMPLE_RATE
+
 PROSODY_RATE_HZ = 100
-FRAMES_PER_SECOND = 25
-HOP_SAMPLES = SAMPLE_RATE_HZ // PROSODY_RATE_HZ
+HOP_SAMPLES = SAMPLE_RATE // PROSODY_RATE_HZ
 F0_RANGE_HZ = (65.0, 420.0)
 _PITCH_WINDOW = 320  # samples at 8 kHz
 _VOICING_THRESHOLD = 0.45
@@ -43,7 +43,7 @@ class Prosody:
         """`values` (T,) linearly read at the centres of `n_frames` frames at 25 fps."""
         if values.size == 0:
             return np.zeros(n_frames, np.float32)
-        index = (np.arange(n_frames) + 0.5) / FRAMES_PER_SECOND * self.rate - 0.5
+        index = (np.arange(n_frames) + 0.5) / FPS * self.rate - 0.5
         return np.asarray(np.interp(index, np.arange(values.size), values), np.float32)
 
 
@@ -63,7 +63,7 @@ def extract_prosody(samples: np.ndarray) -> Prosody:
         loudness=loudness,
         f0=_pitch(sound, count, loudness),
         activity=_activity(loudness),
-        duration=sound.size / SAMPLE_RATE_HZ,
+        duration=sound.size / SAMPLE_RATE,
     )
 
 
@@ -104,7 +104,7 @@ def _pitch(sound: np.ndarray, count: int, loudness: np.ndarray) -> np.ndarray:
     if count == 0:
         return np.zeros(0, np.float32)
     half = 0.5 * (sound[: sound.size // 2 * 2 : 2] + sound[1 : sound.size // 2 * 2 : 2])
-    rate = SAMPLE_RATE_HZ // 2
+    rate = SAMPLE_RATE // 2
     hop = rate // PROSODY_RATE_HZ
     side = (_PITCH_WINDOW - hop) // 2
     padded = np.pad(half, (side, _PITCH_WINDOW))

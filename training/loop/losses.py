@@ -16,11 +16,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from head.channels import ROTATION
 from head.rig import Head
 from head.skinning import skin
-
-ROTATION = slice(50, 53)
-"""Head rotation in motion of 54 channels; motion of 51 has none."""
 
 
 @dataclass(frozen=True)

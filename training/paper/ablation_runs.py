@@ -19,6 +19,7 @@ from diffposetalk.bundle.bundle import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
 from head.rig import builtin_head
+from stream.frames import FPS
 from training.evaluation.baselines import fit_baselines, save_baselines
 from training.loop.losses import FaceGeometry
 from training.loop.trainer import RunSettings, averaged, train
@@ -92,7 +93,7 @@ def budget(settings: AblationSettings) -> dict[str, object]:
         "seed": settings.seed,
         "bf16": settings.bf16,
         "tracks": len(about["spans"]),
-        "track_minutes": round(frames / 25 / 60, 1),
+        "track_minutes": round(frames / FPS / 60, 1),
         "d_model": SMALL.denoiser.d_model,
         "n_layers": SMALL.denoiser.n_layers,
     }

@@ -22,8 +22,9 @@ from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import noise_schedule
+from head.channels import ROTATION
 from training.faces.crops import Batch, CropSource
-from training.loop.losses import ROTATION, FaceGeometry, motion_losses, transition_loss
+from training.loop.losses import FaceGeometry, motion_losses, transition_loss
 from training.paper.presets import DenoiserTraining
 from training.starter.adjacent_windows import LENGTHS, draw_times, perturb
 

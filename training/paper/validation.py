@@ -18,6 +18,7 @@ from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import dpm_solver_pp_2m
 from head.rig import Head
 from head.skinning import motion_to_parameters, skin
+from stream.frames import FPS
 from training.evaluation.motion_metrics import correlation
 from training.faces.crops import Batch
 from training.paper.denoiser_loss import TwoWindowLosses
@@ -96,7 +97,7 @@ def picture(
         name: _vertices(head, motion[one][at], still=False)
         for name, motion in (("model", made), ("label", label))
     }
-    titles = [f"{k / 25:.1f} s" for k in at]
+    titles = [f"{k / FPS:.1f} s" for k in at]
     writer.add_image("validation/faces", faces(head, stills, titles), step, dataformats="HWC")
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from head.channels import CHANNELS
 from stream.backends.protocol import Backend
-from training.evaluation.heldout import SETS, Condition, HeldoutClip, clips_of, stream_all
+from stream.frames import FPS
+from training.evaluation.heldout import TITLED_SETS, Condition, HeldoutClip, clips_of, stream_all
 from training.evaluation.live_figures import BLINK, OPEN_AGAIN, SHUT
-from training.evaluation.motion_metrics import FPS, head_speed
+from training.evaluation.motion_metrics import head_speed
 from training.labels.gestures import accents
 from training.labels.phones import phrases
 from training.labels.prosody import extract_prosody
@@ -107,7 +108,7 @@ def gesture_table(model: Backend) -> str:
     """Labels and the model's own motion on held-out sentences, as a Markdown table."""
     clips = [
         clip
-        for name in SETS
+        for name in TITLED_SETS
         if "sentences" in name
         for clip in clips_of(name, Condition("clean"), CLIPS)
     ]

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from head.channels import JAW
 from head.eye_turns import looks
 from stream.backends.protocol import Backend
 from stream.core.session import Session
+from stream.frames import FPS, FRAME_SAMPLES
 from training.evaluation.live_figures import blinks, head_jitter, head_range
-from training.evaluation.motion_metrics import JAW
 from training.speech.corpora import held_out_voices, load_audio
 
-MINUTE = 25 * 60
+MINUTE = FPS * 60
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def long_run(backend: Backend, minutes: int, style: str) -> list[Minute]:
     parts: list[NDArray[np.float32]] = []
     for number in range(10_000):
         parts.append(load_audio(held[number % len(held)]))
-        if sum(len(part) for part in parts) >= minutes * MINUTE * 640:
+        if sum(len(part) for part in parts) >= minutes * MINUTE * FRAME_SAMPLES:
             break
-    sound = np.concatenate(parts)[: minutes * MINUTE * 640]
+    sound = np.concatenate(parts)[: minutes * MINUTE * FRAME_SAMPLES]
     session = Session(backend, style=style)
     motion = np.stack([frame.motion for frame in session.feed(sound) + session.finish()])
     if not np.isfinite(motion).all():

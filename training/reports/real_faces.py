@@ -14,9 +14,11 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from head.channels import JAW
 from stream.backends.protocol import Backend
 from stream.core.session import Session
-from training.evaluation.motion_metrics import FPS, JAW, correlation
+from stream.frames import FPS, FRAME_SAMPLES
+from training.evaluation.motion_metrics import correlation
 from training.labels.prosody import Prosody, extract_prosody
 from training.speech.corpora import data_folder
 
@@ -57,8 +59,8 @@ def read_take(path: Path) -> Take:
     if not np.isfinite(recorded).all():
         raise ValueError(f"{path.name} holds values that are not numbers")
     samples, _ = soundfile.read(path.with_suffix(".opus"), dtype="float32")
-    n = min(len(samples) // 640, int(len(recorded) / rate * FPS))
-    samples = samples[: n * 640]
+    n = min(len(samples) // FRAME_SAMPLES, int(len(recorded) / rate * FPS))
+    samples = samples[: n * FRAME_SAMPLES]
     times = (np.arange(n) + 0.5) / FPS
     jaw = np.interp(times, (np.arange(len(recorded)) + 0.5) / rate, recorded).astype(np.float32)
     return Take(path.stem, samples, jaw, extract_prosody(samples))

@@ -19,17 +19,18 @@ from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.session import SessionOptions
+from stream.frames import FPS
 from training.evaluation.heldout import (
     CONDITIONS,
-    SETS,
     STYLE,
+    TITLED_SETS,
     Condition,
     HeldoutClip,
     clips_of,
     stream_all,
 )
 from training.evaluation.live_figures import blinks, head_jitter, head_range
-from training.evaluation.motion_metrics import FPS, measure_vertices, summary, total
+from training.evaluation.motion_metrics import measure_vertices, summary, total
 from training.evaluation.paper_metrics import Face
 from training.reports.gesture_report import gesture_table
 from training.reports.long_run import long_run
@@ -82,7 +83,7 @@ class ReportSettings:
     minutes: int = 10
     """Of the long run; 0 leaves it out."""
     conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
-    sets: tuple[str, ...] = tuple(SETS)
+    sets: tuple[str, ...] = tuple(TITLED_SETS)
     reverse: Path | None = None
     """A bundle that was trained without the single speaker, to be measured on her; without one, a
     page keeps what it says of an earlier one."""
@@ -154,7 +155,7 @@ def verdicts(found: list[Row]) -> str:
         "|---|---|---|---|---:|---:|---|",
     ]
     values = {(row["set"], row["condition"], row["what"]): row for row in found}
-    for name in [name for name in SETS if name.startswith("new voices")]:
+    for name in [name for name in TITLED_SETS if name.startswith("new voices")]:
         for (condition, figure), (relation, goal) in GOALS.items():
             row = values.get((name, condition, "live defaults"))
             if row is None:
@@ -197,7 +198,7 @@ def reverse(settings: ReportSettings) -> list[str]:
     assert settings.reverse is not None
     bundle = load_bundle(str(settings.reverse))
     model = load_backend("auto", str(settings.reverse))
-    known = next(name for name in SETS if name.startswith("known"))
+    known = next(name for name in TITLED_SETS if name.startswith("known"))
     only = replace(settings, sets=(known,), steps=())
     conditions = [c for c in CONDITIONS if c.name in ("clean", "noise at 10 dB")]
     reached = ", ".join(

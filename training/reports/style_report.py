@@ -11,9 +11,10 @@ from head.channels import CHANNELS
 from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.live_figures import blinks, head_range
-from training.evaluation.motion_metrics import FPS, head_speed, vertices
+from training.evaluation.motion_metrics import head_speed, vertices
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.prosody import extract_prosody
@@ -51,7 +52,7 @@ def _speech(seconds: int) -> Array:
     """Held-out utterances of the known voice, joined."""
     _, held = held_out_voices()
     parts = [load_audio(u) for u in held if u.speaker_set == "kathleen_cc0"]
-    return np.concatenate(parts)[: seconds * 16_000]
+    return np.concatenate(parts)[: seconds * SAMPLE_RATE]
 
 
 def _label(style: str) -> Array:
@@ -61,7 +62,7 @@ def _label(style: str) -> Array:
     parts: list[Array] = []
     for utterance in [u for u in held if u.speaker_set == "kathleen_cc0"][:20]:
         samples = load_audio(utterance)
-        n = len(samples) // 640
+        n = len(samples) // FRAME_SAMPLES
         prosody = extract_prosody(samples)
         parts.append(make_motion(utterance.phones, n, STYLES[style], rng, prosody))
     return np.concatenate(parts)

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from head.new_file import new_file
+from stream.frames import SAMPLE_RATE
 from training.labels.phones import SILENCE, Phone, as_phones, tidy
-from training.labels.prosody import HOP_SAMPLES, SAMPLE_RATE_HZ, Prosody, extract_prosody
+from training.labels.prosody import HOP_SAMPLES, Prosody, extract_prosody
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +97,8 @@ def load_audio(source: Utterance | Path | str) -> np.ndarray:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, RuntimeError) as error:
         raise CorpusError(f"cannot read {path}: {error}") from error
-    if rate != SAMPLE_RATE_HZ:
-        raise CorpusError(f"{path} has {rate} Hz: corpora are read at {SAMPLE_RATE_HZ} Hz")
+    if rate != SAMPLE_RATE:
+        raise CorpusError(f"{path} has {rate} Hz: corpora are read at {SAMPLE_RATE} Hz")
     return np.ascontiguousarray(samples.mean(axis=1))
 
 
@@ -192,7 +193,7 @@ def _cepstra(frames: np.ndarray, bands: int = 24, count: int = 12) -> np.ndarray
     spectrum = np.abs(np.fft.rfft(frames * np.hanning(frames.shape[1]), 512)) ** 2
     mel = np.linspace(0.0, 2595.0 * np.log10(1.0 + 7000.0 / 700.0), bands + 2)
     edges = 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
-    at = np.fft.rfftfreq(512, 1.0 / SAMPLE_RATE_HZ)
+    at = np.fft.rfftfreq(512, 1.0 / SAMPLE_RATE)
     rising = (at - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
     falling = (edges[2:, None] - at) / (edges[2:] - edges[1:-1])[:, None]
     filters = np.maximum(np.minimum(rising, falling), 0.0)

@@ -30,6 +30,7 @@ from diffposetalk.network.mel import (
     mel_filterbank,
     normalise,
 )
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
 from training.labels.phones import INVENTORY, SILENCE
@@ -41,7 +42,6 @@ from training.speech.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flit
 
 log = logging.getLogger(__name__)
 
-RATE, FRAME = 16_000, 640
 PHONES = (SILENCE, *sorted(INVENTORY - {SILENCE}))
 """Every phone; its place is its class for the speech encoder."""
 
@@ -87,18 +87,18 @@ def join(
     parts: list[NDArray[np.float32]] = []
     phones: Phones = []
     at = 0
-    while at < seconds * RATE:
+    while at < seconds * SAMPLE_RATE:
         usual = rng.choice([0.05, 0.2, 0.5, 1.5, 4.0], p=[0.3, 0.3, 0.2, 0.15, 0.05])
-        pause = int(usual * rng.uniform(0.5, 1.5) * RATE)
+        pause = int(usual * rng.uniform(0.5, 1.5) * SAMPLE_RATE)
         parts.append((rng.standard_normal(pause) * 1e-4).astype(np.float32))
         at += pause
         utterance = utterances[int(rng.integers(len(utterances)))]
         samples = load_audio(utterance.path)
-        samples = soxr.resample(samples, RATE, RATE * factor).astype(np.float32)
+        samples = soxr.resample(samples, SAMPLE_RATE, SAMPLE_RATE * factor).astype(np.float32)
         said = [(p, s * factor, d * factor) for p, s, d in utterance.phones]
         if rng.random() < CUT_SHORT:
             samples, said = cut(samples, said, rng)
-        phones += [(p, at / RATE + s, d) for p, s, d in said]
+        phones += [(p, at / SAMPLE_RATE + s, d) for p, s, d in said]
         parts.append(samples)
         at += len(samples)
     return np.concatenate(parts), phones
@@ -109,7 +109,11 @@ def cut(
 ) -> tuple[NDArray[np.float32], Phones]:
     """An utterance that breaks off in the middle of something, as speakers and lines do."""
     stop = int(rng.uniform(0.3, 1.0) * len(samples))
-    kept = [(p, s, min(d, stop / RATE - s)) for p, s, d in phones if s + 0.01 < stop / RATE]
+    kept = [
+        (p, s, min(d, stop / SAMPLE_RATE - s))
+        for p, s, d in phones
+        if s + 0.01 < stop / SAMPLE_RATE
+    ]
     return samples[:stop], kept
 
 
@@ -166,8 +170,10 @@ def background(
 
 def columns_of(samples: NDArray[np.float32], n_mels: int, warp: float, level: list[float]) -> Any:
     """Normalised mel columns of whole frames, float16: as the live encoder would make them."""
-    n = len(samples) // FRAME
-    pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
+    n = len(samples) // FRAME_SAMPLES
+    pcm = torch.from_numpy(
+        np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME_SAMPLES]])
+    )[None]
     filters = torch.from_numpy(mel_filterbank(n_mels, warp))
     columns, _ = normalise(mel_columns(pcm, filters), torch.tensor([level]))
     return columns[0].to(torch.float16).numpy()
@@ -177,8 +183,8 @@ def frame_phones(phones: Phones, n: int) -> NDArray[np.uint8]:
     """Index into PHONES at every frame's middle."""
     out = np.zeros(n, np.uint8)
     for name, start, length in phones:
-        first = int(np.ceil((start * RATE - 320) / FRAME))
-        last = int(np.ceil(((start + length) * RATE - 320) / FRAME))
+        first = int(np.ceil((start * SAMPLE_RATE - 320) / FRAME_SAMPLES))
+        last = int(np.ceil(((start + length) * SAMPLE_RATE - 320) / FRAME_SAMPLES))
         out[max(first, 0) : max(last, 0)] = PHONES.index(name)
     return out
 
@@ -189,10 +195,10 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     # Motion has a generator of its own: other labels leave the sound as it was.
     rng, gestures = (np.random.default_rng([*job["seed"], part]) for part in (0, 1))
     samples, phones = join(job["utterances"], job["seconds"], rng)
-    n = len(samples) // FRAME
+    n = len(samples) // FRAME_SAMPLES
     style_id = int(rng.integers(len(STYLES))) if rng.random() < 0.4 else int(rng.integers(N_STYLES))
     style = style_table(job["style_seed"])[style_id]
-    prosody = extract_prosody(samples[: n * FRAME])
+    prosody = extract_prosody(samples[: n * FRAME_SAMPLES])
     motion = make_motion(phones, n, style, gestures, prosody)
     if job["motion_only"]:
         return {"motion": motion.astype(np.float32)}
@@ -220,8 +226,10 @@ def columns_heard(sound: NDArray[np.float32], n_mels: int, rng: np.random.Genera
 
 def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
     """Loudness of each frame as `diffposetalk.network.mel.normalise` sees it: (n,) decibels."""
-    n = len(samples) // FRAME
-    pcm = torch.from_numpy(np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME]]))[None]
+    n = len(samples) // FRAME_SAMPLES
+    pcm = torch.from_numpy(
+        np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME_SAMPLES]])
+    )[None]
     columns = mel_columns(pcm, torch.from_numpy(mel_filterbank(n_mels)))[0]
     return columns.view(n, COLUMNS, n_mels).amax(1).mean(-1).numpy()
 
@@ -335,7 +343,7 @@ def main(settings: TrackSettings) -> None:
             }
         )
     )
-    log.info("%d tracks, %.1f minutes", len(spans), at / 25 / 60)
+    log.info("%d tracks, %.1f minutes", len(spans), at / FPS / 60)
 
 
 def _note_relabelling(settings: TrackSettings) -> None:

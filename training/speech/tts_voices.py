@@ -17,8 +17,8 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from stream.frames import SAMPLE_RATE
 from training.labels.phones import SILENCE, STOPS, Phone, as_phones
-from training.labels.prosody import SAMPLE_RATE_HZ
 from training.speech.corpora import CorpusError, Utterance
 
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
@@ -187,7 +187,7 @@ def espeak(
     samples = np.concatenate(blocks).astype(np.float32) / 32768.0
     duration = len(samples) / rate
     phones = closures(timed(events, duration), samples, rate)
-    soundfile.write(path, soxr.resample(samples, rate, SAMPLE_RATE_HZ), SAMPLE_RATE_HZ)
+    soundfile.write(path, soxr.resample(samples, rate, SAMPLE_RATE), SAMPLE_RATE)
     return Utterance(path.stem, f"espeak_{voice}", path, duration, tuple(phones), text)
 
 

@@ -11,6 +11,7 @@ from head.channels import CHANNELS, INDEX
 from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
+from stream.frames import SAMPLE_RATE
 from training.labels import gestures
 from training.labels.coarticulation import APERTURE
 from training.labels.label_styles import (
@@ -32,10 +33,10 @@ from training.labels.phones import (
     phrases,
     tidy,
 )
-from training.labels.prosody import SAMPLE_RATE_HZ, Prosody, extract_prosody
+from training.labels.prosody import Prosody, extract_prosody
 from training.speech import corpora
 
-RATE = SAMPLE_RATE_HZ
+RATE = SAMPLE_RATE
 
 
 def voice(phones: list[Phone], seconds: float, pitch: float = 140.0) -> np.ndarray:

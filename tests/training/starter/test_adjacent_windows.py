@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from head.channels import CHANNELS
+from head.channels import CHANNELS, ROTATION
 from training.labels.gaze_drift import SHARE, TURNED, add_gaze_drift
-from training.loop.losses import ROTATION
 from training.reports.long_run import mean_gaze
 from training.starter.adjacent_windows import missing_slots, perturb
 from training.starter.mel_pretraining import LIPS
