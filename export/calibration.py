@@ -24,9 +24,9 @@ from stream.backends.onnx_backend import OnnxBackend
 from stream.core.session import Session
 
 MOST_CALLS = 64
-"""Of each graph, spread over the sound."""
+"""Calls of each graph that are looked at, spread over the sound."""
 SHORTEST = 2.0
-"""Seconds."""
+"""Seconds of sound, at least."""
 
 Feed = Mapping[str, NDArray[Any]]
 

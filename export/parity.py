@@ -136,11 +136,11 @@ class ParitySettings:
     """What to compare."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
-    """Name or folder."""
+    """Bundle by name or folder."""
     backends: tuple[str, ...] = tuple(b for b in BACKENDS if b not in ("auto", "fake", "torch"))
     """Compared with torch; those that cannot run here say so."""
     hops: int = 100
-    """Of the closed loop."""
+    """Hops of the closed loop."""
 
 
 def report(settings: ParitySettings) -> None:

@@ -30,7 +30,7 @@ from stream.backends.tensorrt.session import gpu_here
 
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "fp8")
 BASE = "fp16"
-"""Of what an engine in 8 bits does not do in 8 bits."""
+"""Precision of what an engine in 8 bits does not do in 8 bits."""
 
 
 def export_engines(

@@ -73,7 +73,7 @@ POSES: Final[dict[str, Pose]] = {
     ),
     "profile": Pose(),
 }
-"""In the order of the model sheet."""
+"""The poses, in the order of the model sheet."""
 
 YAW_DEGREES: Final[dict[str, float]] = {"three quarters": -35.0, "profile": -80.0}
 """Where the camera stands for a pose, if not in front."""

@@ -30,9 +30,9 @@ Mapping = Callable[[Floats, Floats], tuple[Floats, Floats]]
 """Expression (..., E) and jaw pose (..., 3) of the source -> those of the target."""
 
 RIDGE: Final = 0.003
-"""Of the mean size of the target's channels: weights stay as small as FLAME's are."""
+"""Share of the mean size of the target's channels: weights stay as small as FLAME's are."""
 CHANNELS: Final = 50
-"""Of a motion vector."""
+"""Expression channels of a motion vector."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,7 +76,7 @@ def memory_gb() -> float | None:
 
 
 def load_average() -> list[float] | None:
-    """Over 1, 5 and 15 minutes: above the free cores, figures suffer."""
+    """The load average over 1, 5 and 15 minutes: above the free cores, figures suffer."""
     with contextlib.suppress(OSError, AttributeError):
         return [round(value, 2) for value in os.getloadavg()]
     return None

@@ -40,7 +40,7 @@ class PacedClock:
             return self._advance()
 
     def hold(self, who: Hashable, reached: float | None = None) -> None:
-        """From now on the clock waits for `who`, who has got all up to `reached` (default: now)."""
+        """Let the clock wait for `who`, who has got all up to `reached` (default: now)."""
         with self._lock:
             now = self._advance()
             self._held[who] = now if reached is None else reached

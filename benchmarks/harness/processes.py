@@ -100,7 +100,7 @@ class Helper:
 
 
 def answer(**values: object) -> None:
-    """From within a helper: one line of JSON to whoever started it."""
+    """Answer from within a helper: one line of JSON to whoever started it."""
     print(json.dumps(values), flush=True)
 
 

@@ -139,7 +139,7 @@ def device_of(backend: Backend) -> str:
 
 
 def precision_of(backend: Backend) -> str:
-    """Of its arithmetic; graphs say it in their manifest."""
+    """The precision of a backend's arithmetic; graphs say it in their manifest."""
     manifest = getattr(backend, "manifest", None)
     return str(getattr(backend, "precision", getattr(manifest, "precision", "fp32")))
 

@@ -65,7 +65,7 @@ class BenchLatency:
         tuple[str, ...],
         tyro.conf.arg(metavar="P ...", help_behavior_hint="(default: the backend's)"),
     ] = ()
-    """Of the model's arithmetic: fp32, bf16, fp16, int8."""
+    """Precision of the model's arithmetic: fp32, bf16, fp16, int8."""
     steps: Annotated[
         tuple[int, ...], tyro.conf.arg(metavar="K ...", help_behavior_hint=_BY_BUNDLE)
     ] = ()
@@ -92,7 +92,7 @@ class BenchLatency:
     bundle: Annotated[str, tyro.conf.arg(metavar="starter|DIR")] = "starter"
     """Weights."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Of the noise."""
+    """Seed of the noise."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
@@ -188,7 +188,7 @@ class BenchLatency:
         return None
 
     def _write(self, results: dict[str, Any]) -> None:
-        """After every run, so that what is measured is kept."""
+        """Write the file, after every run, so that what is measured is kept."""
         if self.json is not None:
             self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
 

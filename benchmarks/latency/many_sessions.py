@@ -36,7 +36,7 @@ STAGES = {
 }
 GOLDEN = 0.618034
 LATE_SHARE = 0.01
-"""Of frames: a machine with more of them late does not carry the sessions in real time."""
+"""Share of frames: a machine with more of them late does not carry the sessions in real time."""
 START_SECONDS = 180.0
 MOMENTS = ("captured", "complete", "began", "delivered")
 

@@ -38,7 +38,7 @@ WARM_UP_FRAMES = 25
 
 
 def capture_shift(captured: Floats, fps: int) -> Floats:
-    """By how much the live loop took capture to be later than it was: (n,) seconds, NaN for NaN.
+    """How much later than it was the live loop took capture to be: (n,) seconds, NaN for NaN.
 
     `captured`: its estimate for the middle of each frame, from the least delayed block so far.  The
     least delayed block of the whole run knows better: early blocks may all have been delayed.

@@ -10,7 +10,7 @@ from benchmarks.latency.points import is_default, many_session_runs
 
 P50_MS, P99_MS, STRETCH_P99_MS = 160.0, 150.0, 120.0
 VIEWER_P99_MS = 250.0
-"""On two cores the viewer's drawing takes its share."""
+"""Its own limit: on two cores the viewer's drawing takes its share."""
 SESSIONS = 12
 TIMES_REAL_TIME = 5.0
 PICTURES_PER_SECOND = 40.0

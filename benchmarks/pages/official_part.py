@@ -9,7 +9,7 @@ from benchmarks.latency.points import Results
 from benchmarks.pages.tables import table, where
 
 PAPER_FASTER = 100
-"""Times that paper mode in a few steps is meant to be faster than all steps the plain way."""
+"""Factor by which paper mode in a few steps is meant to be faster than all steps done plainly."""
 
 
 def section(results: Results) -> Iterator[str]:

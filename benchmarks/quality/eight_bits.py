@@ -31,7 +31,7 @@ from stream.sources.file import FileSource
 
 @dataclass(frozen=True)
 class Loss:
-    """Of one precision against fp32, in deviations of the training motion.
+    """What one precision loses against fp32, in deviations of the training motion.
 
     Attributes:
         rms, largest: difference of a hop's motion at identical inputs.
@@ -106,7 +106,7 @@ class EightBitSettings:
     """What to measure."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
-    """Name or folder."""
+    """Bundle by name or folder."""
     speech: Path | None = None
     """A sound file; without one, noise in syllables."""
 

@@ -117,7 +117,7 @@ def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]
 
 
 def mean(values: Sequence[float]) -> float:
-    """To the micrometre."""
+    """The mean of millimetres, rounded to a tenth of a micrometre."""
     return round(float(np.mean(values)), 4)
 
 

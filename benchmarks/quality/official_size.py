@@ -125,7 +125,7 @@ def paper_mode(folder: Path, precision: str) -> dict[str, float]:
 def live(
     folder: Path, backend_name: str, threads: int, precision: str | None = None
 ) -> dict[str, dict[str, float]]:
-    """By window rule: milliseconds of a live hop, and how many times real time that is."""
+    """Milliseconds of a live hop by window rule, and how many times real time that is."""
     from stream.backends.registry import load_backend
     from stream.core.session import Session, SessionOptions
 

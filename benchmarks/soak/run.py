@@ -164,13 +164,13 @@ class Soak:
     """
 
     minutes: Annotated[float, tyro.conf.arg(metavar="N")] = 60.0
-    """Stream time."""
+    """Length in stream time."""
     speed: Annotated[float, tyro.conf.arg(metavar="N")] = 20.0
-    """Times faster than time, at most: it waits for what the clients have got."""
+    """Stream seconds a second, at most: it waits for what the clients have got."""
     backend: BackendName = "fake"
     """`fake` tests the server, without a model."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
-    """Of when clients come, speak and go."""
+    """Seed of when clients come, speak and go."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None

@@ -39,7 +39,7 @@ print(used.ru_utime + used.ru_stime, kilobytes / 1024)
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one backend with one bundle at its live defaults.
+    """What one backend costs with one bundle at its live defaults.
 
     Attributes:
         start_seconds: processor time from a new process to a backend that can run, start_mb: its
@@ -103,7 +103,7 @@ class CostSettings:
     """What to measure."""
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
-    """Name or folder."""
+    """Bundle by name or folder."""
     backends: tuple[str, ...] = ("torch", "onnxruntime")
     """One after the other; those that cannot run here say so."""
     hops: int = 200

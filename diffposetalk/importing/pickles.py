@@ -296,4 +296,4 @@ _INSTRUCTIONS: dict[bytes, Callable[[_Machine], object]] = {
     pickle.BUILD: _Machine.build,
     pickle.BINPERSID: _Machine.storage,
 }
-"""By their one-byte codes."""
+"""What each one-byte code does."""

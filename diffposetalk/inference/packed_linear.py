@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 ROWS = 256
-"""Of a usual product: a window in one branch, or a hop in several; any number will do."""
+"""Rows of a usual product: a window in one branch, or a hop in several; any number will do."""
 
 LAYOUTS = 4
 """Numbers of frames that a convolution is ready for at once: a stream has two, hops and its end."""
@@ -43,7 +43,7 @@ class PackedLinear(nn.Module):
 
     @classmethod
     def of(cls, linear: nn.Module, dtype: torch.dtype, *, gelu: bool = False) -> PackedLinear:
-        """Of an `nn.Linear`."""
+        """The packed form of an `nn.Linear`."""
         return cls(linear.weight, linear.bias, dtype, gelu=gelu)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ N_FFT = 512
 COLUMNS = 4
 """Columns per motion frame."""
 DILATIONS = (1, 2, 4, 4)
-"""Of the encoder's blocks over frames, each of which reads 2 * dilation frames before its own."""
+"""Dilations of the encoder's blocks over frames: they read 2 * dilation frames before their own."""
 KEPT_COLUMNS, KEPT_HIDDEN = 4, 8
 """Columns, and columns of the first convolution, that the two convolutions read again."""
 KEPT_FRAMES = tuple(2 * dilation for dilation in DILATIONS)

@@ -25,7 +25,7 @@ THRESHOLD_RANGE = (1.0, 4.0)
 
 
 Scale = float | Tensor
-"""Of guidance: one for the batch, or (B,), one a row."""
+"""A guidance scale: one for the batch, or (B,), one a row."""
 
 
 class Branch(NamedTuple):

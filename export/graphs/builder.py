@@ -171,7 +171,7 @@ class Graph:
         return values[0] if len(values) == 1 else self.op("Concat", *values, axis=axis)
 
     def reshape(self, value: Value, *dims: int) -> Value:
-        """To dimensions known now; 0 keeps one, -1 is what is left."""
+        """Reshape to dimensions known now; 0 keeps one, -1 is what is left."""
         return self.op("Reshape", value, self.constant(dims, np.int64))
 
     def transpose(self, value: Value, *perm: int) -> Value:

@@ -21,7 +21,7 @@ from head.model import JOINTS, PARENTS, Head, HeadError
 
 IDENTITY_COLUMNS, COLUMNS = 300, 400
 EXPRESSIONS: Final = 50
-"""Of the 100: those that trackers and DiffPoseTalk use."""
+"""Expression channels, of FLAME's 100: those that trackers and DiffPoseTalk use."""
 KEYS: Final = (
     "v_template",
     "f",

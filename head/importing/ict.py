@@ -27,7 +27,7 @@ ICT_ID: Final = "ict-facekit"
 NEUTRAL: Final = "generic_neutral_mesh"
 METRES_PER_UNIT: Final = 0.01
 ROUNDING_METRES: Final = 2e-6
-"""Of the numbers in the files; smaller displacements are none."""
+"""Rounding of the numbers in the files; smaller displacements are none."""
 
 
 def is_ict(files: Mapping[str, bytes]) -> bool:

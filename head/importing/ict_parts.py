@@ -36,7 +36,7 @@ MARKS: Final = {
     "eye_inner_left": 3742,
     "eye_outer_left": 3721,
 }
-"""Of the 68 points of the README."""
+"""Vertices, of the 68 points of the README."""
 BROWS: Final = ((268, 493, 1914, 2044, 1401), (3615, 4240, 4114, 2734, 2509))
 LEFT_OUT: Final = (
     "M_LacrimalFluid",

@@ -19,7 +19,7 @@ from head.model import JOINTS, HeadError
 LARGEST_MISFIT = 0.0005
 """Metres by which the lower teeth may miss a rigid motion."""
 SINE_ENTRY = 9 + 7
-"""Of the pose feature: the jaw's (rotation - identity) at row z, column y, which is its sine."""
+"""Entry of the pose feature: the jaw's (rotation - identity) at row z, column y, its sine."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from head.model import HeadError
 
 LARGEST_BYTES: Final = 64 << 20
-"""Of one file; the largest of ICT-FaceKit has 3 MB."""
+"""Bytes of one file, at most; the largest of ICT-FaceKit has 3 MB."""
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class RememberingBackend:
         return self._silent
 
     def encode(self, pcm: FloatArray, state: SpeechState) -> tuple[FloatArray, SpeechState]:
-        """From memory, where the same samples followed the same state before."""
+        """Speech features from memory, where the same samples followed the same state before."""
         key = (id(state), pcm.tobytes())
         if key not in self._known:
             self._known[key] = (state, self.backend.encode(pcm, state))  # keeps the id alive
@@ -76,7 +76,7 @@ class RememberingBackend:
         return [self.encode(pcm, state) for pcm, state in zip(pcms, states, strict=True)]
 
     def encode_window(self, pcm: FloatArray) -> FloatArray:
-        """From memory, where the same window was heard before."""
+        """Speech features from memory, where the same window was heard before."""
         key = pcm.tobytes()
         if key not in self._windows:
             self._windows[key] = self.backend.encode_window(pcm)

@@ -99,7 +99,7 @@ def disturbed(
 
 
 def clips_of(set_name: str, condition: Condition, most: int) -> list[HeldoutClip]:
-    """At most so many clips of a set, spread evenly over it, in one condition.
+    """Clips of a set in one condition: at most so many, spread evenly over the set.
 
     What is not `well_aligned` is left out: its label is wrong.
     """

@@ -103,7 +103,7 @@ class Mode:
 
     @property
     def told(self) -> str:
-        """In words; empty for `live`."""
+        """The mode in words; empty for `live`."""
         if self.kind == "live":
             return ""
         words = [f"paper mode, {self.sampler}"]

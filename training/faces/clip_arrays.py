@@ -42,7 +42,7 @@ def encode(samples: FloatArray) -> bytes:
 
 
 def decode(where: str, data: bytes, most: int) -> FloatArray:
-    """At most `most` samples of a FLAC, 16 kHz mono.
+    """The first samples of a FLAC, 16 kHz mono: `most` of them, if it has so many.
 
     Raises:
         SetError: it is not that; the line begins with `where`.

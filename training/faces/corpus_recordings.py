@@ -30,13 +30,17 @@ class RecordingSettings:
     """How many people, and how much each of them says."""
 
     out: Path
+    """Folder to write."""
     people: int = 48
-    """To train on: every named style, then random ones."""
+    """People to train on: every named style, then random ones."""
     held_out: int = 6
     """More people for validation, and as many for the test."""
     videos: int = 4
+    """Recordings of each."""
     seconds: float = 24.0
+    """Length of a recording, about."""
     seed: int = 0
+    """Seed of everything that is drawn."""
 
 
 def main(settings: RecordingSettings) -> None:

@@ -19,7 +19,7 @@ SHARE = 0.5
 ELSEWHERE = 0.3
 """How far, in channel weights (standard deviation; 0.3 sideways are 10 degrees)."""
 EYES_RETURN, HEAD_RETURNS = 10.0, 25.0
-"""Over so many frames they come back."""
+"""Frames over which they come back (time constants of an exponential)."""
 TURNED = np.radians([4.0, 6.0, 3.0])
 """How far the head: pitch, yaw and roll (standard deviations, radians)."""
 

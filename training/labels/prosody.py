@@ -13,7 +13,7 @@ import numpy as np
 from stream.frames import FPS, SAMPLE_RATE
 
 PROSODY_RATE_HZ = 100
-HOP_SAMPLES = SAMPLE_RATE // PROSODY_RATE_HZ
+PROSODY_HOP_SAMPLES = SAMPLE_RATE // PROSODY_RATE_HZ
 F0_RANGE_HZ = (65.0, 420.0)
 _PITCH_WINDOW = 320  # samples at 8 kHz
 _VOICING_THRESHOLD = 0.45
@@ -55,7 +55,7 @@ def extract_prosody(samples: np.ndarray) -> Prosody:
     if samples.ndim != 1:
         raise ValueError(f"prosody needs mono samples (n,), got an array of shape {samples.shape}")
     sound = np.nan_to_num(np.asarray(samples, np.float32))
-    count = sound.size // HOP_SAMPLES
+    count = sound.size // PROSODY_HOP_SAMPLES
     level = _level(sound, count)
     loudness = _loudness(level)
     return Prosody(
@@ -81,7 +81,9 @@ def smooth(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _level(sound: np.ndarray, count: int) -> np.ndarray:
-    power = np.square(sound[: count * HOP_SAMPLES].reshape(count, HOP_SAMPLES)).mean(axis=1)
+    power = np.square(
+        sound[: count * PROSODY_HOP_SAMPLES].reshape(count, PROSODY_HOP_SAMPLES)
+    ).mean(axis=1)
     return np.asarray(10.0 * np.log10(smooth(power, 1.0) + 1e-9), np.float32)
 
 

@@ -35,7 +35,7 @@ class Weights:
     head_smooth: float = 0.1
     transition: float = 0.0
     shut: float = 0.0
-    """Of lips nearer than they should be, on top of `gap`, without which it is nothing."""
+    """Weight of lips nearer than they should be, on top of `gap`, without which it is nothing."""
 
     def without_geometry(self) -> Weights:
         """Equation 2 alone: no geometric loss of the face or of the head."""

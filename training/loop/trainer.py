@@ -47,7 +47,7 @@ class RunSettings:
     """The rate falls as a cosine over the run; else it stays."""
     weight_decay: float = 0.01
     ema: float = 0.999
-    """Of the averaged weights; 0 keeps the last ones."""
+    """Decay of the averaged weights; 0 keeps the last ones."""
     clip: float = 1.0
     """Largest norm of the gradient; 0 for any."""
     accumulate: int = 1

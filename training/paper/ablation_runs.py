@@ -47,14 +47,19 @@ class AblationSettings:
     folder: Path = Path(".training/table")
     """Checkpoints, bundles and baselines; a run that was cut off goes on from them."""
     steps: int = 1500
-    """Of each denoiser."""
+    """Steps of each denoiser."""
     speech_steps: int = 1200
+    """Steps of the speech encoder."""
     style_steps: int = 600
+    """Steps of the style encoder."""
     only: tuple[str, ...] = ()
     """Names of networks; all of them if none."""
     threads: int = 1
+    """Threads of torch on the CPU."""
     seed: int = 0
+    """Seed of weights, batches and noise."""
     bf16: bool = False
+    """Compute in bfloat16 where it is safe."""
 
 
 class AblationError(ValueError):

@@ -83,8 +83,9 @@ class TrainSettings:
     device: str | None = None
     """cpu, cuda, cuda:1, ...; the GPU if there is one."""
     threads: int | None = None
-    """Of the CPU."""
+    """Threads of torch on the CPU."""
     seed: int = 0
+    """Seed of weights, batches and noise."""
 
     def chosen(self) -> Preset:
         """The preset with these changes."""

@@ -79,9 +79,9 @@ class ReportSettings:
     steps: tuple[int, ...] = (1, 2, 4)
     """Network calls per hop that are tried on clean speech, beside the live default."""
     clips: int = 400
-    """At most so many clips of each set: more than any has."""
+    """Clips of each set, at most: more than any has."""
     minutes: int = 10
-    """Of the long run; 0 leaves it out."""
+    """Length of the long run; 0 leaves it out."""
     conditions: tuple[str, ...] = tuple(condition.name for condition in CONDITIONS)
     sets: tuple[str, ...] = tuple(TITLED_SETS)
     reverse: Path | None = None

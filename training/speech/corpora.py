@@ -21,7 +21,7 @@ import numpy as np
 from head.new_file import new_file
 from stream.frames import SAMPLE_RATE
 from training.labels.phones import SILENCE, Phone, as_phones, tidy
-from training.labels.prosody import HOP_SAMPLES, Prosody, extract_prosody
+from training.labels.prosody import PROSODY_HOP_SAMPLES, Prosody, extract_prosody
 
 log = logging.getLogger(__name__)
 
@@ -185,7 +185,7 @@ def voice_features(samples: np.ndarray, prosody: Prosody) -> np.ndarray:
 
 def _windows(samples: np.ndarray, size: int = 400) -> np.ndarray:
     padded = np.pad(samples, (0, max(0, size - samples.size)))
-    return np.lib.stride_tricks.sliding_window_view(padded, size)[::HOP_SAMPLES]
+    return np.lib.stride_tricks.sliding_window_view(padded, size)[::PROSODY_HOP_SAMPLES]
 
 
 def _cepstra(frames: np.ndarray, bands: int = 24, count: int = 12) -> np.ndarray:

@@ -54,14 +54,21 @@ class TrackSettings:
     """What is built. `tracks` of about `seconds` each, from `seed`; `workers` processes."""
 
     out: Path = Path(".training/tracks")
+    """Folder to write."""
     tracks: int = 2400
+    """Number of tracks."""
     seconds: float = 16.0
+    """Length of a track, about."""
     seed: int = 15
+    """Seed of everything that is drawn."""
     workers: int = 2
+    """Processes that work at once."""
     n_mels: int = 80
+    """Mel bands of a column."""
     flite_sentences: int = 500
+    """Sentences of each voice of flite."""
     espeak_sentences: int = 60
-    """Of each voice."""
+    """Sentences of each voice of espeak-ng."""
     hearings: int = 5
     """How often each track is heard: clean, in a quiet room by some device, then disturbed."""
     motion_only: bool = False

@@ -22,8 +22,11 @@ class AverageSettings:
     """Two bundles, and where the bundle between them goes."""
 
     first: tyro.conf.Positional[str]
+    """Bundle by name or folder."""
     second: tyro.conf.Positional[str]
+    """Bundle whose style encoder, styles, units and live defaults stay."""
     out: Path
+    """Folder of the bundle between them."""
 
 
 def main(settings: AverageSettings) -> None:

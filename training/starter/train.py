@@ -73,24 +73,33 @@ class StarterSettings:
     """Steps of each part; the same settings on the same machine give the same weights."""
 
     tracks: Path = Path(".training/tracks")
+    """Folder that `posetalk train tracks` wrote."""
     folder: Path = Path(".training/starter")
+    """Folder of checkpoints; every part goes on where it was."""
     start: str | None = None
     """A bundle whose weights, style encoder and units are where this run begins."""
     without: tuple[str, ...] = ()
     """Sets of voices to leave out, as named in the tracks; `kathleen` for the reverse test."""
     speech_steps: int = 6000
+    """Steps of the speech encoder."""
     style_steps: int = 700
+    """Steps of the style encoder."""
     denoiser_steps: int = 10500
+    """Steps of the denoiser."""
     distil_steps: int = 1800
+    """Steps of the distillation."""
     scales_steps: int = 150
-    """Of the distillation's end, when only the guidance scales' projection learns."""
+    """Steps at the distillation's end, in which only the guidance scales' projection learns."""
     rate: float = 1.0
-    """Times the usual learning rates before the distillation: less forgets less of the start."""
+    """Factor of usual learning rates before the distillation: less forgets less of the start."""
     threads: int = 2
+    """Threads of torch on the CPU."""
     seed: int = 0
+    """Seed of weights, batches and noise."""
     bf16: bool = True
+    """Compute in bfloat16 where it is safe."""
     part: str = "all"
-    """speech, style, denoiser, distil or all."""
+    """Part to train now: speech, style, denoiser, distil or all."""
 
     def run(self, part: str, steps: int, learning_rate: float, **more: Any) -> RunSettings:
         """How a part is trained: to its steps, however long they take."""

@@ -37,8 +37,11 @@ class BundleSettings:
     """Where the training lies and where the bundle goes."""
 
     tracks: Path = Path(".training/tracks")
+    """Folder of the tracks that it was trained on."""
     folder: Path = Path(".training/starter")
+    """Folder of the training's checkpoints."""
     out: Path = PACKAGED / "starter"
+    """Folder of the bundle; the starter's own is replaced."""
 
 
 def main(settings: BundleSettings) -> None:

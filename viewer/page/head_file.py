@@ -94,7 +94,7 @@ def _file(index: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> bytes:
 
 
 def _strongest_joints(weights: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-    """For each vertex the joints that move it most, and their weights, which sum to one."""
+    """The joints that move each vertex most, and their weights, which sum to one."""
     order = np.argsort(-weights, axis=1)[:, :JOINTS_PER_VERTEX]
     strongest = np.take_along_axis(weights, order, axis=1)
     strongest = strongest / strongest.sum(axis=1, keepdims=True)
