@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
-WITHOUT_WISHES = ("pyrender==0.1.45",)
-"""Installed without what they ask for; the extra `drawing` has what they need."""
+WITHOUT_DEPENDENCIES = ("pyrender==0.1.45",)
+"""Installed without their dependencies; the extra `drawing` has what they need."""
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "posetalk-setup.json"
@@ -257,7 +257,7 @@ def install_project(extras: set[str]) -> None:
     log = VENV / "posetalk-setup.log"
     returncode = run_with_progress([*install, "-e", target], log)
     if returncode == 0:
-        returncode = run_with_progress([*install, "--no-deps", *WITHOUT_WISHES], log)
+        returncode = run_with_progress([*install, "--no-deps", *WITHOUT_DEPENDENCIES], log)
     # pip changes nothing before it has downloaded everything, so after its own failure there is
     # nothing to repair; the mark stays only if this process is killed in between.
     UNFINISHED.unlink(missing_ok=True)

@@ -123,8 +123,8 @@ def mean(values: Sequence[float]) -> float:
 
 def measure(setting: Setting, amount: Amount | None = None) -> dict[str, Any]:
     """The quality of one point, measured in a fresh process."""
-    wish = {"setting": asdict(setting), "amount": asdict(amount or Amount())}
-    with Helper("benchmarks.quality.lip_error", wish) as helper:
+    request = {"setting": asdict(setting), "amount": asdict(amount or Amount())}
+    with Helper("benchmarks.quality.lip_error", request) as helper:
         return helper.receive(PATIENCE_SECONDS)
 
 
@@ -140,14 +140,14 @@ def measure_reference(setting: Setting, steps: Sequence[int]) -> dict[str, Any]:
             print(f"quality: {found['progress']}", file=sys.stderr, flush=True)
 
 
-def work(wish: Mapping[str, Any]) -> None:
-    """Answer with what is wished for."""
-    setting = Setting(**wish["setting"])
-    if "steps" in wish:
-        for found in reference(setting, wish["steps"]):
+def work(request: Mapping[str, Any]) -> None:
+    """Answer with what is asked for."""
+    setting = Setting(**request["setting"])
+    if "steps" in request:
+        for found in reference(setting, request["steps"]):
             answer(**found)
     else:
-        answer(**point(setting, Amount(**wish["amount"])))
+        answer(**point(setting, Amount(**request["amount"])))
 
 
 def main() -> int:

@@ -96,7 +96,7 @@ class CheckedClient:
     The clock waits for it from the beginning to `leave`.
 
     Attributes:
-        wants_nothing: it is about to leave: it judges what still comes, and says nothing more.
+        leaving: whether it is about to leave: it judges what still comes, and says nothing more.
 
     Args:
         clock: the server's; zero: when the server's stream began on it.
@@ -115,9 +115,9 @@ class CheckedClient:
     ) -> None:
         self._clock, self._zero, self._result = clock, zero, result
         self._speech, self._random = speech, chance
-        self.wants_nothing = False
+        self.leaving = False
         self._link: Link | None = None
-        self._own = self._early = self._turning = False
+        self._has_session = self._early = self._awaiting_early = False
         self._reached = -math.inf
         self._cuts: set[int] = set()
         self._sequence: int | None = None
@@ -128,11 +128,11 @@ class CheckedClient:
         """It is connected: ask for a session of its own, or watch, perhaps ahead of time."""
         self._link = link
         self._result.connections += 1
-        wish = self._random.random()
-        if wish < 0.5:
+        choice = self._random.random()
+        if choice < 0.5:
             await self._tell(messages.Open(seed=self._random.randrange(1000)))
-        elif wish < 0.7:
-            self._turning = True
+        elif choice < 0.7:
+            self._awaiting_early = True
             await self._tell(messages.Subscribe(ahead=True))
             await self._tell(messages.Ping(1))  # once that is answered, all that comes is ahead
 
@@ -150,13 +150,13 @@ class CheckedClient:
             return
         result = self._result
         self._hold(self._zero + (message.sample + FRAME_SAMPLES) / SAMPLE_RATE)
-        if self._turning:
+        if self._awaiting_early:
             return
         self._judge(message)
         if self._early:
-            result.session_frames += self._own
-            result.early_frames += not self._own
-            if self.wants_nothing:
+            result.session_frames += self._has_session
+            result.early_frames += not self._has_session
+            if self.leaving:
                 return
             if self._random.random() < 0.004:
                 await self._speak()
@@ -189,13 +189,13 @@ class CheckedClient:
         if isinstance(message, messages.Hello):
             self._hold(self._clock.now())  # what is due from here on comes to it, too
         elif isinstance(message, messages.Opened):
-            self._own = self._early = True
+            self._has_session = self._early = True
             self._sequence = self._sample = None
             self._zero = self._clock.now()
             self._hold(self._zero)
             result.sessions += 1
         elif isinstance(message, messages.Pong):
-            self._early, self._turning = True, False
+            self._early, self._awaiting_early = True, False
             # What waited to be sent in its time is not sent any more; what was made ahead of it
             # may have come before this answer.
             self._hold(max(self._reached, self._clock.now()))
@@ -213,7 +213,7 @@ class CheckedClient:
             piece = speech[at : at + self._random.randrange(1, 30_000)]
             at += len(piece)
             await self._say(codec.serialise(codec.Message(codec.Kind.PCM, 0, 0, piece)))
-        if self._own:
+        if self._has_session:
             await self._tell(messages.Flush())
 
     async def _tell(self, message: messages.Text) -> None:

@@ -147,7 +147,7 @@ class SoakRun:
                         await client.take(data)
                         if self.clock.now() > stay:
                             break
-                    client.wants_nothing = True
+                    client.leaving = True
                     closing = asyncio.create_task(link.close())
                     async for data in link:  # the goodbye stands behind what was sent before it
                         await client.take(data)

@@ -79,7 +79,7 @@ class Throughput:
 
     def _work(self, part: Part) -> dict[str, Any]:
         """A part's figures, from a fresh process."""
-        wish = {
+        request = {
             "part": part,
             "setting": asdict(Setting(backend=self.backend, bundle=self.bundle)),
             "repeats": self.repeats,
@@ -87,7 +87,7 @@ class Throughput:
             "frames": self.frames,
         }
         stage: str = part
-        with Helper("benchmarks.throughput.workload", wish) as helper:
+        with Helper("benchmarks.throughput.workload", request) as helper:
             while True:
                 with waiting(stage):
                     figures = helper.receive(PATIENCE_SECONDS)

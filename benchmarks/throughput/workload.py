@@ -94,14 +94,14 @@ def open_session(setting: Setting) -> Any:
     return open_model(setting).session
 
 
-def work(wish: Mapping[str, Any]) -> dict[str, Any]:
+def work(request: Mapping[str, Any]) -> dict[str, Any]:
     """One part's figures."""
-    setting = Setting(**wish["setting"])
-    if wish["part"] == "animate":
-        return animate(setting, wish["repeats"])
-    if wish["part"] == "render":
-        return render(wish["frames"])
-    return memory(setting, wish["minutes"])
+    setting = Setting(**request["setting"])
+    if request["part"] == "animate":
+        return animate(setting, request["repeats"])
+    if request["part"] == "render":
+        return render(request["frames"])
+    return memory(setting, request["minutes"])
 
 
 def main() -> int:
