@@ -29,7 +29,7 @@ from stream.backends.threads import let_threads_sleep
 ALL_STEPS, K = 500, 4
 AUDIO_GUIDANCE, STYLE_GUIDANCE = 1.15, 3.0
 BRANCHES = 3
-HOP, LOOKAHEAD = 10, 2
+HOP_FRAMES, LOOKAHEAD_FRAMES = 10, 2
 LIVE_SECONDS = 8.0
 RULES: tuple[WindowRule, ...] = ("sliding", "adjacent")
 TORCH_PRECISIONS = ("fp32", "bf16")
@@ -37,8 +37,8 @@ QUALITY_HOPS = 150
 SPEC = dataclasses.replace(
     ModelSpec(),
     live=LiveDefaults(
-        hop=HOP,
-        lookahead=LOOKAHEAD,
+        hop=HOP_FRAMES,
+        lookahead=LOOKAHEAD_FRAMES,
         steps=K,
         audio_guidance=AUDIO_GUIDANCE,
         style_guidance=STYLE_GUIDANCE,
@@ -131,7 +131,7 @@ def live(
 
     backend = load_backend(backend_name, str(folder), threads, precision)
     sound = sound_of(int(LIVE_SECONDS * SPEC.sample_rate_hz))
-    block = HOP * SPEC.frame_samples
+    block = HOP_FRAMES * SPEC.frame_samples
     found: dict[str, dict[str, float]] = {}
     for rule in RULES:
         session = Session(backend, options=SessionOptions(window_rule=rule))
@@ -144,7 +144,7 @@ def live(
         found[rule] = {
             "hop_ms": 1e3 * usual,
             "hop_p99_ms": 1e3 * float(np.percentile(took[1:], 99)),
-            "times_real_time": HOP / SPEC.fps / usual,
+            "times_real_time": HOP_FRAMES / SPEC.fps / usual,
         }
     return found
 
@@ -242,8 +242,8 @@ def measure(threads: int) -> dict[str, Any]:
             for name, one in ours.items()
         },
         "live": {
-            "hop": HOP,
-            "lookahead": LOOKAHEAD,
+            "hop": HOP_FRAMES,
+            "lookahead": LOOKAHEAD_FRAMES,
             "rules": {rule: {name: one[rule] for name, one in hops.items()} for rule in RULES},
         },
         "bf16": bf16_quality(QUALITY_HOPS),

@@ -136,7 +136,7 @@ def model_spec(arguments: Arguments, speech: SpeechEncoderSpec | None = None) ->
         ("hubert",),
         "posetalk runs the HuBERT models only, and never hears through another encoder",
     )
-    if arguments.whole("fps") != 25:
+    if arguments.whole("fps") != ModelSpec.fps:
         raise CheckpointError(f"{arguments.source} was trained at other than 25 frames per second")
     target = arguments.choice("target", ("sample", "noise"))
     schedule = arguments.choice("diff_schedule", _SCHEDULES)

@@ -19,7 +19,7 @@ from diffposetalk.network.mel_front import (
     FLOOR_DB,
     FLOOR_RISE_DB,
     GATE_DB,
-    HOP,
+    HOP_SAMPLES,
     KEPT_COLUMNS,
     KEPT_FRAMES,
     KEPT_HIDDEN,
@@ -29,8 +29,8 @@ from diffposetalk.network.mel_front import (
     PRIOR_LEVEL_DB,
     SCALE_DB,
     SLOWEST,
-    TAIL,
-    WINDOW,
+    TAIL_SAMPLES,
+    WINDOW_SAMPLES,
     mel_filterbank,
 )
 from diffposetalk.spec import ModelSpec
@@ -56,8 +56,8 @@ def mel_columns(pcm: Tensor, filters: Tensor) -> Tensor:
 
     Column j covers the 400 samples up to 240 + 160 (j + 1).
     """
-    frames = pcm.unfold(-1, WINDOW, HOP)  # (B, m, 400)
-    window = torch.hann_window(WINDOW, periodic=True, dtype=pcm.dtype, device=pcm.device)
+    frames = pcm.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES)  # (B, m, 400)
+    window = torch.hann_window(WINDOW_SAMPLES, periodic=True, dtype=pcm.dtype, device=pcm.device)
     power = torch.fft.rfft(frames * window, N_FFT).abs().square()  # (B, m, 257)
     return 10.0 * torch.log10(power @ filters + 1e-7)
 
@@ -186,7 +186,7 @@ class MelEncoder(nn.Module):
         samples = torch.cat([state.tail, pcm], -1)
         fresh, level = normalise(mel_columns(samples, self.filters), state.level)
         features, after = self.advance(fresh, state)
-        return features, after._replace(tail=samples[:, -TAIL:], level=level)
+        return features, after._replace(tail=samples[:, -TAIL_SAMPLES:], level=level)
 
     def initial_state(self, batch: int = 1) -> MelState:
         """Silence for as long as anything can be heard, before the first sample."""
@@ -196,7 +196,7 @@ class MelEncoder(nn.Module):
             zeros(batch, KEPT_COLUMNS, n_mels),
             zeros(batch, KEPT_HIDDEN, hidden),
             zeros(batch, sum(KEPT_FRAMES), self.gather.out_features),
-            zeros(batch, TAIL),
+            zeros(batch, TAIL_SAMPLES),
             initial_level(batch).to(self.filters),
         )
         frames = self.FRONT_FRAMES + sum(KEPT_FRAMES)

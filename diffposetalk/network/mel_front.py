@@ -10,9 +10,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-HOP = 160
+from diffposetalk.spec import ModelSpec
+
+SAMPLE_RATE = ModelSpec.sample_rate_hz
+HOP_SAMPLES = 160
 """Samples per mel column: 100 columns a second, 4 per motion frame."""
-WINDOW = 400
+WINDOW_SAMPLES = 400
 """Samples per column's window, which ends with the column."""
 N_FFT = 512
 COLUMNS = 4
@@ -23,7 +26,7 @@ KEPT_COLUMNS, KEPT_HIDDEN = 4, 8
 """Columns, and columns of the first convolution, that the two convolutions read again."""
 KEPT_FRAMES = tuple(2 * dilation for dilation in DILATIONS)
 """Frames that each block reads again."""
-TAIL = WINDOW - HOP
+TAIL_SAMPLES = WINDOW_SAMPLES - HOP_SAMPLES
 """Samples before a frame that its first column still reads."""
 SCALE_DB = 15.0
 LOWEST = -4.0
@@ -50,11 +53,11 @@ def mel_filterbank(n_mels: int, warp: float = 1.0) -> NDArray[np.float32]:
     """
     mel = np.linspace(1127 * np.log1p(60 / 700), 1127 * np.log1p(7600 / 700), n_mels + 2)
     edges = 700 * np.expm1(mel / 1127) * warp
-    bins = np.arange(N_FFT // 2 + 1)[:, None] * 16_000 / N_FFT
+    bins = np.arange(N_FFT // 2 + 1)[:, None] * SAMPLE_RATE / N_FFT
     up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
     filters = np.maximum(0.0, np.minimum(up, down))
     # Filters narrower than a bin would be empty: each sums to 1 over at least its nearest bin.
-    nearest = np.clip(np.round(edges[1:-1] / 16_000 * N_FFT).astype(int), 0, N_FFT // 2)
+    nearest = np.clip(np.round(edges[1:-1] / SAMPLE_RATE * N_FFT).astype(int), 0, N_FFT // 2)
     filters[nearest, np.arange(n_mels)] += 1e-3
     return np.asarray(filters / filters.sum(0), np.float32)

@@ -27,8 +27,8 @@ from diffposetalk.network.mel_front import (
     PRIOR_FRAMES,
     SCALE_DB,
     SLOWEST,
-    TAIL,
-    WINDOW,
+    TAIL_SAMPLES,
+    WINDOW_SAMPLES,
     mel_filterbank,
 )
 from diffposetalk.spec import ModelSpec
@@ -76,7 +76,7 @@ def _state_dims(spec: ModelSpec) -> dict[str, list[int | str]]:
         "columns": ["batch", KEPT_COLUMNS, speech.n_mels],
         "hidden": ["batch", KEPT_HIDDEN, speech.d_hidden],
         "frames": ["batch", sum(KEPT_FRAMES), speech.d_out],
-        "tail": ["batch", TAIL],
+        "tail": ["batch", TAIL_SAMPLES],
         "level": ["batch", 3],
     }
 
@@ -105,24 +105,24 @@ def mel_rows(g: Graph, spec: ModelSpec, pcm: Value, before: MelValues) -> tuple[
     fresh = g.reshape(g.op("Max", relative, g.constant(LOWEST)), 0, -1, n_mels)
     features, kept = _encoder(g, spec, fresh, before)
     rows = term_rows(g, spec, g.linear(features, "audio_feature_map"))
-    return rows, MelValues(*kept, g.slice(samples, -TAIL, None, 1), level)
+    return rows, MelValues(*kept, g.slice(samples, -TAIL_SAMPLES, None, 1), level)
 
 
 def _mel_decibels(g: Graph, samples: Value, n_mels: int) -> Value:
     """`mel_columns`: (B, 240 + 160 m) -> (B, m, n_mels)."""
     chunks = g.reshape(samples, 0, -1, CHUNK)  # (B, 3 + 2 m, 80)
     count = g.size(chunks, 1)
-    per_window = WINDOW // CHUNK
+    per_window = WINDOW_SAMPLES // CHUNK
     frames = g.concat(
         *(g.slice(chunks, i, count + (i + 1 - per_window), 1, step=2) for i in range(per_window)),
         axis=2,
     )  # (B, m, 400)
-    sample = g.count_up(g.constant([WINDOW], np.int64))
+    sample = g.count_up(g.constant([WINDOW_SAMPLES], np.int64))
     frequency = g.count_up(g.constant([BINS], np.int64))
     # Whole turns are taken off as integers: the cosine of a large float would lose digits.
     turn = g.op("Mod", g.unsqueeze(sample, 1) * frequency, g.constant(N_FFT, np.int64))
     angle = g.cast(turn, FLOAT) * (2.0 * math.pi / N_FFT)
-    hann = g.op("Cos", g.cast(sample, FLOAT) * (2.0 * math.pi / WINDOW)) * -0.5 + 0.5
+    hann = g.op("Cos", g.cast(sample, FLOAT) * (2.0 * math.pi / WINDOW_SAMPLES)) * -0.5 + 0.5
     hann = g.unsqueeze(hann, 1)
     real, imaginary = (frames @ (g.op(f, angle) * hann) for f in ("Cos", "Sin"))
     power = real * real + imaginary * imaginary

@@ -19,7 +19,7 @@ from posetalk.commands.options import Debug
 PartName = Literal["tracks", "starter", "pack", "average", "faces", "recordings", "ablations"]
 
 
-class Part(NamedTuple):
+class TrainPart(NamedTuple):
     """Where a part of the training is: its module, whose `main` takes its `settings`, a class."""
 
     module: str
@@ -27,41 +27,41 @@ class Part(NamedTuple):
     told: str
 
 
-PARTS: dict[PartName, Part] = {
-    "tracks": Part(
+PARTS: dict[PartName, TrainPart] = {
+    "tracks": TrainPart(
         "training.speech.tracks",
         "TrackSettings",
         "Make training data of speech: utterances, joined, labelled, heard in rooms and noise.",
     ),
-    "starter": Part(
+    "starter": TrainPart(
         "training.starter.train",
         "StarterSettings",
         "Train the starter on tracks: speech encoder, style encoder, denoiser, its distillation. "
         "Every part goes on where it was.",
     ),
-    "pack": Part(
+    "pack": TrainPart(
         "training.starter.write_bundle",
         "BundleSettings",
         "Put what the starter's training has reached into a bundle, with graphs for live.",
     ),
-    "average": Part(
+    "average": TrainPart(
         "training.starter.average",
         "AverageSettings",
         "Make the bundle halfway between two whose weights came from one another.",
     ),
-    "faces": Part(
+    "faces": TrainPart(
         "training.paper.train",
         "TrainSettings",
         "Train style encoder and denoiser on a dataset of faces, and write a bundle, OUT/bundle. "
         "Run it again to go on where it was: after Ctrl-C, a kill or a crash. Several GPUs: "
         "torchrun --nproc-per-node gpu -m posetalk train faces ...",
     ),
-    "recordings": Part(
+    "recordings": TrainPart(
         "training.faces.corpus_recordings",
         "RecordingSettings",
         "Make recordings for `posetalk dataset build` of phone-timed speech, with labelled motion.",
     ),
-    "ablations": Part(
+    "ablations": TrainPart(
         "training.paper.ablation_runs",
         "AblationSettings",
         "Train everything that the table of `posetalk evaluate --table` compares, at one budget.",

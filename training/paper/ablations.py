@@ -33,8 +33,8 @@ from training.starter.adjacent_windows import (
 )
 from training.starter.mel_pretraining import mask_columns
 
-LOOKAHEAD, HOP = 2, 10
-NEW = LOOKAHEAD + HOP
+LOOKAHEAD_FRAMES, HOP_FRAMES = 2, 10
+NEW_FRAMES = LOOKAHEAD_FRAMES + HOP_FRAMES
 """Frames of a window: those of the table's live settings, and no others."""
 CROP_FRAMES = 44
 CROPS, WINDOWS_PER_CROP = 8, 6
@@ -56,8 +56,8 @@ SMALL = ModelSpec(
     denoiser=DenoiserSpec(d_model=128, n_heads=4, n_layers=3),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(
-        hop=HOP,
-        lookahead=LOOKAHEAD,
+        hop=HOP_FRAMES,
+        lookahead=LOOKAHEAD_FRAMES,
         steps=2,
         window_rule="adjacent",
         audio_guidance=1.15,
@@ -139,7 +139,7 @@ class VariantLosses:
         )
         features = model.audio_feature_map(encoded)
 
-        n = int(rng.integers(1, NEW)) if rng.random() < SHORTER else NEW
+        n = int(rng.integers(1, NEW_FRAMES)) if rng.random() < SHORTER else NEW_FRAMES
         rows = torch.arange(CROPS).repeat_interleave(WINDOWS_PER_CROP)
         starts = torch.from_numpy(rng.integers(T_p, T_p + CROP_FRAMES - n + 1, len(rows)))
         span = starts[:, None] + torch.arange(-T_p, n)[None]  # (B, T_p + n)

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from head.rig import Head
+from stream.frames import FPS
 
 Array = NDArray[np.floating]
 _LIGHT = np.array([0.35, 0.45, 0.82])
 _SKIN = np.array([0.86, 0.72, 0.63])
 
 
-def curves(rows: Mapping[str, tuple[Array, Array]], fps: int = 25) -> NDArray[np.uint8]:
+def curves(rows: Mapping[str, tuple[Array, Array]], fps: int = FPS) -> NDArray[np.uint8]:
     """One plot a row, (model (n,), label (n,)) by name: (H, W, 3)."""
     figure = Figure(figsize=(9, 1.5 * len(rows)), dpi=80, layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(rows), 1, sharex=True))

@@ -14,7 +14,7 @@ from training.faces.crops import Batch, CropSource
 from training.loop.losses import nt_xent
 from training.paper.presets import StyleTraining
 
-WINDOW = 100
+WINDOW_FRAMES = 100
 
 
 class PairLosses:
@@ -25,7 +25,7 @@ class PairLosses:
 
     def __init__(self, encoder: StyleEncoder, crops: CropSource, settings: StyleTraining) -> None:
         self.encoder, self.crops, self.settings = encoder, crops, settings
-        self.frames = 2 * WINDOW + settings.gap
+        self.frames = 2 * WINDOW_FRAMES + settings.gap
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """A batch: one crop of every person in it."""
@@ -37,7 +37,7 @@ class PairLosses:
         """NT-Xent, and how many windows are nearest to their partner."""
         device = next(self.encoder.parameters()).device
         motion = batch.motion.to(device)
-        a, b = self.encoder(motion[:, :WINDOW]), self.encoder(motion[:, -WINDOW:])
+        a, b = self.encoder(motion[:, :WINDOW_FRAMES]), self.encoder(motion[:, -WINDOW_FRAMES:])
         a, b = a.float(), b.float()
         loss = nt_xent(a, b, self.settings.temperature)
         with torch.no_grad():

@@ -13,7 +13,7 @@ from diffposetalk.bundle.bundle import Bundle, save_bundle
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from training.faces.crops import CropSource
-from training.paper.style_loss import WINDOW
+from training.paper.style_loss import WINDOW_FRAMES
 
 NAMED, LOOKS = 12, 8
 """Styles that a bundle names at most, and windows that each is the mean of."""
@@ -69,9 +69,10 @@ def people_styles(encoder: StyleEncoder, crops: CropSource) -> dict[str, np.ndar
     rng = np.random.default_rng(0)
     device = next(encoder.parameters()).device
     out: dict[str, np.ndarray] = {}
-    for person, videos in list(crops.people(WINDOW).items())[:NAMED]:
+    for person, videos in list(crops.people(WINDOW_FRAMES).items())[:NAMED]:
         clips = [
-            crops.crop(videos[int(rng.integers(len(videos)))], WINDOW, rng) for _ in range(LOOKS)
+            crops.crop(videos[int(rng.integers(len(videos)))], WINDOW_FRAMES, rng)
+            for _ in range(LOOKS)
         ]
         vectors = encoder(crops.batch(clips).motion.to(device))
         name = person.replace("/", "-").replace("*", "-").replace("+", "-")

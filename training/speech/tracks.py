@@ -25,7 +25,7 @@ from diffposetalk.network.mel import (
     COLUMNS,
     FLOOR_DB,
     PRIOR_LEVEL_DB,
-    TAIL,
+    TAIL_SAMPLES,
     mel_columns,
     mel_filterbank,
     normalise,
@@ -179,7 +179,7 @@ def columns_of(samples: NDArray[np.float32], n_mels: int, warp: float, level: li
     """Normalised mel columns of whole frames, float16: as the live encoder would make them."""
     n = len(samples) // FRAME_SAMPLES
     pcm = torch.from_numpy(
-        np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME_SAMPLES]])
+        np.concatenate([np.zeros(TAIL_SAMPLES, np.float32), samples[: n * FRAME_SAMPLES]])
     )[None]
     filters = torch.from_numpy(mel_filterbank(n_mels, warp))
     columns, _ = normalise(mel_columns(pcm, filters), torch.tensor([level]))
@@ -235,7 +235,7 @@ def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]
     """Loudness of each frame as `diffposetalk.network.mel.normalise` sees it: (n,) decibels."""
     n = len(samples) // FRAME_SAMPLES
     pcm = torch.from_numpy(
-        np.concatenate([np.zeros(TAIL, np.float32), samples[: n * FRAME_SAMPLES]])
+        np.concatenate([np.zeros(TAIL_SAMPLES, np.float32), samples[: n * FRAME_SAMPLES]])
     )[None]
     columns = mel_columns(pcm, torch.from_numpy(mel_filterbank(n_mels)))[0]
     return columns.view(n, COLUMNS, n_mels).amax(1).mean(-1).numpy()

@@ -12,7 +12,7 @@ from diffposetalk.network.style_encoder import StyleEncoder
 from training.loop.losses import nt_xent
 from training.speech.track_batches import Tracks
 
-WINDOW, GAP = 100, 10
+WINDOW_FRAMES, GAP_FRAMES = 100, 10
 """Frames of each half of a pair, and between them."""
 
 
@@ -25,10 +25,10 @@ def pair_losses(
     firsts, seconds = [], []
     for style in styles:
         start, end = by_style[style][int(rng.integers(len(by_style[style])))]
-        first = int(rng.integers(start, end - 2 * WINDOW - GAP + 1))
-        firsts.append(tracks.normalised(first, first + WINDOW))
-        second = first + WINDOW + GAP
-        seconds.append(tracks.normalised(second, second + WINDOW))
+        first = int(rng.integers(start, end - 2 * WINDOW_FRAMES - GAP_FRAMES + 1))
+        firsts.append(tracks.normalised(first, first + WINDOW_FRAMES))
+        second = first + WINDOW_FRAMES + GAP_FRAMES
+        seconds.append(tracks.normalised(second, second + WINDOW_FRAMES))
     a = encoder(torch.from_numpy(np.stack(firsts)))
     b = encoder(torch.from_numpy(np.stack(seconds)))
     loss = nt_xent(a, b)
@@ -42,7 +42,7 @@ def spans_by_style(tracks: Tracks) -> dict[int, list[tuple[int, int]]]:
     """Track spans long enough for a pair, by style id."""
     out: dict[int, list[tuple[int, int]]] = {}
     for start, end, style in tracks.spans:
-        if end - start >= 2 * WINDOW + GAP:
+        if end - start >= 2 * WINDOW_FRAMES + GAP_FRAMES:
             out.setdefault(int(style), []).append((int(start), int(end)))
     return out
 
@@ -62,7 +62,7 @@ def style_vectors(
         windows = []
         for _ in range(per_style):
             start, end = by_style[style][int(rng.integers(len(by_style[style])))]
-            first = int(rng.integers(start, end - WINDOW + 1))
-            windows.append(tracks.normalised(first, first + WINDOW))
+            first = int(rng.integers(start, end - WINDOW_FRAMES + 1))
+            windows.append(tracks.normalised(first, first + WINDOW_FRAMES))
         out.append(encoder(torch.from_numpy(np.stack(windows))))
     return torch.stack(out)

@@ -20,6 +20,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from stream.frames import SAMPLE_RATE
+
 QUANTILE = 0.99
 WINDOW_FRAMES = 250  # 10 s: the past that the adaptive delay looks at
 CAPACITY_FRAMES = 500
@@ -62,7 +64,7 @@ class PlayoutBuffer(Generic[F]):
     """
 
     def __init__(
-        self, rate: int = 16000, delay: float | None = None, capacity: int = CAPACITY_FRAMES
+        self, rate: int = SAMPLE_RATE, delay: float | None = None, capacity: int = CAPACITY_FRAMES
     ) -> None:
         if delay is not None and not delay >= 0:
             raise ValueError(f"play-out delay {delay}: must be 0 seconds or more")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.frames import FPS, SAMPLE_RATE
 from viewer.client import ReceivedMotion, Sound
 from viewer.play.video import VideoError, VideoWriter
 from viewer.render.renderer import Renderer
@@ -30,7 +31,7 @@ class Recorder:
     """
 
     def __init__(
-        self, path: Path, head: Head, size: tuple[int, int], fps: int = 25, rate: int = 16000
+        self, path: Path, head: Head, size: tuple[int, int], fps: int = FPS, rate: int = SAMPLE_RATE
     ) -> None:
         self._writer = VideoWriter(path, *size, fps, rate)
         try:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.frames import SAMPLE_RATE
+
 if TYPE_CHECKING:
     from viewer.client import Sound
 
@@ -35,7 +37,7 @@ class SoundTrack:
     `read` runs on the audio device's thread, the rest on the viewer's.
     """
 
-    def __init__(self, rate: int = 16000) -> None:
+    def __init__(self, rate: int = SAMPLE_RATE) -> None:
         self.rate = rate
         self.jumps = 0
         self._pieces: deque[tuple[int, NDArray[np.float32]]] = deque()
@@ -86,7 +88,7 @@ class SoundTrack:
 class Speaker:
     """The default loudspeaker. Raises SpeakerError where there is none."""
 
-    def __init__(self, rate: int = 16000) -> None:
+    def __init__(self, rate: int = SAMPLE_RATE) -> None:
         self.track = SoundTrack(rate)
         try:
             import sounddevice

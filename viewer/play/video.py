@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.new_file import NewFile
+from stream.frames import FPS, SAMPLE_RATE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -67,8 +68,8 @@ class VideoWriter:
         path: str | Path,
         width: int = 512,
         height: int = 512,
-        fps: int = 25,
-        sample_rate: int = 16000,
+        fps: int = FPS,
+        sample_rate: int = SAMPLE_RATE,
         *,
         sound: bool = True,
     ) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from diffposetalk.network.mel import (
     LOWEST,
-    TAIL,
+    TAIL_SAMPLES,
     MelEncoder,
     initial_level,
     mel_columns,
@@ -38,7 +38,7 @@ def voice(frames: int, seed: int = 0) -> torch.Tensor:
 def test_what_is_kept_gives_what_the_whole_past_gives(encoder) -> None:
     """Streaming against the training's one pass over silence and then speech."""
     pcm = voice(30)
-    samples = torch.cat([torch.zeros(1, TAIL), pcm], -1)
+    samples = torch.cat([torch.zeros(1, TAIL_SAMPLES), pcm], -1)
     fresh, _ = normalise(mel_columns(samples, encoder.filters), initial_level())
     silence = torch.full((1, 4 * (SPEC.speech.history_frames - 1), 40), LOWEST)
     whole = encoder(torch.cat([silence, fresh], 1))
@@ -81,7 +81,7 @@ def test_filters_cover_the_band_and_sum_to_one() -> None:
 
 
 def level_after(pcm: torch.Tensor) -> float:
-    samples = torch.cat([torch.zeros(1, TAIL), pcm], -1)
+    samples = torch.cat([torch.zeros(1, TAIL_SAMPLES), pcm], -1)
     columns = mel_columns(samples, torch.from_numpy(mel_filterbank(40)))
     _, level = normalise(columns, initial_level())
     return float(level[0, 0])
@@ -98,7 +98,7 @@ def test_the_level_follows_a_voice_but_not_a_silent_room() -> None:
 
 def test_a_steady_noise_stops_being_taken_for_speech() -> None:
     noise = torch.cat([voice(50) * 1e-3, voice(1500, seed=2) * 0.02], -1)
-    samples = torch.cat([torch.zeros(1, TAIL), noise], -1)
+    samples = torch.cat([torch.zeros(1, TAIL_SAMPLES), noise], -1)
     columns = mel_columns(samples, torch.from_numpy(mel_filterbank(40)))
     normal, early = normalise(columns[:, : 4 * 1000], initial_level())
     _, late = normalise(columns[:, 4 * 1000 :], early)
