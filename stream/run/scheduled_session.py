@@ -41,6 +41,7 @@ class SessionHost(Protocol):
     """What a scheduled needs of its scheduler."""
 
     lock: threading.Condition
+    is_lane: bool
 
     def now(self) -> float: ...
     def wake(self, scheduled: ScheduledSession) -> None: ...
@@ -213,8 +214,8 @@ class ScheduledSession:
     def take(self) -> int:
         """Hand the session the audio of its next call; returns its hops, 0 when all is done.
 
-        A late real-time session merges hops, in powers of two, so that sessions that are late
-        together still share their batches.
+        A late real-time session merges hops: as many as are here where it has a lane of its own,
+        else in powers of two, so that sessions that are late together still share their batches.
         """
         session, now = self.session, self._host.now()
         hops = self._hops()
@@ -227,7 +228,8 @@ class ScheduledSession:
         self.counts.late += late
         self._late = late
         most = min(hops, session.most_hops)
-        hops = 1 << most.bit_length() - 1 if late and self.realtime else 1
+        merged = most if self._host.is_lane else 1 << most.bit_length() - 1
+        hops = merged if late and self.realtime else 1
         self._move(end + (hops - 1) * session.hop * self._frame_samples)
         return hops
 

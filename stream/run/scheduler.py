@@ -41,6 +41,7 @@ class Scheduler:
     Attributes:
         rounds: batches of calls so far; round_began: when the latest one began, on `clock`;
             busy_seconds: spent in all of them.
+        is_lane: whether it runs one session, which then merges hops as it likes.
 
     Args:
         backend: of all the sessions; its model runs them, whatever heads they move.
@@ -63,6 +64,7 @@ class Scheduler:
         self.backend = backend
         self._batcher = Batcher(self.backend, workers)
         self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
+        self.is_lane = self.capacity == 1
         self.lock = threading.Condition()
         self.now = (clock or MonotonicClock()).now
         self.rounds = 0
