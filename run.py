@@ -9,10 +9,12 @@ installs the project into it; later starts see a stamp and hand over at once.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,40 +23,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 OLDEST_PYTHON = (3, 11)
+ROOT = Path(__file__).resolve().parent
 WITHOUT_DEPENDENCIES = ("pyrender==0.1.45",)
 """Installed without their dependencies; the extra `drawing` has what they need."""
-ROOT = Path(__file__).resolve().parent
-VENV = ROOT / ".venv"
-STAMP = VENV / "posetalk-setup.json"
-UNFINISHED = VENV / "posetalk-setup.unfinished"
 
-COMMANDS = (
-    "live",
-    "serve",
-    "view",
-    "animate",
-    "style",
-    "head",
-    "import",
-    "export",
-    "evaluate",
-    "dataset",
-    "devices",
-    "doctor",
-    "train",
-    "bench",
-    "bench-latency",
-)
-EXTRAS: dict[str, frozenset[str]] = {
-    "style": frozenset({"torch"}),
-    "import": frozenset({"torch"}),
-    "export": frozenset({"export"}),
-    "evaluate": frozenset({"train"}),
-    "dataset": frozenset({"train"}),
-    "train": frozenset({"train"}),
-    "bench": frozenset({"train"}),
-}
-"""What a command wants beyond what `live` does."""
 USAGE = """\
 usage: python3 run.py COMMAND [OPTIONS]
 
@@ -71,38 +43,39 @@ usage: python3 run.py COMMAND [OPTIONS]
   train      train the starter, or networks on faces of your own
   devices    list microphones
   doctor     what is installed, what is missing, and how to mend it
-  test       check style, types and layers, and run the tests (--slow: all of them)
-  setup      install only
   bench      speed, memory and quality on this machine, and the pages on them
   bench-latency  the latency from a microphone to a client, stage by stage (--quick)
+  test       check style, types and layers, and run the tests in short forms
+             (--slow: all of them; --with EXTRA: those of an extra, in .venv-EXTRA)
+  setup      install only (setup EXTRA ...: with torch, export, train, ... as well)
 
 Options after COMMAND go to it; `python3 run.py live --help` lists them.
 The first start installs everything into .venv and takes a minute or two.
 """
+COMMANDS = tuple(re.findall(r"^  (\S+)", USAGE, re.MULTILINE))
+EXTRAS = {
+    "style": "torch",
+    "import": "torch",
+    "export": "export",
+    "evaluate": "train",
+    "dataset": "train",
+    "train": "train",
+    "bench": "train",
+}
+"""What a command wants beyond what `live` does."""
+FOR_TESTS = ("dev", "export", "torch", "train")
 
-SYSTEM_PACKAGES = (
-    "libportaudio2",
-    "libasound2-plugins",
-    "libegl1",
-    "libegl-mesa0",
-    "libgl1",
-    "libglx-mesa0",
-    "libgl1-mesa-dri",
-)
-SYSTEM_PACKAGES_TO_SPEAK = ("pulseaudio", "pulseaudio-utils", "xvfb", "xauth")
-SYSTEM_PACKAGES_FOR_TESTS = (
-    "chromium",
-    "flite",
-    "godot3-server",
-    "libespeak-ng1",
-    "espeak-ng-data",
-    "mono-mcs",
-    "mono-runtime",
-)
+SYSTEM = "libportaudio2 libasound2-plugins libegl1 libegl-mesa0 libgl1 libglx-mesa0 libgl1-mesa-dri"
+SYSTEM_TO_SPEAK = "pulseaudio pulseaudio-utils xvfb xauth"
+SYSTEM_FOR_TESTS = "chromium flite godot3-server libespeak-ng1 espeak-ng-data mono-mcs mono-runtime"
 
 
 class SetupError(RuntimeError):
     """Setting up cannot go on; the message says what to do."""
+
+
+class WrongUsage(SetupError):
+    """What was asked for does not exist."""
 
 
 def say(text: str) -> None:
@@ -115,25 +88,42 @@ def say(text: str) -> None:
 
 def wanted_extras(command: str, gpu: bool) -> set[str]:
     """Extras of pyproject.toml that `command` needs."""
-    extras = {"gpu" if gpu else "cpu", "drawing", *EXTRAS.get(command, ())}
+    extras = {"gpu" if gpu else "cpu", "drawing"}
     if command == "test":
-        extras |= {"dev", "export", "torch", "train"}
         # TensorRT for RTX comes for these two alone; its tests say so where it is missing.
-        extras |= {"trt-rtx"} if sys.platform in ("linux", "win32") else set()
+        extras |= {*FOR_TESTS, *(["trt-rtx"] if sys.platform in ("linux", "win32") else [])}
+    elif command in EXTRAS:
+        extras.add(EXTRAS[command])
     return extras
 
 
-def wanted_packages(command: str) -> tuple[str, ...]:
+def wanted_packages(command: str) -> list[str]:
     """Debian packages that `command` needs."""
     speaks = command in ("test", "bench-latency")  # into a virtual microphone
-    more = SYSTEM_PACKAGES_TO_SPEAK if speaks else ()
-    return SYSTEM_PACKAGES + more + (SYSTEM_PACKAGES_FOR_TESTS if command == "test" else ())
+    more = f"{SYSTEM_TO_SPEAK if speaks else ''} {SYSTEM_FOR_TESTS if command == 'test' else ''}"
+    return f"{SYSTEM} {more}".split()
 
 
-def fingerprint(root: Path) -> str:
+def known(extras: Sequence[str]) -> Sequence[str]:
+    """`extras`, all of which pyproject.toml declares.
+
+    Raises:
+        WrongUsage: it does not declare one of them.
+    """
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    there = sorted(project["optional-dependencies"])
+    for name in extras:
+        if name not in there:
+            raise WrongUsage(f"no extra `{name}`; there are {', '.join(there)}")
+    return extras
+
+
+def fingerprint() -> str:
     """Hash of everything that decides what gets installed."""
-    parts = [str(sys.version_info[:2]), str(root)]
-    parts += [(root / name).read_text("utf-8") for name in ("pyproject.toml", "constraints.txt")]
+    parts = [str(sys.version_info[:2]), str(ROOT)]
+    parts += [(ROOT / name).read_text("utf-8") for name in ("pyproject.toml", "constraints.txt")]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -149,44 +139,7 @@ def has_gpu() -> bool:
     return seen.returncode == 0 and "GPU " in seen.stdout
 
 
-# What is there
-
-
-def read_stamp(path: Path, print_: str) -> dict[str, list[str]]:
-    """What an earlier set-up installed, or nothing if it was another one or is damaged."""
-    try:
-        stamp = json.loads(path.read_text("utf-8"))
-        if stamp["fingerprint"] != print_:
-            return {}
-        return {key: [str(item) for item in stamp[key]] for key in ("extras", "system")}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def venv_python(venv: Path) -> Path:
-    """Where an environment keeps its interpreter."""
-    return venv / "Scripts" / "python.exe" if os.name == "nt" else venv / "bin" / "python"
-
-
-def venv_works(venv: Path) -> bool:
-    """Whether an environment has an interpreter of the right version, and pip."""
-    probe = f"import sys, pip; sys.exit(sys.version_info < {OLDEST_PYTHON})"
-    try:
-        command = [str(venv_python(venv)), "-c", probe]
-        return subprocess.run(command, capture_output=True, timeout=120).returncode == 0
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-
-
-def missing_packages(packages: Sequence[str]) -> list[str]:
-    """Those of `packages` that dpkg does not have installed."""
-    query = ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *packages]
-    listed = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
-    there = {line.split()[0] for line in listed if line.endswith(" installed")}
-    return [name for name in packages if name not in there]
-
-
-# Setting up
+# The system's packages
 
 
 def install_system(packages: Sequence[str]) -> None:
@@ -213,6 +166,14 @@ def install_system(packages: Sequence[str]) -> None:
         say(f"apt-get could not: {last_line(done.stderr)}; try it by hand:{by_hand}")
 
 
+def missing_packages(packages: Sequence[str]) -> list[str]:
+    """Those of `packages` that dpkg does not have installed."""
+    query = ["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *packages]
+    listed = subprocess.run(query, capture_output=True, text=True).stdout.splitlines()
+    there = {line.split()[0] for line in listed if line.endswith(" installed")}
+    return [name for name in packages if name not in there]
+
+
 def become_root() -> list[str] | None:
     """The prefix that runs a command as root without asking, or None."""
     if os.environ.get("POSETALK_SYSTEM_PACKAGES") == "no":
@@ -225,44 +186,110 @@ def become_root() -> list[str] | None:
     return None
 
 
-def make_venv() -> None:
-    """Make `.venv`, or start it over if an earlier set-up was cut short."""
-    if UNFINISHED.exists():
-        say("the last set-up was cut short; starting over")
-    elif venv_works(VENV):
-        return
-    if importlib.util.find_spec("ensurepip") is None:
-        raise SetupError("this Python cannot make environments; install python3-venv and try again")
-    say(f"making {VENV}")
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True
-    )
-    if made.returncode != 0:
-        raise SetupError(f"could not make {VENV}: {last_line(made.stderr or made.stdout)}")
+# The environment
 
 
-def install_project(extras: set[str]) -> None:
-    """Install the project, editable, with its extras and the tested versions."""
-    python = str(venv_python(VENV))
-    target = f"{ROOT}[{','.join(sorted(extras))}]"
-    say(f"installing posetalk with {', '.join(sorted(extras))} (a minute or two)")
-    UNFINISHED.touch()
-    # The CPU and GPU builds of onnxruntime write into the same folder: only one may be there.
-    other = "onnxruntime" if "gpu" in extras else "onnxruntime-gpu"
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*pip, "uninstall", "-q", "-y", other], capture_output=True)
-    constraints = str(ROOT / "constraints.txt")
-    # Compiling what is never used would add a third to the size; Python compiles the rest itself.
-    install = [*pip, "install", "--progress-bar", "off", "--no-compile", "-c", constraints]
-    log = VENV / "posetalk-setup.log"
-    returncode = run_with_progress([*install, "-e", target], log)
-    if returncode == 0:
-        returncode = run_with_progress([*install, "--no-deps", *WITHOUT_DEPENDENCIES], log)
-    # pip changes nothing before it has downloaded everything, so after its own failure there is
-    # nothing to repair; the mark stays only if this process is killed in between.
-    UNFINISHED.unlink(missing_ok=True)
-    if returncode != 0:
-        raise SetupError("pip could not install everything: see above, then run this again")
+class Environment:
+    """A virtual environment beside this file, and the stamp that says what is in it."""
+
+    def __init__(self, name: str = ".venv") -> None:
+        self.folder = ROOT / name
+        windows = os.name == "nt"
+        self.python = self.folder / ("Scripts/python.exe" if windows else "bin/python")
+        self.stamp = self.folder / "posetalk-setup.json"
+        self.unfinished = self.folder / "posetalk-setup.unfinished"
+
+    def installed(self) -> dict[str, list[str]]:
+        """What an earlier set-up installed; nothing if it was another one or is damaged."""
+        try:
+            stamp = json.loads(self.stamp.read_text("utf-8"))
+            if stamp["fingerprint"] != fingerprint() or self.unfinished.exists():
+                return {}
+            return {key: [str(item) for item in stamp[key]] for key in ("extras", "system")}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def works(self) -> bool:
+        """Whether it has an interpreter of the right version, and pip."""
+        probe = f"import sys, pip; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+        command = [str(self.python), "-c", probe]
+        try:
+            return subprocess.run(command, capture_output=True, timeout=120).returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+
+    def make(self) -> None:
+        """Make it, or start it over if an earlier set-up was cut short."""
+        if self.unfinished.exists():
+            say("the last set-up was cut short; starting over")
+        elif self.works():
+            return
+        if importlib.util.find_spec("ensurepip") is None:
+            raise SetupError(
+                "this Python cannot make environments; install python3-venv and try again"
+            )
+        say(f"making {self.folder}")
+        command = [sys.executable, "-m", "venv", "--clear", str(self.folder)]
+        made = subprocess.run(command, capture_output=True, text=True)
+        if made.returncode != 0:
+            error = last_line(made.stderr or made.stdout)
+            raise SetupError(f"could not make {self.folder}: {error}")
+
+    def install(self, extras: set[str]) -> None:
+        """Install the project, editable, with its extras and the tested versions."""
+        target = f"{ROOT}[{','.join(sorted(extras))}]"
+        say(f"installing posetalk with {', '.join(sorted(extras))} (a minute or two)")
+        self.unfinished.touch()
+        # The CPU and GPU builds of onnxruntime write into the same folder: only one may be there.
+        other = "onnxruntime" if "gpu" in extras else "onnxruntime-gpu"
+        pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        subprocess.run([*pip, "uninstall", "-q", "-y", other], capture_output=True)
+        constraints = str(ROOT / "constraints.txt")
+        # Compiling what is never used would add a third to the size; Python compiles the rest.
+        install = [*pip, "install", "--progress-bar", "off", "--no-compile", "-c", constraints]
+        log = self.folder / "posetalk-setup.log"
+        returncode = run_with_progress([*install, "-e", target], log)
+        if returncode == 0:
+            returncode = run_with_progress([*install, "--no-deps", *WITHOUT_DEPENDENCIES], log)
+        # pip changes nothing before it has downloaded everything, so after its own failure there
+        # is nothing to repair; the mark stays only if this process is killed in between.
+        self.unfinished.unlink(missing_ok=True)
+        if returncode != 0:
+            raise SetupError("pip could not install everything: see above, then run this again")
+
+    def set_up(self, command: str, more: Sequence[str] = ()) -> None:
+        """Bring it and the system to what `command` and extras need; quick when nothing changed."""
+        started = time.monotonic()
+        if self._is_enough(command, more):
+            return
+        with only_one(ROOT / ".venv.lock"):
+            if self._is_enough(command, more):
+                return
+            there = self.installed()
+            extras = wanted_extras(command, has_gpu()) | {*there.get("extras", []), *more}
+            if "gpu" in extras:
+                extras.discard("cpu")
+            system = {*wanted_packages(command), *there.get("system", [])}
+            if sys.platform == "linux":
+                install_system(sorted(system))
+            if not extras <= {*there.get("extras", [])} or not self.works():
+                self.stamp.unlink(missing_ok=True)
+                self.make()
+                self.install(extras)
+            stamp = {"extras": sorted(extras), "system": sorted(system)}
+            self.stamp.write_text(json.dumps({"fingerprint": fingerprint(), **stamp}), "utf-8")
+        say(f"set up in {time.monotonic() - started:.0f} s")
+
+    def _is_enough(self, command: str, more: Sequence[str]) -> bool:
+        there = self.installed()
+        if not there or not self.python.exists():
+            return False
+        extras = {*there["extras"]}
+        wanted = wanted_extras(command, gpu="gpu" in extras) | {*more}
+        if not wanted <= extras or ("cpu" in extras and has_gpu()):
+            return False
+        # Packages that could not be installed count as seen to: nobody is asked twice.
+        return {*wanted_packages(command)} <= {*there["system"]}
 
 
 def run_with_progress(command: list[str], log: Path) -> int:
@@ -270,65 +297,24 @@ def run_with_progress(command: list[str], log: Path) -> int:
 
     Where it fails, its last words are shown.
     """
-    said: list[str] = []
-    show = sys.stderr.isatty()
-    started = time.monotonic()
+    show, said, started = sys.stderr.isatty(), [""], time.monotonic()
+    width = shutil.get_terminal_size().columns - 1
     pipe = subprocess.PIPE
     process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True)
     with process, log.open("w", encoding="utf-8") as file:
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.stdout or ():
             file.write(line)
             said.append(line.rstrip())
             if show and not line.startswith("WARNING"):
-                spent = f"{time.monotonic() - started:3.0f} s  "
-                width = shutil.get_terminal_size().columns - len(spent) - 1
-                print(f"\r{spent}{line.strip()[:width]:<{width}}", end="", file=sys.stderr)
+                text = f"{time.monotonic() - started:3.0f} s  {line.strip()}"
+                print(f"\r{text[:width]:<{width}}", end="", file=sys.stderr)
     if show:
-        print(f"\r{' ' * (shutil.get_terminal_size().columns - 1)}\r", end="", file=sys.stderr)
+        print(f"\r{' ' * width}\r", end="", file=sys.stderr)
     if process.returncode:
         errors = [line for line in said if line.startswith(("ERROR", "error"))] or said[-10:]
         print("\n".join(errors), file=sys.stderr)
         say(f"all that pip said is in {log}")
     return process.returncode
-
-
-def set_up(command: str) -> None:
-    """Bring `.venv` and the system to what `command` needs; quick when nothing changed."""
-    started = time.monotonic()
-    print_ = fingerprint(ROOT)
-    stamp = {} if UNFINISHED.exists() else read_stamp(STAMP, print_)
-    if is_enough(stamp, command):
-        return
-    with only_one(ROOT / ".venv.lock"):
-        stamp = {} if UNFINISHED.exists() else read_stamp(STAMP, print_)
-        if is_enough(stamp, command):
-            return
-        extras = wanted_extras(command, has_gpu()) | set(stamp.get("extras", []))
-        if "gpu" in extras:
-            extras.discard("cpu")
-        system = {*wanted_packages(command), *stamp.get("system", [])}
-        if sys.platform == "linux":
-            install_system(sorted(system))
-        if not extras <= set(stamp.get("extras", [])) or not venv_works(VENV):
-            STAMP.unlink(missing_ok=True)
-            make_venv()
-            install_project(extras)
-        stamped = {"fingerprint": print_, "extras": sorted(extras), "system": sorted(system)}
-        STAMP.write_text(json.dumps(stamped), "utf-8")
-    say(f"set up in {time.monotonic() - started:.0f} s")
-
-
-def is_enough(stamp: dict[str, list[str]], command: str) -> bool:
-    """Whether an earlier set-up covers `command`."""
-    if not stamp or not venv_python(VENV).exists():
-        return False
-    extras = set(stamp["extras"])
-    wanted = wanted_extras(command, gpu="gpu" in extras)
-    if not wanted <= extras or ("cpu" in extras and has_gpu()):
-        return False
-    # Packages that could not be installed count as seen to: nobody is asked twice.
-    return set(wanted_packages(command)) <= set(stamp["system"])
 
 
 @contextlib.contextmanager
@@ -372,34 +358,26 @@ def hand_over(command: list[str]) -> int:
             continue  # the command got it too, and ends in its own way
 
 
-def check_steps(python: str, arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Names and commands of all checks; `arguments` are those of `run.py test`."""
-    rest = [argument for argument in arguments if argument != "--slow"]
-    pytest = [python, "-P", "-m", "pytest", "-q", *rest]
-    if "--slow" not in arguments:
-        pytest += ["-m", "not slow"]
-    lint = "from importlinter.cli import lint_imports_command as c; c()"
-    return [
-        ("ruff", [python, "-m", "ruff", "check", "--quiet", "."]),
-        ("format", [python, "-m", "ruff", "format", "--quiet", "--check", "."]),
-        ("mypy", [python, "-P", "-m", "mypy"]),
-        ("layers", [python, "-c", lint, "--no-cache"]),
-        ("tests", pytest),
-    ]
+def ready(command: str, arguments: Sequence[str]) -> list[str]:
+    """Set up what `command` needs; returns the command line to become, empty for `setup`.
 
-
-def run_checks(arguments: Sequence[str]) -> int:
-    """Run every check, also after one failed, and end with one line on all of them."""
-    results = []
-    for name, command in check_steps(str(venv_python(VENV)), arguments):
-        say(f"{name} ...")
-        started = time.monotonic()
-        passed = subprocess.run(command, cwd=ROOT).returncode == 0
-        results.append((name, passed, time.monotonic() - started))
-    line = ", ".join(f"{name} {'ok' if ok else 'FAILED'} ({s:.0f} s)" for name, ok, s in results)
-    failed = any(not passed for _, passed, _ in results)
-    print(f"{'FAILED' if failed else 'all passed'}: {line}")
-    return 1 if failed else 0
+    Raises:
+        SetupError: it cannot be set up.
+    """
+    environment, tests = Environment(), [str(ROOT / "tests" / "checks.py"), *arguments]
+    # -P: a folder of the user's that is called `head` or `stream` must not be imported.
+    if command == "setup":
+        environment.set_up("live", known(arguments))
+        return []
+    if command == "test" and "--with" in arguments:
+        [extra] = known(arguments[arguments.index("--with") + 1 :][:1]) or known([""])
+        environment = Environment(f".venv-{extra}")
+        environment.set_up("live", ["dev", extra])
+        return [str(environment.python), "-P", *tests]
+    environment.set_up(command)
+    module = ["benchmarks.latency.bench"] if command == "bench-latency" else ["posetalk", command]
+    how = tests if command == "test" else ["-m", *module, *arguments]
+    return [str(environment.python), "-P", *how]
 
 
 def newer_python() -> str | None:
@@ -425,23 +403,17 @@ def main(arguments: list[str]) -> int:
         print(USAGE, end="")
         return 0 if arguments else 2
     command, rest = arguments[0], arguments[1:]
-    if command not in (*COMMANDS, "test", "setup"):
-        say(f"no command `{command}`; there are {', '.join((*COMMANDS, 'test', 'setup'))}")
+    if command not in COMMANDS:
+        near = difflib.get_close_matches(command, COMMANDS, 1)
+        meant = f"did you mean `{near[0]}`?" if near else f"there are {', '.join(COMMANDS)}"
+        say(f"no command `{command}`; {meant}")
         return 2
     try:
-        set_up(command)
-        if command == "setup":
-            return 0
-        if command == "test":
-            return run_checks(rest)
-        # -P: a folder of the user's that is called `head` or `stream` must not be imported.
-        module = (
-            ["benchmarks.latency.bench"] if command == "bench-latency" else ["posetalk", command]
-        )
-        return hand_over([str(venv_python(VENV)), "-P", "-m", *module, *rest])
+        line = ready(command, rest)
+        return hand_over(line) if line else 0
     except SetupError as error:
         say(str(error))
-        return 1
+        return 2 if isinstance(error, WrongUsage) else 1
     except OSError as error:
         say(f"could not set up: {error}")
         return 1

@@ -11,9 +11,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import checks
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+HEAVY = {"ray", "pipecat", "video", "a2f"}
+"""Extras whose tests have an environment of their own."""
 
 
 @pytest.fixture
@@ -28,9 +33,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     for name in ("pyproject.toml", "constraints.txt"):
         (root / name).write_text((ROOT / name).read_text())
     monkeypatch.setattr(module, "ROOT", root)
-    monkeypatch.setattr(module, "VENV", root / ".venv")
-    monkeypatch.setattr(module, "STAMP", root / ".venv" / "posetalk-setup.json")
-    monkeypatch.setattr(module, "UNFINISHED", root / ".venv" / "posetalk-setup.unfinished")
     monkeypatch.setattr(module, "has_gpu", lambda: False)
     monkeypatch.setattr(module, "install_system", lambda packages: None)
     return module
@@ -39,17 +41,18 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 class Pip:
     """Stands in for `subprocess.run`: makes environments, counts installs, fails on demand."""
 
-    def __init__(self, venv: Path) -> None:
-        self.venv, self.installs, self.venvs, self.returncode = venv, [], 0, 0
+    def __init__(self) -> None:
+        self.installs, self.venvs, self.returncode = [], [], 0
         self.killed = False
         self.alone: list[list[str]] = []
 
     def __call__(self, command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
         if "venv" in command:
-            self.venvs += 1
-            (self.venv / "bin").mkdir(parents=True, exist_ok=True)
-            (self.venv / "bin" / "python").touch()
-            (self.venv / "posetalk-setup.unfinished").unlink(missing_ok=True)  # --clear
+            folder = Path(command[-1])
+            self.venvs.append(folder.name)
+            (folder / "bin").mkdir(parents=True, exist_ok=True)
+            (folder / "bin" / "python").touch()
+            (folder / "posetalk-setup.unfinished").unlink(missing_ok=True)  # --clear
         if "install" in command:
             if self.killed:
                 raise KeyboardInterrupt
@@ -60,15 +63,23 @@ class Pip:
             return subprocess.CompletedProcess(command, self.returncode, "", "")
         return subprocess.CompletedProcess(command, 0, "", "")
 
+    @property
+    def targets(self) -> list[str]:
+        """The extras of each installation."""
+        return [line[line.index("-e") + 1].rpartition("[")[2][:-1] for line in self.installs]
+
 
 @pytest.fixture
 def pip(run: Any, monkeypatch: pytest.MonkeyPatch) -> Pip:
-    fake = Pip(run.VENV)
+    fake = Pip()
     monkeypatch.setattr(run.subprocess, "run", fake)
     monkeypatch.setattr(run, "run_with_progress", lambda command, log: fake(command).returncode)
-    monkeypatch.setattr(run, "venv_python", lambda venv: venv / "bin" / "python")
-    monkeypatch.setattr(run, "venv_works", lambda venv: (venv / "bin" / "python").exists())
+    monkeypatch.setattr(run.Environment, "works", lambda self: self.python.exists())
     return fake
+
+
+def set_up(run: Any, command: str) -> None:
+    run.Environment().set_up(command)
 
 
 def test_extras_and_packages_fit_the_command(run: Any) -> None:
@@ -108,55 +119,55 @@ def test_the_extras_exist(run: Any) -> None:
         "trt-rtx",
         "train",
         "dev",
+        *HEAVY,
     } == names
     assert declared["scripts"].keys() == {"posetalk", "bench-latency"}
 
 
 def test_a_second_start_installs_nothing(run: Any, pip: Pip) -> None:
-    run.set_up("live")
-    assert len(pip.installs) == 1 and pip.venvs == 1
-    target = pip.installs[0][pip.installs[0].index("-e") + 1]
-    assert target == f"{run.ROOT}[cpu,drawing]"
+    set_up(run, "live")
+    assert pip.venvs == [".venv"]
+    assert pip.installs[0][-1] == f"{run.ROOT}[cpu,drawing]"
     assert "--no-deps" in pip.alone[0] and pip.alone[0][-1] == "pyrender==0.1.45"
-    run.set_up("live")
-    run.set_up("doctor")
+    set_up(run, "live")
+    set_up(run, "doctor")
     assert len(pip.installs) == 1
-    run.set_up("test")
-    assert len(pip.installs) == 2 and pip.venvs == 1
-    run.set_up("live")
+    set_up(run, "test")
+    assert len(pip.installs) == 2 and pip.venvs == [".venv"]
+    set_up(run, "live")
     assert len(pip.installs) == 2, "what the tests need covers what live needs"
 
 
 def test_a_changed_pin_or_a_damaged_stamp_installs_again(run: Any, pip: Pip) -> None:
-    run.set_up("live")
+    set_up(run, "live")
     with (run.ROOT / "constraints.txt").open("a") as file:
         file.write("# changed\n")
-    run.set_up("live")
+    set_up(run, "live")
     assert len(pip.installs) == 2
-    run.STAMP.write_text('{"fingerprint": ')
-    run.set_up("live")
+    run.Environment().stamp.write_text('{"fingerprint": ')
+    set_up(run, "live")
     assert len(pip.installs) == 3
 
 
 def test_a_set_up_that_was_killed_starts_over(run: Any, pip: Pip) -> None:
     pip.killed = True
     with pytest.raises(KeyboardInterrupt):
-        run.set_up("live")
-    assert run.UNFINISHED.exists() and not run.STAMP.exists()
+        set_up(run, "live")
+    assert run.Environment().unfinished.exists() and not run.Environment().stamp.exists()
     pip.killed = False
-    run.set_up("live")
-    assert pip.venvs == 2, "the half-made environment is thrown away"
-    assert not run.UNFINISHED.exists()
-    assert json.loads(run.STAMP.read_text())["extras"] == ["cpu", "drawing"]
+    set_up(run, "live")
+    assert len(pip.venvs) == 2, "the half-made environment is thrown away"
+    assert not run.Environment().unfinished.exists()
+    assert json.loads(run.Environment().stamp.read_text())["extras"] == ["cpu", "drawing"]
 
 
 def test_pip_that_fails_says_so_and_is_tried_again(run: Any, pip: Pip) -> None:
     pip.returncode = 1
     with pytest.raises(run.SetupError, match="run this again"):
-        run.set_up("live")
+        set_up(run, "live")
     pip.returncode = 0
-    run.set_up("live")
-    assert pip.venvs == 1 and len(pip.installs) == 2
+    set_up(run, "live")
+    assert pip.venvs == [".venv"] and len(pip.installs) == 2
 
 
 def test_what_pip_says_is_kept_and_shown_when_it_fails(
@@ -175,11 +186,11 @@ def test_what_pip_says_is_kept_and_shown_when_it_fails(
 def test_a_new_gpu_replaces_the_cpu_extra(
     run: Any, pip: Pip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run.set_up("live")
+    set_up(run, "live")
     monkeypatch.setattr(run, "has_gpu", lambda: True)
-    run.set_up("live")
-    assert pip.installs[-1][pip.installs[-1].index("-e") + 1].endswith("[drawing,gpu]")
-    run.set_up("live")
+    set_up(run, "live")
+    assert pip.targets[-1] == "drawing,gpu"
+    set_up(run, "live")
     assert len(pip.installs) == 2
 
 
@@ -198,11 +209,34 @@ def test_without_rights_the_exact_line_is_printed(
     assert line in capsys.readouterr().err
 
 
-def test_the_checks_leave_slow_tests_out_unless_asked(run: Any) -> None:
-    quick = dict(run.check_steps("python", ["-k", "wire"]))
+def test_setup_installs_the_extras_that_it_is_given(run: Any, pip: Pip) -> None:
+    assert run.ready("setup", []) == [] and run.ready("setup", ["torch", "export"]) == []
+    assert pip.targets == ["cpu,drawing", "cpu,drawing,export,torch"]
+    with pytest.raises(run.WrongUsage, match=r"no extra `tortch`; there are .*torch"):
+        run.ready("setup", ["tortch"])
+
+
+def test_an_extra_is_tested_in_an_environment_of_its_own(run: Any, pip: Pip) -> None:
+    line = run.ready("test", ["--with", "video", "-k", "face"])
+    assert Path(line[0]).parts[-3] == ".venv-video" and line[3:] == [
+        "--with",
+        "video",
+        "-k",
+        "face",
+    ]
+    assert pip.venvs == [".venv-video"] and pip.targets == ["cpu,dev,drawing,video"]
+    assert not run.Environment().folder.exists(), "the main one is left alone"
+    for wrong in (["--with"], ["--with", "vidio"]):
+        with pytest.raises(run.WrongUsage, match=r"there are .*video"):
+            run.ready("test", wrong)
+
+
+def test_the_checks_that_read_no_test_run_in_the_first_tier_alone() -> None:
+    quick = dict(checks.steps("python", ["-k", "wire"]))
     assert list(quick) == ["ruff", "format", "mypy", "layers", "tests"]
-    assert quick["tests"][-4:] == ["-k", "wire", "-m", "not slow"]
-    assert "-m" not in dict(run.check_steps("python", ["--slow"]))["tests"][4:]
+    assert quick["tests"][-2:] == ["-k", "wire"]
+    assert [name for name, _ in checks.steps("python", ["--only-slow"])] == ["tests"]
+    assert [name for name, _ in checks.steps("python", ["--with", "video"])] == ["tests"]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +244,9 @@ def test_the_checks_leave_slow_tests_out_unless_asked(run: Any) -> None:
     [
         ([], 2, "python3 run.py COMMAND"),
         (["--help"], 0, "live"),
-        (["dance"], 2, "no command `dance`"),
+        (["dance"], 2, "no command `dance`; there are live, serve"),
+        (["liev"], 2, "no command `liev`; did you mean `live`?"),
+        (["test", "--with", "vidio"], 2, "no extra `vidio`; there are"),
     ],
 )
 def test_usage(arguments: list[str], code: int, text: str, tmp_path: Path) -> None:

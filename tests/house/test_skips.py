@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
+PATH = os.pathsep.join(map(str, (TESTS, TESTS / "support")))
 
 SKIPPED = """
 import pytest
@@ -32,7 +33,7 @@ def test_a_skip_of_what_is_installed_is_a_failure(
 ) -> None:
     (tmp_path / "test_it.py").write_text(SKIPPED)
     environment = {k: v for k, v in os.environ.items() if k != "POSETALK_DATA"}
-    environment |= {"POSETALK_REQUIRE_ALL": required, "PYTHONPATH": str(TESTS)}
+    environment |= {"POSETALK_REQUIRE_ALL": required, "PYTHONPATH": PATH}
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-ra", "-p", "conftest", "-p", "no:cacheprovider", "."],
         cwd=tmp_path,
@@ -48,21 +49,86 @@ def test_a_skip_of_what_is_installed_is_a_failure(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="not run: no shell on Windows")
-def test_the_checks_find_the_data_folder_beside_the_repository(tmp_path: Path) -> None:
+def test_the_checks_run_the_first_tier_then_what_there_is_time_for(tmp_path: Path) -> None:
     (tmp_path / "repository" / ".ci").mkdir(parents=True)
     script = shutil.copy(TESTS.parent / ".ci" / "run", tmp_path / "repository" / ".ci")
-    (tmp_path / "repository" / "run.py").write_text(
-        "import os; print(os.environ['POSETALK_REQUIRE_ALL'], os.environ.get('POSETALK_DATA'))"
+    run = tmp_path / "repository" / "run.py"
+    run.write_text(
+        "import os, sys\n"
+        "print(*sys.argv[1:], os.environ['POSETALK_REQUIRE_ALL'], os.environ.get('POSETALK_DATA'))"
     )
 
-    def told(**environment: str) -> str:
+    def told(*arguments: str, **environment: str) -> list[str]:
         bare = {k: v for k, v in os.environ.items() if not k.startswith("POSETALK")}
+        command = ["sh", script, *arguments]
         ran = subprocess.run(
-            ["sh", script], cwd="/", env=bare | environment, capture_output=True, text=True
+            command, cwd="/", env=bare | environment, capture_output=True, text=True
         )
-        return ran.stdout.strip()
+        return ran.stdout.splitlines()
 
-    assert told() == "1 None"
+    first, second, *words = told()
+    assert first == "test 1 None"
+    assert second == "test --only-slow --minutes 30 1 None"
+    assert words and all(line.startswith("not run: ") for line in words)
+    assert told("-k", "wire") == ["test -k wire 1 None"], "what is asked for, and no more"
     (tmp_path / "shared" / "data").mkdir(parents=True)
-    assert told() == f"1 {tmp_path}/shared/data"
-    assert told(POSETALK_DATA="/elsewhere") == "1 /elsewhere"
+    assert told()[0] == f"test 1 {tmp_path}/shared/data"
+    assert told(POSETALK_DATA="/elsewhere")[0] == "test 1 /elsewhere"
+    run.write_text("raise SystemExit(3)")
+    assert subprocess.run(["sh", script], capture_output=True).returncode == 3
+
+
+TIERS = """
+import pytest
+
+def test_quick(): ...
+@pytest.mark.slow
+def test_slow(): ...
+@pytest.mark.extra("video")
+def test_video(): ...
+@pytest.mark.extra("video")
+@pytest.mark.slow
+def test_slow_video(): ...
+@pytest.mark.extra("ray")
+def test_ray(): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ran", "left_out"),
+    [
+        ([], "1 passed", ["slow", "extra ray", "extra video"]),
+        (["--slow"], "2 passed", ["extra ray", "extra video"]),
+        (["-m", "slow"], "1 passed", ["extra ray", "extra video"]),
+        (["--only-slow"], "1 passed", ["quick", "extra ray", "extra video"]),
+        (["--with", "video"], "2 passed", ["quick", "slow", "extra ray"]),
+        (["--only-slow", "--minutes", "0"], "1 skipped", ["quick"]),
+        (["test_it.py::test_ray"], "1 passed", []),
+    ],
+)
+def test_each_tier_runs_its_tests_and_names_the_others(
+    arguments: list[str], ran: str, left_out: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "test_it.py").write_text(TIERS)
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("POSETALK")}
+    environment |= {"PYTHONPATH": PATH, "POSETALK_REQUIRE_ALL": "1"}
+    plugins = ["-p", "conftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestWarning"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ra", *plugins, *arguments],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ran in done.stdout.splitlines()[-1]
+    for name in left_out:
+        assert f"of tier `{name}` (`python3 run.py test" in done.stdout
+    assert done.stdout.count("of tier") == 0 if not left_out else True
+    if "--minutes" in arguments:
+        assert "not run: no time left: test_it.py::test_slow" in done.stdout
+
+
+@pytest.mark.extra("video")
+def test_an_extra_has_an_environment_of_its_own() -> None:
+    assert Path(sys.prefix).name == ".venv-video"
