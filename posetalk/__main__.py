@@ -70,12 +70,15 @@ def explain(error: Exception) -> str:
     """One line on an error, for people."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    from posetalk.terminal.install_hints import advice, is_damaged_package
+    from posetalk.terminal.installation import here
+
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError | RuntimeError) and text:
-        return text
-    if isinstance(error, ImportError):
-        from posetalk.terminal.install_hints import advice
-
+        return here(text)
+    if isinstance(error, ImportError) or (
+        isinstance(error, AttributeError) and is_damaged_package(error)
+    ):
         return advice(error)
     return f"{type(error).__name__}: {text} (--debug shows where; this should not happen)"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.metadata
 import importlib.util
 import os
@@ -10,18 +12,16 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
+from posetalk.terminal import install_hints
+from posetalk.terminal.installation import here, install, install_extra, restore
 
-SYSTEM_GL = "sudo apt-get install -y libegl1 libegl-mesa0 libgl1 libgl1-mesa-dri"
-INSTALL = "python3 run.py setup"
-NETWORKS = "pip install 'posetalk[torch]'"
-EXPORT = "pip install 'posetalk[export]'"
-DATASETS = "pip install 'posetalk[train]'"
-ENGINES = "pip install 'posetalk[trt-rtx]'"
+SYSTEM_GL = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri")
 
 _PROBE_GL = """
 from head.rig import builtin_head
@@ -64,23 +64,31 @@ def live_can_run(findings: Iterable[Finding]) -> bool:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, one finding after the other."""
-    yield _python()
+    """Look at everything, one finding after the other; whatever breaks is a finding too."""
+    looks: dict[str, Callable[[], Finding]] = {"python": _python}
     for name in ("numpy", "safetensors", "websockets", "soundfile", "av"):
-        yield _package(name, "missing", INSTALL)
-    yield _runtime()
-    for name in ("torch", "transformers"):
-        yield _package(name, "without", NETWORKS, "training and released checkpoints need it")
-    yield _package("onnx", "without", EXPORT, "posetalk export needs it")
-    yield _package("lmdb", "without", DATASETS, "datasets and training on them need it")
-    yield _engines()
-    yield _head()
-    yield _bundle()
-    yield _microphone()
-    yield _drawing()
-    yield _window()
-    yield _port()
-    yield _gpu()
+        looks[name] = partial(_package, name, "missing", partial(install, name))
+    looks |= {
+        "onnxruntime": _runtime,
+        "torch": partial(_optional, "torch", "torch", "training and released checkpoints need it"),
+        "transformers": partial(_optional, "transformers", "torch", "models with HuBERT need it"),
+        "onnx": partial(_optional, "onnx", "export", "posetalk export needs it"),
+        "lmdb": partial(_optional, "lmdb", "train", "datasets and training on them need it"),
+        "tensorrt": _engines,
+        "head": _head,
+        "bundle": _bundle,
+        "microphone": _microphone,
+        "drawing": _drawing,
+        "window": _window,
+        "port": _port,
+        "gpu": _gpu,
+    }
+    for name, look in looks.items():
+        try:
+            yield look()
+        except Exception as error:
+            state = "missing" if name in ("onnxruntime", "head", "bundle") else "without"
+            yield Finding(name, state, f"{type(error).__name__}: {_one_line(error)}")
 
 
 def _python() -> Finding:
@@ -89,22 +97,44 @@ def _python() -> Finding:
     return Finding("python", "ok", f"{platform.python_version()} ({where}), {machine}")
 
 
-def _package(name: str, absent: str, mend: str, why: str = "") -> Finding:
+def _package(name: str, absent: str, mend: Callable[[], str], why: str = "") -> Finding:
     try:
         return Finding(name, "ok", importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, absent, f"not installed{f' ({why})' if why else ''}", mend)
+        return Finding(name, absent, f"not installed{f' ({why})' if why else ''}", mend())
+
+
+def _optional(name: str, extra: str, why: str) -> Finding:
+    return _package(name, "without", partial(install_extra, extra), why)
 
 
 def _runtime() -> Finding:
-    for name in ("onnxruntime-gpu", "onnxruntime"):
-        try:
-            return Finding("onnxruntime", "ok", f"{name} {importlib.metadata.version(name)}")
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    if importlib.util.find_spec("torch") is not None:
-        return Finding("onnxruntime", "without", "not installed (torch runs the model)", INSTALL)
-    return Finding("onnxruntime", "missing", "not installed, nor torch", INSTALL)
+    """Which of the two builds is installed, and whether it is whole."""
+    found = []
+    for name in install_hints.ONNXRUNTIMES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.append(f"{name} {importlib.metadata.version(name)}")
+    torch = importlib.util.find_spec("torch") is not None
+    absent, instead = (
+        ("without", " (torch runs the model)") if torch else ("missing", ", nor torch")
+    )
+    if not found:
+        return Finding("onnxruntime", absent, f"not installed{instead}", install_extra("cpu"))
+    there = ", ".join(found)
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the first import
+    try:
+        onnxruntime = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        return Finding(
+            "onnxruntime", absent, f"{there}: {_one_line(error)}", install_hints.mend_onnxruntime()
+        )
+    if not hasattr(onnxruntime, "InferenceSession"):
+        why = f"{there} is damaged: another build, in the same folder, was removed"
+        return Finding("onnxruntime", absent, why, install_hints.mend_onnxruntime())
+    if len(found) > 1:
+        why = f"{there} write into the same folder: one of them hides the other"
+        return Finding("onnxruntime", "without", why, install_hints.mend_onnxruntime())
+    return Finding("onnxruntime", "ok", there)
 
 
 def _engines() -> Finding:
@@ -116,7 +146,7 @@ def _engines() -> Finding:
             continue
     if found:
         return Finding("tensorrt", "ok", ", ".join(found))
-    mend = ENGINES if shutil.which("nvidia-smi") else ""
+    mend = install_extra("trt-rtx") if shutil.which("nvidia-smi") else ""
     return Finding("tensorrt", "without", "not installed (engines for GPUs need it)", mend)
 
 
@@ -126,25 +156,24 @@ def _head() -> Finding:
 
         head = builtin_head()
     except (ImportError, ValueError, OSError) as error:
-        return Finding("head", "missing", _one_line(error), "git checkout -- head/data")
+        return Finding("head", "missing", _one_line(error), restore("head/data"))
     return Finding("head", "ok", f"{head.id}, {len(head.template)} vertices")
 
 
 def _bundle() -> Finding:
-    mend = "git checkout -- diffposetalk/bundles"
     try:
         from stream.backends.registry import load_backend
 
         instead = ""
         try:
             backend = load_backend("onnxruntime", "starter")
-        except (ImportError, ValueError, RuntimeError) as error:
+        except (AttributeError, ImportError, ValueError, RuntimeError) as error:
             instead = f", as onnxruntime cannot: {_one_line(error)}"
             backend = load_backend("torch", "starter")
     except ImportError as error:
-        return Finding("bundle", "missing", _one_line(error), INSTALL)
+        return Finding("bundle", "missing", _one_line(error), install_extra("cpu"))
     except (ValueError, OSError, RuntimeError) as error:
-        return Finding("bundle", "missing", _one_line(error), mend)
+        return Finding("bundle", "missing", _one_line(error), restore("diffposetalk/bundles"))
     live, styles = backend.spec.live, list(backend.styles)
     settings = f"hop {live.hop}, lookahead {live.lookahead}, steps {live.steps}"
     detail = f"starter {backend.bundle_hash[:12]} on {backend.name}; {settings}; styles "
@@ -156,18 +185,35 @@ def _microphone() -> Finding:
 
     try:
         found = list_microphones()
-    except MicrophoneError as error:
-        mend = "sudo apt-get install -y libportaudio2" if sys.platform == "linux" else INSTALL
-        return Finding("microphone", "without", f"{_one_line(error)}", mend)
+    except MicrophoneError:
+        # On Windows and macOS PortAudio comes inside the package.
+        mend = _system("libportaudio2") if sys.platform == "linux" else install("sounddevice")
+        why = "sounddevice and PortAudio are needed; live plays the demo speech"
+        return Finding("microphone", "without", why, mend)
     if not found:
-        mend = "plug one in, or start the sound server"
-        # PortAudio speaks ALSA; sound servers are reached through its plug-ins.
-        plugins = Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")
-        if sys.platform == "linux" and not any(plugins):
-            mend = "sudo apt-get install -y libasound2-plugins"
-        return Finding("microphone", "without", "none; live plays the demo speech", mend)
+        return Finding("microphone", "without", "none; live plays the demo speech", _let_hear())
     default = next((device for device in found if device.is_default), found[0])
     return Finding("microphone", "ok", f"{default.name} ({len(found)} in all)")
+
+
+def _let_hear() -> str:
+    """What makes a microphone that is there appear, on each system."""
+    if sys.platform == "darwin":
+        return "plug one in; allow it in System Settings > Privacy & Security > Microphone"
+    if sys.platform == "win32":
+        return "plug one in; allow it in Settings > Privacy & security > Microphone"
+    # PortAudio speaks ALSA; sound servers are reached through its plug-ins.
+    if not any(Path("/usr/lib").glob("*/alsa-lib/libasound_module_pcm_pulse.so")):
+        return _system("libasound2-plugins")
+    return "plug one in, or start the sound server"
+
+
+def _system(*packages: str) -> str:
+    """What brings libraries of a Linux system."""
+    names = " ".join(packages)
+    if shutil.which("apt-get"):
+        return f"sudo apt-get install -y {names}"
+    return f"with your system's package manager, what Debian calls {names}"
 
 
 def _drawing() -> Finding:
@@ -180,7 +226,12 @@ def _drawing() -> Finding:
     if done.returncode == 0:
         return Finding("drawing", "ok", done.stdout.strip())
     reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1].split(": ", 1)[-1]
-    mend = SYSTEM_GL if shutil.which("apt-get") else INSTALL
+    if importlib.util.find_spec("pyrender") is None:
+        mend = install_extra("viewer")
+    elif sys.platform == "linux":
+        mend = _system(*SYSTEM_GL)
+    else:  # there pictures come from the desktop's own OpenGL, also those off-screen
+        mend = "log in to a desktop, and install its graphics driver"
     return Finding("drawing", "without", f"no video, no window ({reason[:160]})", mend)
 
 
@@ -188,13 +239,15 @@ def _window() -> Finding:
     from viewer.render.gl import display_available
 
     if display_available():
-        return Finding("window", "ok", os.environ.get("DISPLAY", "native"))
+        native = {"win32": "Windows", "darwin": "macOS"}.get(sys.platform)
+        return Finding("window", "ok", native or os.environ["DISPLAY"])
     return Finding("window", "without", "no display; live renders off-screen and records a video")
 
 
 def _port() -> Finding:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform != "win32":  # there it would take a port that is in use
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((DEFAULT_HOST, DEFAULT_PORT))
         except OSError as error:
@@ -206,7 +259,10 @@ def _port() -> Finding:
 def _gpu() -> Finding:
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return Finding("gpu", "without", "no NVIDIA GPU; the starter runs on the CPU")
+        detail = "no NVIDIA GPU; the starter runs on the CPU"
+        if sys.platform == "darwin":
+            detail = "macOS has none that posetalk uses; the starter runs on the CPU"
+        return Finding("gpu", "without", detail)
     query = [tool, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=20)
@@ -218,4 +274,4 @@ def _gpu() -> Finding:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return here(" ".join(str(error).split())) or type(error).__name__

@@ -69,6 +69,11 @@ def wait_for_recording(process: subprocess.Popen[str], path: Path) -> None:
         time.sleep(0.02)
 
 
+def brings(extra: str, message: str) -> bool:
+    """Whether a message says how that extra is installed here: by pip, or by `run.py`."""
+    return f"'posetalk[{extra}]'" in message or f"run.py setup {extra}" in message
+
+
 def call(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
     """Run a command in this process: (exit code, output, messages)."""
     loggers = [logging.getLogger(name) for name in ("", *PACKAGES)]
