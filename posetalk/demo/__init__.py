@@ -1,1 +1,1 @@
-"""The demo speech, and the scripts that made it and the README's picture."""
+"""The demo speech and clips of motion, as data."""

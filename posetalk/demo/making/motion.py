@@ -1,6 +1,6 @@
 """Write `motion_STYLE.npz`, clips of motion to try `posetalk style extract` with.
 
-    python -m posetalk.demo.make_motion        # needs `flite` (apt-get install flite)
+    python -m posetalk.demo.making.motion        # needs `flite` (apt-get install flite)
 
 The motion comes from the label model of `training/labels/labels.py`: nobody was recorded.  It moves
 the built-in head and speaks sentences of our own, with the phone times of a flite voice.
@@ -17,7 +17,7 @@ import numpy as np
 from head.rig import builtin_head
 from posetalk.formats.motion_file import Motion
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]
 STYLES = ("lively", "calm", "cheerful", "serious")
 VOICE = "slt"
 FRAME = 640

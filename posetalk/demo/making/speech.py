@@ -1,6 +1,6 @@
 """Write `speech.flac`, the demo speech: four free synthetic voices that welcome the user.
 
-    python posetalk/demo/make_demo.py        # needs `flite` (apt-get install flite)
+    python -m posetalk.demo.making.speech        # needs `flite` (apt-get install flite)
 
 Flite and its voices (slt, rms, awb, kal16) come from Carnegie Mellon University under a BSD-like
 licence; the sentences are our own.
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-OUTPUT = Path(__file__).with_name("speech.flac")
+OUTPUT = Path(__file__).parents[1] / "speech.flac"
 SAMPLE_RATE = 16_000
 PAUSE_SECONDS = 0.45
 LOUDNESS = 0.08

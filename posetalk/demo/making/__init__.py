@@ -1,0 +1,1 @@
+"""What made the demo speech, its motion and the README's picture; not in the wheel."""
