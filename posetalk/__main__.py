@@ -1,7 +1,6 @@
 """`posetalk COMMAND`: reads the options, runs the command, and turns errors into one line.
 
-Exit codes: 0 done, 1 it failed (one line on standard error), 2 wrong usage, 130 Ctrl-C,
-143 terminated.
+`posetalk.terminal.exit_codes` has the exit codes.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 from types import FrameType
 
-FAILED, WRONG_USAGE = 1, 2
+from posetalk.terminal.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
 
 
 class Interrupts:
@@ -52,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, where a reader that has gone is expected
     except KeyboardInterrupt:
-        return interrupts.exit_code or 128 + signal.SIGINT
+        return interrupts.exit_code or INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away; Python must not complain about it at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -50,6 +50,7 @@ class ModelSettings:
     precision: Annotated[
         Precision | None,
         tyro.conf.arg(
+            metavar="fp32|bf16",
             help="Of torch's matrix products. bf16 takes half the time for large networks where "
             "the CPU or GPU has matrix units for it, and moves the motion by about a hundredth of "
             "its range. `auto` then means torch; exported graphs have their own.",

@@ -5,9 +5,10 @@ Modules here import nothing heavy, so that `--help` and wrong usage answer at on
 
 from __future__ import annotations
 
+import difflib
 import importlib.metadata
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, get_args, get_type_hints
 
 import tyro
 
@@ -26,6 +27,8 @@ from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
 from posetalk.commands.train import Train
 from posetalk.commands.view import View
+from posetalk.terminal.console import UsageError
+from posetalk.terminal.exit_codes import DONE, FAILED, INTERRUPTED, TERMINATED, WRONG_USAGE
 
 Command = (
     Live
@@ -44,9 +47,16 @@ Command = (
     | Bench
 )
 
-DESCRIPTION = """Speak, and a 3D face speaks back.
+DESCRIPTION = f"""Speak, and a 3D face speaks back.
 
-Start with `posetalk live`. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+Start with `posetalk live`. `posetalk COMMAND --help` tells a command's options.
+
+Exit codes: {DONE} done, {FAILED} failed, {WRONG_USAGE} wrong usage, {INTERRUPTED} interrupted
+(Ctrl-C), {TERMINATED} terminated.
+
+Windows and macOS ask for the microphone in their privacy settings, and draw on a desktop only;
+Linux draws without a display, too. On Windows nothing ends with {TERMINATED}: a process that is
+ended there is not told."""
 
 _COMMANDS = (
     Annotated[Live, tyro.conf.subcommand("live")]
@@ -66,11 +76,43 @@ _COMMANDS = (
 )
 
 
+def _named(union: object) -> dict[str, type]:
+    """The classes of a union of sub-commands, by the names they are called by."""
+    return {option.__metadata__[0].name: option.__origin__ for option in get_args(union)}
+
+
+NAMES = tuple(_named(_COMMANDS))
+
+
+def check_names(arguments: Sequence[str]) -> None:
+    """Answer a mistyped command, or a command's mistyped action, with the nearest there is.
+
+    Raises:
+        UsageError: there is no such command, or no such action.
+    """
+    said, there = "posetalk", _named(_COMMANDS)
+    for name in arguments[:2]:
+        if name.startswith("-") or not there:
+            return
+        if name not in there:
+            near = difflib.get_close_matches(name, there, 1)
+            meant = f"did you mean `{said} {near[0]}`?" if near else f"there are {', '.join(there)}"
+            raise UsageError(f"no command `{said} {name}`; {meant}")
+        said, hints = f"{said} {name}", get_type_hints(there[name], include_extras=True)
+        there = _named(hints["action"]) if "action" in hints else {}
+
+
 def parse(arguments: Sequence[str]) -> Command:
-    """The command that `arguments` name, with its options; wrong usage ends with exit code 2."""
+    """The command that `arguments` name, with its options.
+
+    Raises:
+        SystemExit: wrong usage, which has been explained, or help.
+        UsageError: there is no such command.
+    """
     if list(arguments) == ["--version"]:
         print(f"posetalk {importlib.metadata.version('posetalk')}")
         raise SystemExit(0)
+    check_names(arguments)
     # These two have options of their own for each of what they name, which tyro need not know.
     named: Command | None = None
     if arguments and arguments[0] == "train":

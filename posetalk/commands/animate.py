@@ -55,6 +55,7 @@ class Animate:
     sampler: Annotated[
         Literal["ancestral", "dpm++"] | None,
         tyro.conf.arg(
+            metavar="ancestral|dpm++",
             help="Of paper mode: `ancestral` takes all trained steps, `dpm++` --steps.",
             help_behavior_hint="(default: ancestral, or dpm++ where --steps is given)",
         ),

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 
 @dataclass(frozen=True)
 class Doctor:
     """Look at everything `posetalk live` needs; for each thing missing, say what mends it.
 
-    Exit code 0 if `posetalk live` can run, else 1.
+    On Linux that may be a system library; on Windows and macOS it is a privacy setting for the
+    microphone, or a desktop to draw on. Exit code 0 if `posetalk live` can run, else 1.
     """
 
-    json: bool = False
+    json: Flag = False
     """Print the findings as JSON, for scripts and bug reports."""
     debug: Debug = False
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
     from diffposetalk.bundle.bundle import Bundle
@@ -51,7 +51,7 @@ class Export:
         Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the demo speech)")
     ] = None
     """Speech that engines in int8 and fp8 are calibrated on."""
-    whole_hops: bool = False
+    whole_hops: Flag = False
     """One more graph: a whole hop at the bundle's live settings, whose state stays where it runs.
     `live` then makes its hops in it."""
     output: Annotated[

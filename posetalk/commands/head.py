@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Import:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: 300, as in all known files)"),
     ] = None
     """Column of a FLAME file's `shapedirs` where its expressions begin."""
-    force: bool = False
+    force: Flag = False
     """Replace a head that has this name."""
     debug: Debug = False
 

@@ -1,4 +1,4 @@
-"""The option that every command has."""
+"""The option that every command has, and the kind that is off by itself."""
 
 from __future__ import annotations
 
@@ -13,3 +13,5 @@ Debug = Annotated[
     ),
 ]
 """Every command's last option."""
+Flag = Annotated[bool, tyro.conf.arg(help_behavior_hint="")]
+"""An option that is off unless it is named."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
     from viewer.play.app import Status
@@ -51,9 +51,9 @@ class View:
         float | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end)")
     ] = None
     """Stop this long after the first frame."""
-    sound: bool = False
+    sound: Flag = False
     """Play the server's sound with the window; not beside the microphone that it hears."""
-    once: bool = False
+    once: Flag = False
     """End when the server is not there or goes away, instead of waiting for it."""
     debug: Debug = False
 

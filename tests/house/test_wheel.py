@@ -77,7 +77,9 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
         page = email.message_from_bytes(archive.read(metadata))
     tops = {name.partition("/")[0] for name in names}
     assert {name for name in tops if not name.endswith(".dist-info")} == PACKAGES
-    assert not [name for name in names if "/modelling/" in name or "/making/" in name or "test_" in name]
+    assert not [
+        name for name in names if "/modelling/" in name or "/making/" in name or "test_" in name
+    ]
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     for needed in (
         "head/data/builtin.npz",

@@ -1,6 +1,6 @@
 """Write the README's picture: three moments of the demo speech, drawn by the product.
 
-    python -m posetalk.demo.making.picture docs/live.png
+python -m posetalk.demo.making.picture docs/live.png
 """
 
 from __future__ import annotations
