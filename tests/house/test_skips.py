@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-PATH = os.pathsep.join(map(str, (TESTS, TESTS / "support")))
+PATH = str(TESTS)
 
 SKIPPED = """
 import pytest

@@ -1,0 +1,75 @@
+"""`docs/architecture.md` against the disk: the rooms, their sizes, and every file that it names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import draw_tree
+import pytest
+
+ROOT = draw_tree.ROOT
+MOST_MODULES = 13
+PAGES = ("docs/architecture.md", "docs/glossary.md", "docs/api.md", "CONTRIBUTING.md")
+THINGS = (
+    "a sampler", "a speech encoder", "a source of sound", "a sink", "a channel set", "a condition",
+    "a backend", "a head", "a file format", "an engine client", "a metric", "a benchmark figure",
+    "a training loss",
+)  # fmt: skip
+
+
+def test_the_drawing_is_the_disk() -> None:
+    page = draw_tree.PAGE.read_text("utf-8")
+    assert draw_tree.drawn(page) == page, "draw it again: python -P tests/draw_tree.py"
+
+
+def test_every_room_says_what_it_is_for() -> None:
+    for room in draw_tree.rooms():
+        line = draw_tree.purpose(room)
+        assert line[:1].isupper() or line[:1] == "`", room
+        assert line.rstrip('"').endswith((".", ":")) or len(line) > 70, room
+
+
+def test_every_folder_of_code_is_a_room() -> None:
+    known = set(draw_tree.rooms())
+    for house in draw_tree.HOUSES:
+        for module in (ROOT / house).rglob("*.py"):
+            assert module.parent in known, f"{module.parent} has no __init__"
+
+
+def test_no_room_is_crowded() -> None:
+    for room in [
+        *draw_tree.rooms(),
+        *(path for path in (ROOT / "tests").rglob("*") if path.is_dir()),
+    ]:
+        modules = [path.name for path in room.glob("*.py") if path.name != "__init__.py"]
+        assert len(modules) <= MOST_MODULES, (
+            f"{room.relative_to(ROOT)} holds {len(modules)} modules"
+        )
+
+
+def test_every_question_has_an_answer_with_files() -> None:
+    rows = re.findall(
+        r"^\| (an? [^|]+) \| (.+) \|$", draw_tree.PAGE.read_text("utf-8"), re.MULTILINE
+    )
+    answers = {what.partition(" (")[0]: where for what, where in rows}
+    assert tuple(answers) == THINGS
+    for what, where in answers.items():
+        assert re.search(r"`[\w/]+(\.py|/)`", where), what
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text("utf-8")
+    named = set(re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", text))
+    tops = {path.name for path in ROOT.iterdir()}
+    named = {name for name in named if name.partition("/")[0] in tops}
+    assert named or page != "docs/architecture.md"
+    for name in named:
+        assert (ROOT / name).exists(), f"{page} names {name}"
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / link).exists(), f"{page} links to {link}"
+    for names, path in re.findall(r"`(\w+)` (?:of|\()`?([\w/]+\.py)`", text):
+        assert re.search(rf"\b{names}\b", Path(ROOT / path).read_text("utf-8")), (
+            f"{names} in {path}"
+        )
