@@ -84,6 +84,20 @@ class Import:
         return 0
 
 
+def check_picture(path: Path | None, size: int) -> None:
+    """Judge the options of a picture before any work is done.
+
+    Raises:
+        UsageError: a name that is no picture's, or a size that cannot be drawn.
+    """
+    from posetalk.terminal.console import UsageError
+
+    if path is not None and path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"{path}: end the name in .png")
+    if not 16 <= size <= 8192:
+        raise UsageError(f"--size {size}: 16 to 8192 pixels")
+
+
 @dataclass(frozen=True)
 class List:
     """List the heads there are."""
@@ -117,6 +131,7 @@ class Show:
         from head.rig import load_head
         from posetalk.app.heads import about, picture
 
+        check_picture(self.output, self.size)
         head = load_head(self.head)
         print(about(head))
         if self.output is not None:
@@ -155,6 +170,7 @@ class Arkit:
         from head.rig import load_head
         from posetalk.app.arkit_report import judge
 
+        check_picture(self.output, self.size)
         print(judge(load_head(self.head), self.motion, self.output, self.size))
         return 0
 

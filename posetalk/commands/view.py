@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -65,6 +66,7 @@ class View:
         from stream.run.live_loop import stop_on_ctrl_c
         from viewer.play.app import view
 
+        self._check()
         if self.record is not None:
             check_names([self.record], kinds=(".mp4",))
         head = None
@@ -98,6 +100,26 @@ class View:
         if status.recording is not None:
             say(f"recorded {status.recording} ({status.recorded:.1f} s)")
         return 130 if stop.is_set() else 0
+
+    def _check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a value that cannot be.
+        """
+        from posetalk.terminal.console import UsageError
+        from viewer.client import ClientError, parse_url
+
+        try:
+            parse_url(self.url)
+        except ClientError as error:
+            raise UsageError(str(error)) from None
+        if self.size % 2 or not 16 <= self.size <= 8192:
+            raise UsageError(f"--size {self.size}: an even number from 16 to 8192")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
+        if self.delay is not None and not 0 <= self.delay < math.inf:
+            raise UsageError(f"--delay {self.delay:g}: at least 0")
 
 
 def _line(status: Status) -> str:
