@@ -27,6 +27,8 @@ from benchmarks.latency.precision import Exports
 from benchmarks.latency.roofline import measure_speed, roofline_of
 from benchmarks.latency.terminal_report import report
 from benchmarks.quality import lip_error
+from posetalk.terminal.console import UsageError
+from posetalk.terminal.exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USAGE
 
 QUICK_SECONDS, FULL_SECONDS = 10.0, 60.0
 MANY_SESSIONS = 12
@@ -110,9 +112,9 @@ class BenchLatency:
             return {}
         seconds = self.seconds or (QUICK_SECONDS if self.quick else FULL_SECONDS)
         if seconds < 2:
-            raise BenchmarkError(f"--seconds {seconds:g}: the first is warm-up, take 2 or more")
+            raise UsageError(f"--seconds {seconds:g}: the first is warm-up, take 2 or more")
         if self.json is not None and not self.json.resolve().parent.is_dir():
-            raise BenchmarkError(f"--json {self.json}: there is no such folder")
+            raise UsageError(f"--json {self.json}: there is no such folder")
         if self.quality != "no" and (reason := lip_error.missing()):
             raise BenchmarkError(f"--quality {self.quality}: {reason}")
         points = self.points(Setting(bundle=self.bundle, seed=self.seed, seconds=seconds))
@@ -205,18 +207,18 @@ def measure(setting: Setting, microphone: VirtualMicrophone | None, label: str) 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 measured, 1 failed, 2 wrong usage, 130 Ctrl-C."""
+    """Measure as the command line says; returns one of `posetalk.terminal.exit_codes`."""
     command = tyro.cli(
         BenchLatency, prog="bench-latency", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
     try:
         command.run()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except (OSError, ValueError, RuntimeError) as error:
         print(f"bench-latency: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+    return DONE
 
 
 if __name__ == "__main__":

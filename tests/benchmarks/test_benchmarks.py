@@ -80,21 +80,21 @@ def test_the_viewer_draws_beside_the_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code", "words"),
     [
-        (["--hop", "99", "--lookahead", "9"], "must fit a window"),
-        (["--bundle", "no/such/bundle", "--backend", "auto"], "no/such/bundle"),
-        (["--seconds", "1"], "2 or more"),
-        (["--json", "no/such/folder/out.json"], "no such folder"),
-        (["--precision", "bf16"], "fake has one precision"),
-        (["--backend", "torch", "--precision", "int8"], "choose fp32 or bf16"),
+        (["--hop", "99", "--lookahead", "9"], 1, "must fit a window"),
+        (["--bundle", "no/such/bundle", "--backend", "auto"], 1, "no/such/bundle"),
+        (["--seconds", "1"], 2, "2 or more"),
+        (["--json", "no/such/folder/out.json"], 2, "no such folder"),
+        (["--precision", "bf16"], 1, "fake has one precision"),
+        (["--backend", "torch", "--precision", "int8"], 1, "choose fp32 or bf16"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
-    options: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    options: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--backend", "fake", "--source", "file", "--viewer", "off", "--seconds", "2"]
-    assert bench.main([*common, *options]) == 1
+    assert bench.main([*common, *options]) == code
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("bench-latency: ") and words in last
 
