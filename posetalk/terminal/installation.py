@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TORCH_EXTRAS = ("torch", "train")
 TORCH_FOR_CPUS = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of builds without CUDA, whose version sorts above that of the others."""
+PYTHON = "python" if os.name == "nt" else "python3"
+"""What Python is called outside environments."""
 IN_EVERY_SET_UP = ("cpu", "viewer")
 """Extras that `run.py setup` brings without being asked."""
 
@@ -45,7 +47,7 @@ def install_extra(extra: str) -> str:
     if set_up_by_run() and online():
         more = [] if extra in IN_EVERY_SET_UP else [extra]
         index = f"PIP_EXTRA_INDEX_URL={TORCH_FOR_CPUS} " if wants_cpu_torch(extra) else ""
-        return index + command("python3", *_short(ROOT / "run.py"), "setup", *more)
+        return index + command(PYTHON, *_short(ROOT / "run.py"), "setup", *more)
     index_option = ["--extra-index-url", TORCH_FOR_CPUS] if wants_cpu_torch(extra) else []
     return install(*index_option, f"posetalk[{extra}]", packages=requirements(extra))
 
