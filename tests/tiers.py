@@ -1,13 +1,17 @@
 """The tiers of the tests: short forms, slow ones, and those of an extra with its own environment.
 
 A test belongs to the first tier unless it is marked `slow`, or `extra("NAME")`: then it runs only
-under `--with NAME`, in the environment that `python3 run.py test --with NAME` makes.
+under `--with NAME`, in the environment that `python3 run.py test --with NAME` makes. There, files
+without such a mark are not even read, as they may need what is not installed; a file whose
+`pytestmark` is an extra's is read nowhere else.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +46,20 @@ def chosen(config: pytest.Config) -> set[str]:
     return {"quick"}
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the files alone that another environment is for."""
+    if collection_path.suffix != ".py" or collection_path.name == "conftest.py":
+        return None
+    text = collection_path.read_text("utf-8")
+    if extra := config.getoption("extra"):
+        return None if f'mark.extra("{extra}")' in text else True
+    whole = re.search(r'^pytestmark = .*mark\.extra\("([\w-]+)"\)', text, re.MULTILINE)
+    if whole is None:
+        return None
+    config.stash.setdefault(_FILES, []).append((collection_path.name, whole[1]))
+    return True
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave the tests of other tiers out, and count them."""
@@ -56,6 +74,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 _LEFT_OUT = pytest.StashKey[Counter[str]]()
+_FILES = pytest.StashKey[list[tuple[str, str]]]()
 _STARTED = time.monotonic()
 
 
@@ -74,6 +93,8 @@ def pytest_terminal_summary(
     for name, count in sorted(config.stash.get(_LEFT_OUT, Counter()).items()):
         command = how.get(name, f"run.py test --with {name.removeprefix('extra ')}")
         terminalreporter.write_line(f"not run: {count} of tier `{name}` (`python3 {command}`)")
+    for name, extra in config.stash.get(_FILES, []):
+        terminalreporter.write_line(f"not run: {name} (`python3 run.py test --with {extra}`)")
     for report in terminalreporter.stats.get("skipped", []):
         if OUT_OF_TIME in str(report.longrepr):
             terminalreporter.write_line(f"{OUT_OF_TIME}: {report.nodeid}")

@@ -7,8 +7,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from tiers import chosen
 
 TESTS = Path(__file__).resolve().parents[1]
 PATH = str(TESTS)
@@ -94,22 +96,28 @@ def test_ray(): ...
 """
 
 
+HEAVY = """
+import pytest
+import what_is_not_here
+pytestmark = pytest.mark.extra("a2f")
+"""
+VIDEO = "2 passed"
+
+
 @pytest.mark.parametrize(
     ("arguments", "ran", "left_out"),
     [
         ([], "1 passed", ["slow", "extra ray", "extra video"]),
-        (["--slow"], "2 passed", ["extra ray", "extra video"]),
-        (["-m", "slow"], "1 passed", ["extra ray", "extra video"]),
-        (["--only-slow"], "1 passed", ["quick", "extra ray", "extra video"]),
-        (["--with", "video"], "2 passed", ["quick", "slow", "extra ray"]),
+        (["--with", "video"], VIDEO, ["quick", "slow", "extra ray"]),
         (["--only-slow", "--minutes", "0"], "1 skipped", ["quick"]),
-        (["test_it.py::test_ray"], "1 passed", []),
     ],
 )
 def test_each_tier_runs_its_tests_and_names_the_others(
     arguments: list[str], ran: str, left_out: list[str], tmp_path: Path
 ) -> None:
     (tmp_path / "test_it.py").write_text(TIERS)
+    (tmp_path / "test_main.py").write_text("import what_the_extra_lacks" if ran == VIDEO else "")
+    (tmp_path / "test_extra.py").write_text(HEAVY)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("POSETALK")}
     environment |= {"PYTHONPATH": PATH, "POSETALK_REQUIRE_ALL": "1"}
     plugins = ["-p", "conftest", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestWarning"]
@@ -124,9 +132,25 @@ def test_each_tier_runs_its_tests_and_names_the_others(
     assert ran in done.stdout.splitlines()[-1]
     for name in left_out:
         assert f"of tier `{name}` (`python3 run.py test" in done.stdout
-    assert done.stdout.count("of tier") == 0 if not left_out else True
+    if not arguments:
+        assert "not run: test_extra.py (`python3 run.py test --with a2f`)" in done.stdout
     if "--minutes" in arguments:
         assert "not run: no time left: test_it.py::test_slow" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "tiers"),
+    [
+        ({}, {"quick"}),
+        ({"--slow": True}, {"quick", "slow"}),
+        ({"markexpr": "slow"}, {"quick", "slow"}),
+        ({"--only-slow": True}, {"slow"}),
+        ({"--slow": True, "extra": "ray"}, {"extra ray"}),
+    ],
+)
+def test_the_options_choose_the_tiers(options: dict[str, object], tiers: set[str]) -> None:
+    asked = {"markexpr": "", **options}
+    assert chosen(SimpleNamespace(getoption=asked.get)) == tiers
 
 
 @pytest.mark.extra("video")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
     "benchmarks", "diffposetalk", "export", "head", "posetalk", "stream", "training", "viewer",
 }  # fmt: skip
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def build(kind: str, source: Path, folder: Path) -> Path:
