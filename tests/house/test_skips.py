@@ -96,11 +96,7 @@ def test_ray(): ...
 """
 
 
-HEAVY = """
-import pytest
-import what_is_not_here
-pytestmark = pytest.mark.extra("a2f")
-"""
+HEAVY = 'import pytest\nimport what_is_not_here\npytestmark = pytest.mark.extra("a2f")\n'
 VIDEO = "2 passed"
 
 
