@@ -10,6 +10,8 @@ import pytest
 
 ROOT = draw_tree.ROOT
 MOST_MODULES = 13
+ONE_EACH = {"posetalk/commands": 16}
+"""Rooms whose modules are a list of like things: a file a command."""
 PAGES = ("docs/architecture.md", "docs/glossary.md", "docs/api.md", "CONTRIBUTING.md")
 THINGS = (
     "a sampler", "a speech encoder", "a source of sound", "a sink", "a channel set", "a condition",
@@ -43,9 +45,8 @@ def test_no_room_is_crowded() -> None:
         *(path for path in (ROOT / "tests").rglob("*") if path.is_dir()),
     ]:
         modules = [path.name for path in room.glob("*.py") if path.name != "__init__.py"]
-        assert len(modules) <= MOST_MODULES, (
-            f"{room.relative_to(ROOT)} holds {len(modules)} modules"
-        )
+        name = room.relative_to(ROOT).as_posix()
+        assert len(modules) <= ONE_EACH.get(name, MOST_MODULES), f"{name} holds {len(modules)}"
 
 
 def test_every_question_has_an_answer_with_files() -> None:
