@@ -120,7 +120,7 @@ class Evaluate:
             raise UsageError("--reverse goes with --page")
         if not 2 <= self.runs <= 100:
             raise UsageError(f"--runs {self.runs}: 2 to 100, as intervals are over runs")
-        if self.clips < 1 or self.frames < 25:
+        if (self.clips is not None and self.clips < 1) or self.frames < 25:
             raise UsageError("--clips and --frames: at least a clip, and 25 frames of it")
         for path in self.output:
             if path.suffix not in (".json", ".md"):
