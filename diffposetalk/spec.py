@@ -107,7 +107,8 @@ class DiffusionSpec:
 class LiveDefaults:
     """The one set of live settings that every quality, cost and latency figure names.
 
-    `hop` and `lookahead` are frames, `steps` network calls per hop.
+    `hop` and `lookahead` are frames, `steps` network calls per hop of a `sampler`
+    (`diffposetalk.sampling.samplers.SAMPLERS`; exported graphs have DPM-Solver++ in them).
 
     The noises scale the initial noise by kind of channel (1 = as trained): `lip_noise` of what
     speech articulates, `head_noise` of the head's rotation, `face_noise` of lids, brows and gaze.
@@ -133,6 +134,7 @@ class LiveDefaults:
     face_noise: float = 1.0
     head_noise_frames: int = 1
     head_inertia: float = 0.0
+    sampler: str = "dpm++"
     gaze_time_constant_frames: float = 0.0
     max_blink_interval_frames: float = 0.0
 

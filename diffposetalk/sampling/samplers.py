@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -79,6 +79,24 @@ def dpm_solver_pp_2m(
         previous, h_previous = x0, h
         x0 = impute(denoise(x, t), known)
     return x0
+
+
+class FewStepSampler(Protocol):
+    """A sampler that takes as few network calls as it is told to; see `dpm_solver_pp_2m`."""
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        noise: Tensor,
+        steps: int,
+        schedule: NoiseSchedule,
+        known: Known | None = None,
+        noise_scale: Tensor | None = None,
+    ) -> Tensor: ...
+
+
+SAMPLERS: dict[str, FewStepSampler] = {"dpm++": dpm_solver_pp_2m}
+"""What `LiveDefaults.sampler` may name; one that is put in here runs live on torch."""
 
 
 def ancestral(

@@ -51,6 +51,10 @@ class MelState(NamedTuple):
     level: FloatArray
 
 
+GRAPH_SAMPLER = "dpm++"
+"""What the exported graphs have in them, see `LiveDefaults.sampler`."""
+
+
 class OnnxBackend:
     """A bundle's ONNX graphs behind the `Backend` protocol.
 
@@ -86,6 +90,11 @@ class OnnxBackend:
             raise GraphsError(
                 f"the graphs in {self._folder} are in {self.manifest.precision}, which onnxruntime "
                 "cannot run on a CPU: use `--backend onnxruntime-cuda`, or export in fp32 or int8"
+            )
+        if bundle.spec.live.sampler != GRAPH_SAMPLER:
+            raise GraphsError(
+                f"the graphs in {self._folder} sample by {GRAPH_SAMPLER}, the bundle by "
+                f"{bundle.spec.live.sampler}: use `--backend torch`"
             )
         self._weights = bundle.folder if self.manifest.weights else self._folder
         if threads is None:

@@ -15,7 +15,7 @@ from diffposetalk.network.audio_terms import AudioTerms
 from diffposetalk.network.hubert import hubert_features
 from diffposetalk.network.mel import MelEncoder, MelState
 from diffposetalk.sampling.guidance import Scale, guided_denoiser
-from diffposetalk.sampling.samplers import dpm_solver_pp_2m, known_prefix
+from diffposetalk.sampling.samplers import SAMPLERS, known_prefix
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import FloatArray, SamplerCall, Statistics
 from stream.backends.threads import usable_cores
@@ -54,6 +54,9 @@ class TorchBackend:
             mel = bundle.spec.speech.kind == "mel"
             threads = THREADS if mel else min(MOST_THREADS, usable_cores())
         torch.set_num_threads(threads)
+        if bundle.spec.live.sampler not in SAMPLERS:
+            known = ", ".join(SAMPLERS)
+            raise ValueError(f"no sampler {bundle.spec.live.sampler!r}: there are {known}")
         self.threads, self.precision = threads, precision
         self.spec = bundle.spec
         self.styles: Mapping[str, FloatArray] = bundle.styles
@@ -214,7 +217,7 @@ class TorchBackend:
             threshold_quantile=threshold,
             known=0 if known is None else known.shape[1],
         )
-        x0 = dpm_solver_pp_2m(
+        x0 = SAMPLERS[self.spec.live.sampler](
             denoise,
             noise,
             steps,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from head.model import Head
 from stream.frames import Frame
 from stream.wire import codec, messages
-from stream.wire.channels import channel_values
+from stream.wire.channels import CHANNEL_SETS, channel_values
 
 KEPT = 16  # encoded frames; viewers that keep up ask for the same one within milliseconds
 FACES_PER_MESSAGE = 4096  # 48 kB: below the 64 kB that some engines can receive
@@ -45,7 +45,7 @@ class Encoder:
                 self._as_text(frame, name, values)
                 if as_json
                 else codec.serialise(
-                    codec.Message(codec.KIND_OF_SET[name], frame.sequence, frame.sample, values)
+                    codec.Message(CHANNEL_SETS[name].kind, frame.sequence, frame.sample, values)
                 )
             )
             if len(self._frames) > KEPT:

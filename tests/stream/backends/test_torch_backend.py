@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import SPEC, speech, tiny_backend
 
+from diffposetalk.sampling.samplers import SAMPLERS
 from stream.backends.protocol import batch_key
 from stream.backends.torch_backend import TorchBackend
 from stream.core.session import Session, SessionOptions
@@ -95,7 +96,7 @@ def test_each_noise_scales_its_own_channels(backend, monkeypatch) -> None:
         scales.append(noise_scale.numpy().reshape(-1))
         return noise
 
-    monkeypatch.setattr("stream.backends.torch_backend.dpm_solver_pp_2m", watched)
+    monkeypatch.setitem(SAMPLERS, "dpm++", watched)
     run(backend, speech(6), [], lip_noise=0.25, head_noise=2.0, face_noise=3.0)
     lips, head, face = (set(np.flatnonzero(scales[0] == s)) for s in (0.25, 2.0, 3.0))
     assert {17, 49, 53} < lips and head == {50, 51, 52} and {0, 3, 42} < face
