@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
 from stream.frames import Frame
 from stream.run.sinks import FrameTiming
@@ -45,6 +46,7 @@ class TimedBackend:
 
     def __init__(self, inner: Backend, now: Now) -> None:
         self._inner, self._now = inner, now
+        self.now = now
         self.speech = self.sampler = self.sampled = 0.0
         self.batches: list[int] = []
 
@@ -82,6 +84,18 @@ class TimedBackend:
         self.batches.append(len(calls))
         return result
 
+    def hop_graph(self, *asked: Any) -> Any:
+        """A graph of whole hops, where the model has one, timed as the sampler is."""
+        find = getattr(self._inner, "hop_graph", None)
+        graph = None if find is None else find(*asked)
+        return None if graph is None else TimedHops(graph, self)
+
+    def note_hop(self, seconds: float) -> None:
+        """Count a whole hop, done now."""
+        self.sampled = self._now()
+        self.sampler += seconds
+        self.batches.append(1)
+
     def _heard(self, encode: Callable[..., Any], *values: Any) -> Any:
         began = self._now()
         result = encode(*values)
@@ -94,6 +108,23 @@ class TimedBackend:
         spent = self.speech, self.sampler, self.sampled
         self.speech = self.sampler = 0.0
         return spent
+
+
+class TimedHops:
+    """A graph of whole hops: speech and sampler in one call, counted as the sampler's."""
+
+    def __init__(self, inner: HopGraph, backend: TimedBackend) -> None:
+        self._inner, self._backend = inner, backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def run(self, call: HopCall) -> FloatArray:
+        """See `HopGraph`."""
+        began = self._backend.now()
+        result = self._inner.run(call)
+        self._backend.note_hop(self._backend.now() - began)
+        return result
 
 
 class Notebook:

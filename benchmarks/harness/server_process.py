@@ -12,12 +12,13 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from benchmarks.harness.probes import COLUMNS, Notebook, TimedBackend, TimedEncoder
+from benchmarks.harness.probes import COLUMNS, Notebook, Now, TimedBackend, TimedEncoder
 from benchmarks.harness.processes import answer, resident_mb
 from benchmarks.harness.setting import Setting
 from stream.frames import FPS
 
 if TYPE_CHECKING:
+    from posetalk.app.settings import ModelSettings
     from stream.audio import AudioSource
     from stream.backends.protocol import Backend
     from stream.core.session import Session, SessionOptions
@@ -38,13 +39,11 @@ class OpenedModel(NamedTuple):
         return self.session.backend
 
 
-def open_model(setting: Setting) -> OpenedModel:
-    """The backend and the session options that the commands would have."""
-    from posetalk.app.opening import open_session
+def model_settings(setting: Setting) -> ModelSettings:
+    """What the commands would be told."""
     from posetalk.app.settings import ModelSettings
-    from stream.core.session import SessionOptions
 
-    model = ModelSettings(
+    return ModelSettings(
         bundle=setting.bundle,
         backend=setting.backend,  # type: ignore[arg-type]
         steps=setting.steps,
@@ -54,9 +53,33 @@ def open_model(setting: Setting) -> OpenedModel:
         precision=setting.precision if setting.backend == "torch" else None,  # type: ignore[arg-type]
         seed=setting.seed,
     )
-    session = open_session(model)
-    options = SessionOptions(hop=setting.hop, lookahead=setting.lookahead, steps=setting.steps)
-    return OpenedModel(session, options)
+
+
+def open_model(setting: Setting) -> OpenedModel:
+    """The backend and the session options that the commands would have."""
+    from posetalk.app.opening import open_session
+
+    settings = model_settings(setting)
+    return OpenedModel(open_session(settings), settings.live_options())
+
+
+def open_timed(setting: Setting, now: Now) -> tuple[Session, TimedBackend]:
+    """A session as the commands open it, whose model notes what it takes; its graphs of whole hops,
+    where it has some, too."""
+    from posetalk.app.opening import load_model
+    from stream.core.device_session import make_session
+
+    settings = model_settings(setting)
+    backend, retarget = load_model(settings)
+    timed = TimedBackend(backend, now)
+    session = make_session(
+        timed,
+        options=settings.live_options(),
+        style=settings.style,
+        seed=settings.seed,
+        retarget=retarget,
+    )
+    return session, timed
 
 
 def run(setting: Setting) -> None:
@@ -71,12 +94,11 @@ def run(setting: Setting) -> None:
 
     now = MonotonicClock().now
     began = now()
-    session = open_model(setting).session
+    session, timed = open_timed(setting, now)
     loaded = now()
     warm_up(session)
     warm = now()
-    timed = TimedBackend(session.backend, now)
-    session.backend = timed
+    timed.take()  # of the warm-up
     notebook = Notebook(int(setting.seconds * FPS) + 1, timed)
     server = open_server(StreamSettings(address=AddressSettings(port=0)), session)
     server.encoder = TimedEncoder(server.encoder, notebook, now)  # type: ignore[assignment]

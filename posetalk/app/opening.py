@@ -37,7 +37,9 @@ def load_model(settings: ModelSettings) -> tuple[Backend, Retarget | None]:
     from stream.backends.registry import load_backend
     from stream.core.retarget import retarget_to
 
-    backend = load_backend(settings.backend, settings.bundle, None, settings.precision)
+    backend = load_backend(
+        settings.backend, settings.bundle, None, settings.precision, settings.steps
+    )
     backend = add_user_styles(backend, settings.bundle, settings.style)
     head = settings.head
     return backend, None if head is None else retarget_to(backend, open_head(head))

@@ -104,7 +104,6 @@ class OnnxBackend:
         self._schedule = noise_schedule(bundle.spec.diffusion)
         self._speech = self._open(SPEECH)
         self._silence: MelState | None = None
-        self._sampler(self.spec.live.steps)
         self.provider = self._speech.provider
 
     @classmethod
@@ -239,6 +238,10 @@ class OnnxBackend:
         from stream.backends.onnx_hop import ResidentGraph
 
         return ResidentGraph(graph)
+
+    def has_steps(self, steps: int) -> bool:
+        """Whether it can sample in so many network calls; the graph is opened when it is asked."""
+        return f"sampler_{steps}" in self.manifest.graphs or LOOP in self.manifest.graphs
 
     def _sampler(self, steps: int) -> GraphSession:
         """The graph of `steps` steps, else the one that loops; opened when it is first wanted."""

@@ -17,12 +17,14 @@ def load_backend(
     bundle: str = "starter",
     threads: int | None = None,
     precision: str | None = None,
+    steps: int | None = None,
 ) -> Backend:
     """The backend `name` with a bundle's weights.
 
     `auto` is onnxruntime when it is installed and the bundle has graphs of its network, else torch;
     that it is not onnxruntime is logged with the reason.  With a `precision` ('fp32' or 'bf16', of
-    torch's matrix products) `auto` is torch.
+    torch's matrix products) `auto` is torch.  `steps` are the network calls per hop that it shall
+    make, the bundle's live default if None.
 
     Raises:
         ValueError: no such backend, one that has no choice of precision, a network that cannot have
@@ -34,7 +36,7 @@ def load_backend(
     if name == "auto" and precision is not None:
         name = "torch"
     if name == "auto":
-        return _best(bundle, threads)
+        return _best(bundle, threads, steps)
     if name == "fake":
         from stream.backends.fake import FakeBackend
 
@@ -58,12 +60,21 @@ def load_backend(
     raise ValueError(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")
 
 
-def _best(bundle: str, threads: int | None) -> Backend:
+def _best(bundle: str, threads: int | None, steps: int | None) -> Backend:
     """onnxruntime where it can, else torch; the reason is said once."""
     from diffposetalk.bundle.graphs import GraphsError
+    from stream.backends.onnx_backend import OnnxBackend
 
     try:
-        return load_backend("onnxruntime", bundle, threads)
+        backend = load_backend("onnxruntime", bundle, threads)
+        assert isinstance(backend, OnnxBackend)
+        wanted = steps or backend.spec.live.steps
+        if backend.has_steps(wanted):
+            return backend
+        raise GraphsError(
+            f"{bundle} has no graph that samples in {wanted} steps: export it with "
+            f"`posetalk export`, or choose other --steps"
+        )
     except (GraphsError, RuntimeError) as error:
         if importlib.util.find_spec("torch") is None:
             raise type(error)(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,18 @@ from noted_runs import FPS, LOOKAHEAD, many_sessions_run, result, run_of
 
 from benchmarks.harness import virtual_microphone
 from benchmarks.harness.processes import BenchmarkError, Helper
+from benchmarks.harness.server_process import open_model, open_timed
 from benchmarks.harness.setting import Setting, grid
 from benchmarks.latency import bench
 from benchmarks.latency.grid_file import read_grid
 from benchmarks.latency.percentiles import STAGES
+from benchmarks.latency.precision import Exports
 from benchmarks.pages import performance
 from benchmarks.pages.goals import goals
 from benchmarks.quality import lip_error
 from benchmarks.throughput import run as throughput
+from diffposetalk.bundle.bundle import load_bundle
+from export.onnx_export import export_onnx
 from stream.backends.fake import FakeBackend
 from training.evaluation.clips import EvaluationClip
 
@@ -235,3 +241,41 @@ def test_the_lip_error_is_of_every_clip_and_seed() -> None:
     ]
     errors = lip_error.lip_errors(FakeBackend().head_id, np.stack([shut] * 4), clips)
     assert errors[:2] == [0.0, 0.0] and min(errors[2:]) > 1.0
+
+
+def test_any_point_of_the_grid_can_be_prepared() -> None:
+    """Every precision and number of steps has a bundle that a session speaks by."""
+    with contextlib.ExitStack() as stack:
+        exports = Exports(stack)
+        for setting in grid(
+            Setting(), backend=["onnxruntime"], precision=["fp32", "int8"], steps=[1, 4]
+        ):
+            session = open_model(exports.prepared(setting)).session
+            sound = np.zeros(640 * (session.hop + session.lookahead), np.float32)
+            assert session.steps == setting.steps and len(session.feed(sound)) == session.hop
+
+
+def test_whole_hops_are_timed_as_the_sampler(tmp_path: Path) -> None:
+    export_onnx(load_bundle("starter"), (1,), out=tmp_path / "hops", whole_hops=True)
+    setting = Setting(backend="onnxruntime", bundle=str(tmp_path / "hops"))
+    session, timed = open_timed(setting, time.perf_counter)
+    began = time.perf_counter()
+    session.feed(np.zeros(640 * 12, np.float32))
+    _, sampler, sampled = timed.take()
+    assert 0 < sampler < time.perf_counter() - began
+    assert began < sampled < time.perf_counter()
+
+
+@pytest.mark.slow
+def test_a_grid_off_every_default_is_measured(tmp_path: Path) -> None:
+    out = tmp_path / "grid.json"
+    options = ["--backend", "onnxruntime", "--steps", "1", "4", "--precision", "fp32", "int8"]
+    options += ["--hop", "1", "5", "--seconds", "3", "--source", "file", "--viewer", "off"]
+    assert bench.main([*options, "--json", str(out)]) == 0
+    runs = json.loads(out.read_text())["runs"]
+    points = {
+        (run["asked"]["precision"], run["asked"]["steps"], run["asked"]["hop"]) for run in runs
+    }
+    assert len(points) == len(runs) == 8
+    for run in runs:
+        assert run["frames"]["lost"] == 0 and 0 < run["end_to_end_ms"]["p50"] < 5000

@@ -18,11 +18,12 @@ from diffposetalk.bundle.bundle import PACKAGED, load_bundle
 from diffposetalk.bundle.graphs import GraphsError, read_manifest
 from export import onnx_export
 from export.onnx_export import ExportError, build_graphs, export_onnx
-from export.parity import TOLERANCE, answer, closed_loop, describe, random_case
+from export.parity import TOLERANCE, answer, babble, closed_loop, describe, random_case
 from export.shipped_graphs import write_shipped_graphs
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
+from stream.core.session import Session, SessionOptions
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +198,7 @@ def test_inputs_that_do_not_fit_get_one_line(made: Path) -> None:
 def test_buffers_on_a_device_are_used_again_and_change_nothing(made: Path) -> None:
     """The path of GPUs, with the CPU's memory in the place of theirs."""
     bound, plain = (OnnxBackend(load_bundle(made)) for _ in range(2))
-    for session in (bound._speech, *bound._samplers.values()):
+    for session in (bound._speech, bound._sampler(2)):
         session._memory = "cpu"
     for seed in range(3):
         case = random_case(PLAIN, "adjacent", 2, 2, seed=seed)
@@ -264,3 +265,20 @@ def test_mistakes_get_one_line(
     monkeypatch.chdir(tmp_path)
     got, output, messages = call(["export", str(folder), *arguments], capsys)
     assert got == code and reason in output + messages
+
+
+def test_graphs_of_other_steps_open_when_they_are_asked_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A copy with graphs of two steps alone speaks in two; in its own one, torch speaks."""
+    folder = tmp_path / "two"
+    onnx_export.export_onnx(load_bundle("starter"), (2,), out=folder)
+    sound = babble(640 * 8)
+    backend = load_backend("auto", str(folder), steps=2)
+    assert backend.name == "onnxruntime"
+    session = Session(backend, options=SessionOptions(steps=2))
+    assert len(session.feed(sound)) == 6
+    assert load_backend("auto", str(folder)).name == "torch"
+    assert "no graph that samples in 1 steps" in caplog.text
+    with pytest.raises(RuntimeProblem, match="no graph sampler_1"):
+        Session(load_backend("onnxruntime", str(folder))).feed(sound)
