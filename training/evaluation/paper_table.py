@@ -340,8 +340,15 @@ def markdown(result: Mapping[str, Any], columns: Mapping[str, tuple[str, int, in
             group = row["group"]
             lines.append(f"| *{group}* |" + " |" * len(columns))
         cells = " | ".join(cell(row, name, digits) for name, (_, _, digits) in columns.items())
-        lines.append(f"| {row['told']} | {cells} |")
+        lines.append(f"| {name_of(row)} | {cells} |")
     return "\n".join(lines)
+
+
+def name_of(row: Mapping[str, Any]) -> str:
+    """What a row is called on a page: a bundle with the hash that it had when it was measured."""
+    if row["group"] != "bundles":
+        return str(row["told"])
+    return f"{row['told']} (bundle {str(row['key']).split()[1][:12]})"
 
 
 def read_result(path: Path) -> dict[str, Any]:
