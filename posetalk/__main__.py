@@ -6,51 +6,34 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from types import FrameType
 
 from posetalk.terminal.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
+from posetalk.terminal.interrupts import install
 
-
-class Interrupts:
-    """Ctrl-C and SIGTERM end a command in the same clean way, and are remembered.
-
-    A library in which the interrupt lands may make an error of its own of it: ctypes, under
-    OpenGL, does.  What ends a command after an interrupt is the interrupt.
-    """
-
-    def __init__(self) -> None:
-        self.exit_code = 0
-        """130 after Ctrl-C, 143 after SIGTERM, 0 before either."""
-        # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self)
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.exit_code = 128 + number
-        raise KeyboardInterrupt
+INTERRUPTED_LINE = "posetalk: interrupted"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     # Before numpy is loaded: its idle threads spin, which takes a core from model and picture.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from posetalk.commands import parse
-    from posetalk.terminal.console import UsageError, say, set_up_logging
-
-    interrupts, debug = Interrupts(), False
+    interrupts, debug = install(), False
     try:
+        from posetalk.commands import parse
+        from posetalk.terminal.console import set_up_logging
+
         try:
             options = parse(sys.argv[1:] if arguments is None else arguments)
             debug = options.debug
             set_up_logging(debug=debug)
-            return options.run()
+            return options.run() or interrupts.exit_code
         finally:
             sys.stdout.flush()  # here, where a reader that has gone is expected
     except KeyboardInterrupt:
+        print(INTERRUPTED_LINE, file=sys.stderr, flush=True)
         return interrupts.exit_code or INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away; Python must not complain about it at exit either.
@@ -60,7 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             traceback.print_exc()
         if interrupts.exit_code:
+            print(INTERRUPTED_LINE, file=sys.stderr, flush=True)
             return interrupts.exit_code
+        from posetalk.terminal.console import UsageError, say
+
         say(explain(error))
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 

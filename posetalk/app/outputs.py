@@ -18,6 +18,7 @@ from head.new_file import NewFile
 from posetalk.formats import FORMATS, Clip, Format
 from posetalk.formats.motion_file import MotionWriter, split
 from posetalk.terminal.console import UsageError
+from stream.frames import FRAME_SAMPLES
 
 if TYPE_CHECKING:
     from head.rig import Head
@@ -93,6 +94,7 @@ class VideoOutput:
 
         self.path = path
         self._head = head
+        self._sound = np.zeros(0, np.float32)  # whose picture has not come
         own = None if shape is None else shape[: head.shape_count]
         self._shape = own if np.any(own) else None  # the mean face costs nothing
         self._renderer = Renderer(head, size, size)
@@ -103,7 +105,7 @@ class VideoOutput:
             raise
 
     def write_audio(self, samples: FloatArray) -> None:
-        self._writer.add_audio(samples)
+        self._sound = np.concatenate([self._sound, samples])
 
     def show(self, frames: Sequence[Frame]) -> None:
         from viewer.play.player import vertices_of_motion
@@ -111,9 +113,14 @@ class VideoOutput:
         for frame in frames:
             vertices = vertices_of_motion(self._head, frame.motion, self._shape)
             self._writer.add_frame(self._renderer.render(vertices))
+            # Sound waits for its picture, so that both end together wherever the work is cut.
+            self._writer.add_audio(self._sound[:FRAME_SAMPLES])
+            self._sound = self._sound[FRAME_SAMPLES:]
 
     def close(self) -> None:
         try:
+            left, self._sound = self._sound, self._sound[:0]
+            self._writer.add_audio(left)  # of the last frame
             self._writer.close()
         finally:
             self._renderer.close()

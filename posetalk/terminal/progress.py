@@ -6,6 +6,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from posetalk.terminal.interrupts import raise_if_interrupted
+
 
 @contextlib.contextmanager
 def frame_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -30,6 +32,7 @@ def frame_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         task = bar.add_task(label, total=total or None, speed="")
 
         def note(frames: int) -> None:
+            raise_if_interrupted()
             seconds = max(time.monotonic() - started, 1e-3)
             bar.update(task, completed=frames, speed=f"{frames / 25 / seconds:.1f}x real time")
 

@@ -82,9 +82,10 @@ def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
     assert not (tmp_path / "part.npz").exists() and not (tmp_path / "part.mp4").exists()
     [kept], [recording] = tmp_path.glob("part.*.npz"), tmp_path.glob("part.*.mp4")
     motion = posetalk.Motion.load(kept)
-    pictures, _, _ = watch_video(recording)
+    pictures, sound, _ = watch_video(recording)
     assert 10 < len(pictures) < 580
     assert abs(len(motion) - len(pictures)) <= 16, "both end where the work was cut"
+    assert abs(len(sound) / 16000 - len(pictures) / 25) < 0.1, "and so do picture and sound"
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".npz", ".csv", ".glb", ".usda", ".bvh"])
@@ -113,7 +114,26 @@ def test_an_interrupt_that_a_library_turned_into_an_error_is_one(
         raise AssertionError("not interrupted")
 
     monkeypatch.setattr("posetalk.commands.doctor.Doctor.run", interrupted_in_opengl)
-    assert call(["doctor"], capsys) == (128 + number, "", "")
+    assert call(["doctor"], capsys) == (128 + number, "", "posetalk: interrupted\n")
+
+
+def test_an_interrupt_that_a_library_swallowed_ends_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where an interrupt vanishes in somebody's `except`, the next step of the work sees it."""
+    from posetalk.formats.motion_file import MotionWriter
+
+    append = MotionWriter.append
+
+    def swallowing(self: MotionWriter, exp: np.ndarray, pose: np.ndarray) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        append(self, exp, pose)
+
+    monkeypatch.setattr(MotionWriter, "append", swallowing)
+    code, _, said = call(["animate", "demo", *FAKE, "-o", str(tmp_path / "a.npz")], capsys)
+    assert code == 130 and said.endswith("posetalk: interrupted\n")
+    assert not (tmp_path / "a.npz").exists()
 
 
 @pytest.mark.slow

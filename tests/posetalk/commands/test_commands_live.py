@@ -51,6 +51,16 @@ def test_live_without_microphone_and_display_records_the_demo(tmp_path: Path) ->
     assert "synthetic" in metadata["title"]
 
 
+@pytest.mark.parametrize("seconds", [0.8, 1.6, 2.4])
+def test_ctrl_c_while_the_viewer_starts_is_no_failure(seconds: float, tmp_path: Path) -> None:
+    arguments = ["live", *FAKE, "--port", "0", "--view", "offscreen", "--record", "cut.mp4"]
+    process = start(*arguments, cwd=tmp_path)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    code, _, said = finish(process, 30)
+    assert code == 130 and "Traceback" not in said and "failed" not in said
+
+
 def test_ctrl_c_ends_live_and_the_recording_plays(tmp_path: Path) -> None:
     arguments = ["--source", "demo", "--view", "none", "--record", "cut.mp4", "--port", "0"]
     process = start("live", *FAKE, *arguments, cwd=tmp_path)

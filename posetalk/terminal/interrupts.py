@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: a command ends soon, in the same clean way, wherever they land."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class Interrupts:
+    """Ctrl-C and SIGTERM end a command in the same clean way, and are remembered.
+
+    A library in which the interrupt lands may make an error of its own of it, as ctypes under
+    OpenGL does, or swallow it.  What ends a command after an interrupt is the interrupt: long work
+    asks `raise_if_interrupted` between two steps.
+    """
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        """130 after Ctrl-C, 143 after SIGTERM, 0 before either."""
+        self._raised_again = False
+        # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self)
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.exit_code = 128 + number
+        raise KeyboardInterrupt
+
+    def raise_if_swallowed(self) -> None:
+        """Interrupt again, once, what went on although it was interrupted."""
+        if self.exit_code and not self._raised_again:
+            self._raised_again = True
+            raise KeyboardInterrupt
+
+
+_installed: Interrupts | None = None
+
+
+def install() -> Interrupts:
+    """Take over both signals for one command; in the main thread."""
+    global _installed
+    _installed = Interrupts()
+    return _installed
+
+
+def raise_if_interrupted() -> None:
+    """Raise KeyboardInterrupt where an interrupt came and a library swallowed it."""
+    if _installed is not None:
+        _installed.raise_if_swallowed()
