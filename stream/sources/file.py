@@ -1,37 +1,39 @@
-"""Audio files of any rate, length and channel count, read in constant memory."""
+"""Audio files and films of any rate, length and channel count, read in constant memory."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from stream.audio import SAMPLE_RATE, Block, SourceError
+from stream.audio import SAMPLE_RATE, Block
 from stream.clock import Clock, MonotonicClock
+from stream.sources.channel_choice import Channel, Choice, Meter, fixed, mean_of, tell
+from stream.sources.decoding.decoder import AudioFileError, open_decoder
 from stream.sources.pacing import Blocks, Pace
-from stream.sources.pcm import RATES, LiveResampler, mono
+from stream.sources.pcm import LiveResampler
 
-READ_SECONDS = 0.25
+__all__ = ["AudioFileError", "FileSource"]
 
-
-class AudioFileError(SourceError):
-    """The file cannot be read as audio."""
+LISTEN_SECONDS = (60.0, 300.0)
+"""Of speech, and in all: so much of a file is heard before one of its channels is chosen."""
 
 
 class FileSource:
-    """A sound file (WAV, FLAC, MP3, Ogg Vorbis or Opus, ...) as a source.
+    """A sound file (WAV, FLAC, MP3, Ogg, M4A, ...) or the sound of a film as a source.
 
     Args:
         path: the file.
         pace: `realtime` as a microphone would deliver it, or `fast` as soon as it is asked for.
         loop: begin again at the end, without a gap in the sample index.
+        channel: which of several channels is heard; `auto` listens for the speech and says what it
+            took, where that is not the mean of all.
         clock: for the stamps and the waiting.
 
     Raises:
-        AudioFileError: missing, not audio, or empty.
+        AudioFileError: missing, not audio, empty, or without such a channel.
     """
 
     device_latency = 0.0
@@ -43,6 +45,7 @@ class FileSource:
         *,
         pace: Pace = "realtime",
         loop: bool = False,
+        channel: Channel = "auto",
         clock: Clock | None = None,
     ) -> None:
         self.path = Path(path)
@@ -51,82 +54,67 @@ class FileSource:
         self._loop = loop
         self._closed = threading.Event()
         self._blocks = Blocks(clock or MonotonicClock(), pace, self._closed)
-        self._file = _open(self.path)
-        self.rate = int(self._file.samplerate)
+        self._decoder = open_decoder(self.path)
+        self.rate = self._decoder.rate
         #: Samples at 16 kHz in one pass, as the header has it: for progress bars.
-        self.samples = int(self._file.frames) * SAMPLE_RATE // self.rate
+        self.samples = int(self._decoder.seconds * SAMPLE_RATE + 1e-6)
+        try:
+            wish = fixed(channel, self._decoder.channels)
+        except ValueError as error:
+            self._decoder.close()
+            raise AudioFileError(f"{self.path} {error}") from None
+        self._choice = self._listen() if wish is None else wish
+        tell(self.name, self._choice)
+
+    def _listen(self) -> Choice:
+        """Where the speech is, by the first minutes."""
+        meter, seconds = Meter(self.rate, self._decoder.channels), 0.0
+        layout: tuple[str, ...] = ()
+        decoder = open_decoder(self.path)
+        try:
+            for piece in decoder.pieces():
+                if piece.rate != self.rate or piece.samples.shape[1] != meter.channels:
+                    break  # something else was joined to it
+                meter.add(piece.samples)
+                layout = piece.layout
+                seconds += len(piece.samples) / piece.rate
+                if meter.audible_seconds > LISTEN_SECONDS[0] or seconds > LISTEN_SECONDS[1]:
+                    break
+        except AudioFileError:
+            pass  # where it is broken is told when it is played
+        finally:
+            decoder.close()
+        return meter.choose(layout)
 
     def __iter__(self) -> Iterator[Block]:
-        import soundfile
-
         resampler = LiveResampler(self.rate)
-        frames_read = 0
+        rate = self.rate
         try:
-            while not self._closed.is_set():
-                raw: Any = self._file.read(
-                    max(1, int(self.rate * READ_SECONDS)), dtype="float32", always_2d=True
-                )
-                frames_read += len(raw)
-                if len(raw):
-                    yield from self._blocks.cut(resampler.feed(mono(raw)))
-                elif self._loop and frames_read:
-                    self._file.seek(0)
-                elif frames_read:
+            while True:
+                for piece in self._decoder.pieces():
+                    if self._closed.is_set():
+                        return
+                    if piece.rate != rate:  # files of several rates were joined
+                        yield from self._blocks.cut(resampler.finish())
+                        rate, resampler = piece.rate, LiveResampler(piece.rate)
+                    channels = piece.samples.shape[1]
+                    choice = self._choice
+                    if len(choice.shares) != channels:
+                        choice = mean_of(channels)
+                    yield from self._blocks.cut(resampler.feed(choice(piece.samples)))
+                if not self._loop:
                     yield from self._blocks.cut(resampler.finish(), last=True)
                     return
-                else:
-                    raise AudioFileError(f"{self.path}: holds no sound")
-        except soundfile.LibsndfileError as error:
+                self._decoder.close()
+                self._decoder = open_decoder(self.path)
+        except AudioFileError:
             yield from self._blocks.cut(np.zeros(0, np.float32), last=True)
-            seconds = self._blocks.end / SAMPLE_RATE
-            raise AudioFileError(
-                f"{self.path}: broken after {seconds:.1f} s ({_reason(error)})"
-            ) from None
+            raise
         finally:
-            self._file.close()
+            self._decoder.close()
 
     def interrupt(self) -> None:
         """Nothing waits in a file."""
 
     def close(self) -> None:
         self._closed.set()
-
-
-def _open(path: Path) -> Any:
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: the C library is missing
-        raise AudioFileError(f"audio files need soundfile and libsndfile ({error})") from None
-    if not path.exists():
-        raise AudioFileError(f"{path}: no such file")
-    if path.is_dir():
-        raise AudioFileError(f"{path}: is a folder, not an audio file")
-    if path.is_fifo():
-        raise AudioFileError(f"{path}: is a pipe; pipes go in as raw PCM through `--source -`")
-    if path.stat().st_size == 0:
-        raise AudioFileError(f"{path}: is empty")
-
-    class Straight(soundfile.SoundFile):  # type: ignore[misc]
-        """Read from front to back: soundfile seeks after every read of a seekable file, which
-        restarts MP3 decoding each time and leaves little but gaps."""
-
-        def seekable(self) -> bool:
-            return False
-
-    try:
-        file = Straight(str(path))
-    except (soundfile.LibsndfileError, OSError, TypeError) as error:
-        raise AudioFileError(
-            f"{path}: not readable as audio ({_reason(error)}); WAV, FLAC, MP3, Ogg and others "
-            "are, and `ffmpeg -i FILE out.wav` converts the rest"
-        ) from None
-    if file.frames == 0 or not RATES[0] <= file.samplerate <= RATES[1]:
-        what = "holds no sound" if file.frames == 0 else f"has a rate of {file.samplerate} Hz"
-        file.close()
-        raise AudioFileError(f"{path}: {what}")
-    return file
-
-
-def _reason(error: Exception) -> str:
-    text = str(getattr(error, "error_string", error)).strip().rstrip(".")
-    return text.splitlines()[0] if text else type(error).__name__

@@ -124,12 +124,6 @@ def test_compressed_files(tmp_path: Path, name: str, subtype: str | None) -> Non
         assert np.sqrt(np.mean(part**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
 
 
-def test_opposite_stereo_is_not_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    soundfile.write(path, np.stack([tone(16000, 0.2), -tone(16000, 0.2)], axis=1), 16000)
-    assert np.abs(joined(list(FileSource(path, pace="fast")))).max() < 1e-4
-
-
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_not_a_number_does_not_spread(tmp_path: Path, rate: int) -> None:
     path = tmp_path / "a.wav"
