@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from posetalk.app.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
+from posetalk.formats.csv_table import check_fps
 from posetalk.formats.motion_file import Motion, split
 from stream.backends.names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
@@ -18,41 +19,37 @@ if TYPE_CHECKING:
     from stream.core.session import Session
     from stream.frames import Frame
     from stream.sources import AudioSource
+    from stream.sources.channel_choice import Channel
 
 FloatArray = NDArray[np.float32]
 BLOCK_SAMPLES = 16 * FRAME_SAMPLES
 """Sound handed to the session at a time; the frames do not depend on it."""
 
-Audio = str | Path | NDArray[np.floating]
+Audio = str | Path | ArrayLike
 Progress = Callable[[int], None]
 """Told how many frames are finished so far."""
 
 
-def read_blocks(audio: Audio, sample_rate: int) -> Iterator[FloatArray]:
+def read_blocks(audio: Audio, sample_rate: int, channel: Channel = "auto") -> Iterator[FloatArray]:
     """Blocks of mono sound at 16 kHz from a file or from samples in memory.
 
     Raises:
         stream.sources.SourceError: not readable as audio, or empty.
+        ValueError: no samples, or no such channel.
     """
     if isinstance(audio, str | Path):
         from stream.sources.file import FileSource
 
-        return blocks_of(FileSource(audio, pace="fast"))
-    return _blocks_of_samples(np.asarray(audio), sample_rate)
+        return blocks_of(FileSource(audio, pace="fast", channel=channel))
+    from stream.sources.array import ArraySource
+
+    return blocks_of(ArraySource(audio, sample_rate, channel=channel))
 
 
 def blocks_of(source: AudioSource) -> Iterator[FloatArray]:
     """The sound of a source in blocks of at most 16 frames."""
     for block in source:
         yield from _pieces(block.samples)
-
-
-def _blocks_of_samples(samples: NDArray[np.floating], sample_rate: int) -> Iterator[FloatArray]:
-    from stream.sources.pcm import LiveResampler, mono
-
-    resampler = LiveResampler(sample_rate)
-    yield from _pieces(resampler.feed(mono(samples)))
-    yield from _pieces(resampler.finish())
 
 
 def _pieces(samples: FloatArray) -> Iterator[FloatArray]:
@@ -120,6 +117,7 @@ def animate(
     output: str | Path | Sequence[str | Path] | None = None,
     *,
     sample_rate: int = SAMPLE_RATE,
+    channel: Channel = "auto",
     bundle: str = "starter",
     style: str | None = None,
     shape: FloatArray | None = None,
@@ -130,6 +128,7 @@ def animate(
     backend: BackendName = "auto",
     head: str | Path | None = None,
     size: int = DEFAULT_SIZE,
+    fps: int | None = None,
     mode: Literal["live", "paper"] = "live",
     sampler: Literal["ancestral", "dpm++"] | None = None,
     precision: Precision | None = None,
@@ -148,10 +147,13 @@ def animate(
         assert (again.exp == motion.exp).all()
 
     Args:
-        audio: a sound file, or samples (n,) or (n, channels) in [-1, 1] at `sample_rate`.
+        audio: a sound file or a film, or samples (n,) or (n, channels) at `sample_rate`: floats in
+            [-1, 1], or integers of 8, 16 or 32 bits, which are scaled by their type.
         output: one or more files to write: `.mp4` video with sound, `.npz` motion; `.csv`, `.glb`,
             `.usda` and `.bvh` for other programs.
         sample_rate: of `audio`, if it is samples.
+        channel: which of several channels is heard, from 1; `mix` is the mean of all; `auto` takes
+            the centre of a film's, or those with the speech, and says so.
         bundle: `starter`, or the folder of another bundle.
         style: a name, a mix such as 'calm*0.7+lively*0.3', or a style file; the bundle's first if
             None.
@@ -164,6 +166,7 @@ def animate(
         head: a name of `posetalk head list` or a head file to map the motion to; the bundle's own
             if None.
         size: of the video, in pixels.
+        fps: rows per second of a `.csv`, whose readers expect 60; 60 if None. All else has 25.
         mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
             `diffposetalk.paper_mode.pipeline` has all of it).
         sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
@@ -180,10 +183,15 @@ def animate(
     named = [output] if isinstance(output, str | Path) else list(output or ())
     paths = [Path(path) for path in named]
     check_names(paths)
-    blocks = read_blocks(audio, sample_rate)
+    if fps is not None:
+        check_fps(fps)
+    blocks = read_blocks(audio, sample_rate, channel)
     collector = _Collector()
     if mode == "paper":
         from posetalk.app import paper
+
+        def opened(head: str, own: FloatArray) -> list[Output]:
+            return [collector, *open_outputs(paths, head_id=head, shape=own, size=size, fps=fps)]
 
         if any(wish is not None for wish in (hop, lookahead, head)):
             raise ValueError("paper mode has no hop, lookahead and head of its own: leave them out")
@@ -194,7 +202,10 @@ def animate(
             shape,
             seed,
             paper.settings_of(sampler, steps),
-            lambda head, own: [collector, *open_outputs(paths, head_id=head, shape=own, size=size)],
+            lambda head, own: [
+                collector,
+                *open_outputs(paths, head_id=head, shape=own, size=size, fps=fps),
+            ],
             precision,
         )
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
@@ -213,7 +224,7 @@ def animate(
     options = settings.live_options()
     session = Session(model, options=options, shape=shape, style=style, seed=seed, retarget=mapping)
     head_id = session.head_id
-    outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size)
+    outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size, fps=fps)
     run(session, blocks, [collector, *outputs])
     exp, pose = split(collector.rows)
     return Motion(exp, pose, session.shape, FPS, head_id)

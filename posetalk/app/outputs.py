@@ -6,6 +6,7 @@ The ending of the name decides; `posetalk.formats` has what other programs read.
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -133,9 +134,14 @@ class VideoOutput:
 
 
 class ClipOutput:
-    """A file for other programs, written when the last frame is there."""
+    """A file for other programs, written when the last frame is there.
 
-    def __init__(self, path: Path, shape: FloatArray | None, head: Head, form: Format) -> None:
+    `fps` is for formats that can have another frame rate; their own default if None.
+    """
+
+    def __init__(
+        self, path: Path, shape: FloatArray | None, head: Head, form: Format, fps: int | None = None
+    ) -> None:
         if form.arkit:
             from head.arkit.weights import arkit_weights
 
@@ -143,6 +149,8 @@ class ClipOutput:
         self.path = path
         self._head, self._shape = head, shape
         self._write = form.writer()
+        if form.any_fps and fps is not None:
+            self._write = functools.partial(self._write, fps=fps)
         self._rows: list[FloatArray] = []
         self._file: NewFile | None = NewFile(path)
 
@@ -217,9 +225,16 @@ def check_names(paths: Sequence[Path], kinds: Sequence[str] = SUFFIXES) -> None:
 
 
 def open_outputs(
-    paths: Sequence[Path], *, head_id: str, shape: FloatArray | None = None, size: int = 512
+    paths: Sequence[Path],
+    *,
+    head_id: str,
+    shape: FloatArray | None = None,
+    size: int = DEFAULT_SIZE,
+    fps: int | None = None,
 ) -> list[Output]:
     """An output for each path, by its ending; all of them, or none and an error.
+
+    `fps` is the frame rate of tables (`.csv`); 60, as their readers expect, if None.
 
     Raises:
         ValueError, OSError: a name of no known kind, or a file that cannot be written.
@@ -241,7 +256,7 @@ def open_outputs(
             if ending == ".mp4":
                 outputs.append(VideoOutput(path, shape, head, size))
             else:
-                outputs.append(ClipOutput(path, shape, head, FORMATS[ending]))
+                outputs.append(ClipOutput(path, shape, head, FORMATS[ending], fps))
             closing.callback(outputs[-1].abandon)
         closing.pop_all()
     return outputs

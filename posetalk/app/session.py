@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from posetalk.app.opening import load_model
 from posetalk.app.settings import ModelSettings
 from stream.backends.names import BackendName, Precision
 from stream.core.session import Session as StreamSession
+from stream.frames import Frame
+from stream.sources.pcm import to_float
 
 FloatArray = NDArray[np.float32]
 
@@ -72,3 +74,15 @@ class Session(StreamSession):
         model, _ = load_model(settings)
         options = settings.live_options()
         super().__init__(model, options=options, shape=shape, style=style, seed=seed)
+
+    def feed(self, block: ArrayLike) -> list[Frame]:
+        """Take a block of sound and return every frame that it completes.
+
+        Args:
+            block: (n,) mono samples at 16 kHz, as many as you have: floats in [-1, 1], or integers
+                of 8, 16 or 32 bits, which are scaled by their type.
+
+        Raises:
+            ValueError: no such array, or floats beyond 4, which are on another scale.
+        """
+        return super().feed(to_float(block))

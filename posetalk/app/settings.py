@@ -17,10 +17,35 @@ from stream.backends.names import BackendName, Precision, check_precision
 
 if TYPE_CHECKING:
     from stream.core.session import SessionOptions
+    from stream.sources.channel_choice import Channel
 
 _BY_BUNDLE = "(default: the bundle's)"
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
+
+ChannelChoice = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="N|mix",
+        help="Which of several channels is heard, from 1, or the mean of all.",
+        help_behavior_hint="(default: a film's centre, or those with the speech)",
+    ),
+]
+
+
+def channel_of(text: str) -> Channel:
+    """What `--channel` says.
+
+    Raises:
+        UsageError: neither a number nor `mix`.
+    """
+    from posetalk.terminal.console import UsageError
+    from stream.sources.channel_choice import parse_channel
+
+    try:
+        return parse_channel(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -125,15 +150,16 @@ class StreamSettings:
         str,
         tyro.conf.arg(
             metavar="mic|demo|FILE|-|push|none",
-            help="Sound: the microphone; the demo speech; an audio file; raw PCM on standard input "
-            "(16 kHz, mono, signed 16 bit, little endian); whatever clients push; or none but in "
-            "sessions of their own.",
+            help="Sound: the microphone; the demo speech (`./demo` is a file); an audio file or a "
+            "film; standard input, WAV or raw PCM (16 kHz, mono, signed 16 bit, little endian); "
+            "whatever clients push; or none but in sessions of their own.",
         ),
     ] = "mic"
     device: Annotated[
         str | None, tyro.conf.arg(metavar="NAME|N", help_behavior_hint="(default: the system's)")
     ] = None
     """Microphone to use; `posetalk devices` lists them."""
+    channel: ChannelChoice = "auto"
     seconds: Annotated[
         float | None,
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: to the end, or Ctrl-C)"),
@@ -166,6 +192,7 @@ class StreamSettings:
         from posetalk.terminal.console import UsageError
 
         self.model.check()
+        channel_of(self.channel)
         if not 0 <= self.address.port <= 65535:
             raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
         if self.sessions < 0:

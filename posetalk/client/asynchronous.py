@@ -23,7 +23,7 @@ from posetalk.client.events import (
     VersionMismatch,
 )
 from stream.frames import SAMPLE_RATE
-from stream.sources.pcm import from_int16, mono
+from stream.sources.pcm import mono, to_float
 from stream.wire import codec, messages
 from viewer.client import HELLO_SECONDS, ClientError, parse_url
 
@@ -279,7 +279,8 @@ class AsyncClient:
         """Have this sound spoken after what was pushed before; returns when the server has it.
 
         Args:
-            samples: (n,) or (n, channels), floats in -1..1 or int16, of any length.
+            samples: (n,) or (n, channels), floats in -1..1 or integers of 8, 16 or 32 bits, of any
+                length.
             sample_rate: 8000 to 192000.
             wait: for room where the server holds enough; otherwise raise `audio_full`.
 
@@ -289,8 +290,7 @@ class AsyncClient:
         if sample_rate != self._rate:
             await self._ask(codec.serialise_text(messages.AudioFormat(sample_rate)))
             self._rate = sample_rate
-        sound: NDArray[Any] = np.asarray(samples)
-        whole = mono(from_int16(sound) if sound.dtype == np.int16 else sound)
+        whole = mono(to_float(samples))
         step = max(1, int(PIECE_SECONDS * sample_rate))
         for start in range(0, len(whole), step):
             piece = whole[start : start + step]

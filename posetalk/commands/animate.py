@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.app.settings import ModelSettings
+from posetalk.app.settings import ChannelChoice, ModelSettings, channel_of
 from posetalk.commands.options import Debug
 
 if TYPE_CHECKING:
@@ -28,8 +28,9 @@ class Animate:
     finished beside them, and says where.
     """
 
-    audio: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO")]
-    """Speech: WAV, FLAC, MP3, Ogg, ...; any rate, any length. `demo` is the demo speech."""
+    audio: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO")]
+    """Speech: WAV, FLAC, MP3, Ogg, M4A, films, ...; any rate, any length. `demo` is the demo speech
+    (`./demo` a file of that name)."""
     output: Annotated[
         tuple[Path, ...],
         tyro.conf.arg(
@@ -43,8 +44,13 @@ class Animate:
             help_behavior_hint="(default: the name of AUDIO, .mp4, in this folder)",
         ),
     ] = ()
+    channel: ChannelChoice = "auto"
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
     """Width and height of the video in pixels, an even number."""
+    fps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 60)")] = (
+        None
+    )
+    """Rows per second of a .csv; the motion between two frames is interpolated. All else has 25."""
     mode: Annotated[
         Literal["live", "paper"],
         tyro.conf.arg(
@@ -89,13 +95,15 @@ class Animate:
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
 
-        audio = demo_speech() if self.audio == Path("demo") else self.audio
+        channel = channel_of(self.channel)
+        audio = demo_speech() if self.audio == "demo" else Path(self.audio)
         paths = self.output or (Path(audio.stem + ".mp4"),)
         check_names(paths)
         if self.size < 16 or self.size % 2:
             raise UsageError(f"--size {self.size}: must be even, and 16 or more")
+        self._check_fps(paths)
         self._check_mode()
-        source = FileSource(audio, pace="fast")
+        source = FileSource(audio, pace="fast", channel=channel)
         work = self._live(source, paths) if self.mode == "live" else self._paper(source, paths)
         started = time.monotonic()
         done = 0
@@ -116,6 +124,19 @@ class Animate:
                 speed = length / max(spent, 1e-9)
                 say(f"{names}: {length:.1f} s in {spent:.1f} s ({speed:.1f} times real time)")
         return 0
+
+    def _check_fps(self, paths: tuple[Path, ...]) -> None:
+        from posetalk.formats.csv_table import check_fps
+        from posetalk.terminal.console import UsageError
+
+        if self.fps is None:
+            return
+        if all(path.suffix.lower() != ".csv" for path in paths):
+            raise UsageError("--fps is for .csv files: all others have 25 frames per second")
+        try:
+            check_fps(self.fps)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
     def _check_mode(self) -> None:
         from posetalk.terminal.console import UsageError
@@ -149,7 +170,9 @@ class Animate:
             needs_head=_needs_head(paths),
         )
         head_id = session.head_id
-        outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=self.size)
+        outputs = open_outputs(
+            paths, head_id=head_id, shape=session.shape, size=self.size, fps=self.fps
+        )
         return lambda progress: run(session, blocks_of(source), outputs, progress)
 
     def _paper(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
@@ -179,6 +202,7 @@ class Animate:
             paths,
             head_id=loaded.bundle.head_id,
             size=self.size,
+            fps=self.fps,
             shape=loaded.bundle.statistics.shape_mean if shape is None else shape,
         )
         return lambda progress: paper.run(loaded, clip, settings, outputs, progress)

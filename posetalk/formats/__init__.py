@@ -12,7 +12,8 @@ from typing import Final
 
 from posetalk.formats.clip import Clip
 
-Writer = Callable[[Clip], bytes]
+Writer = Callable[..., bytes]
+"""Takes a `Clip`; and `fps`, where a format's frame rate can be chosen."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Format:
     module: str
     arkit: bool = False
     """Whether the head must have ARKit channels."""
+    any_fps: bool = False
+    """Whether it can have another frame rate than the motion's."""
 
     def writer(self) -> Writer:
         """The function that writes it; its module is loaded when it is needed."""
@@ -31,7 +34,9 @@ class Format:
 
 
 FORMATS: Final[dict[str, Format]] = {
-    ".csv": Format("ARKit weights, as Live Link Face", "posetalk.formats.csv_table", arkit=True),
+    ".csv": Format(
+        "ARKit weights, as Live Link Face", "posetalk.formats.csv_table", arkit=True, any_fps=True
+    ),
     ".glb": Format("animated head, glTF", "posetalk.formats.glb"),
     ".usda": Format("animated head, USD", "posetalk.formats.usda"),
     ".bvh": Format("joints", "posetalk.formats.bvh"),

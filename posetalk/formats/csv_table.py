@@ -1,6 +1,7 @@
 """`.csv`: a table of ARKit weights, in the form that Live Link Face exports.
 
-Importers of that app read it: Unreal's, Blender's, Maya's add-ons. It has no place for a remark.
+Importers of that app read it: Unreal's, Blender's, Maya's add-ons. It has no place for a remark,
+nor for its frame rate: they take a row for a sixtieth of a second, as the app records.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from head.arkit.weights import arkit_weights
 from posetalk.formats.clip import Clip
@@ -21,21 +23,45 @@ COLUMNS: Final = tuple(
 )
 
 
-def write(clip: Clip) -> bytes:
+APP_FPS: Final = 60
+
+
+def write(clip: Clip, fps: int = APP_FPS) -> bytes:
     """One line per frame: timecode from 00:00:00:00, the number of values, the values.
 
-    Angles are in radians, as in the app's packets.
+    Angles are in radians, as in the app's packets. Between the clip's frames weights and head
+    rotation are interpolated linearly; after its last one they stay.
 
     Raises:
         HeadError: the head has no ARKit channels.
+        ValueError: no such frame rate.
     """
-    values = face_values(arkit_weights(clip.head, clip.expression, clip.jaw), clip.rotation)
+    check_fps(fps)
+    weights = arkit_weights(clip.head, clip.expression, clip.jaw)
+    weights, rotation = (at_rate(rows, clip.fps, fps) for rows in (weights, clip.rotation))
+    values = face_values(weights, rotation)
     values = values[:, [NAMES.index(name) for name in COLUMNS]]
     lines = [",".join(("Timecode", "BlendShapeCount", *COLUMNS))]
     for number, row in enumerate(np.round(values.astype(np.float64), 8) + 0.0):
-        cells = (timecode(number, clip.fps), str(len(COLUMNS)), *(f"{value:.8f}" for value in row))
+        cells = (timecode(number, fps), str(len(COLUMNS)), *(f"{value:.8f}" for value in row))
         lines.append(",".join(cells))
     return ("\n".join(lines) + "\n").encode("ascii")
+
+
+def check_fps(fps: int) -> None:
+    """Refuse a frame rate that a table can't have, with a ValueError."""
+    if not 1 <= fps <= 240:
+        raise ValueError(f"--fps {fps}: choose 1 to 240 rows per second")
+
+
+def at_rate(rows: NDArray[np.float32], old: int, new: int) -> NDArray[np.float32]:
+    """(L, d) at `old` frames per second -> (n, d) at `new`: as long in time, row 0 at time 0."""
+    if old == new:
+        return rows
+    count = -(-len(rows) * new // old)
+    before, now = np.arange(len(rows)) / old, np.arange(count) / new
+    columns = [np.interp(now, before, column) for column in rows.T]
+    return np.stack(columns, axis=-1).astype(np.float32)
 
 
 def timecode(frame: int, fps: int) -> str:

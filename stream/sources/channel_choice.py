@@ -46,8 +46,10 @@ def parse_channel(text: str) -> Channel:
     Raises:
         ValueError: neither a number from 1, nor `mix` or `auto`.
     """
-    if text == "mix" or text == "auto":
-        return text
+    if text == "auto":
+        return "auto"
+    if text == "mix":
+        return "mix"
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 1024:
         raise ValueError(f"--channel {text}: give a channel's number, from 1, or mix")
     return int(text)

@@ -101,11 +101,73 @@ def test_sound_of_any_rate_and_number_of_channels_is_animated(rate: int) -> None
 
 
 def test_broken_samples_do_no_harm() -> None:
-    tone = np.sin(np.arange(16000) * 0.1).astype(np.float32) * 5
+    tone = np.sin(np.arange(16000) * 0.1).astype(np.float32) * 3
     tone[::7] = np.nan
     tone[5000:5100] = np.inf
     motion = posetalk.animate(tone, backend="fake")
     assert len(motion) == 25 and np.isfinite(motion.exp).all() and np.isfinite(motion.pose).all()
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "int32", "float64"])
+def test_samples_of_any_type_have_one_scale(kind: str) -> None:
+    """To the rounding of their type; in one call, and fed piece by piece."""
+    time = np.arange(16000) / 16000
+    sound = (0.4 * np.sin(2 * np.pi * 220 * time) * (np.sin(12 * time) > 0)).astype(np.float32)
+    if kind != "float64":
+        half = 2.0 ** (8 * np.dtype(kind).itemsize - 1)
+        samples = np.rint(sound * half + half * kind.startswith("u")).astype(kind)
+        sound = ((samples - half * kind.startswith("u")) / half).astype(np.float32)
+    else:
+        samples = sound.astype(kind)
+    expected = posetalk.animate(sound, backend="fake")
+    found = posetalk.animate(samples, backend="fake")
+    np.testing.assert_array_equal(found.exp, expected.exp)
+    np.testing.assert_array_equal(found.pose, expected.pose)
+    session = posetalk.Session(backend="fake")
+    frames = [frame for part in np.split(samples, 10) for frame in session.feed(part)]
+    frames += session.finish()
+    jaws = np.array([frame.motion[-1] for frame in frames])
+    np.testing.assert_allclose(jaws, expected.pose[:, 3], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        (b"\1\2" * 200_000, "400,000 bytes are no samples"),
+        (bytearray(1000), "1,000 bytes are no samples"),
+        (32768 * np.sin(np.arange(16000)), "samples reach 32,76.: floats go from -1 to 1"),
+        (np.arange(16000), "type int64 have no known scale"),
+        (np.zeros(16000, bool), "type bool have no known scale"),
+        (["a", "b"], "no known scale"),
+        ([[0.0, 0.1], [0.0]], "an array"),
+        (None, "no known scale"),
+    ],
+)
+def test_what_is_no_sound_gets_one_short_line(samples: object, reason: str) -> None:
+    session = posetalk.Session(backend="fake")
+    for take in (lambda: posetalk.animate(samples, backend="fake"), lambda: session.feed(samples)):
+        with pytest.raises(ValueError, match=reason) as raised:
+            take()
+        assert len(str(raised.value)) < 200 and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("shape", [(2, 48000), (3, 100, 2), (100, 0)])
+def test_arrays_that_are_no_channels_get_one_line(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"\(n,\) or \(n, channels\)"):
+        posetalk.animate(np.zeros(shape, np.float32), backend="fake")
+
+
+def test_the_channel_with_the_speech_is_animated() -> None:
+    time = np.arange(16000) / 16000
+    tone = 0.4 * np.sin(2 * np.pi * 440 * time) * (time > 0.5)
+    silence = np.zeros(16000)
+    one = posetalk.animate(tone, backend="fake")
+    sixteen = np.stack([silence] * 9 + [tone] + [silence] * 6, axis=1)
+    for sound in (np.stack([tone, -tone], axis=1), sixteen):
+        found = posetalk.animate(sound, backend="fake")
+        np.testing.assert_array_equal(found.pose, one.pose)
+    mixed = posetalk.animate(sixteen, backend="fake", channel="mix")
+    assert mixed.pose[:, 3].max() < one.pose[:, 3].max()
 
 
 @pytest.mark.parametrize("samples", [0, 1, 639])

@@ -56,11 +56,13 @@ class AvDecoder:
             self.close()
             raise
         self.rate, self.channels = self._first.rate, self._first.samples.shape[1]
-        length = self._stream.duration
-        if length is not None and self._stream.time_base is not None:
-            self.seconds = float(length * self._stream.time_base)
-        else:
-            self.seconds = (self._container.duration or 0) / 1e6
+        self.seconds = self._length()
+
+    def _length(self) -> float:
+        length, base = self._stream.duration, self._stream.time_base
+        if length is not None and base is not None:
+            return float(length * base)
+        return float(self._container.duration or 0) / 1e6
 
     def _open(self, endless: bool) -> None:
         import av

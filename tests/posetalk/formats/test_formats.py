@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import shutil
 import struct
@@ -385,7 +386,7 @@ def test_joints_in_a_bvh_turn_as_ours(clip: Clip) -> None:
 
 # --- CSV -------------------------------------------------------------------------------------
 def test_a_csv_reads_as_live_link_face_s(clip: Clip) -> None:
-    rows = list(csv.DictReader(io.StringIO(csv_table.write(clip).decode())))
+    rows = list(csv.DictReader(io.StringIO(csv_table.write(clip, fps=25).decode())))
     header = list(rows[0])
     assert header[:4] == ["Timecode", "BlendShapeCount", "EyeBlinkLeft", "EyeLookDownLeft"]
     # In the app's table right comes before left for jaw and mouth.
@@ -401,6 +402,27 @@ def test_a_csv_reads_as_live_link_face_s(clip: Clip) -> None:
         rebuilt = about(1, angles[0]) @ about(0, angles[1]) @ about(2, angles[2])
         np.testing.assert_allclose(rebuilt, rotation_matrices(turn.astype(float)), atol=1e-6)
     assert [row["Timecode"] for row in rows[:2]] == ["00:00:00:00.000", "00:00:00:01.000"]
+
+
+@pytest.mark.parametrize("fps", [25, 30, 60, 120])
+def test_a_csv_has_the_app_s_rate_whatever_the_motion_s(clip: Clip, fps: int) -> None:
+    """Readers take 60 rows for a second: what is between two frames is interpolated."""
+    data = csv_table.write(clip) if fps == 60 else csv_table.write(clip, fps)
+    rows = list(csv.DictReader(io.StringIO(data.decode())))
+    assert len(rows) == math.ceil(len(clip) * fps / 25)
+    assert rows[-1]["Timecode"] == csv_table.timecode(len(rows) - 1, fps)
+    weights = arkit_weights(HEAD, clip.expression, clip.jaw)[:, ARKIT_52.index("jawOpen")]
+    found = [float(row["JawOpen"]) for row in rows]
+    expected = np.interp(np.arange(len(rows)) / fps, np.arange(len(clip)) / 25, weights)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    for frame in range(0, len(clip), 5):  # every fifth of a second is a row of every rate
+        assert found[frame * fps // 25] == pytest.approx(weights[frame], abs=1e-6)
+
+
+def test_rates_that_are_none_are_refused(clip: Clip) -> None:
+    for fps in (0, -60, 241):
+        with pytest.raises(ValueError, match="choose 1 to 240"):
+            csv_table.write(clip, fps)
 
 
 def test_timecodes() -> None:
@@ -430,6 +452,11 @@ def test_every_format_from_the_command(
     names = [f"face{ending}" for ending in (*FORMATS, ".npz")]
     code, _, messages = call(["animate", "words.wav", "--backend", "fake", "-o", *names], capsys)
     assert code == 0 and "face.glb" in messages
+    rows = list(csv.DictReader(Path("face.csv").read_text().splitlines()))
+    assert len(rows) == 180, "three seconds of an app that records 60 in each"
+    command = ["animate", "words.wav", "--backend", "fake", "--fps", "25", "-o"]
+    assert call([*command, "face.csv"], capsys)[0] == 0
+    assert call([*command, "face.npz"], capsys)[0] == 2
     assert sorted(p.name for p in tmp_path.glob("face*")) == sorted(names)
     motion = posetalk.Motion.load("face.npz")
     rows = list(csv.DictReader(Path("face.csv").read_text().splitlines()))
