@@ -135,6 +135,10 @@ def builtin_head() -> Head:
 
 
 def _parse(data: bytes, source: str) -> Head:
+    if data[:1] == b"\x80" or source.lower().endswith((".pkl", ".zip")):
+        raise HeadError(
+            f"{source} is no posetalk head; `posetalk head import` makes one of FLAME's .pkl files"
+        )
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -147,7 +151,11 @@ def _parse(data: bytes, source: str) -> Head:
         if about["format"] != FORMAT:
             raise KeyError("format")
     except (KeyError, TypeError, ValueError):
-        raise HeadError(f"{source} is an npz file but holds no posetalk head") from None
+        flame = ": it has FLAME's arrays, and `posetalk head import` makes a head of FLAME's .pkl"
+        raise HeadError(
+            f"{source} is an npz file but holds no posetalk head"
+            + (flame if "v_template" in arrays else "")
+        ) from None
     if about["version"] != VERSION:
         raise HeadError(
             f"{source} has head format {about['version']}; this version reads {VERSION}"

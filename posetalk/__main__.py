@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -21,6 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Before numpy is loaded: its idle threads spin, which takes a core from model and picture.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     interrupts, debug = install(), False
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         from posetalk.commands import parse
         from posetalk.terminal.console import set_up_logging

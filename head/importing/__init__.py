@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from head.importing.flame import import_flame
+from head.importing.flame import KEYS, import_flame
 from head.importing.ict import ICT_ID, import_ict
 from head.importing.unpickle import LARGEST_BYTES
 from head.model import Head, HeadError
@@ -44,6 +44,7 @@ def import_head(
         HeadError: it cannot be read, or is neither; one line that says what to do.
     """
     place = Path(place).expanduser()
+    _refuse_packed(place)
     if place.is_dir():
         return import_ict(place, name or ICT_ID, shapes)
     try:
@@ -58,6 +59,47 @@ def import_head(
             f"{place} is no FLAME pickle: give FLAME's .pkl, or ICT-FaceKit's folder FaceXModel"
         )
     return import_flame(data, place.name, name or default_name(place), shapes, first_expression)
+
+
+def _refuse_packed(place: Path) -> None:
+    """Name what holds FLAME, or a head of ours, and isn't the file that is read.
+
+    Raises:
+        HeadError: FLAME's download, a folder of its pickles, or an npz file.
+    """
+    try:
+        if place.is_dir():
+            names = sorted(path.name for path in place.iterdir())
+        elif zipfile.is_zipfile(place):
+            with zipfile.ZipFile(place) as archive:
+                names = sorted(archive.namelist())
+        elif place.is_file() and tarfile.is_tarfile(place):
+            with tarfile.open(place) as packed:
+                names = sorted(packed.getnames())
+        else:
+            return
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError):
+        return  # whoever reads it says what is wrong
+    pickles = [name for name in names if name.lower().endswith(".pkl")]
+    if pickles and not any(name.lower().endswith(".obj") for name in names):
+        held = ", ".join(Path(name).name for name in pickles[:3])
+        if place.is_dir():
+            raise HeadError(f"{place} holds FLAME's files ({held}): give one of them")
+        raise HeadError(f"{place} is an archive of FLAME's files ({held}): unpack it, give one")
+    arrays = {name.removesuffix(".npy") for name in names if name.endswith(".npy")}
+    if not arrays or place.is_dir():
+        return
+    if "about" in arrays and "template" in arrays:
+        raise HeadError(f"{place} is a posetalk head already: use it with --head {place}")
+    if arrays & set(KEYS):
+        raise HeadError(
+            f"{place} holds FLAME's arrays in a NumPy archive, which is not read: give the .pkl "
+            "that FLAME's site has"
+        )
+    raise HeadError(
+        f"{place} is a NumPy archive and no head: give FLAME's .pkl, or ICT-FaceKit's folder "
+        "FaceXModel"
+    )
 
 
 def default_name(file: Path) -> str:

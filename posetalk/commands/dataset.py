@@ -76,11 +76,15 @@ class Check:
     """Say what is wrong with a dataset, or with recordings that are to become one.
 
     Exits with 1 if anything is: missing clips, lengths that disagree, values that are not finite,
-    other rates or sizes, a speaker in two lists.
+    other rates or sizes, a speaker in two lists, a head that nobody names or that is not here.
     """
 
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Dataset, or folder of recordings."""
+    head: Annotated[
+        str, tyro.conf.arg(metavar="ID", help_behavior_hint="(default: as the files say)")
+    ] = ""
+    """Head that the motion belongs to."""
     debug: Debug = False
 
     def run(self) -> int:
@@ -90,7 +94,7 @@ class Check:
 
         problems = 0
         with counted("videos") as note:
-            for line in check(self.folder, note):
+            for line in check(self.folder, note, self.head):
                 problems += 1
                 if problems <= MOST_LINES:
                     print(line, flush=True)

@@ -21,13 +21,13 @@ class Extract:
     """
 
     motion: Annotated[
-        Path,
+        str,
         tyro.conf.Positional,
         tyro.conf.arg(
             metavar="MOTION.npz",
             help="Motion file, as `posetalk animate -o FILE.npz` writes, or with another tracker's "
             "`exp` (L, 50) and `pose` (L, 6: global rotation, jaw; axis-angle) at 25 fps; or the "
-            "name of a clip that comes along.",
+            "name of a clip that comes along (`./NAME` is a file).",
         ),
     ]
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="NAME|FILE.npz|FILE.npy")]

@@ -15,7 +15,7 @@ from stream.frames import FPS
 from training.faces import normalisation
 from training.faces.clip_arrays import SetError
 from training.faces.lmdb_dataset import ABOUT, SPLITS, STATS, LmdbSet, LmdbWriter
-from training.faces.recordings import Recording, find, read
+from training.faces.recordings import NO_HEAD, Recording, find, head_problem, read, unnamed
 
 SHORTEST = 200
 """Frames: the paper trains on pairs of windows of 100."""
@@ -52,12 +52,17 @@ def build(
         note: told how many recordings of how many are done.
 
     Raises:
-        SetError: nothing usable in `source`, `out` is taken, or motion of several heads.
+        SetError: nothing usable in `source`, `out` is taken, or motion of several heads, of none
+            that is named, or of one that is not here.
         OSError: the disk refuses.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise SetError(f"{out}: is there already; choose a new folder")
     recordings, left_out = find(source)
+    if not head and unnamed(recordings):
+        raise SetError(f"{source}: {NO_HEAD}")
+    if head and (problem := head_problem(head)):
+        raise SetError(f"{source}: {problem}")
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -67,6 +72,9 @@ def build(
         heads = {head} if head else heads - {""}
         if len(heads) > 1:
             raise SetError(f"{source}: motion of several heads ({', '.join(sorted(heads))})")
+        for name in heads:
+            if problem := head_problem(name):
+                raise SetError(f"{source}: {problem}")
         split = _split(source, videos, val, test, seed)
         for name in SPLITS:
             _lines(made / f"{name}.txt", split[name])

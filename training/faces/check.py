@@ -12,32 +12,44 @@ from training.faces import normalisation
 from training.faces.build import SHORTEST
 from training.faces.clip_arrays import SEGMENT_FRAMES, FaceClip, SetError
 from training.faces.lmdb_dataset import DATA, SPLITS, STATS, LmdbSet
-from training.faces.recordings import SLACK_FRAMES, find, read_motion, read_sound
+from training.faces.recordings import (
+    NO_HEAD,
+    SLACK_FRAMES,
+    find,
+    head_problem,
+    read_motion,
+    read_sound,
+)
 
+RELEASED_HEAD = "flame"
+"""The head of a set without about.json, as the released ones are."""
 SIDEWAYS = 0.05
 """Radians of jaw beyond x that are worth a word, as they are dropped."""
 
 
 def check(
-    folder: Path, note: Callable[[int, int], None] = lambda done, total: None
+    folder: Path, note: Callable[[int, int], None] = lambda done, total: None, head: str = ""
 ) -> Iterator[str]:
     """Problems, one line each, as they are found; none if the set can be trained on.
 
     Args:
         folder: a dataset, or a folder of recordings.
         note: told how many videos of how many are done.
+        head: the head that the motion belongs to; what the files say if empty.
 
     Raises:
         SetError: there is nothing to check.
     """
     if (folder / DATA).exists() or (folder / "train.txt").exists():
         with LmdbSet(folder) as found:
-            yield from _check_set(found, note)
+            yield from _check_set(found, note, head)
     else:
-        yield from _check_recordings(folder, note)
+        yield from _check_recordings(folder, note, head)
 
 
-def _check_set(found: LmdbSet, note: Callable[[int, int], None]) -> Iterator[str]:
+def _check_set(found: LmdbSet, note: Callable[[int, int], None], head: str) -> Iterator[str]:
+    if problem := head_problem(head or str(found.about.get("head") or RELEASED_HEAD)):
+        yield problem
     listed: dict[str, str] = {}
     speakers: dict[str, str] = {}
     for split in SPLITS:
@@ -101,7 +113,7 @@ def _odd(parts: list[FaceClip]) -> Iterator[str]:
         yield f"its jaw turns by {turn:.2f} rad about y and z, which is dropped"
 
 
-def _check_recordings(source: Path, note: Callable[[int, int], None]) -> Iterator[str]:
+def _check_recordings(source: Path, note: Callable[[int, int], None], head: str) -> Iterator[str]:
     recordings, wrong = find(source)
     yield from wrong
     heads: set[str] = set()
@@ -125,5 +137,9 @@ def _check_recordings(source: Path, note: Callable[[int, int], None]) -> Iterato
         if n:
             yield from (f"{recording}: {problem}" for problem in _odd([clip]))
         note(done, len(recordings))
-    if len(heads - {""}) > 1:
-        yield f"motion of several heads: {', '.join(sorted(heads - {''}))}"
+    named = {head} if head else heads - {""}
+    if len(named) > 1:
+        yield f"motion of several heads: {', '.join(sorted(named))}"
+    if heads and not named:
+        yield NO_HEAD
+    yield from filter(None, map(head_problem, sorted(named)))

@@ -9,19 +9,25 @@ SOURCE/val.txt, SOURCE/test.txt                        perhaps: whom to hold out
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from head.model import HeadError
+from head.rig import load_head
 from stream.frames import FPS, FRAME_SAMPLES
 from stream.sources import SourceError
 from stream.sources.file import FileSource
 from training.faces.clip_arrays import WIDTHS, FaceClip, SetError
 
 FloatArray = NDArray[np.float32]
-SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mp4", ".mkv", ".webm", ".mov")
+SOUNDS = (
+    *(".wav", ".flac", ".aiff", ".ogg", ".opus", ".mp3", ".m4a", ".aac", ".mka"),
+    *(".mp4", ".mkv", ".webm", ".mov", ".avi"),
+)
 SLACK_FRAMES = 10
 """Sound and motion of one recording may differ by this much; the shorter one counts."""
 
@@ -64,6 +70,11 @@ def find(source: Path) -> tuple[list[Recording], list[str]]:
     found: list[Recording] = []
     wrong: list[str] = []
     for person in sorted(path for path in source.iterdir() if path.is_dir()):
+        try:
+            person.name.encode()  # it becomes a key, and a line in the lists
+        except UnicodeEncodeError:
+            wrong.append(f"{ascii(person.name)[1:-1]}: the folder's name is no UTF-8; rename it")
+            continue
         sounds: dict[str, Path] = {}
         for path in sorted(person.iterdir()):
             if path.suffix.lower() not in SOUNDS:
@@ -117,6 +128,37 @@ def read_motion(path: Path) -> RecordedMotion:
     if fps != FPS:
         exp, shape, pose = (resample(values, fps) for values in (exp, shape, pose))
     return RecordedMotion(shape, exp, pose, fps, head)
+
+
+def unnamed(recordings: Sequence[Recording]) -> bool:
+    """Whether no motion file among them says which head it moves.
+
+    Those that cannot be read say nothing.
+    """
+    return bool(recordings) and not any(_head_of(one.motion) for one in recordings)
+
+
+def _head_of(path: Path) -> str:
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return str(arrays["head"]) if "head" in arrays else ""
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return ""
+
+
+def head_problem(head: str) -> str:
+    """Why motion of this head cannot be trained on here, in one line; empty if it can."""
+    try:
+        load_head(head)
+    except (HeadError, OSError) as error:
+        return f"the motion moves the head {head!r}, which training needs: {error}"
+    return ""
+
+
+NO_HEAD = (
+    "no motion file says whose head it moves: give `--head ID`, `flame` for FLAME's 2020 model, or "
+    "another of `posetalk head list`"
+)
 
 
 def resample(values: FloatArray, fps: float) -> FloatArray:

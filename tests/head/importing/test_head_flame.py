@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import pickle
+import sys
+import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cli import finish, start
 from flame_files import Chumpy, Model, Raw, Sparse, code, flame_model, pickled, plain, reference
 
 from head import Head, HeadError, builtin_head, load_head, save_head
@@ -320,3 +324,44 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
     with pytest.raises(HeadError, match="FaceXModel"):
         import_head(tmp_path / "empty")
     assert os.listdir(tmp_path / "empty") == []
+
+
+def test_what_flame_comes_in_is_named(file: Path, tmp_path: Path) -> None:
+    """Its download, the folder that it unpacks to, arrays in a NumPy archive, a head of ours."""
+    plain_bytes = file.read_bytes()
+    with zipfile.ZipFile(tmp_path / "FLAME2020.zip", "w") as archive:
+        archive.writestr("FLAME2020/generic_model.pkl", plain_bytes[:1000])
+        archive.writestr("FLAME2020/Readme.pdf", b"")
+    with tarfile.open(tmp_path / "flame.tar.gz", "w:gz") as packed:
+        packed.add(file, "FLAME/generic_model.pkl")
+    (tmp_path / "FLAME2020").mkdir()
+    (tmp_path / "FLAME2020" / "male_model.pkl").write_bytes(plain_bytes[:1000])
+    np.savez(tmp_path / "flame.npz", v_template=np.zeros((5, 3)), shapedirs=np.zeros((5, 3, 400)))
+    np.savez(tmp_path / "motion.npz", exp=np.zeros((5, 50)))
+    save_head(builtin_head(), tmp_path / "head.npz")
+    for name, says in {
+        "FLAME2020.zip": r"archive of FLAME's files \(generic_model.pkl\): unpack it",
+        "flame.tar.gz": r"archive of FLAME's files \(generic_model.pkl\): unpack it",
+        "FLAME2020": r"holds FLAME's files \(male_model.pkl\): give one of them",
+        "flame.npz": r"FLAME's arrays in a NumPy archive.*give the \.pkl",
+        "motion.npz": r"NumPy archive and no head: give FLAME's \.pkl",
+        "head.npz": r"a posetalk head already: use it with --head",
+    }.items():
+        with pytest.raises(HeadError, match=says) as raised:
+            import_head(tmp_path / name)
+        assert name in str(raised.value) and "\n" not in str(raised.value)
+    for name in ("FLAME2020.zip", "flame.npz", "FLAME2020/male_model.pkl"):
+        with pytest.raises(HeadError, match=r"no posetalk head.*posetalk head import"):
+            load_head(tmp_path / name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not run: is for Linux file names")
+def test_names_that_are_no_utf_8(file: Path, tmp_path: Path) -> None:
+    name, made = (os.fsdecode(b"kopf\xfc." + ending) for ending in (b"pkl", b"npz"))
+    (tmp_path / name).write_bytes(file.read_bytes())
+    code, _, message = finish(start("head", "import", name, "-o", made, cwd=tmp_path))
+    assert code == 0, message
+    assert load_head(tmp_path / made).id == "flame-kopf"
+    (tmp_path / name).write_bytes(b"nothing of the kind")
+    code, _, message = finish(start("head", "import", name, "-o", "b.npz", cwd=tmp_path))
+    assert code == 1 and "kopf" in message and message.count("\n") == 1

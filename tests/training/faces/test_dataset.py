@@ -7,13 +7,15 @@ import os
 import pickle
 import resource
 import shutil
+import sys
 from pathlib import Path
 
 import lmdb
 import numpy as np
 import pytest
 import soundfile
-from cli import call
+from cli import call, finish, start
+from sound_files import encode as encode_sound
 
 from training.faces import normalisation
 from training.faces.build import build
@@ -44,7 +46,8 @@ def record(folder: Path, person: str, name: str, frames: int, seed: int) -> None
     home = folder / person
     home.mkdir(parents=True, exist_ok=True)
     noise = 0.1 * np.random.default_rng(seed).standard_normal(frames * 640)
-    soundfile.write(home / f"{name}.wav", noise, 16_000)
+    with (home / f"{name}.wav").open("wb") as file:
+        soundfile.write(file, noise, 16_000, format="WAV")
     np.savez(home / f"{name}.npz", **motion_arrays(frames, seed))
 
 
@@ -295,6 +298,67 @@ def test_a_failed_build_leaves_nothing(recordings: Path, built: Path, tmp_path: 
     with pytest.raises(SetError, match="somebody must be left"):
         build(recordings, tmp_path / "b", val=2, test=2)
     assert not list(tmp_path.iterdir())
+
+
+def test_motion_of_nobody_is_asked_about_at_the_first_door(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Training would end with "no head", after everything was built."""
+    source, out = tmp_path / "source", tmp_path / "set"
+    for seed, person in enumerate(PEOPLE):
+        record(source, person, "one", 220, seed)
+        arrays = motion_arrays(220, seed)
+        del arrays["head"]
+        np.savez(source / person / "one.npz", **arrays)
+    code, printed, _ = call(["dataset", "check", str(source)], capsys)
+    assert code == 1 and "give `--head ID`" in printed
+    code, _, message = call(["dataset", "build", str(source), "-o", str(out)], capsys)
+    assert code == 1 and "give `--head ID`" in message and not out.exists()
+    here = ["--head", "posetalk-head-1"]
+    assert call(["dataset", "check", str(source), *here], capsys)[0] == 0
+    assert call(["dataset", "build", str(source), "-o", str(out), *here], capsys)[0] == 0
+    assert call(["dataset", "check", str(out)], capsys)[0] == 0
+    with LmdbSet(out) as made:
+        assert made.about["head"] == "posetalk-head-1"
+
+
+def test_a_head_that_is_not_here_is_told_at_the_first_door(
+    recordings: Path, broken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    with pytest.raises(SetError, match=r"no head 'flame'.*posetalk head import"):
+        build(recordings, tmp_path / "other", head="flame")
+    assert not (tmp_path / "other").exists()
+    (broken / "about.json").unlink()  # as released sets are
+    problem = "\n".join(check(broken))
+    assert "no head 'flame'" in problem and "posetalk head import" in problem
+    assert list(check(broken, head="posetalk-head-1")) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="not run: is for Linux file names")
+def test_names_that_are_no_utf_8(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for seed, person in enumerate(PEOPLE):
+        record(source, person, os.fsdecode(b"one\xfc"), 220, seed)
+    record(source, os.fsdecode(b"j\xfcrgen"), "one", 220, 9)
+    code, printed, _ = finish(start("dataset", "check", "source", cwd=tmp_path))
+    assert code == 1 and printed == "j\\udcfcrgen: the folder's name is no UTF-8; rename it\n"
+    made = build(source, tmp_path / "set")
+    assert sum(map(len, made.videos.values())) == 4 and len(made.left_out) == 1
+
+
+@pytest.mark.parametrize("ending", ["m4a", "mp4", "mkv"])
+def test_films_and_phone_recordings_are_recordings(tmp_path: Path, ending: str) -> None:
+    source = tmp_path / "source"
+    for seed, person in enumerate(PEOPLE):
+        record(source, person, "one", 220, seed)
+        sound, rate = soundfile.read(source / person / "one.wav", dtype="float32")
+        film = 0.0 if ending == "m4a" else 8.8
+        path = source / person / f"one.{ending}"
+        encode_sound(path, "aac", sound, rate, picture_seconds=film)
+        (source / person / "one.wav").unlink()
+    assert list(check(source)) == []
+    assert build(source, tmp_path / "set").minutes == pytest.approx(4 * 8.8 / 60, abs=0.02)
 
 
 def test_the_commands_build_and_check(
