@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from stream.audio import SAMPLE_RATE, Block, SourceError
 from stream.clock import Clock, MonotonicClock
 from stream.sources.capture_clock import CaptureClock
+from stream.sources.channel_choice import Channel, LiveMixer
 from stream.sources.native_messages import quiet_native_code
-from stream.sources.pcm import LiveResampler, mono
+from stream.sources.pcm import LiveResampler
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,8 @@ class Microphone:
 
     Args:
         device: index or part of a name from `list_microphones`; default the system's default.
+        channel: which of its channels is heard; `auto` takes the first, where the device gives one
+            alone, else that with the speech.
         clock: stamps the arrivals.
         silence_timeout: seconds without any block after which the device counts as gone.
 
@@ -94,6 +97,7 @@ class Microphone:
         self,
         device: int | str | None = None,
         *,
+        channel: Channel = "auto",
         clock: Clock | None = None,
         silence_timeout: float = 5.0,
     ) -> None:
@@ -110,14 +114,15 @@ class Microphone:
         self.silent_seconds = 0.0
         with contextlib.ExitStack() as undo:
             undo.enter_context(quiet_native_code())
-            self._open(device)
+            self._open(device, channel)
             self._undo = undo.pop_all()
 
-    def _open(self, device: int | str | None) -> None:
+    def _open(self, device: int | str | None, channel: Channel) -> None:
         sd = _portaudio()
         info = _choose(sd, device)
         self.name = str(info["name"])
-        self.rate, self.channels = _settings(sd, info)
+        self.rate, self.channels = _settings(sd, info, channel)
+        self._mixer = LiveMixer(self.name, self.rate, self.channels, channel)
         try:
             self._stream = sd.InputStream(
                 device=int(info["index"]),
@@ -162,7 +167,7 @@ class Microphone:
                     log.warning("the microphone %r lost sound: this machine is busy", self.name)
                     warned = True
                 captured = capture.update(start + len(data), arrival)
-                samples = mono(data)
+                samples = self._mixer.feed(data)
                 self._watch_silence(samples)
                 if start > expected:  # blocks were dropped: silence keeps the index true
                     samples = np.concatenate([np.zeros(start - expected, np.float32), samples])
@@ -287,19 +292,28 @@ def _choose(sd: Any, device: int | str | None) -> Any:
         ) from None
 
 
-def _settings(sd: Any, info: Any) -> tuple[int, int]:
-    """(rate, channels) the device accepts: 16 kHz mono if it can, else its own rate."""
+def _settings(sd: Any, info: Any, channel: Channel) -> tuple[int, int]:
+    """(rate, channels) the device accepts: 16 kHz and as few as hold `channel` if it can.
+
+    Raises:
+        MicrophoneError: the device has no such channel.
+    """
     own_rate, most = int(info["default_samplerate"]), int(info["max_input_channels"])
+    if isinstance(channel, int) and channel > most:
+        raise MicrophoneError(
+            f"the microphone {info['name']!r} has {most} channels, no channel {channel}"
+        )
+    wanted = {"auto": (1, min(2, most)), "mix": (most,)}.get(str(channel), (channel, most))
     for rate in (SAMPLE_RATE, own_rate):
-        for channels in (1, min(2, most)):
+        for channels in wanted:
             try:
                 sd.check_input_settings(
                     device=int(info["index"]), channels=channels, dtype="float32", samplerate=rate
                 )
             except (sd.PortAudioError, ValueError):
                 continue
-            return rate, channels
-    return own_rate, 1
+            return rate, int(channels)
+    return own_rate, int(wanted[0])
 
 
 def _reason(error: Exception) -> str:

@@ -34,7 +34,7 @@ SEAMS = {
         "posetalk/client/connect.py",
     },
     "pythonosc": {"stream/senders/vmc.py"},
-    "av": {"viewer/play/video.py"},
+    "av": {"viewer/play/video.py", "stream/sources/decoding/libav.py"},
     "onnxruntime": {"stream/backends/onnx_session.py", "export/int8.py"},
 }
 """The only files of the product that may import a library."""

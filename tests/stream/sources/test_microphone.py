@@ -96,7 +96,7 @@ def test_speech_is_heard_bit_for_bit_with_even_blocks(virtual: VirtualMicrophone
 def test_a_device_with_another_rate_is_resampled(
     virtual: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.sources.microphone._settings", lambda sd, info: (44100, 2))
+    monkeypatch.setattr("stream.sources.microphone._settings", lambda sd, info, channel: (44100, 2))
     sweep = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 3000, 16000)) / 16000) * 0.5
     said = sweep.astype("f4")
     microphone, blocks = hear(
@@ -217,3 +217,32 @@ def test_no_microphone_is_one_line() -> None:
 def test_no_portaudio_is_one_line() -> None:
     said = run_without("sys.modules['sounddevice'] = None")
     assert said.count("\n") == 1 and "libportaudio2" in said
+
+
+class _Interface:
+    """What PortAudio says of a sound interface with many inputs."""
+
+    PortAudioError = RuntimeError
+
+    def __init__(self, accepts: set[int]) -> None:
+        self._accepts = accepts
+
+    def check_input_settings(self, *, channels: int, **_: object) -> None:
+        if channels not in self._accepts:
+            raise self.PortAudioError("no such format")
+
+
+def test_as_few_channels_are_opened_as_hold_the_one_that_is_wanted() -> None:
+    from stream.sources.microphone import _settings
+
+    info = {"index": 0, "name": "desk", "default_samplerate": 48000.0, "max_input_channels": 8}
+    for channel, accepts, opened in (
+        ("auto", {1, 2, 8}, 1),
+        ("auto", {2, 8}, 2),
+        ("mix", {1, 8}, 8),
+        (3, {1, 3, 8}, 3),
+        (3, {1, 8}, 8),
+    ):
+        assert _settings(_Interface(accepts), info, channel) == (16000, opened)
+    with pytest.raises(MicrophoneError, match="'desk' has 8 channels, no channel 9"):
+        _settings(_Interface({8}), info, 9)
