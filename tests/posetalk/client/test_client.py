@@ -318,6 +318,15 @@ def test_every_client_is_on_the_page_and_says_how_to_start() -> None:
     for folder in sorted(path for path in (root / "clients").iterdir() if path.is_dir()):
         assert f"(../clients/{folder.name})" in page, folder.name
         lines = (folder / "README.md").read_text("utf-8").strip().splitlines()
-        assert lines[0].startswith("# posetalk for ") and len(lines) == 5, folder.name
+        assert lines[0].startswith("# posetalk for ") and len(lines) <= 18, folder.name
+        [example] = re.findall(r"^```\w+\n(.*?)^```", "\n".join(lines), re.M | re.S)
+        calls = re.search(r"[.>](push|Push|PushSound)\(\w", example)
+        assert calls is not None, f"{folder.name}: no example that pushes sound"
+        sources = "".join(
+            path.read_text("utf-8")
+            for path in folder.rglob("*")
+            if path.suffix in (".ts", ".gd", ".cs", ".h")
+        )
+        assert f"{calls[1]}(" in sources and "--source push" in "\n".join(lines)
     for link in re.findall(r"\]\(([^)#]+)", page):
         assert (root / "docs" / link).exists(), link
