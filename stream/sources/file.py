@@ -13,7 +13,7 @@ from stream.clock import Clock, MonotonicClock
 from stream.sources.channel_choice import Channel, Choice, Meter, fixed, mean_of, tell
 from stream.sources.decoding.decoder import AudioFileError, open_decoder
 from stream.sources.pacing import Blocks, Pace
-from stream.sources.pcm import LiveResampler
+from stream.sources.pcm import RATES, LiveResampler
 
 __all__ = ["AudioFileError", "FileSource"]
 
@@ -95,6 +95,11 @@ class FileSource:
                     if self._closed.is_set():
                         return
                     if piece.rate != rate:  # files of several rates were joined
+                        if not RATES[0] <= piece.rate <= RATES[1]:
+                            raise AudioFileError(
+                                f"{self.path}: broken after {self._blocks.end / SAMPLE_RATE:.1f} s "
+                                f"(a rate of {piece.rate} Hz)"
+                            )
                         yield from self._blocks.cut(resampler.finish())
                         rate, resampler = piece.rate, LiveResampler(piece.rate)
                     channels = piece.samples.shape[1]

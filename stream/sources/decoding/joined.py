@@ -63,7 +63,7 @@ def _waves(file: BinaryIO, size: int) -> list[int]:
 
 
 class Slice(io.RawIOBase):
-    """A part of an open file, as a file."""
+    """A part of an open file, as a file; who seeks before its start comes to its start."""
 
     def __init__(self, file: BinaryIO, part: Part) -> None:
         self._file, (self._start, self._stop) = file, part

@@ -23,7 +23,8 @@ FORMATS = (
 TIMED = ("matroska", "webm", "mov", "mp4")
 """Containers whose time stamps say where sound is missing."""
 GAP_SECONDS = 0.1
-LONGEST_GAP_SECONDS = 3600.0
+MOST_SILENCE_SECONDS = 6 * 3600.0
+"""Broken time stamps must not become days of it."""
 
 
 class AvDecoder:
@@ -141,18 +142,20 @@ class _Timeline:
         film = self._timed and bool(container.streams.video)
         start = (container.start_time or 0) / 1e6
         self._heard: float | None = start if film else None  # seconds, on the file's own clock
+        self._left = MOST_SILENCE_SECONDS
 
     def missing(self, frame: Any) -> Iterator[Piece]:
         """Silence before `frame`, if any."""
-        length = frame.samples / frame.sample_rate
-        if not self._timed or frame.pts is None:
+        if not self._timed or frame.pts is None or not frame.sample_rate:
             return
+        length = frame.samples / frame.sample_rate
         at = float(frame.pts * frame.time_base)
         if self._heard is None:
             self._heard = at
         gap = at - self._heard
-        if GAP_SECONDS < gap < LONGEST_GAP_SECONDS:
+        if GAP_SECONDS < gap < self._left:
             self._heard = at
+            self._left -= gap
             shape, layout = (frame.sample_rate, len(frame.layout.channels)), _layout(frame)
             left = round(gap * frame.sample_rate)
             while left > 0:

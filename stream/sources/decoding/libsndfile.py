@@ -69,9 +69,8 @@ class SndfileDecoder:
             def seekable(self) -> bool:
                 return False
 
-        whole = len(self._parts) == 1
         try:
-            return Straight(self._handle if whole else Slice(self._handle, part))
+            return Straight(Slice(self._handle, part))
         except (soundfile.LibsndfileError, OSError, TypeError, ValueError) as error:
             raise AudioFileError(
                 f"{self._path}: not readable as audio ({_reason(error)}); WAV, FLAC, MP3, Ogg, "
