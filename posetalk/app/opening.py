@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from posetalk.app.settings import ModelSettings, StreamSettings
+from posetalk.app.settings import ModelSettings, StreamSettings, channel_of
 from posetalk.terminal.console import say
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def open_source(settings: StreamSettings, *, page: bool = False) -> AudioSource:
 
     if settings.source in SOURCES:
         return SOURCES[settings.source](settings, page)
-    return FileSource(settings.source)
+    return FileSource(settings.source, channel=channel_of(settings.channel))
 
 
 def _microphone(settings: StreamSettings, page: bool) -> AudioSource:
@@ -109,9 +109,12 @@ def _microphone(settings: StreamSettings, page: bool) -> AudioSource:
 
     device = settings.device
     try:
-        return Microphone(int(device) if device and device.isdigit() else device)
+        return Microphone(
+            int(device) if device and device.isdigit() else device,
+            channel=channel_of(settings.channel),
+        )
     except MicrophoneError as error:
-        if device:
+        if device or settings.channel != "auto":
             raise
         if page:
             say(f"{error.reason}; speak through the page")
@@ -142,7 +145,7 @@ def _none(settings: StreamSettings, page: bool) -> AudioSource:
 def _standard_input(settings: StreamSettings, page: bool) -> AudioSource:
     from stream.sources.raw import RawSource
 
-    return RawSource()
+    return RawSource(channel=channel_of(settings.channel))
 
 
 SOURCES: dict[str, Callable[[StreamSettings, bool], AudioSource]] = {

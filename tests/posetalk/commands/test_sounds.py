@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
-from cli import call, finish, start
+from cli import COMMAND, call, finish, start
 from sound_files import encode, wave, words
 
 import posetalk
@@ -59,6 +60,20 @@ def test_the_channel_that_is_heard_is_told_and_can_be_chosen(
     assert code == 1 and "a.wav has 16 channels, no channel 17" in messages
     code, _, messages = call([*command, "b.npz", "--channel", "left"], capsys)
     assert code == 2 and "--channel left: give a channel's number" in messages
+
+
+def test_a_wav_stream_on_standard_input_is_played_as_what_it_is(folder: Path) -> None:
+    sound = np.stack([words(2.0, 44100), 0 * words(2.0, 44100)], axis=1)
+    wave(folder / "a.wav", sound, 44100)
+    command = ["live", "--source", "-", "--channel", "1", *FAKE, "--view", "none", "--port", "0"]
+    done = subprocess.run(
+        [*COMMAND, *command],
+        input=(folder / "a.wav").read_bytes(),
+        capture_output=True,
+        cwd=folder,
+        timeout=60,
+    )
+    assert done.returncode == 0 and b"50 frames of 2.0 s" in done.stderr, done.stderr
 
 
 def test_a_file_named_demo(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
