@@ -285,10 +285,13 @@ class AsyncClient:
             wait: for room where the server holds enough; otherwise raise `audio_full`.
 
         Raises:
-            RequestError: `audio_not_accepted`, `audio_busy`, `audio_full`.
+            RequestError: `audio_not_accepted`, `audio_busy`, `audio_full`, or `audio_format` for a
+                rate that cannot be.
+            ValueError: no samples, or floats on another scale.
         """
         if sample_rate != self._rate:
-            await self._ask(codec.serialise_text(messages.AudioFormat(sample_rate)))
+            self._rate = 0  # the server takes nothing until it knows the format
+            await self._ask(codec.serialise_text(messages.AudioFormat(int(sample_rate))))
             self._rate = sample_rate
         whole = mono(to_float(samples))
         step = max(1, int(PIECE_SECONDS * sample_rate))

@@ -10,6 +10,7 @@ import copy
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from stream.frames import Frame
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Bucket, Limits
-from stream.sources.pcm import LiveResampler, from_int16, mono
+from stream.sources.pcm import LOUDEST, LiveResampler, mono, scaled
 from stream.wire import codec, messages
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ AUDIO_QUEUE = 200  # blocks of about 20 ms, 4 s; newest wins
 EARLY_QUEUE = 2_000  # frames and blocks of a client's own session, which come ahead of time
 TEXT_QUEUE = 64
 PUSH_RATES = (8_000, 192_000)
+MOST_CHANNELS = 8
 RATE_STEP = 25  # Hz: every rate in use is a multiple; others would want huge filters
 EXPENSIVE_COST = 50.0  # what a message that costs much work counts for
 AT_ONCE = 32_000  # samples that are resampled in the event loop; more go into a thread
@@ -84,7 +86,8 @@ class Connection:
         self._ended = False
         self._sending = False
         self._wake = asyncio.Event()
-        self._rate = messages.Hello.sample_rate
+        self._rate, self._channels = messages.Hello.sample_rate, 1
+        self._format_is_known = True  # not after one that was refused
         self._resampler = LiveResampler(self._rate)
         self._audio_sequence = 0
         limits = host.limits
@@ -205,7 +208,7 @@ class Connection:
                 await self._obey_binary(codec.parse(data))
                 expensive = False
             else:
-                expensive = self._obey_text(codec.parse_text(data))
+                expensive = self._obey_text(self._parse_text(data))
             now = time.monotonic()
             wait = max(
                 self._messages.take(EXPENSIVE_COST if expensive else 1.0, now),
@@ -214,21 +217,38 @@ class Connection:
             if wait:
                 await asyncio.sleep(wait)
 
+    def _parse_text(self, data: str) -> messages.Text | messages.Unknown:
+        """The message in `data`; one with a wrong value is answered, and skipped.
+
+        Raises `WireError` for what is no message of this protocol at all.
+        """
+        try:
+            return codec.parse_text(data)
+        except codec.WireError as error:
+            if error.code != "field":
+                raise
+            if error.kind == messages.AudioFormat.TYPE:
+                self._format_is_known = False
+            self.text(messages.Error("field", str(error), False, request=error.request))
+            return messages.Unknown(error.kind)
+
     async def _obey_binary(self, message: codec.Message) -> None:
         if not isinstance(message.kind, codec.Kind):
             return  # unknown: from a newer client, to be skipped
         if message.kind is not codec.Kind.PCM:
             raise codec.WireError("unexpected", f"clients do not send {message.kind.name}")
         self.last_push = time.monotonic()
-        samples = message.payload
+        error = self._judge(message)
+        if error is not None:
+            self._answer(error, message)
+            return
+        samples = scaled(message.payload).reshape(-1, self._channels)
         session = self.session
         if session is not None and not session.fits(
             len(samples) * messages.Hello.sample_rate // self._rate
         ):
-            self._answer(_FULL)
+            self._answer(_FULL, message)
             return
-        if message.flags & codec.Flag.INT16:
-            samples = from_int16(samples)
         # What is refused comes again, so the resampler must not have heard it.
         resampler = copy.copy(self._resampler)
         if len(samples) > AT_ONCE:
@@ -240,7 +260,22 @@ class Connection:
         error = self._push(heard)
         if error is None:
             self._resampler = resampler
-        self._answer(error)
+        self._answer(error, message)
+
+    def _judge(self, message: codec.Message) -> messages.Error | None:
+        """Whether pushed samples are sound in the format that was announced."""
+        if not self._format_is_known:
+            sentence = "the last `audio_format` was refused: send another one first"
+            return messages.Error("audio_format", sentence, False)
+        if message.payload.size % self._channels:
+            sentence = f"{message.payload.size} samples are not whole ones of {self._channels}"
+            return messages.Error("audio_samples", f"{sentence} channels", False)
+        if message.payload.dtype.kind == "f":
+            peak = np.abs(message.payload).max(initial=0.0)
+            if not peak <= LOUDEST:  # nor where it is no number
+                sentence = "samples are finite numbers in -1..1: these were not taken"
+                return messages.Error("audio_samples", sentence, False)
+        return None
 
     def _push(self, samples: NDArray[np.float32]) -> messages.Error | None:
         if self.session is None:
@@ -253,8 +288,8 @@ class Connection:
             case messages.Subscribe():
                 self._subscribe(message)
                 return message.set == messages.VERTICES
-            case messages.AudioFormat(rate):
-                self._set_rate(rate)
+            case messages.AudioFormat(rate, channels):
+                self._answer(self._set_format(rate, 1 if channels is None else channels), message)
                 return True
             case messages.Interrupt(at):
                 self._resampler.reset()
@@ -263,16 +298,17 @@ class Connection:
                 else:
                     self._host.interrupt()
             case messages.Style(name):
-                self._answer(self._set_style(name))
+                self._answer(self._set_style(name), message)
             case messages.Guidance(audio, style):
-                self._answer(self._set_guidance(audio, style))
+                self._answer(self._set_guidance(audio, style), message)
             case messages.Open():
-                self._answer(self._host.open_session(self, message))
+                self._answer(self._host.open_session(self, message), message)
                 self._resampler.reset()
                 return True
             case messages.Close() | messages.Flush() if self.session is None:
                 self._answer(
-                    messages.Error("no_session", "there is no session to do that to", False)
+                    messages.Error("no_session", "there is no session to do that to", False),
+                    message,
                 )
             case messages.Close():
                 self._host.close_session(self, "closed")
@@ -286,13 +322,18 @@ class Connection:
                 raise codec.WireError("unexpected", f"clients do not send `{message.TYPE}`")
         return False
 
-    def _set_rate(self, rate: int) -> None:
+    def _set_format(self, rate: int, channels: int) -> messages.Error | None:
+        self._format_is_known = False
         if not PUSH_RATES[0] <= rate <= PUSH_RATES[1] or rate % RATE_STEP:
-            raise codec.WireError(
-                "field", "`sample_rate` must be 8000 to 192000, in whole multiples of 25"
-            )
-        self._rate = rate
+            sentence = "`sample_rate` must be 8000 to 192000, in whole multiples of 25"
+            return messages.Error("audio_format", sentence, False)
+        if not 1 <= channels <= MOST_CHANNELS:
+            sentence = f"`channels` must be 1 to {MOST_CHANNELS}"
+            return messages.Error("audio_format", sentence, False)
+        self._format_is_known = True
+        self._rate, self._channels = rate, channels
         self._resampler = LiveResampler(rate)
+        return None
 
     def _set_style(self, name: str) -> messages.Error | None:
         if self.session is None:
@@ -318,7 +359,7 @@ class Connection:
     def _subscribe(self, wanted: messages.Subscribe) -> None:
         if wanted.set and not self.encoder.offers(wanted.set):
             self._answer(
-                messages.Error("no_such_set", "the hello's `channels` has the sets", False)
+                messages.Error("no_such_set", "the hello's `channels` has the sets", False), wanted
             )
             return
         if (
@@ -333,9 +374,14 @@ class Connection:
             self._host.catch_up(self)
         self._wake.set()
 
-    def _answer(self, error: messages.Error | None) -> None:
-        if error is not None:
-            self.text(error)
+    def _answer(self, error: messages.Error | None, to: messages.Text | codec.Message) -> None:
+        """Tell the client, with the number that it gave what this answers."""
+        if error is None:
+            return
+        if isinstance(to, codec.Message):
+            self.text(replace(error, sequence=to.sequence))
+        else:
+            self.text(replace(error, request=getattr(to, "request", None)))
 
 
 _FULL = messages.Error("audio_full", "too much audio waits: push this again later", False)

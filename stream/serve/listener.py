@@ -140,7 +140,8 @@ class Listener:
         except codec.WireError as error:
             self._counts.refused += 1
             log.info("closed %s: %s", socket.remote_address, error)
-            client.close_with(messages.Error(error.code, str(error)), at_once=True)
+            refused = messages.Error(error.code, str(error), request=error.request)
+            client.close_with(refused, at_once=True)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(writer), 1.0)
             closing = asyncio.create_task(socket.close(1008, error.code))

@@ -27,11 +27,17 @@ Payload: TypeAlias = NDArray[Any]
 
 
 class WireError(ValueError):
-    """What a peer sent is not the protocol; `code` is for machines, the text for people."""
+    """What a peer sent is not the protocol; `code` is for machines, the text for people.
 
-    def __init__(self, code: str, message: str) -> None:
+    `kind` and `request` are the type of the text message that it was found in, and the number that
+    its sender gave it, where they are known.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, kind: str = "", request: int | None = None
+    ) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.kind, self.request = code, kind, request
 
 
 class VersionError(WireError):
@@ -145,6 +151,8 @@ _LEFT_OUT_WHEN_NONE = frozenset(
         "channels",
         "vertices",
         "faces",
+        "request",
+        "sequence",
     }
 )
 """Fields that came after protocol 1 was first written down: absent on the wire unless set."""
@@ -178,14 +186,29 @@ def parse_text(text: str) -> Text | Unknown:
         raise VersionError(values["protocol"])
     names = {f.name: str(f.type) for f in fields(cls)}
     known = {name: values[name] for name in names if name in values}
-    for name, value in known.items():
+    for name, value in list(known.items()):
         if not _fits(value, names[name]):
-            raise WireError("field", f"`{name}` of `{cls.TYPE}` is not {names[name]}")
+            raise WireError(
+                "field",
+                f"`{name}` of `{cls.TYPE}` is not {names[name]}",
+                kind=cls.TYPE,
+                request=request_of(values),
+            )
+        if isinstance(value, float) and "int" in names[name]:
+            known[name] = int(value)  # 24000.0, as programs write that have one kind of number
     try:
         message: Text = cls(**known)
     except TypeError:
-        raise WireError("field", f"`{cls.TYPE}` lacks a field") from None
+        raise WireError(
+            "field", f"`{cls.TYPE}` lacks a field", kind=cls.TYPE, request=request_of(values)
+        ) from None
     return message
+
+
+def request_of(values: dict[str, Any]) -> int | None:
+    """The number that a client gave its message, if it is one."""
+    number = values.get("request")
+    return int(number) if number is not None and _fits(number, "int") else None
 
 
 def _fits(value: object, annotation: str) -> bool:
@@ -202,5 +225,7 @@ def _fits(value: object, annotation: str) -> bool:
     if annotation == "float":
         return isinstance(value, int | float) and abs(value) < 1e300  # so is no infinity, no nan
     if annotation == "int":
+        if isinstance(value, float):  # one without a fraction; no infinity, no nan
+            return abs(value) < 2**53 and value == int(value)
         return isinstance(value, int) and abs(value) < 2**63
     return isinstance(value, str)

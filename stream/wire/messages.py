@@ -1,6 +1,7 @@
 """The control messages of the wire as values: what client and server say as JSON text.
 
-`docs/protocol.md` is the page, `stream.wire.codec` the text itself.
+`docs/protocol.md` is the page, `stream.wire.codec` the text itself.  `request` of what clients send
+is a number of their choice, which comes back in the error that answers it.
 """
 
 from __future__ import annotations
@@ -47,14 +48,19 @@ class Subscribe:
     json: bool = False  # motion as readable text, for debugging
     protocol: int = PROTOCOL
     ahead: bool | None = None  # frames as they are made, where speech is pushed ahead of time
+    request: int | None = None
 
 
 @dataclass(frozen=True)
 class AudioFormat:
-    """Client: the rate of the PCM I shall push (8000 to 192000 Hz, mono)."""
+    """Client: the PCM I shall push: 8000 to 192000 Hz, mono, or interleaved channels, which are
+    mixed.
+    """
 
     TYPE: ClassVar[str] = "audio_format"
     sample_rate: int = 16000
+    channels: int | None = None  # absent: 1
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,7 @@ class Interrupt:
 
     TYPE: ClassVar[str] = "interrupt"
     at: int | None = None
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,7 @@ class Style:
 
     TYPE: ClassVar[str] = "style"
     name: str = ""
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +100,7 @@ class Guidance:
     TYPE: ClassVar[str] = "guidance"
     audio_guidance: float | None = None  # None leaves it
     style_guidance: float | None = None
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +121,7 @@ class Open:
     audio_guidance: float | None = None
     style_guidance: float | None = None
     protocol: int = PROTOCOL
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +150,7 @@ class Flush:
     """Client: my utterance is over: make its last frames now, without waiting for silence."""
 
     TYPE: ClassVar[str] = "flush"
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +158,7 @@ class Close:
     """Client: end my own session; show me the server's again."""
 
     TYPE: ClassVar[str] = "close"
+    request: int | None = None
 
 
 @dataclass(frozen=True)
@@ -197,12 +209,18 @@ class TextFrame:
 
 @dataclass(frozen=True)
 class Error:
-    """Server: what was wrong, as a code and as a sentence; if `fatal`, the socket closes next."""
+    """Server: what was wrong, as a code and as a sentence; if `fatal`, the socket closes next.
+
+    `request` is the number that the client gave the message that this answers, `sequence` that of
+    the pushed sound that it answers.
+    """
 
     TYPE: ClassVar[str] = "error"
     code: str
     message: str
     fatal: bool = True
+    request: int | None = None
+    sequence: int | None = None
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import re
 import ssl as tls
@@ -178,13 +179,15 @@ def test_a_session_of_one_s_own(tmp_path: Path) -> None:
             client.flush()
 
 
-def test_what_the_server_finds_malformed_reaches_the_caller(avatar: Server) -> None:
+def test_what_the_server_refuses_reaches_the_caller(avatar: Server) -> None:
     with posetalk.Client(avatar.url) as client:
         with pytest.raises(RequestError) as error:
-            client.push(SPEECH, 1000)  # no such rate: fatal
-        assert error.value.code == "field"
-        with pytest.raises(ClientError):
-            list(client.frames())
+            client.push(SPEECH, 1000)  # no such rate
+        assert error.value.code == "audio_format"
+        with pytest.raises(ValueError, match="floats go from -1 to 1"):
+            client.push(32768 * np.ones(640))
+        client.push(SPEECH)
+        assert any(frame["jawX"] > 0.02 for frame in itertools.islice(client.frames(), 40))
 
 
 def test_vertices_come_with_their_triangles(avatar: Server) -> None:

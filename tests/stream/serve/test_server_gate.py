@@ -39,8 +39,6 @@ RUBBISH: dict[str, tuple[bytes | str, str]] = {
     "own kind": (codec.serialise(codec.Message(Kind.FLAME, 0, 0, np.zeros(56))), "unexpected"),
     "json": ("{", "json"),
     "own text": (codec.serialise_text(messages.End()), "unexpected"),
-    "field": ('{"type":"subscribe","audio":1}', "field"),
-    "rate": ('{"type":"audio_format","sample_rate":1}', "field"),
     "text version": ('{"type":"subscribe","protocol":2}', "version"),
 }
 

@@ -80,7 +80,7 @@ def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
         server.controls.push = lambda samples: False
         first.send(pcm)
         assert until(first, messages.Error) == messages.Error(
-            "audio_full", "too much audio waits: push this again later", fatal=False
+            "audio_full", "too much audio waits: push this again later", fatal=False, sequence=0
         )
         settled(first)  # none of these closes anybody
         settled(second)
@@ -172,3 +172,130 @@ def test_motion_can_be_paused(server: Server) -> None:
         settled(connection)
         server.on_frame(frame(1))
         assert until(connection, Kind.FLAME).sequence == 1
+
+
+# --- what is answered, and to which request ----------------------------------------------------
+def pushed(sequence: int, samples: np.ndarray, **kind: int) -> bytes:
+    return codec.serialise(codec.Message(Kind.PCM, sequence, 0, samples, **kind))
+
+
+def listening(server: Server) -> list[np.ndarray]:
+    """What the server's own stream hears from now on."""
+    heard: list[np.ndarray] = []
+
+    def hear(samples: np.ndarray) -> bool:
+        heard.append(samples)
+        return True
+
+    server.controls.push = hear
+    return heard
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type":"audio_format","sample_rate":"48k","request":5}',
+        '{"type":"audio_format","sample_rate":24000.5,"request":5}',
+        '{"type":"audio_format","sample_rate":null,"request":5}',
+        '{"type":"audio_format","sample_rate":1,"request":5}',
+        '{"type":"audio_format","sample_rate":48000,"channels":0,"request":5}',
+        '{"type":"audio_format","sample_rate":48000,"channels":9,"request":5.0}',
+        '{"type":"audio_format","sample_rate":48000,"channels":"two","request":5}',
+    ],
+)
+def test_a_format_that_cannot_be_is_answered_and_lets_no_sound_in(
+    server: Server, text: str
+) -> None:
+    heard = listening(server)
+    with client(server) as connection:
+        connection.send(text)
+        error = until(connection, messages.Error)
+        assert error.code in ("field", "audio_format") and not error.fatal
+        assert (error.request, error.sequence) == (5, None)
+        connection.send(pushed(3, np.zeros(320)))
+        error = until(connection, messages.Error)
+        assert (error.code, error.fatal, error.sequence) == ("audio_format", False, 3)
+        connection.send('{"type":"audio_format","sample_rate":16000}')
+        connection.send(pushed(4, np.full(320, 0.25)))
+        settled(connection)
+    assert [len(part) for part in heard] == [320]
+
+
+@pytest.mark.parametrize("text", ["24000.0", "24000", "2.4e4"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_rates_with_a_point_and_interleaved_channels(
+    server: Server, text: str, channels: int
+) -> None:
+    heard = listening(server)
+    said = 0.3 * np.sin(np.arange(24000) * 0.1).astype(np.float32)
+    sound = np.stack([said * (1 + k) / channels for k in range(channels)], axis=1)
+    expected = LiveResampler(24000).feed(sound.mean(axis=1))
+    with client(server) as connection:
+        connection.send(
+            f'{{"type":"audio_format","sample_rate":{text},"channels":{float(channels)}}}'
+        )
+        connection.send(pushed(0, sound.ravel()))
+        settled(connection)
+    np.testing.assert_allclose(np.concatenate(heard), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 5.0, 32000.0])
+def test_sound_that_is_no_sound_is_refused_whole(server: Server, bad: float) -> None:
+    heard = listening(server)
+    samples = np.full(320, 0.25, np.float32)
+    samples[100] = bad
+    with client(server) as connection:
+        connection.send(pushed(11, samples))
+        error = until(connection, messages.Error)
+        assert (error.code, error.fatal, error.sequence) == ("audio_samples", False, 11)
+        assert error.request is None
+        connection.send(pushed(12, np.full(320, 3.0, np.float32)))  # loud, and clipped
+        settled(connection)
+    assert len(heard) == 1 and np.array_equal(heard[0], np.ones(320))
+
+
+def test_samples_of_one_channel_too_few_are_refused(server: Server) -> None:
+    heard = listening(server)
+    with client(server) as connection:
+        connection.send('{"type":"audio_format","sample_rate":16000,"channels":2}')
+        connection.send(pushed(1, np.zeros(321)))
+        assert until(connection, messages.Error).code == "audio_samples"
+        connection.send(pushed(2, np.int16([8192, 0] * 160), flags=int(codec.Flag.INT16)))
+        settled(connection)
+    assert np.array_equal(np.concatenate(heard), np.full(160, 0.125))
+
+
+def test_errors_have_the_number_of_the_request_that_they_answer(server: Server) -> None:
+    requests = {
+        1: '{"type":"subscribe","set":"nobody","request":1}',
+        2: '{"type":"subscribe","audio":1,"request":2}',
+        3: '{"type":"flush","request":3}',
+        4: '{"type":"close","request":4}',
+        5: '{"type":"open","request":5}',
+        6: '{"type":"style","name":"drunken","request":6}',
+        7: '{"type":"guidance","audio_guidance":3,"request":7}',
+        8: '{"type":"interrupt","at":"now","request":8}',
+        9: '{"type":"subscribe","set":5}',
+        10: '{"type":"subscribe","set":5,"request":"ten"}',
+    }
+    with client(server) as connection:
+        for number, text in requests.items():
+            connection.send(text)
+            error = until(connection, messages.Error)
+            assert error.request == (number if number < 9 else None) and not error.fatal, text
+        connection.send('{"type":"subscribe","set":"arkit52"}')  # without `protocol`: this one
+        connection.send('{"type":"interrupt"}')
+        settled(connection)
+        server.on_frame(frame(0))
+        assert until(connection, Kind.ARKIT52).sequence == 0
+
+
+def test_what_is_not_looked_at_of_pushed_sound(server: Server) -> None:
+    """Its `sample`, and the order of `sequence`: the clock is the server's."""
+    heard = listening(server)
+    with client(server) as connection:
+        for sequence, sample in ((7, -5), (7, 2**62), (0, 0), (2**32 - 1, 1)):
+            message = codec.Message(Kind.PCM, sequence, sample, np.full(320, 0.5))
+            connection.send(codec.serialise(message))
+        settled(connection)
+    assert np.array_equal(np.concatenate(heard), np.full(1280, 0.5, np.float32))
