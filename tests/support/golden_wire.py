@@ -62,6 +62,9 @@ def texts() -> dict[str, messages.Text]:
         "error.json": messages.Error(
             "audio_full", "too much audio waits: push this again later", False
         ),
+        "error_request.json": messages.Error("no_such_style", "there is none", False, request=4),
+        "error_sequence.json": messages.Error("audio_samples", "no sound", False, sequence=9),
+        "audio_format_channels.json": messages.AudioFormat(24000, 2, request=4),
         "end.json": messages.End(250),
         "hello_accepts.json": messages.Hello(
             head="posetalk-head-1",

@@ -65,8 +65,8 @@ class Judged:
             self.messages += 1
             try:
                 return judge(data)
-            except codec.WireError:
-                self.refused += 1
+            except codec.WireError as error:
+                self.refused += error.code != "field"  # that is answered, and nobody is closed
                 raise
 
         return counting

@@ -58,6 +58,17 @@ def test_resampler_removes_what_16_khz_cannot_hold(rate: int) -> None:
     assert np.abs(LiveResampler(rate).feed(tone(rate, 0.5, 9000.0)))[200:].max() < 1e-4
 
 
+@pytest.mark.parametrize("rate", [32000, 44100, 48000])
+def test_resampler_lets_little_come_back_of_what_is_just_beyond(rate: int) -> None:
+    """What its docstring says: a tone at 8.4 kHz is 59 dB down, one at 7 kHz hardly at all."""
+
+    def decibels(hertz: float) -> float:
+        heard = LiveResampler(rate).feed(tone(rate, 0.5, hertz))[500:-500]
+        return float(20 * np.log10(np.sqrt(2 * np.mean(heard**2)) / 0.5))
+
+    assert decibels(8400.0) < -55 and decibels(9000.0) < -90 and decibels(7000.0) > -0.5
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.sampled_from(RATES), st.lists(st.integers(0, 5000), min_size=1, max_size=12))
 def test_resampler_does_not_depend_on_block_sizes(rate: int, sizes: list[int]) -> None:
