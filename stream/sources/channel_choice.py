@@ -144,7 +144,8 @@ class Meter:
         lively = powers.mean(0) - np.quantile(powers, 0.1, axis=0) + STEADY * powers.mean(0)
         if layout and "LFE" in layout and n > 2:
             lively[list(layout).index("LFE")] = 0.0
-        best = int(np.flatnonzero(lively >= 0.9 * lively.max())[0])  # the first of equals
+        top = float(lively.max())
+        best = int(np.flatnonzero(lively >= top - 0.1 * abs(top))[0])  # the first of equals
         if lively[best] <= STEADY * AUDIBLE:
             return mean_of(n)
         centre = _centre(n, layout)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sound_files import encode, wave, words
 
 from stream.sources.array import ArraySource
-from stream.sources.channel_choice import LiveMixer, parse_channel
+from stream.sources.channel_choice import LiveMixer, Meter, parse_channel
 from stream.sources.file import AudioFileError, FileSource
 
 RATE = 16000
@@ -148,3 +148,12 @@ def test_hours_of_silence_are_not_kept() -> None:
         mixer.feed(np.zeros((RATE, 2), np.float32))
     assert mixer._meter is not None and mixer._meter._frames > 15_000
     assert sum(map(len, mixer._meter._powers)) < 15_100
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_steady_noise_has_a_choice_too(seed: int) -> None:
+    """Nothing in it comes or goes; less than nothing, by chance, in every channel."""
+    meter = Meter(44100, 2)
+    rng = np.random.default_rng(seed)
+    meter.add(0.02 * np.sin(np.arange(22050)[:, None] / 7) + rng.normal(0, 1e-6, (22050, 2)))
+    assert meter.choose().shares.shape == (2,)
