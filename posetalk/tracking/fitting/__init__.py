@@ -1,0 +1,1 @@
+"""From landmarks to channels: the skull, the person at rest, the shapes of the head, no lag."""

@@ -1,0 +1,7 @@
+"""What goes wrong with a film: one plain line each."""
+
+from __future__ import annotations
+
+
+class TrackingError(ValueError):
+    """A film, a camera or the landmark model cannot be used. The message is one plain line."""

@@ -1,0 +1,125 @@
+"""What came out of a film, for people: how much can be believed, range, tempo, smile, head."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.channels import INDEX
+from head.geometry.measure import lip_gap
+from head.rig import builtin_head, load_head
+from head.skinning import skin
+from posetalk.tracking.quality import Bools, believed, shares
+from posetalk.tracking.track import FPS, Tracked
+
+Floats = NDArray[np.float32]
+
+OPENING_MM: Final = 1.5
+"""Rise of the lips' gap that counts as an opening of the mouth."""
+BLINK: Final = 0.5
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How somebody moves.
+
+    Attributes:
+        opening_mm: the gap of the lips that one frame in ten exceeds, on the built-in head.
+        tempo: openings of the mouth a second.
+        smile: mean weight of smiling, both sides, less that of frowning.
+        brows: spread of the brows' weights.
+        blinks: a minute.
+        head_degrees: spread of pitch, yaw and roll.
+    """
+
+    opening_mm: float
+    tempo: float
+    smile: float
+    brows: float
+    blinks: float
+    head_degrees: tuple[float, float, float]
+
+
+def habits(exp: Floats, pose: Floats, good: Bools | None = None, head: str = "builtin") -> Habits:
+    """What exp (L, 50) and pose (L, 6) of a head with ARKit's channels show where `good` (L,)."""
+    good = np.ones(len(exp), bool) if good is None else good
+    if not good.any():
+        return Habits(0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0))
+    rig = builtin_head() if head in ("builtin", builtin_head().id) else load_head(head)
+    lips = np.unique(np.concatenate([rig.regions["lip_gap_upper"], rig.regions["lip_gap_lower"]]))
+    small = rig.subset(lips.astype(np.int64))
+    gap = 1000 * np.asarray(lip_gap(small, skin(small, exp, jaw_pose=pose[:, 3:])), np.float64)
+    seconds = good.sum() / FPS
+    smile = exp[:, [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]].mean(1)
+    frown = exp[:, [INDEX["mouthFrownLeft"], INDEX["mouthFrownRight"]]].mean(1)
+    raised = exp[:, [INDEX["browInnerUp"], INDEX["browOuterUpLeft"], INDEX["browOuterUpRight"]]]
+    lowered = exp[:, [INDEX["browDownLeft"], INDEX["browDownRight"]]]
+    shut = exp[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]].mean(1) > BLINK
+    blinks = (shut[1:] & ~shut[:-1] & good[1:]).sum()
+    spread = np.degrees(pose[good, :3].std(0))
+    return Habits(
+        float(np.quantile(gap[good], 0.9)),
+        _openings(gap, good) / seconds,
+        float((smile - frown)[good].mean()),
+        float((raised.mean(1) - lowered.mean(1))[good].std()),
+        float(60 * blinks / seconds),
+        (float(spread[0]), float(spread[1]), float(spread[2])),
+    )
+
+
+def _openings(gap: NDArray[np.float64], good: Bools) -> int:
+    """How often the gap rises by `OPENING_MM` from a low and falls again, within good frames."""
+    count, low, high, rising = 0, np.inf, -np.inf, True
+    for value, kept in zip(gap, good, strict=True):
+        if not kept:
+            low, high, rising = np.inf, -np.inf, True
+            continue
+        if rising:
+            low = min(low, value)
+            if value > low + OPENING_MM:
+                rising, high = False, value
+                count += 1
+        else:
+            high = max(high, value)
+            if value < high - OPENING_MM:
+                rising, low = True, value
+    return count
+
+
+def lines(tracked: Tracked, name: str) -> list[str]:
+    """The page: one line a thing."""
+    good = believed(tracked.marks)
+    seconds = len(tracked) / FPS
+    out = [
+        f"{name}: {seconds:.1f} s, {tracked.pictures} pictures at {tracked.rate:.3g} a second, "
+        f"{tracked.cuts} cuts",
+        f"believed   {100 * good.mean():.0f} % of the frames{_doubts(tracked)}",
+    ]
+    if not good.any():
+        return out
+    moves = habits(tracked.exp, tracked.pose, good)
+    pitch, yaw, roll = moves.head_degrees
+    return [
+        *out,
+        f"range      the lips part by up to {moves.opening_mm:.1f} mm (nine frames in ten)",
+        f"tempo      {moves.tempo:.1f} openings of the mouth a second",
+        f"smile      {moves.smile:+.2f} on average, of -1 to 1",
+        f"brows      {moves.brows:.2f} spread; {moves.blinks:.0f} blinks a minute",
+        f"head       nods {pitch:.1f}°, turns {yaw:.1f}°, tilts {roll:.1f}° (spread)",
+    ]
+
+
+def _doubts(tracked: Tracked) -> str:
+    found = shares(tracked.marks)
+    return ": " + ", ".join(f"{100 * s:.0f} % {t}" for t, s in found.items()) if found else ""
+
+
+def runs(good: Bools, least: int) -> Sequence[slice]:
+    """The runs of at least `least` frames in which all are good."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+    pairs = zip(edges[::2], edges[1::2], strict=True)
+    return [slice(int(a), int(b)) for a, b in pairs if b - a >= least]

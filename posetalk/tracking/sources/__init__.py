@@ -1,0 +1,1 @@
+"""Where pictures come from: films with their sound, and the camera."""

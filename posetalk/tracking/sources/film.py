@@ -1,0 +1,197 @@
+"""Films read picture by picture in constant memory: upright, small enough, each with its time.
+
+A picture's time is that of its middle, halfway to the next one, so films of any rate, variable ones
+too, stay in step with their sound. Time zero is the start of the first picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.tracking.problem import TrackingError
+
+Picture = NDArray[np.uint8]
+
+LONGEST_SIDE: Final = 1280
+"""Pixels; larger pictures are scaled down: the landmarks of a face need no more."""
+LONGEST_HOLD: Final = 0.5
+"""Seconds that a picture may stand before the film counts as having stopped there."""
+_PQ, _HLG = 16, 18
+"""Transfer curves of HDR films, as FFmpeg numbers them."""
+_COVER = 0x400
+"""FFmpeg's flag of a stream that is one attached picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One picture (height, width, 3) uint8 RGB, and the seconds at which it begins and ends."""
+
+    picture: Picture
+    begin: float
+    end: float
+
+    @property
+    def middle(self) -> float:
+        return (self.begin + self.end) / 2
+
+
+class Film:
+    """A film file. Iterating yields its pictures as `Shot`s, once.
+
+    Attributes:
+        frames: about how many pictures there are, 0 where the file does not say.
+        seconds: about how long it is, 0 where the file does not say.
+        size: width and height of the pictures as yielded.
+        has_sound: whether there is a sound track.
+        begins: seconds of the file's own clock at which the first picture begins.
+        start, limit: the part that is read, in seconds from there.
+
+    Raises:
+        TrackingError: missing, no film, or without pictures.
+    """
+
+    def __init__(
+        self, path: str | Path, *, start: float = 0.0, seconds: float | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.start, self.limit = start, seconds
+        with open_container(self.path) as container:
+            stream = pictures_of(container)
+            rate = float(stream.average_rate or stream.guessed_rate or 25)
+            length = container.duration / 1e6 if container.duration else 0.0
+            self.seconds = max(0.0, length - start)
+            if seconds is not None:
+                self.seconds = min(self.seconds, seconds) if length else seconds
+            self.frames = round(self.seconds * rate)
+            self.fps = rate
+            self.has_sound = bool(container.streams.audio)
+            self.size = (0, 0)
+            self.begins = _first_time(container, stream, self.path)
+
+    def __iter__(self) -> Iterator[Shot]:
+        """The pictures in the order in which they are shown; a damaged one is left out.
+
+        Raises:
+            TrackingError: the film breaks off before its first picture.
+        """
+        held: tuple[Picture, float] | None = None
+        usual = 1 / self.fps
+        for picture, time in self._decoded():
+            if held is not None:
+                if time <= held[1]:
+                    continue  # two pictures of one moment: the first stays
+                yield Shot(held[0], held[1], min(time, held[1] + LONGEST_HOLD))
+            held = picture, time
+        if held is None:
+            raise TrackingError(f"{self.path}: holds no picture that can be decoded")
+        yield Shot(held[0], held[1], held[1] + usual)
+
+    def _decoded(self) -> Iterator[tuple[Picture, float]]:
+        import av
+
+        last = self.start + self.limit if self.limit is not None else float("inf")
+        with open_container(self.path) as container:
+            stream = pictures_of(container)
+            stream.thread_type = "AUTO"
+            if self.start > 0:  # to the key picture before; what comes too early is left out
+                at = int((self.start + self.begins) / stream.time_base)
+                container.seek(at, stream=stream, backward=True)
+            packets = container.demux(stream)
+            while True:
+                try:
+                    packet = next(packets)
+                    frames = packet.decode()
+                except StopIteration:
+                    return
+                except av.error.FFmpegError:
+                    continue
+                for frame in frames:
+                    if frame.pts is None:
+                        continue
+                    time = float(frame.pts * stream.time_base) - self.begins
+                    if time < self.start - 1e-6:
+                        continue
+                    if time >= last - 1e-6:
+                        return
+                    picture = upright(frame)
+                    self.size = (picture.shape[1], picture.shape[0])
+                    yield picture, time - self.start
+
+
+def upright(frame: Any) -> Picture:
+    """A picture as people see it: turned as the film's tag says, small, in ordinary colours."""
+    scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
+    width, height = (max(2, 2 * round(side * scale / 2)) for side in (frame.width, frame.height))
+    picture: Picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+    if int(frame.color_trc) in (_PQ, _HLG):
+        picture = _tone(int(frame.color_trc))[picture]
+    turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
+    return np.ascontiguousarray(np.rot90(picture, turns) if turns else picture)
+
+
+def _tone(transfer: int) -> Picture:
+    """(256,) from code values of HDR to those of an ordinary screen: diffuse white stays white."""
+    code = np.arange(256) / 255
+    if transfer == _PQ:  # SMPTE ST 2084, with 203 cd/m2 for diffuse white (ITU-R BT.2408)
+        power = np.power(code, 1 / 78.84375)
+        linear = np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)
+        light = 10000 * np.power(linear, 1 / 0.1593017578125) / 203
+    else:  # ARIB STD-B67
+        low = code * code / 3
+        high = (np.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12
+        light = np.where(code <= 0.5, low, high) / 0.265
+    light = light * (1 + light / light[-1] ** 2) / (1 + light)  # Reinhard et al. 2002, equation 4
+    return np.asarray(np.round(255 * np.power(np.clip(1.6 * light, 0, 1), 1 / 2.2)), np.uint8)
+
+
+def open_container(path: Path) -> Any:
+    """The container, of which pictures can be asked.
+
+    Raises:
+        TrackingError: missing, or not a film.
+    """
+    import av
+
+    if not path.exists():
+        raise TrackingError(f"{path}: no such file")
+    if path.is_dir():
+        raise TrackingError(f"{path}: is a folder, not a film")
+    if path.stat().st_size == 0:
+        raise TrackingError(f"{path}: is empty")
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        reason = str(getattr(error, "strerror", None) or error).strip()
+        raise TrackingError(f"{path}: cannot be read as a film ({reason})") from None
+    if "tty" in container.format.name:  # FFmpeg draws any text as a picture
+        container.close()
+        raise TrackingError(f"{path}: is a text, not a film")
+    if pictures_of(container) is None:
+        container.close()
+        raise TrackingError(f"{path}: holds no pictures, only sound; a film with a face is needed")
+    return container
+
+
+def pictures_of(container: Any) -> Any:
+    """The stream of moving pictures: never the cover of a song. None where there is none."""
+    real = [s for s in container.streams.video if not int(s.disposition) & _COVER]
+    return real[0] if real else None
+
+
+def _first_time(container: Any, stream: Any, path: Path) -> float:
+    """Seconds of the container at which the first picture begins."""
+    import av
+
+    try:
+        for frame in container.decode(stream):
+            if frame.pts is not None:
+                return float(frame.pts * stream.time_base)
+    except av.error.FFmpegError as error:
+        raise TrackingError(f"{path}: its pictures cannot be decoded ({error})") from None
+    raise TrackingError(f"{path}: holds no picture that can be decoded")

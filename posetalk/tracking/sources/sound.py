@@ -1,0 +1,89 @@
+"""The sound of a film, in step with its pictures."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.new_file import new_file
+from posetalk.tracking.problem import TrackingError
+from posetalk.tracking.sources.film import Film, open_container
+
+Floats = NDArray[np.float32]
+
+SAMPLE_RATE: Final = 16000
+
+
+def sound_of(film: Film) -> Iterator[Floats]:
+    """Blocks (n,) of the film's sound, mono at 16 kHz, from the start of its first picture.
+
+    Nothing where the film is silent. Sound that begins later is preceded by silence.
+
+    Raises:
+        TrackingError: the sound track cannot be decoded at all.
+    """
+    if not film.has_sound:
+        return
+    start = film.begins + film.start
+    left = None if film.limit is None else round(film.limit * SAMPLE_RATE)
+    skip: int | None = None
+    for time, block in _decoded(film, start):
+        if skip is None:
+            skip = round((start - time) * SAMPLE_RATE)
+            if skip < 0:
+                block, skip = np.concatenate([np.zeros(-skip, np.float32), block]), 0
+        dropped = min(skip, len(block))
+        skip -= dropped
+        block = block[dropped:]
+        if left is not None:
+            block = block[:left]
+            left -= len(block)
+        if len(block):
+            yield block
+        if left == 0:
+            return
+
+
+def _decoded(film: Film, start: float) -> Iterator[tuple[float, Floats]]:
+    """Blocks with the seconds at which the first one begins."""
+    import av
+
+    heard = False
+    with open_container(film.path) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
+        if film.start > 0:
+            container.seek(max(0, int((start - 1.0) * 1e6)), backward=True)
+        first = 0.0
+        try:
+            for frame in container.decode(stream):
+                if not heard and frame.pts is not None:
+                    first = float(frame.pts * stream.time_base)
+                frame.pts = None
+                for part in resampler.resample(frame):
+                    heard = True
+                    yield first, part.to_ndarray().reshape(-1)
+            for part in resampler.resample(None):
+                yield first, part.to_ndarray().reshape(-1)
+        except av.error.FFmpegError as error:
+            if not heard:
+                raise TrackingError(f"{film.path}: its sound cannot be read ({error})") from None
+
+
+def write_wave(path: Path, blocks: Iterable[Floats]) -> int:
+    """Write mono 16-bit sound at 16 kHz, all of it or nothing; how many samples there were."""
+    count = 0
+    with new_file(path) as part, wave.open(str(part), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE)
+        for block in blocks:
+            values = np.clip(np.nan_to_num(block), -1, 1) * 32767
+            file.writeframes(values.astype("<i2").tobytes())
+            count += len(block)
+    return count
