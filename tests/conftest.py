@@ -28,6 +28,7 @@ MAY_BE_MISSING = (
     "git checkout",
     "POSETALK_DATA",
     "data folder",
+    "MediaPipe",
     "GPU",
     "CUDA",
     "openssl",

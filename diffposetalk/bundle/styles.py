@@ -166,9 +166,22 @@ def read_style(path: str | Path, *, encoder: str | None = None) -> FloatArray:
 
 
 def write_style(
-    path: str | Path, vector: FloatArray, *, encoder: str = "", source: str = ""
+    path: str | Path,
+    vector: FloatArray,
+    *,
+    encoder: str = "",
+    source: str = "",
+    consent: str = "",
 ) -> None:
-    """Write a style file: all of it, or nothing. A name ending in .npy holds the vector alone."""
+    """Write a style file: all of it, or nothing. A name ending in .npy holds the vector alone.
+
+    Args:
+        path: where.
+        vector: (d_style,).
+        encoder: checksum of the style encoder.
+        source: what it was made of.
+        consent: how the person whose style it is agreed.
+    """
     path = Path(path)
     with new_file(path) as part, part.open("wb") as file:
         if path.suffix.lower() == ".npy":
@@ -179,6 +192,7 @@ def write_style(
                 style=vector.astype(np.float32),
                 encoder=np.array(encoder),
                 source=np.array(source),
+                consent=np.array(consent),
             )
 
 

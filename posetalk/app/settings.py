@@ -203,3 +203,32 @@ class StreamSettings:
             raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         if self.device is not None and self.source != "mic":
             raise UsageError(f"--device goes with --source mic, not with {self.source!r}")
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """How a face in a film is followed."""
+
+    model: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE.task", help_behavior_hint="(default: it is looked for)"),
+    ] = None
+    """MediaPipe's face landmark model, face_landmarker.task; else the cache and installed packages
+    are looked through."""
+    fetch_model: bool = False
+    """Fetch the model (3.8 MB, Apache-2.0) from its official address where it is nowhere."""
+    face: Annotated[
+        int, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the largest)")
+    ] = 0
+    """Where several faces are: which one, counted from the left."""
+
+    def check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a value that cannot be.
+        """
+        from posetalk.terminal.console import UsageError
+
+        if not 0 <= self.face <= 9:
+            raise UsageError(f"--face {self.face}: count from the left, 1 to 9; 0 is the largest")

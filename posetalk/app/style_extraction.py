@@ -103,27 +103,36 @@ def extract(clip: Clip, bundle: str, *, start: int | None = None) -> Extracted:
         StyleError: the clip is too short, or moves another head.
         diffposetalk.bundle.bundle.BundleError: no bundle, or one without a style encoder.
     """
+    head = load_bundle(bundle).head_id
+    if clip.head and clip.head != head:
+        raise StyleError(
+            f"{clip.path}: its motion is for the head {clip.head!r}, the bundle {bundle!r} moves "
+            f"{head!r}"
+        )
+    firsts = windows(len(clip.motion), start)
+    batch = np.stack([clip.motion[first : first + WINDOW] for first in firsts])
+    return encode(batch, bundle, frames=WINDOW if start is not None else len(clip.motion))
+
+
+def encode(batch: FloatArray, bundle: str, *, frames: int) -> Extracted:
+    """The mean style of windows (n, 100, 54) of raw motion of the bundle's head.
+
+    Raises:
+        StyleError: the bundle takes no style.
+        diffposetalk.bundle.bundle.BundleError: no bundle, or one without a style encoder.
+    """
     import torch
 
     loaded = load_bundle(bundle)
     spec, statistics = loaded.spec, loaded.statistics
     if not spec.use_style:
         raise StyleError(f"the bundle {loaded.folder} speaks in one way only: it takes no style")
-    if clip.head and clip.head != loaded.head_id:
-        raise StyleError(
-            f"{clip.path}: its motion is for the head {clip.head!r}, the bundle {bundle!r} moves "
-            f"{loaded.head_id!r}"
-        )
-    firsts = windows(len(clip.motion), start)
-    motion = clip.motion
     if not spec.head_rotation:
-        motion = np.concatenate([motion[:, : spec.n_expression], motion[:, -1:]], -1)
-    motion = (motion - statistics.motion_mean) / statistics.motion_std
+        batch = np.concatenate([batch[..., : spec.n_expression], batch[..., -1:]], -1)
+    batch = (batch - statistics.motion_mean) / statistics.motion_std
     encoder = loaded.style_encoder()
     with torch.inference_mode():
-        batch = np.stack([motion[first : first + WINDOW] for first in firsts])
         vectors = encoder(torch.from_numpy(batch.astype(np.float32))).numpy()
-    frames = WINDOW if start is not None else len(motion)
     return Extracted(
         np.asarray(vectors.mean(0), np.float32), encoder_of(loaded.folder), frames, loaded.styles
     )

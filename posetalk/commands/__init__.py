@@ -25,6 +25,7 @@ from posetalk.commands.import_ import Import
 from posetalk.commands.live import Live
 from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
+from posetalk.commands.track import Track
 from posetalk.commands.train import Train
 from posetalk.commands.view import View
 from posetalk.terminal.console import UsageError
@@ -38,6 +39,7 @@ Command = (
     | Devices
     | Doctor
     | Style
+    | Track
     | Dataset
     | Import
     | Evaluate
@@ -66,6 +68,7 @@ _COMMANDS = (
     | Annotated[Devices, tyro.conf.subcommand("devices")]
     | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Style, tyro.conf.subcommand("style")]
+    | Annotated[Track, tyro.conf.subcommand("track")]
     | Annotated[Heads, tyro.conf.subcommand("head")]
     | Annotated[Dataset, tyro.conf.subcommand("dataset")]
     | Annotated[Import, tyro.conf.subcommand("import")]

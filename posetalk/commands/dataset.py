@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+import tempfile
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from posetalk.app.settings import TrackingSettings
 from posetalk.commands.options import Debug
 
 MOST_LINES = 100
@@ -15,11 +18,12 @@ MOST_LINES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """Make a dataset, in the layout of the released one, from folders of sound and motion.
+    """Make a dataset, in the layout of the released one, from folders of films, or of sound and
+    motion.
 
-    SOURCE/PERSON/NAME.wav with SOURCE/PERSON/NAME.npz (`exp` (L, 50), `pose` (L, 6), `fps`) for
-    every recording. Speakers are split into training, validation and test; SOURCE/val.txt and
-    SOURCE/test.txt may name those to hold out.
+    SOURCE/PERSON/NAME.mp4: films of one person talking, which are tracked first; or NAME.wav with
+    NAME.npz (`exp` (L, 50), `pose` (L, 6), `fps`). Speakers are split into training, validation and
+    test; SOURCE/val.txt and SOURCE/test.txt may name those to hold out.
     """
 
     source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SOURCE")]
@@ -40,16 +44,50 @@ class Build:
     """Speakers held out for the end."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Of the choice of speakers."""
+    recordings: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: they are not kept)")
+    ] = None
+    """Keep what was tracked of films here, and take what is here already: a build that was broken
+    off goes on."""
+    landmarks: TrackingSettings = field(default_factory=TrackingSettings)
     debug: Debug = False
 
     def run(self) -> int:
+        from posetalk.app.film_recordings import films_without_motion
+
+        self.landmarks.check()
+        if not films_without_motion(self.source):
+            return self._build(self.source, [])
+        self.output.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            kept = self.recordings
+            if kept is None:
+                beside = f".{self.output.name}-recordings-"
+                folder = tempfile.TemporaryDirectory(
+                    prefix=beside, dir=self.output.absolute().parent
+                )
+                kept = Path(stack.enter_context(folder))
+            return self._from_films(kept)
+
+    def _from_films(self, kept: Path) -> int:
+        from posetalk.app.film_recordings import record_films
+        from posetalk.terminal.console import say
+
+        kept.mkdir(parents=True, exist_ok=True)
+        left_out = record_films(self.source, kept, self.landmarks, say)
+        return self._build(kept, left_out)
+
+    def _build(self, source: Path, left_out: list[str]) -> int:
         from posetalk.terminal.console import say
         from posetalk.terminal.progress import counted
         from training.faces.build import build
+        from training.faces.clip_arrays import SetError
 
+        if left_out and not any(source.glob("*/*.npz")):
+            raise SetError(f"{self.source}: nothing can be used; first: {left_out[0]}")
         with counted("recordings") as note:
             built = build(
-                self.source,
+                source,
                 self.output,
                 head=self.head,
                 val=self.val,
@@ -57,7 +95,7 @@ class Build:
                 seed=self.seed,
                 note=note,
             )
-        for line in built.left_out[:MOST_LINES]:
+        for line in [*left_out, *built.left_out][:MOST_LINES]:
             say(f"left out: {line}")
         people = {
             split: len({video.rpartition("/")[0] for video in videos})

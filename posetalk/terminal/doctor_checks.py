@@ -74,6 +74,7 @@ def examine() -> Iterator[Finding]:
         "transformers": partial(_optional, "transformers", "torch", "models with HuBERT need it"),
         "onnx": partial(_optional, "onnx", "export", "posetalk export needs it"),
         "lmdb": partial(_optional, "lmdb", "train", "datasets and training on them need it"),
+        "mediapipe": partial(_optional, "mediapipe", "video", "films of people need it"),
         "tensorrt": _engines,
         "head": _head,
         "bundle": _bundle,

@@ -25,6 +25,8 @@ EXTRAS = {
     "pyglet": "viewer",
     "pyrender": "viewer",
     "trimesh": "viewer",
+    "mediapipe": "video",
+    "cv2": "video",
 }
 """Extra by the name that is imported."""
 

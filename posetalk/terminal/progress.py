@@ -10,7 +10,7 @@ from posetalk.terminal.interrupts import raise_if_interrupted
 
 
 @contextlib.contextmanager
-def frame_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
+def frame_bar(label: str, total: int, fps: float = 25) -> Iterator[Callable[[int], None]]:
     """A progress bar over `total` frames on standard error; yields what to tell the count to."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -34,7 +34,7 @@ def frame_bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
         def note(frames: int) -> None:
             raise_if_interrupted()
             seconds = max(time.monotonic() - started, 1e-3)
-            bar.update(task, completed=frames, speed=f"{frames / 25 / seconds:.1f}x real time")
+            bar.update(task, completed=frames, speed=f"{frames / fps / seconds:.1f}x real time")
 
         yield note
 

@@ -22,6 +22,8 @@ HEAVY = (
     "OpenGL",
     "websockets",
     "av",
+    "mediapipe",
+    "cv2",
     "scipy",
 )
 
@@ -34,7 +36,15 @@ SEAMS = {
         "posetalk/client/connect.py",
     },
     "pythonosc": {"stream/senders/vmc.py"},
-    "av": {"viewer/play/video.py", "stream/sources/decoding/libav.py"},
+    "av": {
+        "viewer/play/video.py",
+        "stream/sources/decoding/libav.py",
+        "posetalk/tracking/closed_loop.py",
+        "posetalk/tracking/sources/film.py",
+        "posetalk/tracking/sources/sound.py",
+    },
+    "mediapipe": {"posetalk/tracking/landmarks/tracker.py"},
+    "cv2": {"posetalk/tracking/sources/camera.py"},
     "onnxruntime": {"stream/backends/onnx_session.py", "export/int8.py"},
 }
 """The only files of the product that may import a library."""
