@@ -166,12 +166,7 @@ def read_style(path: str | Path, *, encoder: str | None = None) -> FloatArray:
 
 
 def write_style(
-    path: str | Path,
-    vector: FloatArray,
-    *,
-    encoder: str = "",
-    source: str = "",
-    consent: str = "",
+    path: str | Path, vector: FloatArray, *, encoder: str = "", source: str = "", consent: str = ""
 ) -> None:
     """Write a style file: all of it, or nothing. A name ending in .npy holds the vector alone.
 

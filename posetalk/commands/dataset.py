@@ -53,7 +53,7 @@ class Build:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.app.film_recordings import films_without_motion
+        from posetalk.tracking.outputs.film_recordings import films_without_motion
 
         self.landmarks.check()
         if not films_without_motion(self.source):
@@ -70,8 +70,8 @@ class Build:
             return self._from_films(kept)
 
     def _from_films(self, kept: Path) -> int:
-        from posetalk.app.film_recordings import record_films
         from posetalk.terminal.console import say
+        from posetalk.tracking.outputs.film_recordings import record_films
 
         kept.mkdir(parents=True, exist_ok=True)
         left_out = record_films(self.source, kept, self.landmarks, say)

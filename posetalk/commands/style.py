@@ -105,7 +105,7 @@ class Extract:
 
     def _from_films(self) -> tuple[Extracted, str]:
         """The style of films or the camera, and what it is of."""
-        from posetalk.app.film_style import extract_from, open_camera, open_films
+        from posetalk.tracking.outputs.film_style import extract_from, open_camera, open_films
 
         if self.source == "camera":
             sources, of = [open_camera(self.seconds, self.camera)], "the camera"

@@ -44,8 +44,8 @@ class Track:
 
     def run(self) -> int:
         from head.rig import open_head
-        from posetalk.app.film_tracking import track_source
         from posetalk.terminal.console import UsageError, say
+        from posetalk.tracking.outputs.with_progress import track_source
         from posetalk.tracking.report import lines
         from posetalk.tracking.sources.film import Film
         from posetalk.tracking.track_file import check_motion_path, write_motion, write_sound
@@ -69,7 +69,7 @@ class Track:
         say(f"{self.output}: {len(found)} frames for the head {moved}")
         say(f"{sound}: its sound" if heard else f"{self.film}: has no sound; none is kept")
         if self.compare is not None:
-            from posetalk.tracking.side_by_side import write_comparison
+            from posetalk.tracking.outputs.side_by_side import write_comparison
 
             write_comparison(self.compare, film, found)
             say(f"{self.compare}: person and head side by side")

@@ -39,7 +39,7 @@ SEAMS = {
     "av": {
         "viewer/play/video.py",
         "stream/sources/decoding/libav.py",
-        "posetalk/tracking/closed_loop.py",
+        "posetalk/tracking/scenes.py",
         "posetalk/tracking/sources/film.py",
         "posetalk/tracking/sources/sound.py",
     },

@@ -10,12 +10,12 @@ import pytest
 from tracking_support import write_film
 
 from head.channels import INDEX
-from posetalk.app import film_recordings, film_style
-from posetalk.app.film_recordings import films_without_motion, record_films
 from posetalk.app.settings import TrackingSettings
 from posetalk.formats.motion_file import Motion
 from posetalk.tracking import quality
 from posetalk.tracking.channel_map import Pair, channel_map, fit_map
+from posetalk.tracking.outputs import film_recordings, film_style
+from posetalk.tracking.outputs.film_recordings import films_without_motion, record_films
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.report import habits, lines, runs
 from posetalk.tracking.scenes import CLIPS

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from posetalk.app.film_tracking import track_source
 from posetalk.app.settings import TrackingSettings
+from posetalk.tracking.outputs.with_progress import track_source
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.quality import believed, shares
 from posetalk.tracking.report import runs

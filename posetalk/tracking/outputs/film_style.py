@@ -7,11 +7,11 @@ from pathlib import Path
 
 from diffposetalk.bundle.bundle import load_bundle
 from head.rig import builtin_head, open_head
-from posetalk.app.film_tracking import track_source
 from posetalk.app.settings import TrackingSettings
 from posetalk.app.style_extraction import Extracted, encode
 from posetalk.terminal.progress import working
 from posetalk.tracking.channel_map import channel_map
+from posetalk.tracking.outputs.with_progress import track_source
 from posetalk.tracking.report import lines
 from posetalk.tracking.sources.camera import Camera
 from posetalk.tracking.sources.film import Film
