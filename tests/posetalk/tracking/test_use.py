@@ -121,6 +121,8 @@ def test_a_style_comes_from_several_films(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(
         film_style, "track_source", lambda source, settings, label: _tracked(next(clips))
     )
+    # The clips are no tracker's: there is nothing to take back.
+    monkeypatch.setattr(film_style, "channel_map", lambda: lambda motion: motion)
     from posetalk.app.style_extraction import nearest
 
     made, page = film_style.extract_from([object(), object()], "starter", TrackingSettings())  # type: ignore[list-item]
