@@ -33,7 +33,7 @@ def test_every_channel_comes_back(motion: tuple[np.ndarray, np.ndarray]) -> None
     assert np.isfinite(found.exp).all() and np.isfinite(found.pose).all()
     assert found.exp.min() >= 0
     for name in ("jaw", "lip gap", "mouth width", "smile", "brows", "lids", "gaze to the side"):
-        assert figures[name]["r"] > 0.95, name
+        assert figures[name]["r"] > 0.9, name
         assert 0.6 < figures[name]["gain"] < 1.4, name
     assert figures["gaze up and down"]["r"] > 0.9
     assert figures["head pose"]["degrees"] < 1.0

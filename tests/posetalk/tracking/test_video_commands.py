@@ -81,4 +81,5 @@ def test_where_mediapipe_is_missing_the_extra_is_named(
     film = _film(tmp_path / "film.mp4")
     arguments = ["track", str(film), "-o", str(tmp_path / "m.npz"), "--model", str(model)]
     assert main(arguments) == 1
-    assert "posetalk[video]" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "MediaPipe" in said and ("posetalk[video]" in said or "setup video" in said)
