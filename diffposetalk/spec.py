@@ -64,6 +64,8 @@ class SpeechEncoderSpec:
     n_mels: int = 80
     d_hidden: int = 192
     history_frames: int = 26
+    # Speech is brought to one level before the encoder hears it (`stream.core.input_gain`).
+    input_gain: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from head.new_file import new_file
 from posetalk.commands.options import Debug
 
 DEFAULT_SETS = ("sentences", "known-voice")
+Report = Literal["mouths", "mouths-judged", "life", "outside"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +81,47 @@ class Evaluate:
     without one, a page keeps what it says of an earlier one."""
     minutes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
     """Of --page: length of the long run; 0 leaves it out."""
+    report: Annotated[
+        Report | None,
+        tyro.conf.arg(
+            metavar="mouths|mouths-judged|life|outside",
+            help="One other report: labels beside real mouths (of the man that they were fitted "
+            "to, or of the people who only judge), the labels' heads, eyes and lids, or a bundle "
+            "on corpora, levels, lines and rooms that it never heard.",
+            help_behavior_hint="(default: none)",
+        ),
+    ] = None
     debug: Debug = False
 
     def run(self) -> int:
+        if self.report is not None:
+            return self._report(self.report)
         if self.page is not None:
             return self._write_page(self.page)
         return self._measure_table()
+
+    def _report(self, name: Report) -> int:
+        """Print one report."""
+        from posetalk.terminal.console import UsageError
+
+        if len(self.bundles) > 1 or self.page or self.table or self.output:
+            raise UsageError("--report goes with at most one bundle, and is printed alone")
+        bundle = self.bundles[0] if self.bundles else None
+        if name == "life":
+            from training.reports import life_report
+
+            life_report.main(life_report.LifeReportSettings())
+        elif name == "outside":
+            from training.reports import outside_report
+
+            chosen = outside_report.OutsideReportSettings(bundle=bundle or "starter")
+            outside_report.main(chosen)
+        else:
+            from training.reports import mouth_report
+
+            judge = name == "mouths-judged"
+            mouth_report.main(mouth_report.MouthReportSettings(judge=judge, bundle=bundle))
+        return 0
 
     def _write_page(self, page: Path) -> int:
         """Measure one bundle in every way, print the tables, and write the page."""

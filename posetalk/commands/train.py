@@ -16,7 +16,9 @@ import tyro
 
 from posetalk.commands.options import Debug
 
-PartName = Literal["tracks", "starter", "pack", "average", "faces", "recordings", "ablations"]
+PartName = Literal[
+    "labels", "tracks", "starter", "pack", "average", "faces", "recordings", "ablations"
+]
 
 
 class TrainPart(NamedTuple):
@@ -28,6 +30,11 @@ class TrainPart(NamedTuple):
 
 
 PARTS: dict[PartName, TrainPart] = {
+    "labels": TrainPart(
+        "training.faces.mouth_fit",
+        "LabelSettings",
+        "Fit the mouth of the motion labels to real ones, and write its numbers.",
+    ),
     "tracks": TrainPart(
         "training.speech.tracks",
         "TrackSettings",
@@ -73,7 +80,7 @@ PARTS: dict[PartName, TrainPart] = {
 class Train:
     """Train networks, and make what they are trained on.
 
-    `tracks` of speech train the `starter`, which `pack` puts into a bundle; `average` is halfway
+    `labels` fits what the labels do to real mouths. `tracks` of speech train the `starter`, which `pack` puts into a bundle; `average` is halfway
     between two. `faces` trains on a dataset of recorded faces, `recordings` makes one of speech.
     `ablations` trains what `posetalk evaluate` compares. `posetalk train PART --help` lists what a
     part can be told.

@@ -83,6 +83,9 @@ class DeviceSession(Session):
         front_end = state.front_end.copy()  # kept where the call succeeds
         if isinstance(front_end, WindowFrontEnd):
             pcm = front_end.level.normalise(pcm.reshape(-1, spec.frame_samples)).reshape(-1)
+        elif isinstance(front_end, CausalFrontEnd):
+            pcm = front_end.at_one_level(pcm)
+            front_end.keep_gain()
         fresh = self._graph.run(
             HopCall(
                 pcm=pcm,
@@ -121,9 +124,8 @@ class DeviceSession(Session):
         assert isinstance(front_end, CausalFrontEnd)
         if end > front_end.encoded:
             n = spec.frame_samples
-            call = SpeechCall(
-                self.state.audio.read(front_end.encoded * n, end * n), front_end.state
-            )
+            pcm = self.state.audio.read(front_end.encoded * n, end * n)
+            call = SpeechCall(front_end.at_one_level(pcm), front_end.state)
             front_end.keep(*encode_speech(self.backend, [call])[0], end)
         rows = front_end.rows
         if rows is None:

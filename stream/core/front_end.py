@@ -12,6 +12,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from stream.backends.protocol import Backend, FloatArray, SpeechCall, SpeechState
+from stream.core.input_gain import InputGain
 from stream.core.level_normaliser import RunningLevel
 from stream.core.timeline import Timeline
 from stream.core.windows import Window
@@ -58,6 +59,7 @@ class CausalFrontEnd:
     Attributes:
         state: of the encoder after frame `encoded`.
         rows: (n, F) features of frames [past, encoded); None before the first.
+        gain: at the encoder's input after frame `encoded`; None for a model without.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -65,15 +67,31 @@ class CausalFrontEnd:
         self.encoded, self.past = 0, -backend.spec.T_p
         self.state: SpeechState = backend.speech_state()
         self.rows: FloatArray | None = None
+        self.gain = InputGain() if backend.spec.speech.input_gain else None
+        self._gain_ahead = self.gain  # after what has been begun
 
     def begin(self, audio: Timeline, window: Window) -> SpeechCall | None:
         if window.end <= self.encoded:
             return None
         n = self._backend.spec.frame_samples
-        return SpeechCall(audio.read(self.encoded * n, window.end * n), self.state)
+        pcm = audio.read(self.encoded * n, window.end * n)
+        return SpeechCall(self.at_one_level(pcm), self.state)
+
+    def at_one_level(self, pcm: FloatArray) -> FloatArray:
+        """The samples of whole frames from `encoded` on as the encoder hears them."""
+        if self.gain is None:
+            return pcm
+        # A call that is begun anew begins with the same gain: what was heard counts when kept.
+        self._gain_ahead = self.gain.copy()
+        frames = pcm.reshape(-1, self._backend.spec.frame_samples)
+        return self._gain_ahead.apply(frames).reshape(-1)
 
     def set_features(self, window: Window, features: FloatArray, state: SpeechState) -> None:
         self.keep(features, state, window.end)
+
+    def keep_gain(self) -> None:
+        """What was heard at last counts: its frames are encoded."""
+        self.gain = self._gain_ahead
 
     def keep(self, features: FloatArray, state: SpeechState, end: int) -> None:
         """Features (n, F) of frames [encoded, end), and the encoder's state after them."""
@@ -81,6 +99,7 @@ class CausalFrontEnd:
             self.rows = np.zeros((self._backend.spec.T_p, features.shape[1]), np.float32)
         self.rows = np.concatenate([self.rows, features])
         self.state, self.encoded = state, end
+        self.keep_gain()
 
     def features(self, window: Window) -> tuple[FloatArray, FloatArray]:
         assert self.rows is not None, "a window is never empty"

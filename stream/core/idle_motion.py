@@ -1,6 +1,6 @@
 """What a shown face does besides the model's motion: a head has mass, looks fade, stares blink.
 
-What the starter imitates knows no look aside or up that stays (`training.labels.gestures.gaze`;
+What the starter imitates knows no look aside or up that stays (`training.labels.gaze`;
 some styles do look down), but a model that goes on from its own past drifts into one.  So a shown
 gaze is the model's without what is slow in it: quick looks, and the eyes' turn against the head's,
 stay.  A model samples its blinks, one frame in a hundred begins one, and a few network calls from

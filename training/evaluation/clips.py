@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stream.frames import FPS, FRAME_SAMPLES
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
+from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
 from training.labels.phones import SILENCE, Phone, tidy
 from training.labels.prosody import extract_prosody
 from training.speech.corpora import CorpusError, Utterance, held_out_voices, load_audio
@@ -113,12 +114,9 @@ def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Evalu
     prosody = extract_prosody(samples)
     seed = [ord(letter) for letter in utterance.id]
     whole = make_motion(
-        utterance.phones,
-        len(samples) // FRAME_SAMPLES,
-        STYLES[style],
-        np.random.default_rng(seed),
-        prosody,
-    )
+        utterance.phones, len(samples) // FRAME_SAMPLES, STYLES[style], np.random.default_rng(seed),
+        prosody, lookahead=LIVE_LOOKAHEAD_SECONDS,
+    )  # fmt: skip
     first = _first_frame(utterance)
     if len(whole) < first + frames:
         raise CorpusError(f"{utterance.path} is shorter than its alignment says")

@@ -16,6 +16,7 @@ from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.clips import SETS
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
+from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
 from training.labels.phones import Phone, tidy
 from training.labels.prosody import extract_prosody
 from training.speech import augment
@@ -84,7 +85,9 @@ def disturbed(
     samples = load_audio(utterance)
     prosody = extract_prosody(samples)
     n = len(samples) // FRAME_SAMPLES
-    label = make_motion(utterance.phones, n, STYLES[STYLE], rng, prosody)
+    label = make_motion(
+        utterance.phones, n, STYLES[STYLE], rng, prosody, lookahead=LIVE_LOOKAHEAD_SECONDS
+    )
     phones = tidy(utterance.phones, prosody)
     if condition.snr_db is not None:
         if condition.voice:

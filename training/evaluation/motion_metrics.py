@@ -26,6 +26,8 @@ OPEN_MM = 2.0
 """Lips further apart than this are open in silence."""
 CLOSURE_MARGIN = 0.02
 """A closure counts within the phone and this much around it."""
+AFTER_WORD, BEFORE_WORD = 0.2, 0.3
+"""Seconds of a pause that are not its silence."""
 
 Array = NDArray[np.floating[Any]]
 
@@ -102,8 +104,8 @@ def measure_vertices(
     for phone in phones:
         inside = (middles >= phone.start) & (middles < phone.end)
         if phone.name == SILENCE:
-            # The middle of a pause: lips take a moment to close and open early.
-            silent |= (middles >= phone.start + 0.2) & (middles < phone.end - 0.2)
+            # The middle of a pause: lips take a moment to close, and open before the next word.
+            silent |= (middles >= phone.start + AFTER_WORD) & (middles < phone.end - BEFORE_WORD)
             continue
         spoken |= inside
         near = (middles >= phone.start - CLOSURE_MARGIN) & (middles <= phone.end + CLOSURE_MARGIN)

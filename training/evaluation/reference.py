@@ -18,7 +18,7 @@ from diffposetalk.paper_mode.pipeline import (
     animate_clips,
 )
 from training.evaluation.batch_rollout import Rollout
-from training.speech.tracks import columns_of
+from training.speech.hearings import columns_of
 
 FloatArray = NDArray[np.float32]
 BATCH = 32

@@ -1,4 +1,4 @@
-"""What a face does besides articulating: head, brows, blinks and gaze, driven by the prosody.
+"""What a face does besides articulating: head, brows and blinks, driven by the prosody.
 
 All functions return values at the centres of frames at 25 fps, draw from the generator they are
 given, and stay alive in silence. Head movement follows what is known of talkers: nods and brow
@@ -18,6 +18,13 @@ from stream.frames import FPS
 from training.labels.label_styles import SpeakingStyle
 from training.labels.phones import VOWELS, Phone, phrases
 from training.labels.prosody import Prosody, smooth
+
+NOD_WITH_VOICE = 0.015
+"""Radians that the head goes down with a voice that swells from silence to its full."""
+
+
+TO_THE_OTHER_SIDE = 0.85
+"""Poses that turn away from the last one's side."""
 
 
 class Accent(NamedTuple):
@@ -93,9 +100,48 @@ def head_rotation(
         rotation[:, 0] += 0.050 * style.nod * size * (pulse - 0.28 * lift)
         rotation[:, 1] += 0.012 * size * rng.normal() * pulse
         rotation[:, 2] += 0.008 * size * rng.normal() * pulse
+    rotation[:, 0] += NOD_WITH_VOICE * style.nod * _voice_swell(prosody, n_frames)
     rotation *= style.head_amplitude
-    rest = np.array([style.head_pitch, style.head_yaw, style.head_roll])
-    return np.asarray(rotation + rest)
+    rotation[:, 0] += style.head_pitch
+    leaning = np.array([style.head_yaw, style.head_roll])
+    rotation[:, 1:] += _leaning(phones, times, style, rng)[:, None] * leaning
+    return np.asarray(rotation)
+
+
+def _voice_swell(prosody: Prosody, n_frames: int) -> np.ndarray:
+    """(n_frames,) loudness above that of the half second around, smoothed as a head is slow."""
+    slow = smooth(prosody.loudness, 0.35 * prosody.rate)
+    quick = smooth(prosody.loudness, 0.06 * prosody.rate)
+    return prosody.at_frames(np.clip(quick - slow, -0.6, 0.6), n_frames).astype(float)
+
+
+def _leaning(
+    phones: Sequence[Phone], times: np.ndarray, style: SpeakingStyle, rng: np.random.Generator
+) -> np.ndarray:
+    """(len(times),) -1..1 how far and to which side a style that turns or tilts its head does.
+
+    From one side to the other and back to the middle: nobody looks aside for long, and nobody's
+    mean is off. With no speech the head comes to the middle.
+    """
+    spoken = phrases(phones, pause=2.0)
+    lean = np.zeros(len(times))
+    side, at, time = (1.0 if rng.random() < 0.5 else -1.0), 0.0, 0.0
+    end = float(times[-1]) if len(times) else 0.0
+    while time < end:
+        speaking = any(p.start - 0.3 <= time <= p.end for p in spoken)
+        goal = side * float(rng.uniform(0.8, 1.1)) if speaking and at == 0.0 else 0.0
+        if goal != 0.0:
+            side = -side
+        step = np.clip((times - time) * style.head_tempo / 0.9, 0.0, 1.0)
+        lean += _eased(step) * (goal - at)
+        at = goal
+        time += float(rng.uniform(2.5, 6.0)) if goal != 0.0 else float(rng.uniform(0.4, 1.6))
+    return lean
+
+
+def _eased(step: np.ndarray) -> np.ndarray:
+    """Minimum jerk from 0 to 1."""
+    return np.asarray(step**3 * (10.0 - 15.0 * step + 6.0 * step**2))
 
 
 def _postures(
@@ -105,17 +151,26 @@ def _postures(
     pose = np.zeros((len(times), 3))
     at = np.zeros(3)
     moves: list[tuple[float, np.ndarray]] = []
+    side = np.array([1.0, 1.0, 1.0])
+
+    def drawn(size: tuple[float, float, float]) -> np.ndarray:
+        # Mostly to the other side than before: nobody looks aside for long.
+        nonlocal side
+        side = np.where(rng.random(3) < TO_THE_OTHER_SIDE, -side, side)
+        side[0] = 1.0 if rng.random() < 0.5 else -1.0
+        return side * np.abs(rng.normal(size=3)) * np.array(size)
+
     for phrase in phrases(phones):
-        moves.append((phrase.start - 0.15, rng.normal(size=3) * np.array([0.020, 0.050, 0.025])))
+        moves.append((phrase.start - 0.15, drawn((0.020, 0.050, 0.025))))
         middle = phrase.start + 1.6
         while middle < phrase.end - 0.8:  # long phrases are not spoken in one pose
-            moves.append((middle, rng.normal(size=3) * np.array([0.018, 0.042, 0.022])))
+            moves.append((middle, drawn((0.018, 0.042, 0.022))))
             middle += rng.uniform(1.2, 2.4)
         moves.append((phrase.end + 0.1, 0.35 * moves[-1][1]))
+        moves.append((phrase.end + 2.0, 0.0 * moves[-1][1]))
     for time, goal in moves:
         step = np.clip((times - time) * style.head_tempo / rng.uniform(0.5, 0.8), 0.0, 1.0)
-        eased = step**3 * (10.0 - 15.0 * step + 6.0 * step**2)  # minimum jerk
-        pose += eased[:, None] * (goal - at)
+        pose += _eased(step)[:, None] * (goal - at)
         at = goal
     return pose
 
@@ -170,39 +225,21 @@ def _blink_times(
     interval = 60.0 / max(style.blink_rate, 1.0)
     found: list[float] = []
     boundaries = [phrase.end for phrase in phrases(phones)]
-    time = -rng.uniform(0.0, 1.0) * interval
+    # Begun long before the clip: a short one has its share of blinks, too.
+    time = -5.0 * interval * float(rng.uniform(0.9, 1.1))
     while True:
         time += interval * float(np.exp(rng.normal(-0.18, 0.6)))
         if time >= end:
             break
         near = [b for b in boundaries if abs(b - time) < 0.9]
+        pulled = time
         if near and rng.random() < 0.65:
-            time = min(near, key=lambda b: abs(b - time)) + float(rng.normal(0.04, 0.07))
-        if time > 0.0 and (not found or time - found[-1] > 0.45):
-            found.append(time)
+            pulled = min(near, key=lambda b: abs(b - time)) + float(rng.normal(0.04, 0.07))
+        if found and pulled - found[-1] < 0.45:
+            pulled = max(time, found[-1] + 0.45)  # another one has that end
+        if 0.0 < pulled < end:
+            found.append(pulled)
     return found
-
-
-def gaze(
-    n_frames: int, style: SpeakingStyle, rng: np.random.Generator, rotation: np.ndarray
-) -> np.ndarray:
-    """(n_frames, 2) gaze relative to the head, radians: positive x left, positive y up.
-
-    The eyes hold a point before the face: they turn against most of the head's movement and
-    shift to new points close by in saccades of one frame.
-    """
-    point = np.zeros((n_frames, 2))
-    start = 0
-    while start < n_frames:
-        hold = float(np.exp(rng.normal(0.25, 0.55))) / max(style.gaze_life, 0.2)
-        stop = min(n_frames, start + max(4, round(hold * FPS)))
-        away = rng.random() < 0.18 * style.gaze_life
-        size = np.array([0.16, 0.08]) if away else np.array([0.03, 0.018])
-        point[start:stop] = rng.normal(size=2) * size * (0.6 + 0.4 * style.gaze_life)
-        start = stop
-    moved = rotation - smooth(rotation.T, 4.0 * FPS).T
-    against = np.stack([-moved[:, 1], moved[:, 0]], axis=1)
-    return np.clip(smooth(point.T, 0.45).T + 0.75 * against, -0.4, 0.4)
 
 
 def smooth_noise(n_frames: int, rng: np.random.Generator, seconds: float, axes: int) -> np.ndarray:

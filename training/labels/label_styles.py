@@ -28,8 +28,8 @@ class SpeakingStyle:
         head_tempo: factor on the speed of head movement.
         nod: factor on nods at accents, on top of `head_amplitude`.
         head_pitch: resting pitch in radians, positive looks down.
-        head_yaw: resting yaw in radians, positive turns to the subject's left.
-        head_roll: resting roll in radians about the z axis.
+        head_yaw, head_roll: radians by which the head turns and tilts aside, now to one side, now
+            to the other, for some seconds; its mean stays in the middle.
         blink_rate: blinks per minute.
         blink_seconds: length of a blink in seconds.
         gaze_life: factor on rate and size of gaze shifts.
@@ -60,7 +60,7 @@ class SpeakingStyle:
     gaze_life: float = 1.0
     gaze_down: float = 0.0
     lead: float = 0.0
-    asymmetry: float = 0.0
+    asymmetry: float = 0.05
 
     def vector(self) -> np.ndarray:
         """All numbers in field order, (22,) float32: what a style encoder should recover."""
@@ -89,7 +89,7 @@ STYLE_RANGES: MappingProxyType[str, tuple[float, float]] = MappingProxyType(
         "head_pitch": (-0.09, 0.12),
         "head_yaw": (-0.08, 0.08),
         "head_roll": (-0.08, 0.08),
-        "blink_rate": (6.0, 32.0),
+        "blink_rate": (10.0, 30.0),
         "blink_seconds": (0.16, 0.25),
         "gaze_life": (0.3, 1.8),
         "gaze_down": (0.0, 0.22),
@@ -128,7 +128,7 @@ _NAMED = (
         head_tempo=0.65,
         nod=0.6,
         head_roll=0.02,
-        blink_rate=11.0,
+        blink_rate=12.0,
         blink_seconds=0.24,
         gaze_life=0.5,
         lead=-0.025,
@@ -164,7 +164,7 @@ _NAMED = (
         head_tempo=0.85,
         nod=1.3,
         head_pitch=0.05,
-        blink_rate=9.0,
+        blink_rate=12.0,
         gaze_life=0.4,
     ),
     SpeakingStyle(
@@ -274,7 +274,7 @@ _NAMED = (
         head_roll=-0.08,
         head_yaw=0.07,
         nod=0.7,
-        blink_rate=10.0,
+        blink_rate=12.0,
         gaze_life=0.8,
         asymmetry=0.3,
         lead=-0.01,
@@ -291,7 +291,7 @@ _NAMED = (
         head_amplitude=0.9,
         head_tempo=1.5,
         nod=1.2,
-        blink_rate=32.0,
+        blink_rate=29.0,
         blink_seconds=0.16,
         gaze_life=1.8,
         lead=0.015,

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from head.channels import JAW
+from head.channels import INDEX, JAW
 from stream.backends.protocol import Backend
 from stream.core.session import Session
 from stream.frames import FPS, FRAME_SAMPLES
@@ -23,6 +23,8 @@ from training.labels.prosody import Prosody, extract_prosody
 from training.speech.corpora import data_folder
 
 JAW_CHANNEL = "mouth_stretch_c"
+LOWER_CHANNELS = ("mouth_lowerLipDepress_l", "mouth_lowerLipDepress_r")
+LOWER_LIP = [INDEX["mouthLowerDownLeft"], INDEX["mouthLowerDownRight"]]
 FITTED = ("1114_2_01", "1114_3_15")
 LAGS = range(-6, 7)
 """Frames by which the generated jaw is tried against the recorded one."""
@@ -32,11 +34,12 @@ Array = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Take:
-    """A recording: samples (n * 640,), jaw (n,) opening 0..1 at frame middles, its prosody."""
+    """A recording: samples (n * 640,), jaw and lower lip (n,) 0..1 at frame middles, prosody."""
 
     name: str
     samples: Array
     jaw: Array
+    lower_lip: Array
     prosody: Prosody
 
     @property
@@ -53,17 +56,21 @@ def read_take(path: Path) -> Take:
     """
     with np.load(path, allow_pickle=False) as file:
         names = [str(name) for name in file["names"]]
-        if JAW_CHANNEL not in names:
-            raise ValueError(f"{path.name} has no channel {JAW_CHANNEL}")
-        recorded, rate = file["weights"][:, names.index(JAW_CHANNEL)], float(file["fps"])
+        for channel in (JAW_CHANNEL, *LOWER_CHANNELS):
+            if channel not in names:
+                raise ValueError(f"{path.name} has no channel {channel}")
+        columns = [names.index(channel) for channel in (JAW_CHANNEL, *LOWER_CHANNELS)]
+        recorded, rate = file["weights"][:, columns], float(file["fps"])
     if not np.isfinite(recorded).all():
         raise ValueError(f"{path.name} holds values that are not numbers")
     samples, _ = soundfile.read(path.with_suffix(".opus"), dtype="float32")
     n = min(len(samples) // FRAME_SAMPLES, int(len(recorded) / rate * FPS))
     samples = samples[: n * FRAME_SAMPLES]
     times = (np.arange(n) + 0.5) / FPS
-    jaw = np.interp(times, (np.arange(len(recorded)) + 0.5) / rate, recorded).astype(np.float32)
-    return Take(path.stem, samples, jaw, extract_prosody(samples))
+    known = (np.arange(len(recorded)) + 0.5) / rate
+    jaw, *lower = (np.interp(times, known, one).astype(np.float32) for one in recorded.T)
+    lower_lip = np.mean(lower, axis=0, dtype=np.float32)
+    return Take(path.stem, samples, jaw, lower_lip, extract_prosody(samples))
 
 
 def read_takes() -> list[Take]:
@@ -72,14 +79,21 @@ def read_takes() -> list[Take]:
 
 
 def compare(backend: Backend, take: Take, style: str | None) -> dict[str, float]:
-    """Figures of a backend's jaw against a recorded one, at its live defaults.
+    """Figures of a backend's jaw and lower lip against recorded ones, at its live defaults.
 
-    voiced_r: correlation on voiced frames; all_r: on all frames; lag: frames by which the
-    generated jaw is behind (positive) where the correlation on all frames is highest.
+    voiced_r: correlation of the jaw on voiced frames; all_r: on all frames; lag: frames by which
+    the generated jaw is behind (positive) where the correlation on all frames is highest; lower_r:
+    correlation of the lower lip, beyond what the jaw takes along, on voiced frames.
     """
     session = Session(backend, style=style)
     frames = session.feed(take.samples) + session.finish()
-    return figures(np.array([frame.motion[JAW] for frame in frames]), take)
+    motion = np.stack([frame.motion for frame in frames])[: len(take.jaw)]
+    lower = motion[:, LOWER_LIP].mean(1)
+    voiced = take.voiced
+    return {
+        **figures(motion[:, JAW], take),
+        "lower_r": correlation(lower[voiced], take.lower_lip[voiced]),
+    }
 
 
 def figures(jaw: NDArray[np.floating], take: Take) -> dict[str, float]:

@@ -50,6 +50,8 @@ class Utterance:
         phones: ((ARPABET or SIL, start s, length s), ...), covering the clip.
         text: words as prompted or decoded.
         trusted: False where the decoded words of a clip are doubtful.
+        span: start and end in the file, seconds, where it is a part of one; its phones' times
+            are its own.
     """
 
     id: str
@@ -59,6 +61,7 @@ class Utterance:
     phones: tuple[Phone, ...]
     text: str = ""
     trusted: bool = True
+    span: tuple[float, float] | None = None
 
 
 def data_folder() -> Path:
@@ -99,6 +102,9 @@ def load_audio(source: Utterance | Path | str) -> np.ndarray:
         raise CorpusError(f"cannot read {path}: {error}") from error
     if rate != SAMPLE_RATE:
         raise CorpusError(f"{path} has {rate} Hz: corpora are read at {SAMPLE_RATE} Hz")
+    span = source.span if isinstance(source, Utterance) else None
+    if span is not None:
+        samples = samples[round(span[0] * rate) : round(span[1] * rate)]
     return np.ascontiguousarray(samples.mean(axis=1))
 
 
@@ -144,7 +150,8 @@ def _read_list(name: str, folder: Path) -> list[Utterance]:
 
 def _analysis(utterances: Sequence[Utterance]) -> dict[str, dict[str, list[Any]]]:
     """Repaired phones and voice features by id, computed once per list of clips."""
-    listing = json.dumps([asdict(u) for u in utterances], default=str, sort_keys=True)
+    told = [{key: v for key, v in asdict(u).items() if key != "span"} for u in utterances]
+    listing = json.dumps(told, default=str, sort_keys=True)
     digest = hashlib.sha256(f"{_CACHE_VERSION}{listing}".encode()).hexdigest()[:16]
     name = utterances[0].speaker_set if utterances else "empty"
     cache = CACHE / f"{name}-{digest}.json"

@@ -46,6 +46,7 @@ class Tracks:
         kept = [s for s in meta["spans"] if s["set"] not in without]
         self.spans = np.array([(s["start"], s["end"], s["style"]) for s in kept])
         self.sets = [s["set"] for s in kept]
+        self.restarts: list[list[list[int]]] = [s.get("restarts", []) for s in kept]
         self.named: list[str] = meta["named"]
         self.n_styles = len(meta["styles"])
         self.mean, self.std = _statistics(folder / "statistics.npz", self.motion)
@@ -71,16 +72,27 @@ class Tracks:
 
         A share of `starts` are the beginnings of streams, with `lead` frames of the silence of a
         microphone that is still closed: half of them where their track begins, in a pause, half
-        anywhere, as when somebody is speaking already.
+        where its hearing begins anew, as when somebody is speaking already. No other crop is heard
+        across such a beginning, unless its track has no room.
         """
         columns, motion, phone, style, before = [], [], [], [], []
         for track in rng.choice(len(self.spans), batch, p=self._weights):
             start, end, style_id = self.spans[track]
-            heard = self.columns[int(rng.integers(len(self.columns)))]
+            hearing = int(rng.integers(len(self.columns)))
+            heard, told = self.columns[hearing], self.restarts[track]
+            anew = [start + frame for frame in told[hearing]] if told else []
             begins = bool(starts) and rng.random() < starts
             early, reach = (lead, 0) if begins else (0, history - 1)
             in_a_pause = begins and rng.random() < 0.5
             first = start if in_a_pause else int(rng.integers(start + reach, end - n + 1))
+            fitting = [frame for frame in anew if frame + n <= end]
+            if begins and not in_a_pause and fitting:
+                first = fitting[int(rng.integers(len(fitting)))]
+            elif not begins:
+                for _ in range(8):
+                    if not any(first - reach < frame < first + n for frame in anew):
+                        break
+                    first = int(rng.integers(start + reach, end - n + 1))
             last, silent = first + n - early, COLUMNS * (early + history - 1 - reach)
             sound = heard[COLUMNS * (first - reach) : COLUMNS * last]
             columns.append(np.pad(sound, ((silent, 0), (0, 0)), constant_values=LOWEST))

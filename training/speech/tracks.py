@@ -21,24 +21,17 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
-from diffposetalk.network.mel import (
-    COLUMNS,
-    FLOOR_DB,
-    PRIOR_LEVEL_DB,
-    TAIL_SAMPLES,
-    mel_columns,
-    mel_filterbank,
-    normalise,
-)
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
+from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
 from training.labels.phones import INVENTORY, SILENCE
 from training.labels.prosody import extract_prosody
-from training.speech import augment
 from training.speech.alignment import well_aligned
 from training.speech.corpora import Utterance, data_folder, held_out_voices, load_audio
+from training.speech.hearings import columns_heard, drawn_restarts, hear
 from training.speech.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
+from training.speech.voices import refuse_judges, training_people
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +64,14 @@ class TrackSettings:
     """Sentences of each voice of espeak-ng."""
     hearings: int = 5
     """How often each track is heard: clean, in a quiet room by some device, then disturbed."""
+    lookahead: float = LIVE_LOOKAHEAD_SECONDS
+    """Seconds before a word in which lips may part: nobody learns to foresee what is not heard."""
+    input_gain: bool = True
+    """Bring speech to one level before the encoder hears it, as its spec must say."""
+    people: bool = True
+    """Hear the corpora of many people, too."""
+    without_corpora: tuple[str, ...] = ()
+    """Corpora of many people that are left out whole, for a reverse run: `vctk`."""
     motion_only: bool = False
     """Keep the sound that is there and label it anew."""
 
@@ -100,7 +101,7 @@ def join(
         parts.append((rng.standard_normal(pause) * 1e-4).astype(np.float32))
         at += pause
         utterance = utterances[int(rng.integers(len(utterances)))]
-        samples = load_audio(utterance.path)
+        samples = load_audio(utterance)
         samples = soxr.resample(samples, SAMPLE_RATE, SAMPLE_RATE * factor).astype(np.float32)
         said = [(p, s * factor, d * factor) for p, s, d in utterance.phones]
         if rng.random() < CUT_SHORT:
@@ -124,68 +125,6 @@ def cut(
     return samples[:stop], kept
 
 
-def hear(
-    samples: NDArray[np.float32],
-    rng: np.random.Generator,
-    noises: list[NDArray[np.float32]],
-    crowd: list[Utterance],
-    hearing: int,
-) -> NDArray[np.float32]:
-    """The samples as a microphone may hear them.
-
-    Hearing 0 changes the level alone, 1 adds a room, a line or a codec, later ones disturb.
-    """
-    if hearing > 0:
-        if rng.random() < 0.4:
-            samples = augment.room(samples, rng)
-        if hearing > 1 and rng.random() < 0.9:
-            # Half below 11 dB: what a laptop hears in a kitchen.
-            snr = 3.0 + 27.0 * rng.random() ** 1.8
-            samples = augment.mix(samples, background(len(samples), rng, noises, crowd), snr)
-        if hearing > 1 and rng.random() < ANOTHER_VOICE:
-            # Somebody else in the room is not who speaks, but farther away.
-            other = load_audio(crowd[int(rng.integers(len(crowd)))].path)
-            under = augment.babble([other], len(samples), rng)
-            samples = augment.mix(samples, under, rng.uniform(10.0, 26.0))
-        if hearing > 1 and rng.random() < SUPPRESSED:
-            samples = augment.suppress(samples, rng)
-        if rng.random() < 0.5:
-            samples = augment.line(samples, rng)
-        if rng.random() < 0.15:
-            samples = augment.codec(samples, rng)
-    return augment.level(samples, rng)
-
-
-def background(
-    length: int, rng: np.random.Generator, noises: list[NDArray[np.float32]], crowd: list[Utterance]
-) -> NDArray[np.float32]:
-    """Coloured noise, a recorded room, people talking, or two of them."""
-    kinds = rng.choice(3, size=int(rng.choice([1, 2], p=[0.7, 0.3])), replace=False)
-    total = np.zeros(length, np.float32)
-    for kind in kinds:
-        if kind == 0:
-            part = augment.coloured_noise(length, rng)
-        elif kind == 1:
-            source = noises[int(rng.integers(len(noises)))]
-            part = np.resize(np.roll(source, -int(rng.integers(len(source)))), length)
-        else:
-            chosen = rng.integers(len(crowd), size=int(rng.integers(2, 7)))
-            part = augment.babble([load_audio(crowd[i].path) for i in chosen], length, rng)
-        total += rng.uniform(0.3, 1.0) * part / (np.std(part) + 1e-9)
-    return total
-
-
-def columns_of(samples: NDArray[np.float32], n_mels: int, warp: float, level: list[float]) -> Any:
-    """Normalised mel columns of whole frames, float16: as the live encoder would make them."""
-    n = len(samples) // FRAME_SAMPLES
-    pcm = torch.from_numpy(
-        np.concatenate([np.zeros(TAIL_SAMPLES, np.float32), samples[: n * FRAME_SAMPLES]])
-    )[None]
-    filters = torch.from_numpy(mel_filterbank(n_mels, warp))
-    columns, _ = normalise(mel_columns(pcm, filters), torch.tensor([level]))
-    return columns[0].to(torch.float16).numpy()
-
-
 def frame_phones(phones: Phones, n: int) -> NDArray[np.uint8]:
     """Index into PHONES at every frame's middle."""
     out = np.zeros(n, np.uint8)
@@ -206,39 +145,27 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     style_id = int(rng.integers(len(STYLES))) if rng.random() < 0.4 else int(rng.integers(N_STYLES))
     style = style_table(job["style_seed"])[style_id]
     prosody = extract_prosody(samples[: n * FRAME_SAMPLES])
-    motion = make_motion(phones, n, style, gestures, prosody)
+    motion = make_motion(phones, n, style, gestures, prosody, lookahead=job["lookahead"])
     if job["motion_only"]:
         return {"motion": motion.astype(np.float32)}
     heard = [
         hear(samples, rng, job["noises"], job["crowd"], hearing)
         for hearing in range(job["hearings"])
     ]
+    restarts = [drawn_restarts(n, rng) for _ in heard]
     return {
-        "columns": np.stack([columns_heard(sound, job["n_mels"], rng) for sound in heard]),
+        "columns": np.stack(
+            [
+                columns_heard(sound, job["n_mels"], rng, begun, input_gain=job["input_gain"])
+                for sound, begun in zip(heard, restarts, strict=True)
+            ]
+        ),
+        "restarts": restarts,
         "motion": motion.astype(np.float32),
         "phone": frame_phones(phones, n),
         "style": style_id,
         "set": job["set"],
     }
-
-
-def columns_heard(sound: NDArray[np.float32], n_mels: int, rng: np.random.Generator) -> Any:
-    """`columns_of` a throat a little longer or shorter, from a level that is known or not yet."""
-    level = [PRIOR_LEVEL_DB, 0.0, FLOOR_DB]
-    if rng.random() < 0.5:  # half of the streams begin with a level that the voice has set
-        guess = columns_db(sound, n_mels)
-        level = [float(np.quantile(guess, 0.75) + rng.normal(0, 2)), 100.0, float(guess.min())]
-    return columns_of(sound, n_mels, float(np.exp(rng.uniform(np.log(0.9), np.log(1.12)))), level)
-
-
-def columns_db(samples: NDArray[np.float32], n_mels: int) -> NDArray[np.float32]:
-    """Loudness of each frame as `diffposetalk.network.mel.normalise` sees it: (n,) decibels."""
-    n = len(samples) // FRAME_SAMPLES
-    pcm = torch.from_numpy(
-        np.concatenate([np.zeros(TAIL_SAMPLES, np.float32), samples[: n * FRAME_SAMPLES]])
-    )[None]
-    columns = mel_columns(pcm, torch.from_numpy(mel_filterbank(n_mels)))[0]
-    return columns.view(n, COLUMNS, n_mels).amax(1).mean(-1).numpy()
 
 
 def voices(settings: TrackSettings) -> dict[str, list[list[Utterance]]]:
@@ -252,7 +179,12 @@ def voices(settings: TrackSettings) -> dict[str, list[list[Utterance]]]:
         train = [u for u, aligned in zip(train, fit, strict=True) if aligned]
     kathleen = [u for u in train if u.speaker_set == "kathleen_cc0"]
     texts = [u.text for u in kathleen if u.text]
+    people: dict[str, list[list[Utterance]]] = {}
+    if settings.people:
+        people = training_people(settings.without_corpora)
+        refuse_judges([u for groups in people.values() for own in groups for u in own])
     return {
+        **people,
         "kathleen": [kathleen],
         "many": [[u] for u in train if u.speaker_set == "picovoice_s2i"],
         "wake": [[u] for u in train if u.speaker_set == "picovoice_wake"],
@@ -286,12 +218,12 @@ def synthetic_voices(settings: TrackSettings, texts: list[str]) -> dict[str, lis
 
 CUT_SHORT = 0.12
 """Utterances that break off."""
-ANOTHER_VOICE = 0.45
-"""Disturbed hearings in which one other person talks in the background."""
-SUPPRESSED = 0.2
-"""Disturbed hearings that came through a noise suppression, as browsers have it."""
-SHARES = {"kathleen": 0.32, "many": 0.36, "wake": 0.18, "flite": 0.08, "espeak": 0.06}
-"""Half of the sound is of many real speakers: synthetic ones bring words, not rooms and tongues."""
+SHARES = {
+    "kathleen": 0.16, "many": 0.16, "wake": 0.10, "librispeech": 0.22, "vctk": 0.14,
+    "commands": 0.08, "flite": 0.08, "espeak": 0.06,
+}  # fmt: skip
+"""Most of the sound is of many real people: synthetic ones bring words, not rooms and tongues.
+Sets that are left out leave their shares to the others."""
 
 
 def main(settings: TrackSettings) -> None:
@@ -305,8 +237,10 @@ def main(settings: TrackSettings) -> None:
     rng = np.random.default_rng(settings.seed + 1)
     spoken = [u for sets in groups.values() for group in sets for u in group]
     jobs = []
+    names = [name for name in SHARES if groups.get(name)]
+    shares = np.array([SHARES[name] for name in names])
     for number in range(settings.tracks):
-        name = str(rng.choice(list(SHARES), p=list(SHARES.values())))
+        name = str(rng.choice(names, p=shares / shares.sum()))
         group = groups[name][int(rng.integers(len(groups[name])))]
         jobs.append(
             {
@@ -320,6 +254,8 @@ def main(settings: TrackSettings) -> None:
                 "hearings": settings.hearings,
                 "crowd": [spoken[i] for i in rng.integers(len(spoken), size=24)],
                 "motion_only": settings.motion_only,
+                "lookahead": settings.lookahead,
+                "input_gain": settings.input_gain,
             }
         )
     columns, motion, phone, spans = [], [], [], []
@@ -332,7 +268,8 @@ def main(settings: TrackSettings) -> None:
                 continue
             columns.append(track["columns"])
             phone.append(track["phone"])
-            spans.append({"start": at, "end": at + n, "style": track["style"], "set": track["set"]})
+            about = {key: track[key] for key in ("style", "set", "restarts")}
+            spans.append({"start": at, "end": at + n, **about})
             at += n
     np.save(settings.out / "motion.npy", np.concatenate(motion))
     if settings.motion_only:

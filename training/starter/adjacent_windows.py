@@ -25,6 +25,7 @@ from training.labels.gaze_drift import add_gaze_drift
 from training.loop.losses import ROTATION, FaceGeometry, Weights, motion_losses
 from training.speech.track_batches import Tracks
 from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining, mask_columns
+from training.starter.wrong_past import LATEST_FRAMES, gone_wrong
 
 LENGTHS = {3: 0.32, 4: 0.26, 6: 0.1, 12: 0.1, 25: 0.1, 50: 0.07, 100: 0.05}
 """Window lengths in frames and how often a batch has them."""
@@ -140,8 +141,12 @@ class WindowSource:
         motion = crops.motion[rows[:, None], span]
         motion = add_gaze_drift(motion, T_p, missing < T_p, *self.units, rng)
         clean, x0 = motion.split([T_p, n], 1)
+        reach = starts[:, None] + torch.arange(-T_p - LATEST_FRAMES, 0)[None]
+        earlier = crops.motion[rows[:, None], reach.clamp(min=0)]
+        rest = -self.units[0] / self.units[1]
+        given = gone_wrong(clean, earlier, rest, rng)
         context_motion, context_features = start_slots(
-            model, perturb(clean, rng), context_features, missing
+            model, perturb(given, rng), context_features, missing
         )
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
         valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)

@@ -38,7 +38,9 @@ log = logging.getLogger(__name__)
 
 STARTER = ModelSpec(
     T_p=12,
-    speech=SpeechEncoderSpec(kind="mel", d_out=256, n_mels=80, d_hidden=128, history_frames=26),
+    speech=SpeechEncoderSpec(
+        kind="mel", d_out=256, n_mels=80, d_hidden=128, history_frames=26, input_gain=True
+    ),
     denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(

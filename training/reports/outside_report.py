@@ -1,0 +1,166 @@
+"""A bundle on people, microphones and rooms that it never heard: `posetalk evaluate
+--report outside`.
+
+Whole corpora that judge come first, each figure with its interval over clips: a bundle that is
+excellent on its own corpora and not on anybody else's recording is told here.  Then levels: a
+quiet voice must not shut the mouth, nor latch it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.rig import builtin_head
+from stream.backends.protocol import Backend
+from stream.backends.registry import load_backend
+from stream.frames import FPS, FRAME_SAMPLES
+from training.evaluation.heldout import STYLE, Clip, stream_all
+from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total
+from training.evaluation.paper_metrics import Face
+from training.labels.label_styles import STYLES
+from training.labels.labels import make_motion
+from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
+from training.labels.phones import VOWELS, tidy
+from training.labels.prosody import extract_prosody
+from training.speech import augment, lines
+from training.speech.corpora import Utterance, load_audio
+from training.speech.voices import JUDGES, read_voices
+
+Samples = NDArray[np.float32]
+Disturb = Callable[[Samples, np.random.Generator], Samples]
+
+CONDITIONS: dict[str, Disturb] = {
+    "clean": lambda samples, rng: samples,
+    "pink noise at 10 dB": lambda samples, rng: augment.mix(samples, pink(len(samples), rng), 10.0),
+    "telephone": lines.telephone,
+    "room, RT60 0.6 s": lambda samples, rng: lines.measured_room(samples, rng, rt60=0.6),
+}
+LEVELS_DB = (-17.0, -37.0, -43.0, -49.0)
+LATCHED_SECONDS = 1.0
+"""Lips that stay shut for so long over at least LATCHED_VOWELS vowels are latched."""
+LATCHED_VOWELS = 4
+FIGURES = ("closures", "vowels_closed", "silent_open", "gap_r")
+DRAWS = 400
+
+
+@dataclass(frozen=True)
+class OutsideReportSettings:
+    """What is measured: a bundle on corpora that it did not learn from."""
+
+    bundle: str = "starter"
+    corpora: tuple[str, ...] = tuple(sorted(JUDGES))
+    """Add `vctk` for a bundle of a reverse run that left it out."""
+    clips: int = 100
+    """At most so many of each corpus, spread evenly over it."""
+    conditions: tuple[str, ...] = tuple(CONDITIONS)
+    levels: bool = True
+
+
+def pink(length: int, rng: np.random.Generator) -> Samples:
+    """Noise whose power falls with frequency, of unit deviation."""
+    spectrum = np.fft.rfft(rng.standard_normal(length))
+    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(length, 1 / 16_000), 40.0))
+    noise = np.fft.irfft(spectrum, length)
+    return np.asarray(noise / (np.std(noise) + 1e-9), np.float32)
+
+
+def judged(utterance: Utterance, disturb: Disturb) -> Clip:
+    """An utterance with its label, as heard through something; its chance is its own."""
+    rng = np.random.default_rng(zlib.crc32(utterance.id.encode()))
+    samples = load_audio(utterance)
+    prosody = extract_prosody(samples)
+    n = len(samples) // FRAME_SAMPLES
+    label = make_motion(
+        utterance.phones, n, STYLES[STYLE], rng, prosody, lookahead=LIVE_LOOKAHEAD_SECONDS
+    )
+    heard = lines.coarse(np.clip(disturb(samples, rng), -1.0, 1.0))
+    return Clip(heard[: n * FRAME_SAMPLES], label, tidy(utterance.phones, prosody))
+
+
+def spread(found: Sequence[Utterance], most: int) -> list[Utterance]:
+    """At most so many, evenly from all."""
+    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
+    return [found[place] for place in places]
+
+
+def measured(model: Backend, clips: Sequence[Clip]) -> tuple[list[Measured], int]:
+    """What each clip's live motion measures, and in how many the mouth latches."""
+    face = Face.of(builtin_head())
+    parts, latches = [], 0
+    for run, clip in zip(stream_all(model, clips), clips, strict=True):
+        ours, truth = face.vertices(run), face.vertices(clip.label)
+        parts.append(
+            measure_vertices(
+                face.part, ours, truth, run, clip.label, clip.phones, model.spec.live.hop
+            )
+        )
+        latches += latched(1000.0 * face.opening(ours), clip)
+    return parts, latches
+
+
+def latched(gap: NDArray[np.floating], clip: Clip) -> bool:
+    """Whether the lips (n,) mm stay shut over some vowels on end that the label opens."""
+    frames = [k for p in clip.phones if p.name in VOWELS and (k := int(p.middle * FPS)) < len(gap)]
+    shut = np.asarray(gap) < CLOSED_MM
+    for i in range(len(frames) - LATCHED_VOWELS + 1):
+        first, last = frames[i], frames[i + LATCHED_VOWELS - 1]
+        if last - first >= LATCHED_SECONDS * FPS / 2 and shut[first : last + 1].all():
+            return True
+    return False
+
+
+def interval(parts: Sequence[Measured], figure: str) -> tuple[float, float, float]:
+    """A figure over all clips, and its 95 % interval over draws of clips."""
+    rng = np.random.default_rng(0)
+    drawn = [
+        summary(total([parts[i] for i in rng.integers(len(parts), size=len(parts))]))[figure]
+        for _ in range(DRAWS)
+    ]
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return summary(total(parts))[figure], float(low), float(high)
+
+
+def row(corpus: str, condition: str, parts: Sequence[Measured], latches: int) -> str:
+    """A line of the table."""
+    cells = []
+    for figure in FIGURES:
+        middle, low, high = interval(parts, figure)
+        digits = 2 if figure == "gap_r" else 0
+        cells.append(f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})")
+    closures = sum(part.closures for part in parts)
+    return f"| {corpus} | {condition} | {closures} | " + " | ".join(cells) + f" | {latches} |"
+
+
+def report(model: Backend, settings: OutsideReportSettings) -> str:
+    """The table."""
+    out = [
+        "| corpus | heard | closures | P/B/M closed, % | vowels closed, % | silence open, % "
+        "| aperture r with the label | clips with a latch |",
+        "|---|---|---:|---|---|---|---|---:|",
+    ]
+    ways: dict[str, Disturb] = {name: CONDITIONS[name] for name in settings.conditions}
+    if settings.levels:
+        for decibels in LEVELS_DB:
+            ways[f"speech at {decibels:.0f} dBFS"] = _level(decibels)
+    for corpus in settings.corpora:
+        chosen = spread(read_voices(corpus), settings.clips)
+        for name, way in ways.items():
+            parts, latches = measured(model, [judged(utterance, way) for utterance in chosen])
+            out.append(row(corpus, name, parts, latches))
+    return "\n".join(out)
+
+
+def _level(decibels: float) -> Disturb:
+    return lambda samples, rng: lines.at_level(samples, decibels)
+
+
+def main(settings: OutsideReportSettings) -> None:
+    """Print the table."""
+    model = load_backend("auto", settings.bundle)
+    print(f"Bundle {settings.bundle} ({model.bundle_hash[:12]}), live defaults.\n")
+    print(report(model, settings), flush=True)
