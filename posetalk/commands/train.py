@@ -80,7 +80,8 @@ PARTS: dict[PartName, TrainPart] = {
 class Train:
     """Train networks, and make what they are trained on.
 
-    `labels` fits what the labels do to real mouths. `tracks` of speech train the `starter`, which `pack` puts into a bundle; `average` is halfway
+    `labels` fits what motion labels do to real mouths. `tracks` of speech train the `starter`,
+    which `pack` puts into a bundle; `average` is halfway
     between two. `faces` trains on a dataset of recorded faces, `recordings` makes one of speech.
     `ablations` trains what `posetalk evaluate` compares. `posetalk train PART --help` lists what a
     part can be told.

@@ -122,7 +122,9 @@ def nods(motion: Array, prosody: Prosody) -> tuple[float, float]:
     return found[best], best / FPS
 
 
-def life(style: SpeakingStyle, samples: Array, said: Sequence[Sequence[object]], seed: int) -> Life:
+def life(
+    style: SpeakingStyle, samples: Array, said: Sequence[tuple[str, float, float]], seed: int
+) -> Life:
     """Figures of a style over speech, and over as long a silence."""
     rng = np.random.default_rng(seed)
     prosody = extract_prosody(samples)
@@ -141,9 +143,9 @@ def life(style: SpeakingStyle, samples: Array, said: Sequence[Sequence[object]],
         part = samples[start * 640 : (start + size) * 640]
         few = [
             (p, max(s - start / FPS, 0.0), d)
-            for p, s, d in said  # type: ignore[operator]
+            for p, s, d in said
             if 0.0 <= s - start / FPS < SHORT_SECONDS - 0.2
-        ]  # type: ignore[operator]
+        ]
         for _ in range(4):
             short.append(blinks(make_motion(few, size, style, rng, extract_prosody(part))))
     rotation = np.degrees(motion[:, ROTATION])

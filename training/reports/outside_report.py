@@ -19,7 +19,7 @@ from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.frames import FPS, FRAME_SAMPLES
-from training.evaluation.heldout import STYLE, Clip, stream_all
+from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
 from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total
 from training.evaluation.paper_metrics import Face
 from training.labels.label_styles import STYLES
@@ -69,7 +69,7 @@ def pink(length: int, rng: np.random.Generator) -> Samples:
     return np.asarray(noise / (np.std(noise) + 1e-9), np.float32)
 
 
-def judged(utterance: Utterance, disturb: Disturb) -> Clip:
+def judged(utterance: Utterance, disturb: Disturb) -> HeldoutClip:
     """An utterance with its label, as heard through something; its chance is its own."""
     rng = np.random.default_rng(zlib.crc32(utterance.id.encode()))
     samples = load_audio(utterance)
@@ -79,7 +79,7 @@ def judged(utterance: Utterance, disturb: Disturb) -> Clip:
         utterance.phones, n, STYLES[STYLE], rng, prosody, lookahead=LIVE_LOOKAHEAD_SECONDS
     )
     heard = lines.coarse(np.clip(disturb(samples, rng), -1.0, 1.0))
-    return Clip(heard[: n * FRAME_SAMPLES], label, tidy(utterance.phones, prosody))
+    return HeldoutClip(heard[: n * FRAME_SAMPLES], label, tidy(utterance.phones, prosody))
 
 
 def spread(found: Sequence[Utterance], most: int) -> list[Utterance]:
@@ -88,7 +88,7 @@ def spread(found: Sequence[Utterance], most: int) -> list[Utterance]:
     return [found[place] for place in places]
 
 
-def measured(model: Backend, clips: Sequence[Clip]) -> tuple[list[Measured], int]:
+def measured(model: Backend, clips: Sequence[HeldoutClip]) -> tuple[list[Measured], int]:
     """What each clip's live motion measures, and in how many the mouth latches."""
     face = Face.of(builtin_head())
     parts, latches = [], 0
@@ -103,7 +103,7 @@ def measured(model: Backend, clips: Sequence[Clip]) -> tuple[list[Measured], int
     return parts, latches
 
 
-def latched(gap: NDArray[np.floating], clip: Clip) -> bool:
+def latched(gap: NDArray[np.floating], clip: HeldoutClip) -> bool:
     """Whether the lips (n,) mm stay shut over some vowels on end that the label opens."""
     frames = [k for p in clip.phones if p.name in VOWELS and (k := int(p.middle * FPS)) < len(gap)]
     shut = np.asarray(gap) < CLOSED_MM

@@ -68,8 +68,8 @@ def read_take(path: Path) -> Take:
     samples = samples[: n * FRAME_SAMPLES]
     times = (np.arange(n) + 0.5) / FPS
     known = (np.arange(len(recorded)) + 0.5) / rate
-    jaw, *lower = (np.interp(times, known, one).astype(np.float32) for one in recorded.T)
-    lower_lip = np.mean(lower, axis=0, dtype=np.float32)
+    jaw, left, right = (np.interp(times, known, one).astype(np.float32) for one in recorded.T)
+    lower_lip = np.asarray(0.5 * (left + right), np.float32)
     return Take(path.stem, samples, jaw, lower_lip, extract_prosody(samples))
 
 

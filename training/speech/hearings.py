@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffposetalk.network.mel import (
+from diffposetalk.network.mel import mel_columns, normalise
+from diffposetalk.network.mel_front import (
     COLUMNS,
     FLOOR_DB,
     PRIOR_LEVEL_DB,
     TAIL_SAMPLES,
-    mel_columns,
     mel_filterbank,
-    normalise,
 )
 from stream.core.input_gain import InputGain
 from stream.frames import FRAME_SAMPLES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.faces import grid_mouths, mouth_fit
+from training.faces import grid_mouths, mouth_model
 from training.faces.grid_mouths import FITTING, JUDGES, MouthClip, Word, read_mouths
 from training.faces.mouth_fit import (
     LEFT_OUT,
@@ -99,7 +99,7 @@ def test_no_frame_near_a_word_that_is_left_out_is_fitted(clips: list[MouthClip])
 def test_labels_and_fit_are_one_model(clips: list[MouthClip], model: Mouth) -> None:
     one = clips[0]
     numbers = constants(model, np.ones(len(FITTED)), seen_pairs(clips, False, least=1))
-    vigour = mouth_fit.gestures.vigour(one.phones, one.prosody)
+    vigour = mouth_model.gestures.vigour(one.phones, one.prosody)
     parts = co.segments(one.phones, STYLES["neutral"], vigour, numbers)
     # Rest is set by hand and styles bend nothing here: look where phones rule.
     ours = co.blend(parts, one.middles)[:, : len(FITTED)] / co._TO_HEAD

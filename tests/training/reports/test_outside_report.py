@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from stream.backends.registry import load_backend
-from training.evaluation.heldout import Clip
+from training.evaluation.heldout import HeldoutClip
 from training.labels.phones import Phone
 from training.reports import outside_report
 from training.reports.outside_report import (
@@ -75,7 +75,7 @@ def test_intervals_hold_their_figure(utterances: list[Utterance]) -> None:
 
 def test_a_mouth_that_stays_shut_over_vowels_is_latched() -> None:
     phones = [Phone("AH", 0.2 + 0.3 * i, 0.1) for i in range(6)]
-    clip = Clip(np.zeros(640 * 60, np.float32), np.zeros((60, 54), np.float32), phones)
+    clip = HeldoutClip(np.zeros(640 * 60, np.float32), np.zeros((60, 54), np.float32), phones)
     gap = np.full(60, 6.0)
     assert not latched(gap, clip)
     gap[[int(p.middle * 25) for p in phones]] = 0.0
