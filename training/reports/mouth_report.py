@@ -24,7 +24,6 @@ from stream.core.session import Session
 from training.evaluation.motion_metrics import correlation
 from training.faces.grid_mouths import FITTING, JUDGES, MouthClip, read_mouths
 from training.faces.mouth_fit import (
-    LEFT_OUT,
     LabelSettings,
     choose,
     constants,
@@ -32,8 +31,8 @@ from training.faces.mouth_fit import (
     seen_pairs,
     split,
     travel,
-    vowel_middles,
 )
+from training.faces.mouth_model import LEFT_OUT, vowel_middles
 from training.labels.coarticulation import EYES_MM, MOUTH_MM
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion

@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from diffposetalk.network.mel import COLUMNS, MelEncoder
-from diffposetalk.network.mel_front import TAIL
+from diffposetalk.network.mel_front import TAIL_SAMPLES
 from diffposetalk.spec import ModelSpec, SpeechEncoderSpec
 from stream.core.input_gain import InputGain
 from training.labels.phones import Phone
@@ -42,7 +42,7 @@ def test_columns_are_those_of_live_streams_that_begin_at_each_restart(gained: bo
     encoder = MelEncoder(spec)
     encoder.filters = torch.from_numpy(hearings.mel_filterbank(40, warp))
     # The second stream, hop by hop, as a session hears it.
-    level, gain, tail, live = None, InputGain(), np.zeros(TAIL, np.float32), []
+    level, gain, tail, live = None, InputGain(), np.zeros(TAIL_SAMPLES, np.float32), []
     for frame in range(80, 190):
         pcm = sound[frame * FRAME : (frame + 1) * FRAME]
         if gained:
@@ -51,7 +51,7 @@ def test_columns_are_those_of_live_streams_that_begin_at_each_restart(gained: bo
         level = encoder.initial_state().level if level is None else level
         columns, level = hearings.normalise(hearings.mel_columns(samples, encoder.filters), level)
         live.append(columns[0])
-        tail = samples[0, -TAIL:].numpy()
+        tail = samples[0, -TAIL_SAMPLES:].numpy()
     told = heard[COLUMNS * 80 : COLUMNS * 190].astype(np.float32)
     np.testing.assert_allclose(told, torch.cat(live).numpy(), atol=0.01)
 
