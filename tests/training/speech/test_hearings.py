@@ -15,12 +15,11 @@ from diffposetalk.network.mel import COLUMNS, MelEncoder
 from diffposetalk.network.mel_front import TAIL_SAMPLES
 from diffposetalk.spec import ModelSpec, SpeechEncoderSpec
 from stream.core.input_gain import InputGain
+from stream.frames import FRAME_SAMPLES
 from training.labels.phones import Phone
 from training.speech import hearings
 from training.speech.corpora import Utterance, load_audio
 from training.speech.track_batches import Tracks
-
-FRAME = hearings.FRAME
 
 
 def voice(seconds: float, level: float = 0.1) -> np.ndarray:
@@ -44,7 +43,7 @@ def test_columns_are_those_of_live_streams_that_begin_at_each_restart(gained: bo
     # The second stream, hop by hop, as a session hears it.
     level, gain, tail, live = None, InputGain(), np.zeros(TAIL_SAMPLES, np.float32), []
     for frame in range(80, 190):
-        pcm = sound[frame * FRAME : (frame + 1) * FRAME]
+        pcm = sound[frame * FRAME_SAMPLES : (frame + 1) * FRAME_SAMPLES]
         if gained:
             pcm = gain.apply(pcm[None])[0]
         samples = torch.from_numpy(np.concatenate([tail, pcm]))[None]
