@@ -37,6 +37,7 @@ SEAMS = {
     },
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {
+        "training/speech/lines.py",
         "viewer/play/video.py",
         "stream/sources/decoding/libav.py",
         "posetalk/tracking/scenes.py",
