@@ -12,6 +12,7 @@ from collections.abc import Sequence
 MODULES = {
     "throughput": "benchmarks.throughput.run",
     "soak": "benchmarks.soak.run",
+    "attacks": "benchmarks.attacks.run",
     "curves": "benchmarks.quality.curves",
     "official": "benchmarks.quality.official_size",
     "cost": "benchmarks.throughput.backend_cost",

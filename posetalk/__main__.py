@@ -61,6 +61,8 @@ def explain(error: Exception) -> str:
     from posetalk.terminal.install_hints import advice, is_damaged_package
     from posetalk.terminal.installation import here
 
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for this"
     text = " ".join(str(error).split())
     if isinstance(error, ValueError | OSError | RuntimeError) and text:
         return here(text)

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,15 @@ def parse_url(url: str) -> str:
     return full
 
 
+def split_token(url: str) -> tuple[str, str | None]:
+    """An address without the token in its query, and that token: it is to stand in no log."""
+    parts = urlsplit(url)
+    fields = parse_qsl(parts.query, keep_blank_values=True)
+    token = next((value for name, value in fields if name == "token"), None)
+    rest = urlencode([field for field in fields if field[0] != "token"])
+    return urlunsplit(parts._replace(query=rest)), token
+
+
 def event_of(message: codec.Message, arrival: float) -> Event | None:
     """What a binary message means to a viewer; None for what it did not ask for."""
     if message.kind in (codec.Kind.FLAME, codec.Kind.ARKIT52, codec.Kind.VERTICES):
@@ -138,7 +147,8 @@ class ViewerClient:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
     A first connection must succeed within `patience` seconds; once there was one, it tries for ever
-    unless `reconnect` is False. Make it on any thread, run it on one loop.
+    unless `reconnect` is False. Make it on any thread, run it on one loop. A token, given or as
+    `?token=` of the address, goes along as a header and stands in no message.
     """
 
     def __init__(
@@ -149,9 +159,12 @@ class ViewerClient:
         audio: bool = False,
         reconnect: bool = True,
         patience: float = 10.0,
+        token: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.url = parse_url(url)
+        self.url, brought = split_token(parse_url(url))
+        token = token if brought is None else brought
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self.inbox = Inbox()
         self.hello: messages.Hello | None = None
         self.connections = 0
@@ -200,7 +213,11 @@ class ViewerClient:
         from websockets.exceptions import ConnectionClosed
 
         async with connect(
-            self.url, compression=None, max_size=codec.MAX_MESSAGE_BYTES, open_timeout=HELLO_SECONDS
+            self.url,
+            compression=None,
+            max_size=codec.MAX_MESSAGE_BYTES,
+            open_timeout=HELLO_SECONDS,
+            additional_headers=self._headers,
         ) as link:
             stopper = asyncio.ensure_future(self._close_when_stopped(link))
             try:

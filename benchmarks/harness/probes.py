@@ -169,9 +169,9 @@ class TimedEncoder:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def frame(self, frame: Frame, name: str, as_json: bool) -> bytes | str:
+    async def encoded(self, frame: Frame, name: str, as_json: bool) -> bytes | str:
         """See `Encoder`."""
-        data = self._inner.frame(frame, name, as_json)
+        data = await self._inner.encoded(frame, name, as_json)
         if frame.sequence < len(self._taken) and np.isnan(self._taken[frame.sequence]):
             self._taken[frame.sequence] = self._now()
         return data

@@ -29,6 +29,7 @@ class SoakResult:
         early_frames: of the server's stream, ahead of time where speech was pushed.
         connections, sessions, interruptions: how many there were.
         refused: requests that the server refused (no room for a session, for one).
+        attacks: that were run against it meanwhile.
         disorder: frames out of order; lost: frames missing between two that came.
         left_out: seconds of silence that own sessions left out, the machine being too slow.
         memory: resident bytes at each tenth of the run.
@@ -43,6 +44,7 @@ class SoakResult:
     sessions: int = 0
     interruptions: int = 0
     refused: int = 0
+    attacks: int = 0
     disorder: int = 0
     lost: int = 0
     left_out: float = 0.0
@@ -64,7 +66,8 @@ class SoakResult:
         """All of it, for people."""
         return (
             f"{self.seconds / 60:.1f} min of stream time; {self.connections} connections, "
-            f"{self.sessions} own sessions, {self.interruptions} interruptions; "
+            f"{self.sessions} own sessions, {self.interruptions} interruptions, "
+            f"{self.attacks} attacks; "
             f"{self.frames} + {self.early_frames} + {self.session_frames} frames, "
             f"{self.disorder} out of order, "
             f"{self.lost} lost, {self.left_out:.1f} s of silence left out; "

@@ -9,6 +9,7 @@ in order, none is lost, the timeline does not drift against the clock, memory st
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
 import random
@@ -24,8 +25,10 @@ import numpy as np
 import psutil
 import tyro
 
+from benchmarks.attacks.attacker import ATTACKS
 from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.paced_clock import PacedClock
+from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.soak.checked_client import CheckedClient, SoakResult
 from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
@@ -34,6 +37,7 @@ from stream.frames import SAMPLE_RATE
 from stream.run.push_loop import PushLoop
 from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
+from stream.serve.limits import Limits
 from stream.serve.server import Server
 
 CLIENTS = 6
@@ -42,6 +46,7 @@ TENTHS = 10
 IN_FLIGHT = 0.8
 """Seconds of stream time from what the slowest client has to the clock.  Below the 64 frames that
 a viewer's queue holds, and the two seconds after which a session leaves silence out."""
+ATTACK_SECONDS = 3.0
 PATIENCE = 120.0
 """Seconds of the machine's in which something must move."""
 
@@ -59,6 +64,7 @@ class SoakRun:
         backend: its name.
         seed: of when clients come, speak and go.
         stall: seconds (of the machine's) for which now and then every client reads nothing.
+        attacks: whether attackers come as well, one after the other (`benchmarks.attacks`).
     """
 
     def __init__(
@@ -68,6 +74,7 @@ class SoakRun:
         backend: BackendName = "fake",
         seed: int = 0,
         stall: float = 0.0,
+        attacks: bool = False,
     ) -> None:
         self.clock = PacedClock(speed, IN_FLIGHT)
         self.seconds = 60 * minutes
@@ -76,7 +83,7 @@ class SoakRun:
         self._random = random.Random(seed)
         noise = np.random.default_rng(seed).normal(0, 0.15, SAMPLE_RATE * 8).clip(-1, 1)
         self._speech = noise.astype(np.float32)
-        self._stall = stall
+        self._stall, self._attacks = stall, attacks
         self._stop = threading.Event()
 
     def run(self, say: Callable[[str], None] = lambda _: None) -> SoakResult:
@@ -91,8 +98,15 @@ class SoakRun:
             clock=self.clock,
         )
         hello = make_hello(head, styles=list(self._backend.styles))
+        limits = Limits(peer_sessions=SESSIONS - 1)
         with Server(
-            head, hello, port=0, sessions=sessions, clock=self.clock, read_timeout=PATIENCE
+            head,
+            hello,
+            port=0,
+            sessions=sessions,
+            clock=self.clock,
+            read_timeout=PATIENCE,
+            limits=limits,
         ) as server:
             loop = PushLoop(Session(self._backend), [server], early=server, clock=self.clock)
             server.controls.push, server.controls.interrupt, server.controls.sends_early = (
@@ -103,13 +117,33 @@ class SoakRun:
             worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop})
             self._zero = loop.begin().zero
             worker.start()
+            attacker = threading.Thread(target=self._attack, args=(server.port,), daemon=True)
+            if self._attacks:
+                attacker.start()
             try:
                 asyncio.run(self._clients(server.url, say))
             finally:
                 self._stop.set()
                 worker.join(10)
-            self.result.lost += server.counts.dropped
+                if self._attacks:
+                    attacker.join(10)
+            if not self._attacks:  # attackers that do not read miss frames, and are to
+                self.result.lost += server.counts.dropped
         return self.result
+
+    def _attack(self, port: int) -> None:
+        """One attack after the other, in any order, each in a process of its own."""
+        names = [name for name, kind in ATTACKS.items() if not kind.guarded]
+        chance = random.Random(1)
+        while not self._stop.is_set():
+            chosen = {"name": chance.choice(names), "port": port, "seconds": ATTACK_SECONDS}
+            with (
+                contextlib.suppress(BenchmarkError),
+                Helper("benchmarks.attacks.attacker", chosen) as attacker,
+            ):
+                attacker.receive(60)
+                attacker.receive(60)
+            self.result.attacks += 1
 
     async def _clients(self, url: str, say: Callable[[str], None]) -> None:
         tasks = [asyncio.create_task(self._come_and_go(url)) for _ in range(CLIENTS)]
@@ -171,6 +205,8 @@ class Soak:
     """`fake` tests the server, without a model."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Seed of when clients come, speak and go."""
+    attacks: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+    """Attackers come as well, one after the other."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
@@ -183,9 +219,9 @@ class Soak:
         results = environment("soak")
         print("\n".join(describe(results)), flush=True)
         began = time.monotonic()
-        result = SoakRun(self.minutes, self.speed, self.backend, self.seed).run(
-            lambda text: print(text, flush=True)
-        )
+        result = SoakRun(
+            self.minutes, self.speed, self.backend, self.seed, attacks=self.attacks
+        ).run(lambda text: print(text, flush=True))
         results["soak"] = figures(result, self.backend, time.monotonic() - began)
         print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(result.faults()) or 'held'}")
         if self.json is not None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import os
 import ssl
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from posetalk.app.settings import ModelSettings, StreamSettings, channel_of
+from posetalk.app.tokens import OPERATOR_VARIABLE
 from posetalk.terminal.console import say
 
 if TYPE_CHECKING:
@@ -106,12 +110,14 @@ def _microphone(settings: StreamSettings, page: bool) -> AudioSource:
     """The microphone; where there is none, the page's or the demo speech."""
     from stream.sources.microphone import Microphone, MicrophoneError
     from stream.sources.pushed import PushedSource
+    from stream.sources.returning import STALL_SECONDS, ReturningSource
 
     device = settings.device
+    wanted = int(device) if device and device.isdigit() else device
     try:
-        return Microphone(
-            int(device) if device and device.isdigit() else device,
-            channel=channel_of(settings.channel),
+        channel = channel_of(settings.channel)
+        return ReturningSource(
+            lambda: Microphone(wanted, silence_timeout=STALL_SECONDS, channel=channel)
         )
     except MicrophoneError as error:
         if device or settings.channel != "auto":
@@ -171,6 +177,7 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
     from head.rig import load_head, open_head
     from stream.run.push_session import SessionFactory
     from stream.run.scheduler import Scheduler
+    from stream.serve.limits import Limits
     from stream.serve.other_heads import other_heads
     from stream.serve.server import Server
     from stream.wire.channels import make_hello
@@ -193,17 +200,22 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         heads=others,
         retarget=session.retarget,
     )
-    return Server(
+    server = Server(
         head,
         hello,
         address.host,
         address.port,
-        token=address.token,
+        token=address.secret(),
+        operator_token=os.environ.get(OPERATOR_VARIABLE),
+        limits=Limits(peer_sessions=max(1, math.ceil(settings.sessions / 2))),
         pages=make_site(head, session.shape),
         sessions=sessions if settings.sessions else None,
         origins=address.origin,
         ssl=_tls(address.tls_cert, address.tls_key),
     )
+    server.health.session_places = settings.sessions
+    server.health.broken_outputs = lambda: session.broken_outputs
+    return server
 
 
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -221,8 +233,10 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
 
 
 def page_address(settings: StreamSettings, server: Server) -> str:
-    """What to type into a browser on this machine."""
+    """What to type into a browser on this machine: with its token on a terminal only, as what is
+    written elsewhere is kept.
+    """
     host = REACHABLE.get(server.host, server.host)
-    token = settings.address.token
+    token = settings.address.secret() if sys.stderr.isatty() else None
     query = "" if token is None else f"?token={quote(token)}"
     return f"{server.page_url.replace(server.host, host, 1)}{query}"

@@ -7,12 +7,14 @@ commands' help and nothing else.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from posetalk.app.tokens import TOKEN_VARIABLE, read_token
 from stream.backends.names import BackendName, Precision, check_precision
 
 if TYPE_CHECKING:
@@ -113,13 +115,18 @@ class AddressSettings:
     """Where viewers and game engines connect."""
 
     host: Annotated[str, tyro.conf.arg(metavar="A")] = DEFAULT_HOST
-    """Address to serve on. The default serves this machine only; 0.0.0.0 (with --token) all."""
+    """Address to serve on. The default serves this machine only; 0.0.0.0 (with a token) all."""
     port: Annotated[int, tyro.conf.arg(metavar="N")] = DEFAULT_PORT
     """Port to serve on; 0 takes a free one."""
     token: Annotated[
         str | None, tyro.conf.arg(metavar="SECRET", help_behavior_hint="(default: none)")
     ] = None
-    """What viewers must bring to connect, as ws://A:N/?token=SECRET. Other hosts need one."""
+    """What viewers must bring to connect, 16 characters or more; other hosts need one. Others on
+    this machine see command lines: --token-file or the variable POSETALK_TOKEN are not seen."""
+    token_file: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: none)")
+    ] = None
+    """File that holds the token, and nothing else."""
     origin: Annotated[
         tuple[str, ...],
         tyro.conf.arg(metavar="https://PAGE ...", help_behavior_hint="(default: none)"),
@@ -140,6 +147,14 @@ class AddressSettings:
         ),
     ] = None
     """The certificate's private key."""
+
+    def secret(self) -> str | None:
+        """The token that clients must bring; None: there is none.
+
+        Raises:
+            ValueError, OSError: as `posetalk.app.tokens.read_token`.
+        """
+        return read_token(self.token, self.token_file, os.environ, TOKEN_VARIABLE)
 
 
 @dataclass(frozen=True)
@@ -180,6 +195,8 @@ class StreamSettings:
         str | None, tyro.conf.arg(metavar="HOST[:39539]", help_behavior_hint="(default: nowhere)")
     ] = None
     """Also send the VMC protocol (OSC over UDP) there, for VTuber programs."""
+    log_json: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+    """Tell what happens as a JSON object a line on standard error, for programs that collect it."""
     model: ModelSettings = field(default_factory=ModelSettings)
     address: AddressSettings = field(default_factory=AddressSettings)
 
@@ -190,7 +207,10 @@ class StreamSettings:
             UsageError: a value that cannot be.
         """
         from posetalk.terminal.console import UsageError
+        from posetalk.terminal.json_log import log_as_json
 
+        if self.log_json:
+            log_as_json()
         self.model.check()
         channel_of(self.channel)
         if not 0 <= self.address.port <= 65535:

@@ -68,6 +68,7 @@ def stream(
     from stream.senders import open_senders
 
     statistics = LiveStatistics()
+    server.health.statistics = statistics
     head = load_head(session.head_id)
     with contextlib.ExitStack() as closing, stop_on_ctrl_c() as stop:
         with working("getting ready"):
@@ -130,6 +131,7 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
     from stream.run.push_loop import PushLoop
     from stream.sources.pushed import PushedSource
+    from stream.sources.returning import ReturningSource
 
     def change_style(name: str) -> None:
         loop.set_style(name)
@@ -144,9 +146,12 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     server.controls.set_guidance = change_guidance
     server.guidance_changed(*loop.guidance)
     if isinstance(loop, PushLoop):
-        server.controls.push, server.controls.sends_early = loop.push, True
+        server.controls.push, server.controls.fits = loop.push, loop.fits
+        server.controls.sends_early = True
     elif isinstance(source, PushedSource):
         server.controls.push = source.push
+    elif isinstance(source, ReturningSource):
+        source.on_change = server.source_changed
 
 
 def _wait_for(viewer: Child, stop: threading.Event) -> None:

@@ -15,8 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from posetalk.app.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE
+
 WATCHING = "watching"
 """A viewer says this once it can draw and has reached its server."""
+VARIABLES = (TOKEN_VARIABLE, OPERATOR_VARIABLE)
+"""Of our own, which a viewer gets only where it needs one."""
 FINISH_SECONDS = 60.0
 """A recording may be that far behind on a slow machine; a window ends at once."""
 
@@ -66,15 +70,20 @@ class Child:
         return self.lines[-1].removeprefix("posetalk: ") if self.lines else "it crashed"
 
 
-def start(arguments: Sequence[str]) -> Child:
+def start(arguments: Sequence[str], *, token: str | None = None) -> Child:
     """Start `posetalk view ARGUMENTS`, out of reach of the terminal's Ctrl-C.
 
-    The one who starts it ends it, by ending the stream: so it can still draw what was on its way.
+    A token goes along in its environment, which only this user sees.  The one who starts it ends
+    it, by ending the stream: so it can still draw what was on its way.
     """
     command = [sys.executable, "-P", "-m", "posetalk", "view", *arguments]
     flags = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    if token is not None:
+        environment[TOKEN_VARIABLE] = token
     process = subprocess.Popen(
         command,
+        env=environment,
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -19,6 +19,7 @@ from posetalk.commands.options import Debug
 BenchName = Literal[
     "throughput",
     "soak",
+    "attacks",
     "curves",
     "official",
     "cost",
@@ -37,11 +38,12 @@ class Bench:
     """Measure speed, memory and quality on this machine, and write the pages on them.
 
     `throughput`: speed, memory over time, time to start; `soak`: an hour of clients that come and
-    go; `cost`: a hop on each backend; `pictures`: the viewer's drawing; `official`: a network of
-    the official size; `curves`: quality against every live setting; `parity`: each backend against
-    torch; `eight-bits`: int8 and fp8; `styles`, `head-sheet`: pictures for the docs; `page`,
-    `results`: docs/performance.md and docs/results.md from files of figures. `posetalk bench NAME
-    --help` lists the options of each; `bench-latency` measures the live path.
+    go; `attacks`: a server of one's own, attacked in every way; `cost`: a hop on each backend;
+    `pictures`: the viewer's drawing; `official`: a network of the official size; `curves`: quality
+    against every live setting; `parity`: each backend against torch; `eight-bits`: int8 and fp8;
+    `styles`, `head-sheet`: pictures for the docs; `page`, `results`: docs/performance.md and
+    docs/results.md from files of figures. `posetalk bench NAME --help` lists the options of each;
+    `bench-latency` measures the live path.
     """
 
     name: Annotated[BenchName, tyro.conf.Positional]

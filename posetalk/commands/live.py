@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import quote
 
 import tyro
 
@@ -47,7 +46,7 @@ class Live(StreamSettings):
         from posetalk.app.viewer_process import FINISH_SECONDS
         from posetalk.terminal.console import say
         from posetalk.terminal.progress import working
-        from stream.sources.microphone import Microphone
+        from stream.sources.returning import ReturningSource
 
         self.check()
         view, record = self._choose_view()
@@ -58,7 +57,7 @@ class Live(StreamSettings):
             server = open_server(self, session)
             server.hold()
             with server:
-                heard = source.realtime and not isinstance(source, Microphone)
+                heard = source.realtime and not isinstance(source, ReturningSource)
                 child = self._start_viewer(server, view, record, sound=heard)
                 say(f"serving at {server.url}")
                 if view == "web":
@@ -129,13 +128,11 @@ class Live(StreamSettings):
             return None
         host = REACHABLE.get(server.host, server.host)
         url = f"ws://{host}:{server.port}"
-        if self.address.token is not None:
-            url += f"/?token={quote(self.address.token)}"
         mode = "window" if view == "window" else "offscreen"
         extra = [] if record is None else ["--record", str(record)]
         extra += ["--sound"] if sound and mode == "window" else []
         extra += ["--head", self.model.head] if self.model.head is not None else []
-        return start([url, "--once", "--view", mode, *extra])
+        return start([url, "--once", "--view", mode, *extra], token=self.address.secret())
 
     def _open_page(self, address: str) -> None:
         """Tell where the page is, and open it where there is a screen to see it on."""
@@ -146,7 +143,8 @@ class Live(StreamSettings):
 
         say(f"the face is at {address}")
         if display_available():
-            webbrowser.open(address)
+            # Others on this machine see a browser's command line: the page asks for its token.
+            webbrowser.open(address.partition("?")[0])
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

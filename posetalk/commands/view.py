@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
+from posetalk.app.tokens import TOKEN_VARIABLE
 from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
@@ -74,11 +76,12 @@ class View:
             from head.rig import load_head
 
             head = load_head(self.head)
-        lines = [f"waiting for {self.url}"]
+        url = self.url.partition("?")[0]  # what follows may be a token
+        lines = [f"waiting for {url}"]
 
         def note(status: Status) -> None:
             if len(lines) == 1:
-                say(f"{WATCHING} {self.url}")
+                say(f"{WATCHING} {url}")
             lines[1:] = [_line(status)]
 
         with stop_on_ctrl_c() as stop, status_line(lambda: lines[-1]):
@@ -93,6 +96,7 @@ class View:
                 reconnect=not self.once,
                 patience=0.0 if self.once else START_SECONDS,
                 sound=self.sound,
+                token=os.environ.get(TOKEN_VARIABLE) or None,
                 stop=stop,
                 say=say,
                 on_status=note,

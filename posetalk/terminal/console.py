@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 
 PACKAGES = ("diffposetalk", "head", "posetalk", "stream", "training", "viewer")
 
@@ -14,7 +15,15 @@ class UsageError(ValueError):
 
 def say(text: str) -> None:
     """Tell the user something."""
+    tell(text)
+
+
+def _print(text: str) -> None:
     print(f"posetalk: {text}", file=sys.stderr, flush=True)
+
+
+tell: Callable[[str], None] = _print
+"""How `say` does it; `posetalk.terminal.json_log` does it otherwise."""
 
 
 class _Say(logging.Handler):

@@ -11,7 +11,7 @@ from stream.frames import FRAME_SAMPLES
 
 if TYPE_CHECKING:
     from stream.run.metrics import LiveStatistics
-    from stream.serve.client_sessions import ServerCounts
+    from stream.serve.server_counts import ServerCounts
     from stream.sources import AudioSource
 
 UPDATES_PER_SECOND = 4

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, FloatArray, SpeechCall, encode_speech
+from stream.core.fence import is_motion
 from stream.core.front_end import CausalFrontEnd, WindowFrontEnd
 from stream.core.session import Session, SessionOptions
 from stream.core.state import SessionState
@@ -94,6 +95,9 @@ class DeviceSession(Session):
                 conditions=self.conditions.at(first),
             )
         )
+        if not is_motion(fresh):
+            self._on_device = False  # what the graph remembers is no better
+            return self._rest(end - self.lookahead, end)
         front_end.encoded = end
         state.front_end = front_end
         state.committed, state.end = end - self.lookahead, end

@@ -43,6 +43,10 @@ class FrontEnd(Protocol):
         """No later window reaches back before frame `past`."""
         ...
 
+    def begin_anew(self, encoded: int, length: int) -> None:
+        """Remember silence in the `length` frames before frame `encoded`, and go on from there."""
+        ...
+
     def copy(self) -> FrontEnd:
         """The same memory, which goes its own way from here."""
         ...
@@ -118,6 +122,12 @@ class CausalFrontEnd:
             self.rows = self.rows[keep:].copy()
         self.past += keep
 
+    def begin_anew(self, encoded: int, length: int) -> None:
+        if self.rows is not None:
+            self.rows = np.zeros((length, self.rows.shape[1]), np.float32)
+            self.past = encoded - length
+        self.state, self.encoded = self._backend.speech_state(), encoded
+
     def copy(self) -> Self:
         return copy.copy(self)  # rows and states are replaced, never written into
 
@@ -167,6 +177,10 @@ class WindowFrontEnd:
         self.rows = self.rows[keep:].copy() if keep else self.rows
         self.past += keep
         self._heard = None
+
+    def begin_anew(self, encoded: int, length: int) -> None:
+        self.rows = np.zeros((length, self.rows.shape[1]), np.float32)
+        self.past, self.encoded, self._heard = encoded - length, encoded, None
 
     def copy(self) -> Self:
         other = copy.copy(self)

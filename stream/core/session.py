@@ -13,6 +13,7 @@ One model call is four moves, so that a scheduler can put the work of many sessi
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,15 @@ from stream.backends.protocol import (
     encode_speech,
 )
 from stream.core.conditions import ConditionTrack
+from stream.core.fence import is_motion
 from stream.core.state import SessionState, rotation_channels
 from stream.core.windows import Window, plan
 from stream.frames import Frame
 
 if TYPE_CHECKING:
     from head.retarget import Retarget
+
+log = logging.getLogger(__name__)
 
 MOST_NOISE = 10.0
 """Noise so many times as strong as the model was trained with drowns any motion."""
@@ -147,6 +151,11 @@ class Session:
     def committed(self) -> int:
         """Frames before it were emitted and never change."""
         return self.state.committed
+
+    @property
+    def broken_outputs(self) -> int:
+        """Outputs of the model that were no motion, and that rest was shown for."""
+        return self.state.fence.broken
 
     @property
     def end(self) -> int:
@@ -288,6 +297,8 @@ class Session:
         window, state = self._window, self.state
         assert window is not None, "prepare() comes first"
         fresh = x0[window.committed - window.start : window.emit_end - window.start]
+        if not is_motion(fresh):
+            return self._rest(window.emit_end, window.end)
         state.motion = np.concatenate([state.motion, fresh])
         frames = self._frames(fresh, window.committed)
         state.committed, state.end = window.emit_end, window.end
@@ -297,12 +308,29 @@ class Session:
 
     def _frames(self, fresh: FloatArray, first: int) -> list[Frame]:
         """Normalised motion of frames [first, ...) as it is emitted."""
-        spec, statistics = self.backend.spec, self.backend.statistics
+        statistics = self.backend.statistics
         raw = fresh * statistics.motion_std + statistics.motion_mean
         self.state.idle.apply(raw)
+        return self._shown(self.state.fence.show(raw), first)
+
+    def _rest(self, emit_end: int, end: int) -> list[Frame]:
+        """The frames up to `emit_end` in place of an output that is no motion.
+
+        What the session remembers is forgotten, so that what comes next is motion again.
+        """
+        state, first = self.state, self.committed
+        raw = state.fence.rest(emit_end - first, self.backend.spec.d_motion)
+        if state.fence.broken == 1:
+            log.warning("the model made what is no motion: the face rests, and it begins anew")
+        state.begin_anew(self.backend, emit_end, end)
+        self._window = None
+        return self._shown(raw, first)
+
+    def _shown(self, raw: FloatArray, first: int) -> list[Frame]:
+        """Raw motion (n, D) of frames [first, ...) on the head that is shown."""
         shown = raw.astype(np.float32) if self.retarget is None else self.retarget(raw)
         return [
-            Frame(sequence, sequence * spec.frame_samples, motion)
+            Frame(sequence, sequence * self.backend.spec.frame_samples, motion)
             for sequence, motion in enumerate(shown, first)
         ]
 

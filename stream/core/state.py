@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from stream.backends.protocol import Backend, FloatArray
+from stream.core.fence import Fence
 from stream.core.front_end import FrontEnd, open_front_end
 from stream.core.idle_motion import IdleMotion
 from stream.core.noise import NoiseTrack
@@ -31,6 +32,7 @@ class SessionState:
         past: the first frame of `motion`; before frame 0 it is zeros.
         noise: of frames to come.
         idle: what is laid over the shown motion.
+        fence: what is shown where the model's output is no motion.
         committed: frames before it were emitted and never change.
         end: the last call's end; frames before it had all their sound.
     """
@@ -41,6 +43,7 @@ class SessionState:
     past: int
     noise: NoiseTrack
     idle: IdleMotion
+    fence: Fence
     committed: int = 0
     end: int = 0
 
@@ -55,6 +58,7 @@ class SessionState:
             past=-spec.T_p,
             noise=NoiseTrack(seed, spec.d_motion, rotation, spec.live.head_noise_frames),
             idle=IdleMotion(spec.live, rotation, seed),
+            fence=Fence(),
         )
 
     def copy(self) -> Self:
@@ -66,7 +70,17 @@ class SessionState:
             front_end=self.front_end.copy(),
             noise=copy.copy(self.noise),
             idle=copy.deepcopy(self.idle),
+            fence=self.fence.copy(),
         )
+
+    def begin_anew(self, backend: Backend, committed: int, end: int) -> None:
+        """Forget what was heard and made, as at a start; frames go on from `committed`."""
+        spec = backend.spec
+        length = spec.T_p + spec.T_w
+        self.motion = np.zeros((length, spec.d_motion), np.float32)
+        self.past, self.committed, self.end = committed - length, committed, end
+        self.front_end.begin_anew(end, length)
+        self.audio.drop_before(end * spec.frame_samples)
 
     def motion_rows(self, start: int, stop: int) -> FloatArray:
         """Normalised motion of frames [start, stop), (stop - start, D); none after `committed`."""

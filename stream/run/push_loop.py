@@ -90,6 +90,13 @@ class PushLoop:
                 return fits
         return self._client_session.push(samples)
 
+    def fits(self, count: int) -> bool:
+        """Whether so many samples may be pushed now."""
+        session = self._client_session
+        if session is not None:
+            return session.fits(count)
+        return sum(map(len, self._waiting)) + count <= ClientSession.CAPACITY
+
     def interrupt(self) -> None:
         """Cut the speech now; what was made ahead is taken back, the face eases to rest."""
         self.statistics.interrupts += 1

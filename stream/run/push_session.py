@@ -163,8 +163,10 @@ class ClientSession:
 
     def flush(self) -> None:
         """The utterance is over: silence follows at once, which brings its last frames."""
+        count = self.lookahead + self.hop
         with self._lock:
-            self._timeline.pad(self.lookahead + self.hop)
+            if self._timeline.fits(count, self.now):  # else there is silence enough to come
+                self._timeline.pad(count)
         self.pump()
 
     def interrupt(self, at: int | None = None) -> None:

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from stream.clock import Clock, unix_time
 from stream.frames import Frame
 from stream.run.sinks import FrameTiming
-from stream.serve.client_sessions import ServerCounts
-from stream.serve.connection import EARLY_QUEUE, Connection
+from stream.serve.connection import Connection
 from stream.serve.frame_encoder import Encoder
-from stream.wire import messages
+from stream.serve.limits import RESENT
+from stream.serve.outbox import EARLY_QUEUE
+from stream.serve.server_counts import ServerCounts
+from stream.wire import codec, messages
 
 CLOCK_STEP = 0.005
 """Seconds by which the estimate of the stream's start must move to be told again."""
@@ -64,12 +66,12 @@ class Broadcast:
 
     def audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Sound for the viewers that asked for it."""
-        data = self._encoder.audio(start, samples)
+        sound = self._encoder.audio(start, samples)
         end = start + len(samples)
         while self._sound and self._sound[0][0] + len(self._sound[0][1]) <= end:
             self._sound.popleft()
         for client in self._viewers(early=False):
-            client.pcm(data)
+            client.sound(sound)
 
     def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """A frame before its time, for the viewers that want it so."""
@@ -91,19 +93,25 @@ class Broadcast:
         for frame in self._frames:
             client.motion(frame)
 
+    def catch_up_cost(self) -> float:
+        """Of `catch_up`, in units of cost."""
+        return RESENT * (len(self._sound) + len(self._frames))
+
     def cut(self, sample: int) -> None:
         """Speech was cut: what lies ahead is taken back."""
         self._frames = deque((f for f in self._frames if f.sample < sample), EARLY_QUEUE)
         self._sound = deque((s for s in self._sound if s[0] < sample), EARLY_QUEUE)
+        told = codec.serialise_text(messages.Interrupted(sample))
         for client in self._clients:
             if client.session is None:
-                client.cut(sample)
+                client.cut(sample, told)
 
     def text(self, message: messages.Text) -> None:
-        """A control message for every viewer."""
+        """A control message for every viewer, serialised once."""
+        told = codec.serialise_text(message)
         for client in self._clients:
             if client.session is None:
-                client.text(message)
+                client.tell(told)
 
     def _viewers(self, *, early: bool) -> list[Connection]:
         """Who has no session of its own, and gets frames ahead of their time or in it."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,20 +18,8 @@ from stream.frames import Frame
 from stream.run.push_session import ClientSession, SessionFactory
 from stream.serve.connection import Connection
 from stream.serve.frame_encoder import Encoder
+from stream.serve.server_counts import ServerCounts
 from stream.wire import messages
-
-
-@dataclass
-class ServerCounts:
-    """What a server has done so far."""
-
-    clients: int = 0
-    sessions: int = 0  # clients' own, now
-    sent: int = 0
-    session_sent: int = 0  # frames of clients' own sessions
-    dropped: int = 0  # frames that viewers missed because they were too slow
-    let_go: int = 0  # viewers that stopped reading
-    refused: int = 0  # clients closed because of what they sent
 
 
 class ClientSessions:
@@ -42,6 +31,7 @@ class ClientSessions:
         hello: what the server tells newcomers now.
         counts: where to count.
         post: does something in the event loop, in order; may be called from any thread.
+        worker: poses and solves beside the event loop.
     """
 
     def __init__(
@@ -52,10 +42,11 @@ class ClientSessions:
         hello: Callable[[], messages.Hello],
         counts: ServerCounts,
         post: Callable[[Callable[[], None]], None],
+        worker: Executor | None = None,
     ) -> None:
         self.factory = factory
         self._head, self._encoder, self._hello = head, encoder, hello
-        self._counts, self._post = counts, post
+        self._counts, self._post, self._worker = counts, post, worker
         self._clients: dict[ClientSession, Connection] = {}
 
     def __len__(self) -> int:
@@ -75,6 +66,8 @@ class ClientSessions:
             sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
             return messages.Error("open", sentence, False)
         self.close(client, "opened again")
+        if client.peer.sessions >= client.peer.most_sessions:
+            return messages.Error("capacity", "this address has its share of the sessions", False)
         began = time.time()
         try:
             opened = self.factory.open(wish, self)
@@ -84,10 +77,11 @@ class ClientSessions:
             return messages.Error("capacity", str(error), False)
         encoder, head = self._encoder, opened.head
         if head is not None:
-            encoder = Encoder(head.head, head.hello)
+            encoder = Encoder(head.head, head.hello, self._worker)
         elif wish.shape:
-            encoder = Encoder(self._head, replace(self._hello(), shape=wish.shape))
+            encoder = Encoder(self._head, replace(self._hello(), shape=wish.shape), self._worker)
         self._clients[opened] = client
+        client.peer.sessions += 1
         self._counts.sessions = len(self)
         session = opened.session
         guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
@@ -113,7 +107,8 @@ class ClientSessions:
         if opened is None:
             return
         opened.close()
-        self._clients.pop(opened, None)
+        if self._clients.pop(opened, None) is not None:
+            client.peer.sessions -= 1
         self._counts.sessions = len(self)
         client.switch(None, self._encoder)
         client.text(messages.Closed(reason, opened.frames))

@@ -14,23 +14,30 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from socket import SO_SNDBUF, SOL_SOCKET
+from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from stream.serve import http_pages
-from stream.serve.admission import Admission
-from stream.serve.client_sessions import ServerCounts
-from stream.serve.connection import Connection
+from stream.serve.connection import Connection, Socket
+from stream.serve.door import http_pages
+from stream.serve.door.admission import Admission, reason_of
+from stream.serve.door.arrivals import Arrivals
+from stream.serve.door.doorbell import Doorbell, listen
+from stream.serve.door.guarded import Guards, Places, Turns, guard
+from stream.serve.door.peers import Peers
+from stream.serve.limits import REQUEST, Limits
 from stream.serve.requests import ClientRequests
+from stream.serve.server_counts import ServerCounts
 from stream.wire import codec, messages
 
 log = logging.getLogger(__name__)
 
 SEND_BUFFER = 1 << 17  # bytes in the kernel, so that a viewer which pauses is not fed from the past
-PAGE_SECONDS = 30.0
+BRAKED_SECONDS = 1.0
+CLOSE_SECONDS = 0.3  # that a client may take to say goodbye, too
 
 
 class ServerError(OSError):
@@ -60,46 +67,74 @@ class Listener:
         place: where.
         admission: whom to let in.
         counts: where to count.
+        limits: what it takes from those who come.
 
     Attributes:
         clients: those whose websocket is open.
+        peers: where they come from.
         accepting: set once newcomers may be greeted.
     """
 
-    def __init__(self, place: Place, admission: Admission, counts: ServerCounts) -> None:
+    def __init__(
+        self, place: Place, admission: Admission, counts: ServerCounts, limits: Limits
+    ) -> None:
         self._place, self._admission, self._counts = place, admission, counts
+        self._limits = limits
+        self._places = Places()
+        self.peers = Peers(limits)
+        self.arrivals = Arrivals(limits, counts.refuse)
         self.clients: dict[Connection, ServerConnection] = {}
         self.accepting = asyncio.Event()
 
     async def listen(
-        self, wishes: ClientRequests, serving: Callable[[int], Awaitable[None]]
+        self, requests: ClientRequests, serving: Callable[[int], Awaitable[None]]
     ) -> None:
         """Serve until `serving`, which is told the port, returns.
 
         Raises OSError or ValueError where there is no listening.
         """
-        place, limits = self._place, wishes.limits
-        self._requests = wishes
+        place, limits = self._place, self._limits
+        self._requests = requests
         quiet = logging.getLogger(f"{__name__}.websockets")
         quiet.setLevel(logging.CRITICAL)  # handshakes that fail are the client's affair
-        async with serve(
-            self._receive,
-            place.host,
-            place.port,
-            process_request=self._judge,
-            compression=None,
-            max_size=limits.message_bytes,
-            max_queue=4,
-            ping_interval=place.read_timeout / 2,
-            ping_timeout=place.read_timeout / 2,
-            close_timeout=0.5,
-            open_timeout=max(place.read_timeout, PAGE_SECONDS),
-            server_header=None,
-            logger=quiet,
-            ssl=place.ssl,
-            create_connection=limit_connections(limits.clients + limits.handshakes),
-        ) as server:
-            await serving(int(next(iter(server.sockets)).getsockname()[1]))
+        guards = Guards(
+            limits,
+            self.peers,
+            self.arrivals,
+            Turns(),
+            self._places,
+            self._counts.take_in,
+            self._counts.refuse,
+        )
+        tls: dict[str, Any] = {}
+        if place.ssl is not None:
+            tls = {"ssl_handshake_timeout": limits.handshake_seconds}
+        async with contextlib.AsyncExitStack() as closing:
+            closing.callback(self.arrivals.cut_off)
+            ports = listen(place.host, place.port)
+            port = int(ports[0].getsockname()[1])
+            for bell in [Doorbell(listening, self.arrivals, self._delay) for listening in ports]:
+                closing.callback(bell.close)
+                await closing.enter_async_context(
+                    serve(
+                        self._receive,
+                        sock=bell,
+                        process_request=self._judge,
+                        compression=None,
+                        max_size=limits.message_bytes,
+                        max_queue=1,
+                        ping_interval=place.read_timeout / 2,
+                        ping_timeout=place.read_timeout / 2,
+                        close_timeout=CLOSE_SECONDS,
+                        open_timeout=limits.handshake_seconds + limits.page_seconds,
+                        server_header=None,
+                        logger=quiet,
+                        ssl=place.ssl,
+                        create_connection=guard(ServerConnection, guards),
+                        **tls,
+                    )
+                )
+            await serving(port)
 
     async def drain(self, until: float) -> None:
         """Let the clients have what waits; those that do not read by `until` are cut off."""
@@ -109,18 +144,38 @@ class Listener:
             if client.has_work:
                 socket.transport.abort()
 
-    def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
+    def cut_off(self) -> None:
+        """End every connection that is still there, whatever its other side does."""
+        for socket in list(self.clients.values()):
+            socket.transport.abort()
+        self.arrivals.cut_off()
+
+    def _delay(self, address: object) -> float:
+        """Who has guessed too many tokens is let in later: TLS is work that a guess need not cost."""
+        free = self.peers.of(address).brake.has(1.0, time.monotonic())
+        return 0.0 if free else BRAKED_SECONDS
+
+    async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a client before the websocket opens; a response refuses it."""
+        peer = self.peers.of(connection.remote_address)
+        wait = peer.requests.take(REQUEST, time.monotonic())
+        if wait:
+            await asyncio.sleep(wait)
         if not http_pages.is_websocket(request.headers.get("Upgrade")):
-            answer = self._admission.page(request.path, request.headers)
-            connection.close_timeout = PAGE_SECONDS  # a slow line may take that long to read it
+            self.arrivals.asked(connection.remote_address)
+            method = getattr(request, "method", "GET")
+            answer = self._admission.page(method, request.path, request.headers, peer)
+            if answer.status >= 400:
+                self._counts.refuse(f"http_{answer.status.value}")
+            connection.close_timeout = self._limits.page_seconds  # a slow line takes that long
             length = {"Content-Length": str(len(answer.body)), "Connection": "close"}
-            fields = Headers({**answer.headers, **length})
+            fields = Headers({**length, **answer.headers})
             return Response(answer.status.value, answer.status.phrase, fields, answer.body)
-        refusal = self._admission.refusal(request.path, request.headers, len(self.clients))
+        refusal = self._admission.refusal(request.path, request.headers, self._places.taken, peer)
         if refusal is None:
+            cast(Any, connection).take_place()
             return None
-        self._counts.refused += 1
+        self._counts.refuse(reason_of(refusal))
         log.info("refused %s: %s", connection.remote_address, refusal[1])
         return connection.respond(refusal[0], refusal[1] + "\n")
 
@@ -129,16 +184,28 @@ class Listener:
         raw = socket.transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
-        await self.accepting.wait()
-        client = Connection(socket, self._requests)
+        self.arrivals.left(socket.remote_address)
+        peer = self.peers.of(socket.remote_address)
+        assert socket.request is not None
+        role = self._admission.role(socket.request.path, socket.request.headers)
+        client = Connection(cast(Socket, socket), self._requests, peer, role)
         self.clients[client] = socket
         self._counts.clients = len(self.clients)
-        client.text(self._requests.greeting())
+        try:
+            await self.accepting.wait()
+            self._requests.greet(client)
+            await self._attend(client, socket)
+        finally:
+            self._requests.left(client)
+            del self.clients[client]
+            self._counts.clients = len(self.clients)
+
+    async def _attend(self, client: Connection, socket: ServerConnection) -> None:
         writer = asyncio.create_task(self._write(client, socket))
         try:
             await client.read()
         except codec.WireError as error:
-            self._counts.refused += 1
+            self._counts.refuse(error.code)
             log.info("closed %s: %s", socket.remote_address, error)
             refused = messages.Error(error.code, str(error), request=error.request)
             client.close_with(refused, at_once=True)
@@ -152,12 +219,9 @@ class Listener:
         except ConnectionClosed as error:
             self._judge_closing(error)
         finally:
-            self._requests.left(client)
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await writer
-            del self.clients[client]
-            self._counts.clients = len(self.clients)
 
     async def _write(self, client: Connection, socket: ServerConnection) -> None:
         try:
@@ -176,25 +240,8 @@ class Listener:
         """Count why this side closed: 1011 is an unanswered ping, the rest what was received."""
         code = None if error.sent is None or error.rcvd_then_sent else error.sent.code
         self._counts.let_go += code == 1011
-        self._counts.refused += code in (1002, 1007, 1009)
-
-
-def limit_connections(most: int) -> type[ServerConnection]:
-    """A kind of connection of which there are only so many, websockets or not (yet)."""
-    inside: set[ServerConnection] = set()
-
-    class Counted(ServerConnection):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            inside.add(self)
-            if len(inside) > most:
-                self.transport.abort()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            inside.discard(self)
-            super().connection_lost(exc)
-
-    return Counted
+        if code in (1002, 1007, 1009):
+            self._counts.refuse(f"websocket_{code}")
 
 
 def explain(error: Exception, host: str, port: int) -> str:

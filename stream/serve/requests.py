@@ -9,14 +9,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.audio import SAMPLE_RATE
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions
-from stream.serve.connection import Connection
-from stream.serve.frame_encoder import Encoder
-from stream.serve.limits import Limits
-from stream.wire import messages
+from stream.serve.connection import AUDIO_FULL, Connection
+from stream.serve.door.auth import Role
+from stream.serve.frame_encoder import Data, Encoder
+from stream.serve.limits import FAN_OUT, Limits, mix_fault
+from stream.serve.metrics import Health
+from stream.serve.pushed_audio import Filters
+from stream.wire import codec, messages
 
-FLOOR_SECONDS = 2.0  # without a push, another client may push audio
+PAUSE_SECONDS = 2.0  # without a push, another client may push audio
 
 
 @dataclass
@@ -25,6 +29,7 @@ class StreamControls:
 
     Attributes:
         push: takes (n,) float32 at 16 kHz, returns False if it does not fit.
+        fits: whether so many samples would fit, before any work is done for them.
         interrupt: cuts the speech.
         set_style: takes a name or a mix; raises ValueError for one that is not there.
         set_guidance: takes the strengths of voice and style, None leaves one; raises ValueError
@@ -33,6 +38,7 @@ class StreamControls:
     """
 
     push: Callable[[NDArray[np.float32]], bool] | None = None
+    fits: Callable[[int], bool] | None = None
     interrupt: Callable[[], None] | None = None
     set_style: Callable[[str], None] | None = None
     set_guidance: Callable[[float | None, float | None], None] | None = None
@@ -48,6 +54,8 @@ class ClientRequests:
         broadcast: has the hello.
         encoder: of the server's frames.
         limits: what it takes from a client.
+        health: of the server: what was sent, and whether what it hears is lost.
+        filters: of clients' sample rates.
     """
 
     def __init__(
@@ -57,12 +65,39 @@ class ClientRequests:
         broadcast: Broadcast,
         encoder: Encoder,
         limits: Limits,
+        health: Health,
+        filters: Filters,
     ) -> None:
-        self.encoder, self.limits = encoder, limits
+        self.encoder, self.limits, self.filters = encoder, limits, filters
         self._controls, self._sessions, self._broadcast = controls, sessions, broadcast
-        self._floor: Connection | None = None  # whose pushed audio is taken
+        self._health, self._counts = health, health.counts
+        self._active_pusher: Connection | None = None  # whose pushed audio is taken
+        self._last_push = self._spoken_until = 0.0  # seconds, monotonic
+        self._greeted: tuple[messages.Hello, str] | None = None
 
-    def greeting(self) -> messages.Hello:
+    @property
+    def styles(self) -> list[str]:
+        """That there are."""
+        return self._broadcast.hello.styles
+
+    def sent(self, data: Data) -> None:
+        """A message went out."""
+        self._counts.bytes_out += len(data)
+
+    def greet(self, client: Connection) -> None:
+        """Say hello, and what else there is to know."""
+        client.tell(self._greeting())
+        if self._health.source:
+            client.text(messages.Source("lost", self._health.source))
+
+    def _greeting(self) -> str:
+        """The hello as text, serialised once for all who come until it changes."""
+        hello = self._hello()
+        if self._greeted is None or self._greeted[0] != hello:
+            self._greeted = hello, codec.serialise_text(hello)
+        return self._greeted[1]
+
+    def _hello(self) -> messages.Hello:
         """The hello, with what clients may ask for by now."""
         can = {
             "style": self._controls.set_style,
@@ -81,26 +116,43 @@ class ClientRequests:
     def left(self, client: Connection) -> None:
         """A client has gone: its session ends, and others may push."""
         self.close_session(client, "")
-        if self._floor is client:
-            self._floor = None
+        if self._active_pusher is client:
+            self._active_pusher = None
+
+    def refuse_audio(self, client: Connection, count: int) -> messages.Error | None:
+        """Why pushed audio would not be taken now; the first that pushes goes on until it pauses.
+
+        Args:
+            count: samples at 16 kHz.
+        """
+        pusher, fits = self._active_pusher, self._controls.fits
+        if self._controls.push is None:
+            return messages.Error("audio_not_accepted", "this session hears another source", False)
+        held = pusher is not None and time.monotonic() - self._last_push < PAUSE_SECONDS
+        if held and pusher is not client:
+            return messages.Error("audio_busy", "another client is pushing audio", False)
+        return None if fits is None or fits(count) else AUDIO_FULL
 
     def take_audio(self, client: Connection, samples: NDArray[np.float32]) -> messages.Error | None:
-        """Pass pushed audio on; the first client that pushes has the floor until it pauses."""
-        push, holder = self._controls.push, self._floor
-        if push is None:
-            return messages.Error("audio_not_accepted", "this session hears another source", False)
-        held = holder is not None and time.monotonic() - holder.last_push < FLOOR_SECONDS
-        if held and holder is not client:
-            return messages.Error("audio_busy", "another client is pushing audio", False)
-        self._floor = client
+        """Pass pushed audio on."""
+        refused = self.refuse_audio(client, len(samples))
+        push = self._controls.push
+        if refused is not None or push is None:
+            return refused
+        now = time.monotonic()
+        if client is not self._active_pusher:
+            self._spoken_until = now
+        self._active_pusher, self._last_push = client, now
         if not push(samples):
-            return messages.Error(
-                "audio_full", "too much audio waits: push this again later", False
-            )
+            return AUDIO_FULL
+        self._spoken_until = max(self._spoken_until, now) + len(samples) / SAMPLE_RATE
         return None
 
     def open_session(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own."""
+        fault = mix_fault(wish.style, len(self.styles))
+        if fault is not None:
+            return messages.Error("open", fault, False)
         return self._sessions.open(client, wish)
 
     def close_session(self, client: Connection, reason: str) -> None:
@@ -113,6 +165,14 @@ class ClientRequests:
         """Give a client what was made ahead before it wished for that."""
         if client.subscription.ahead and self._controls.sends_early:
             self._broadcast.catch_up(client)
+
+    def catch_up_cost(self, client: Connection) -> float:
+        """What `catch_up` would cost."""
+        return self._broadcast.catch_up_cost() if self._controls.sends_early else 0.0
+
+    def fan_out_cost(self) -> float:
+        """What it costs to tell every viewer something."""
+        return FAN_OUT * self._counts.clients
 
     def change_style(self, name: str) -> messages.Error | None:
         """Pass a client's wish for a style on."""
@@ -138,7 +198,15 @@ class ClientRequests:
             return messages.Error("guidance", str(error), False)
         return None
 
-    def interrupt(self) -> None:
-        """Pass a client's wish for silence on."""
+    def interrupt(self, client: Connection) -> messages.Error | None:
+        """Pass a client's wish for silence on: not while another's speech is being spoken."""
+        pusher = self._active_pusher
+        spoken = pusher is not None and time.monotonic() < max(
+            self._spoken_until, self._last_push + PAUSE_SECONDS
+        )
+        if spoken and pusher is not client and client.role is not Role.OPERATOR:
+            return messages.Error("not_yours", "another client is speaking: only it may cut", False)
         if self._controls.interrupt is not None:
+            self._spoken_until = 0.0
             self._controls.interrupt()
+        return None

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import ssl as tls
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -26,15 +28,18 @@ from stream.clock import Clock, MonotonicClock
 from stream.frames import Frame
 from stream.run.push_session import SessionFactory
 from stream.run.sinks import FrameTiming
-from stream.serve import http_pages
-from stream.serve.admission import Admission
-from stream.serve.auth import Gate, is_loopback
 from stream.serve.broadcast import Broadcast
-from stream.serve.client_sessions import ClientSessions, ServerCounts
+from stream.serve.client_sessions import ClientSessions
+from stream.serve.door.admission import Admission, Site
+from stream.serve.door.auth import Gate, check_token, is_loopback
+from stream.serve.door.http_pages import Page
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
+from stream.serve.metrics import Health, reports
+from stream.serve.pushed_audio import Filters
 from stream.serve.requests import ClientRequests, StreamControls
+from stream.serve.server_counts import ServerCounts
 from stream.wire import messages
 
 __all__ = ["Server", "ServerError"]
@@ -43,6 +48,8 @@ log = logging.getLogger(__name__)
 
 NOTES = 4096  # waiting for the event loop, a minute made at once and more; newest wins
 TICK_SECONDS = 0.02
+STOP_SECONDS = 0.8
+SWEEP_REFUSALS, SWEEP_SECONDS = 50, 1.0
 
 
 class Server:
@@ -53,7 +60,9 @@ class Server:
         hello: what clients are told first (`channel_sets.make_hello`).
         host: loopback by default; anything else needs a token.
         port: 0 takes a free one, see `port`.
-        token: clients must bring it, as `?token=` or `Authorization: Bearer`.
+        token: clients must bring it, as `?token=` or `Authorization: Bearer`; at least 16
+            characters.
+        operator_token: lets in as well, and to interrupt what other clients speak.
         origins: web pages, as `https://example.org`, that may connect besides those of this
             machine.
         ssl: a TLS context for wss://.
@@ -66,9 +75,11 @@ class Server:
     Attributes:
         controls: what clients may do to the stream; set before clients are greeted.
         counts: what it has done so far.
+        health: what it tells those who watch over it.
 
     Raises:
-        ServerError: a host that is not loopback, without a token; a port that cannot be.
+        ServerError: a host that is not loopback, without a token; a token that does not protect; a
+            port that cannot be.
     """
 
     def __init__(
@@ -79,15 +90,21 @@ class Server:
         port: int = 8765,
         *,
         token: str | None = None,
+        operator_token: str | None = None,
         origins: Collection[str] = (),
         ssl: tls.SSLContext | None = None,
         read_timeout: float = 10.0,
-        pages: Mapping[str, http_pages.Page] | None = None,
+        pages: Mapping[str, Page] | None = None,
         sessions: SessionFactory | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
     ) -> None:
-        if not is_loopback(host) and not token:
+        try:
+            check_token(token)
+            check_token(operator_token, "operator's token")
+        except ValueError as error:
+            raise ServerError(str(error)) from None
+        if not is_loopback(host) and token is None:
             raise ServerError(
                 f"serving on {host} lets others connect: give them a token with --token SECRET, "
                 "or stay on 127.0.0.1"
@@ -99,12 +116,16 @@ class Server:
         self.controls = StreamControls()
         self._ssl = ssl
         limits = limits or Limits()
-        encoder = Encoder(head, hello)
-        gate = Gate(token, frozenset(origins))
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        self.health = Health(self.counts, limits.clients)
+        encoder = Encoder(head, hello, self._worker)
+        gate = Gate(token, frozenset(origins), operator_token)
+        site = Site(pages or {}, reports(self.health), secure=ssl is not None)
         self._listener = Listener(
             Place(host, port, ssl, read_timeout),
-            Admission(gate, pages or {}, limits.clients),
+            Admission(gate, site, limits.clients),
             self.counts,
+            limits,
         )
         self._broadcast = Broadcast(
             hello,
@@ -115,15 +136,29 @@ class Server:
             lambda: self.controls.sends_early,
         )
         self._sessions = ClientSessions(
-            sessions, head, encoder, lambda: self._broadcast.hello, self.counts, self._post
+            sessions,
+            head,
+            encoder,
+            lambda: self._broadcast.hello,
+            self.counts,
+            self._post,
+            self._worker,
         )
+        self._filters = Filters(self._worker)
         self._requests = ClientRequests(
-            self.controls, self._sessions, self._broadcast, encoder, limits
+            self.controls,
+            self._sessions,
+            self._broadcast,
+            encoder,
+            limits,
+            self.health,
+            self._filters,
         )
         self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._held = False
+        self._swept, self._swept_at = 0, 0.0
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)
@@ -213,9 +248,18 @@ class Server:
         self._broadcast.hello = replace(self._broadcast.hello, guidance=guidance)
         self._note(lambda: self._broadcast.text(messages.Guidance(audio, style)))
 
-    def close(self, deadline: float = 2.0) -> None:
+    def source_changed(self, lost: str) -> None:
+        """Tell the viewers, and those who watch over the server, why there is silence; "": there
+        is sound again.
+        """
+        self.health.source = lost
+        told = messages.Source("lost", lost) if lost else messages.Source()
+        self._note(lambda: self._broadcast.text(told))
+
+    def close(self, deadline: float = STOP_SECONDS) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
         if self._closed or self._loop is None:
+            self._worker.shutdown(wait=False, cancel_futures=True)
             return
         self._closed = True
         self._deadline = deadline
@@ -225,6 +269,7 @@ class Server:
         if self._thread.is_alive():
             log.warning("the websocket server did not stop within %.1f s", deadline + 1.0)
         self._sessions.end()
+        self._worker.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -249,7 +294,9 @@ class Server:
     # --- in the event loop ---------------------------------------------------------------------
     def _run(self) -> None:
         try:
-            asyncio.run(self._listener.listen(self._requests, self._serve))
+            # A selector's loop everywhere: only that lets its sockets count whom they accept.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._listener.listen(self._requests, self._serve))
         except (OSError, ValueError) as error:  # ValueError: a host that cannot even be looked up
             self._failure = error
         finally:
@@ -262,11 +309,16 @@ class Server:
             self._listener.accepting.set()
         self._ready.set()
         ticking = asyncio.create_task(self._keep_time())
+        self._filters.prepare()
         await self._stop.wait()
         ticking.cancel()
-        await self._listener.drain(time.monotonic() + self._deadline / 2)
+        began = time.monotonic()
+        await self._listener.drain(began + self._deadline / 2)
+        left = began + self._deadline - time.monotonic()
+        asyncio.get_running_loop().call_later(max(0.0, left), self._listener.cut_off)
 
     def _begin_stop(self) -> None:
+        self.health.draining = True
         self._read_notes()
         self._listener.accepting.set()
         for client in self._listener.clients:
@@ -283,8 +335,17 @@ class Server:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(action)
 
+    def _sweep(self) -> None:
+        """What connections that were turned away have left goes now: TLS leaves much, in rings."""
+        refused, now = self.counts.refused, time.monotonic()
+        if refused - self._swept >= SWEEP_REFUSALS and now - self._swept_at > SWEEP_SECONDS:
+            self._swept, self._swept_at = refused, now
+            gc.collect(1)
+
     async def _keep_time(self) -> None:
         """Let time pass in clients' own sessions."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._sessions.tick(self._requests.limits.session_seconds)
+            self._listener.arrivals.tick()
+            self._sweep()

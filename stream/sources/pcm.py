@@ -10,6 +10,8 @@ soxr's are as clean and hold back 37 ms or more.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,6 +92,62 @@ def to_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.clip(np.rint(samples * 32768.0), -32768, 32767).astype(np.int16)
 
 
+USUAL_RATES = (
+    8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 88_200, 96_000, 176_400,
+    192_000,
+)  # fmt: skip
+"""Rates whose filters are kept once they were made."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResamplingFilter:
+    """A polyphase filter from one rate to 16 kHz, made once and shared.
+
+    Attributes:
+        rate: input samples per second.
+        up, down: the ratio of the rates, in lowest terms.
+        half: half its length, in input samples.
+        taps: (up, 2 half) float32, a row for each phase.
+    """
+
+    rate: int
+    up: int
+    down: int
+    half: int
+    taps: NDArray[np.float32]
+
+
+def make_filter(rate: int, zero_crossings: int = 24) -> ResamplingFilter:
+    """The filter for a rate of 4,000 to 384,000 Hz; up to 80 ms of work for an odd one.
+
+    Args:
+        rate: input samples per second.
+        zero_crossings: half the filter's length, in zero crossings of its sinc.
+
+    Raises:
+        ValueError: a rate outside that range.
+    """
+    if not RATES[0] <= rate <= RATES[1]:
+        raise ValueError(f"a sample rate of {rate} Hz: use {RATES[0]} to {RATES[1]} Hz")
+    common = math.gcd(rate, SAMPLE_RATE)
+    up, down = SAMPLE_RATE // common, rate // common
+    band = 0.95 * min(rate, SAMPLE_RATE) / rate  # cut-off, as a part of the input's Nyquist
+    half = math.ceil(zero_crossings / band)
+    # Taps of phase p: the input at base - half + 1 ... base + half, for an output at
+    # base + p / up.
+    phase = np.arange(up)[:, None] / up
+    distance = np.arange(1 - half, half + 1)[None, :] - phase
+    window = np.i0(9.0 * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, 1))) / np.i0(9.0)
+    taps = band * np.sinc(band * distance) * window
+    return ResamplingFilter(
+        rate, up, down, half, (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+    )
+
+
+usual_filter = lru_cache(maxsize=len(USUAL_RATES))(make_filter)
+"""`make_filter`, for USUAL_RATES only: each is made once."""
+
+
 class LiveResampler:
     """Streaming resampler from `rate` to 16 kHz; the output does not depend on the block sizes.
 
@@ -98,29 +156,19 @@ class LiveResampler:
 
     Args:
         rate: input samples per second, 4,000 to 384,000.
-        zero_crossings: half the filter's length, in zero crossings of its sinc.
+        filter: for that rate, where it was made before.
 
     Raises:
         ValueError: a rate outside that range.
     """
 
-    def __init__(self, rate: int, zero_crossings: int = 24) -> None:
-        if not RATES[0] <= rate <= RATES[1]:
-            raise ValueError(f"a sample rate of {rate} Hz: use {RATES[0]} to {RATES[1]} Hz")
-        common = math.gcd(rate, SAMPLE_RATE)
-        self._up, self._down = SAMPLE_RATE // common, rate // common
-        band = 0.95 * min(rate, SAMPLE_RATE) / rate  # cut-off, as a part of the input's Nyquist
-        half = math.ceil(zero_crossings / band)
-        self._half = half
-        # Taps of phase p: the input at base - half + 1 ... base + half, for an output at
-        # base + p / up.
-        phase = np.arange(self._up)[:, None] / self._up
-        distance = np.arange(1 - half, half + 1)[None, :] - phase
-        window = np.i0(9.0 * np.sqrt(np.clip(1 - (distance / half) ** 2, 0, 1))) / np.i0(9.0)
-        taps = band * np.sinc(band * distance) * window
-        self._taps = (taps / taps.sum(axis=1, keepdims=True)).astype(np.float32)
+    def __init__(self, rate: int, filter: ResamplingFilter | None = None) -> None:
+        if filter is None:
+            filter = usual_filter(rate) if rate in USUAL_RATES else make_filter(rate)
+        self._up, self._down, self._half = filter.up, filter.down, filter.half
+        self._filter, self._taps = filter, filter.taps
         self._rate = rate
-        self.delay = half / rate
+        self.delay = filter.half / rate
         self.reset()
 
     def reset(self) -> None:

@@ -22,6 +22,8 @@ MAGIC = b"PTK1"
 # magic, version, type, flags, sequence, sample, count; 24 bytes, so that payloads are aligned.
 HEADER = struct.Struct("<4sBBHIqI")
 MAX_MESSAGE_BYTES = 1 << 20
+MOST_ITEMS = 4096
+"""Of a list in a control message."""
 
 Payload: TypeAlias = NDArray[Any]
 
@@ -67,7 +69,8 @@ class Flag(IntFlag):
     INT16 = 1
 
 
-_KINDS = frozenset(int(kind) for kind in Kind)
+KINDS = frozenset(int(kind) for kind in Kind)
+"""Types that are known here."""
 KIND_OF_SET = {FLAME: Kind.FLAME, ARKIT52: Kind.ARKIT52, VERTICES: Kind.VERTICES}
 
 
@@ -123,7 +126,7 @@ def parse(data: bytes) -> Message:
     if version != PROTOCOL:
         raise VersionError(version)
     body = memoryview(data)[HEADER.size :]
-    if kind not in _KINDS:
+    if kind not in KINDS:
         return Message(kind, sequence, sample, np.frombuffer(body, np.uint8), flags)
     dtype = element_type(kind, flags)
     if count * dtype.itemsize != len(body):
@@ -216,7 +219,8 @@ def _fits(value: object, annotation: str) -> bool:
     if annotation.endswith(" | None"):
         return value is None or _fits(value, annotation.removesuffix(" | None"))
     if annotation.startswith("list["):
-        return isinstance(value, list) and all(_fits(v, annotation[5:-1]) for v in value)
+        short = isinstance(value, list) and len(value) <= MOST_ITEMS
+        return short and all(_fits(v, annotation[5:-1]) for v in value)
     if annotation.startswith("dict[str, "):
         inner = annotation[10:-1]
         return isinstance(value, dict) and all(_fits(v, inner) for v in value.values())

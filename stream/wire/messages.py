@@ -197,6 +197,15 @@ class ClockInfo:
 
 
 @dataclass(frozen=True)
+class Source:
+    """Server: what it hears is "lost", and there is silence until it is "ok" again."""
+
+    TYPE: ClassVar[str] = "source"
+    state: str = "ok"
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class TextFrame:
     """Server: one frame of motion in JSON text mode, `values` by channel name."""
 
@@ -254,6 +263,7 @@ Text: TypeAlias = (
     | Ping
     | Pong
     | ClockInfo
+    | Source
     | TextFrame
     | Error
     | End

@@ -34,7 +34,7 @@ def godot(folder: Path, argument: str) -> Iterator[Iterator[dict[str, Any]]]:
         "LC_ALL": "C.UTF-8",
         "HOME": str(folder),
         "POSETALK_TEST": argument,
-        "POSETALK_TOKEN": "secret",
+        "POSETALK_TOKEN": "a-secret-of-sixteen",
     }
     with subprocess.Popen(
         [program, "--path", str(folder), "-s", "main.gd"],
@@ -65,7 +65,10 @@ def test_golden_bytes(tmp_path: Path) -> None:
 
 
 def test_it_moves_a_face_and_survives_a_restart(tmp_path: Path) -> None:
-    with RealServer(tmp_path, "--token", "secret") as server, godot(tmp_path, server.url) as said:
+    with (
+        RealServer(tmp_path, "--token", "a-secret-of-sixteen") as server,
+        godot(tmp_path, server.url) as said,
+    ):
 
         def until(event: str) -> dict[str, Any]:
             for it in said:

@@ -48,8 +48,14 @@ def test_golden_bytes(dist: Path) -> None:
 
 
 def test_it_speaks_and_survives_a_restart(dist: Path, tmp_path: Path) -> None:
-    with RealServer(tmp_path, "--token", "secret") as server:
-        script = ["node", str(SCRIPTS / "node_follow.mjs"), str(dist), server.url, "secret"]
+    with RealServer(tmp_path, "--token", "a-secret-of-sixteen") as server:
+        script = [
+            "node",
+            str(SCRIPTS / "node_follow.mjs"),
+            str(dist),
+            server.url,
+            "a-secret-of-sixteen",
+        ]
         with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as process:
             said = (json.loads(line) for line in lines_of(process))
 

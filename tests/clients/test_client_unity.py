@@ -61,8 +61,8 @@ def test_golden_bytes_and_pure_parts(programs: Path) -> None:
 
 
 def test_a_face_follows_a_server_through_a_restart(programs: Path, tmp_path: Path) -> None:
-    with RealServer(tmp_path, "--token", "secret") as server:
-        command = ["mono", str(programs / "follow.exe"), server.url, "secret"]
+    with RealServer(tmp_path, "--token", "a-secret-of-sixteen") as server:
+        command = ["mono", str(programs / "follow.exe"), server.url, "a-secret-of-sixteen"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             said = (json.loads(line) for line in lines_of(process))
 

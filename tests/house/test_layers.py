@@ -35,6 +35,7 @@ SEAMS = {
         "posetalk/client/asynchronous.py",
         "posetalk/client/connect.py",
     },
+    "prometheus_client": {"stream/serve/metrics.py"},
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {
         "training/speech/lines.py",

@@ -58,6 +58,7 @@ def texts() -> dict[str, messages.Text]:
         "ping.json": messages.Ping(3),
         "pong.json": messages.Pong(3, 1700000000.25),
         "clock.json": messages.ClockInfo(0, 1700000000.5),
+        "source.json": messages.Source("lost", "the microphone is gone"),
         "frame.json": messages.TextFrame("flame", 2, 1280, {"jawX": 0.25, "jawY": 0.0}),
         "error.json": messages.Error(
             "audio_full", "too much audio waits: push this again later", False

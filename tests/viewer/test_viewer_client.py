@@ -203,9 +203,9 @@ def test_rubbish_after_the_hello_is_one_line(head: Head) -> None:
 def test_a_refusal_is_passed_on(head: Head) -> None:
     with peer(codec.serialise_text(messages.Error("busy", "too many viewers"))) as url:
         assert "too many viewers" in failure(ViewerClient(url))
-    with Server(head, make_hello(head), port=0, token="secret") as server:
+    with Server(head, make_hello(head), port=0, token="a-secret-of-sixteen") as server:
         assert "401" in failure(ViewerClient(server.url))
-        with ClientThread(ViewerClient(server.url + "/?token=secret")) as thread:
+        with ClientThread(ViewerClient(server.url + "/?token=a-secret-of-sixteen")) as thread:
             gather(thread, has(Restarted))
 
 

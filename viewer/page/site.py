@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.serve.http_pages import Page
+from stream.serve.door.http_pages import Page
 from viewer.page.head_file import pack_head
 from viewer.scene import lights
 

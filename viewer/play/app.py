@@ -48,6 +48,7 @@ def view(
     reconnect: bool = True,
     patience: float = 10.0,
     sound: bool = False,
+    token: str | None = None,
     stop: threading.Event | None = None,
     say: Callable[[str], None] = logger.info,
     on_status: Callable[[Status], None] | None = None,
@@ -72,7 +73,7 @@ def view(
     gl.load(window=chosen == "window")
     speaker = _open_speaker() if sound and chosen == "window" else None
     audio = path is not None or speaker is not None
-    client = ViewerClient(url, audio=audio, reconnect=reconnect, patience=patience)
+    client = ViewerClient(url, audio=audio, reconnect=reconnect, patience=patience, token=token)
     until = Until(seconds, stop)
     with ClientThread(client) as thread:
         watch = Watch(thread, chosen, until, on_status, path, delay, speaker)

@@ -13,8 +13,8 @@ const SLOW_SECONDS = 0.045; // between two pictures: the screen could show more
 const COARSEST = 0.5;
 
 const $ = (id) => document.getElementById(id);
-const token = new URLSearchParams(location.search).get("token");
-const query = token ? `?token=${encodeURIComponent(token)}` : "";
+// The server has made a cookie of a token in the address: it must stand there no longer.
+if (location.search) history.replaceState(null, "", location.pathname);
 
 class Face {
   constructor(rig, renderer) {
@@ -68,7 +68,7 @@ class Face {
 async function load(name) {
   const response = await fetch(name);
   if (response.status === 401) throw new TokenWanted();
-  if (!response.ok) throw new Error(`The server has no ${name.split("?")[0]} (${response.status}).`);
+  if (!response.ok) throw new Error(`The server has no ${name} (${response.status}).`);
   return response;
 }
 
@@ -77,9 +77,13 @@ class TokenWanted extends Error {}
 function askForToken() {
   $("token-form").hidden = false;
   $("token").focus();
-  $("token-form").addEventListener("submit", (event) => {
+  $("token-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    location.search = `?token=${encodeURIComponent($("token").value)}`;
+    const headers = { Authorization: `Bearer ${$("token").value}` };
+    const response = await fetch("head.bin", { headers }); // answered with the page's cookie
+    if (response.ok) location.reload();
+    else if (response.status === 401) say("That is not the token.");
+    else say((await response.text()).trim() || `The server refused (${response.status}).`);
   });
 }
 
@@ -90,7 +94,7 @@ function say(sentence) {
 
 async function start() {
   const [head, shaders] = await Promise.all([
-    load(`head.bin${query}`).then((response) => response.arrayBuffer()),
+    load("head.bin").then((response) => response.arrayBuffer()),
     load("look.json").then((response) => response.json()),
   ]);
   const rig = new Rig(readHead(head));
@@ -101,13 +105,16 @@ async function start() {
   requestAnimationFrame((now) => face.tick(now));
 
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const link = new Link(`${scheme}://${location.host}/${query}`);
+  const link = new Link(`${scheme}://${location.host}/`);
   const controls = new Controls(link, face, say);
   for (const restart of ["hello", "opened", "closed"]) {
     link.addEventListener(restart, () => face.playout.reset());
   }
   link.addEventListener("hello", ({ detail }) => {
     if (detail.head !== rig.head.id) location.reload(); // another server on this port by now
+  });
+  link.addEventListener("source", ({ detail }) => {
+    say(detail.state === "ok" ? "" : `${detail.message}: silence until it is back.`);
   });
   link.addEventListener("interrupted", ({ detail }) => face.playout.cut(detail.sample));
   link.addEventListener("frame", ({ detail }) => {

@@ -240,8 +240,8 @@ def test_asyncio_watches_and_asks_at_once(avatar: Server) -> None:
 
 
 def test_a_token_is_brought_along() -> None:
-    with Server(HEAD, make_hello(HEAD), port=0, token="secret") as server:
-        with posetalk.Client(server.url, token="secret") as client:
+    with Server(HEAD, make_hello(HEAD), port=0, token="a-secret-of-sixteen") as server:
+        with posetalk.Client(server.url, token="a-secret-of-sixteen") as client:
             assert client.hello.head == HEAD.id
         for token in (None, "wrong"):
             with pytest.raises(Refused):

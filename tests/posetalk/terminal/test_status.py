@@ -14,7 +14,7 @@ from cli import COMMAND
 from posetalk.terminal.status import StreamStatus
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming
-from stream.serve.client_sessions import ServerCounts
+from stream.serve.server_counts import ServerCounts
 from stream.sources.pushed import PushedSource
 
 

@@ -27,6 +27,7 @@ from stream.core.session import Session
 from stream.run.push_loop import PushLoop
 from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
+from stream.serve.limits import Bucket, Limits
 from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.channels import make_hello
@@ -114,7 +115,9 @@ def test_a_server_lives_through_rude_clients(
     sessions = SessionFactory(lambda: Scheduler(backend, 4), backend, style="neutral")
     stop = threading.Event()
     process = psutil.Process(os.getpid())
-    with Server(HEAD, hello, port=0, sessions=sessions) as server:
+    # All of them come from one address, which may spend what it likes here.
+    limits = Limits(peer_rate=1e9, peer_burst=1e9, server_rate=1e9, server_burst=1e9)
+    with Server(HEAD, hello, port=0, sessions=sessions, limits=limits) as server:
         loop = PushLoop(Session(backend), [server], early=server)
         server.controls.push, server.controls.interrupt, server.controls.sends_early = (
             loop.push,
@@ -185,31 +188,35 @@ def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
             assert isinstance(codec.parse_text(good.recv(timeout=10)), messages.Hello)
 
 
-def test_no_more_connections_than_there_may_be() -> None:
-    from stream.serve.limits import Limits
-
-    limits = Limits(clients=3, handshakes=5)
+def test_no_more_connections_than_there_may_be_and_the_oldest_go_first() -> None:
+    limits = Limits(clients=3, handshakes=8, peer_handshakes=5)
     with Server(HEAD, make_hello(HEAD), port=0, limits=limits) as server:
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
         try:
-            closed = 0
-            for link in idle:
-                link.settimeout(0.3)
-                try:
-                    closed += link.recv(1) == b""
-                except ConnectionError:
-                    closed += 1
-                except TimeoutError:
-                    pass
-            assert closed == 4
+            deadline = time.monotonic() + 20
+            while server.counts.refusals["handshakes"] < 7:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            gone = [_is_closed(link) for link in idle]
+            assert gone == [True] * 7 + [False] * 5
+            with connect(server.url, compression=None, close_timeout=0.5) as good:
+                assert isinstance(codec.parse_text(good.recv(timeout=10)), messages.Hello)
         finally:
             for link in idle:
                 link.close()
 
 
-def test_who_sends_too_much_is_read_more_slowly() -> None:
-    from stream.serve.limits import Bucket
+def _is_closed(link: socket.socket) -> bool:
+    link.settimeout(0.3)
+    try:
+        return link.recv(1) == b""
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
 
+
+def test_who_sends_too_much_is_read_more_slowly() -> None:
     bucket = Bucket(rate=10, size=5)
     assert [bucket.take(1, 0.0) for _ in range(5)] == [0.0] * 5
     assert bucket.take(1, 0.0) == pytest.approx(0.1)

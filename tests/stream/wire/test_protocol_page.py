@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from wire_clients import HEAD, HELLO, frame
 
-from stream.serve import client_sessions, connection, requests
+from stream.serve import client_sessions, connection, pushed_audio, requests
 from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.codec import Kind
@@ -42,7 +42,7 @@ def test_the_page_names_every_message_and_error() -> None:
         assert f'"type":"{text}"' in PAGE
     for kind in Kind:
         assert f"| {int(kind)} |" in PAGE
-    modules = (codec, requests, client_sessions, connection)
+    modules = (codec, requests, client_sessions, connection, pushed_audio)
     sources = "".join(Path(str(m.__file__)).read_text() for m in modules)
     codes = set(re.findall(r'(?:WireError|messages\.Error)\(\s*"(\w+)"', sources))
     assert len(codes) >= 10

@@ -15,8 +15,8 @@ import pytest
 
 from head.rig import builtin_head
 from head.skinning import skin
-from stream.serve.auth import Gate
-from stream.serve.http_pages import Page, page_path
+from stream.serve.door.auth import Gate
+from stream.serve.door.http_pages import Page, page_path
 from stream.serve.server import Server
 from stream.wire.channels import make_hello
 from viewer.page.head_file import pack_head, unpack
@@ -102,20 +102,22 @@ def test_a_name_from_elsewhere_that_points_here_gets_no_page(server: Server) -> 
 
 
 def test_with_a_token_the_head_takes_it_and_the_code_does_not() -> None:
-    with Server(HEAD, make_hello(HEAD), port=0, pages=SITE, token="secret") as server:
+    with Server(HEAD, make_hello(HEAD), port=0, pages=SITE, token="a-secret-of-sixteen") as server:
         assert get(server, "/")[0] == get(server, "/app.js")[0] == 200
-        assert get(server, "//[?token=secret")[0] == 404
+        assert get(server, "//[?token=a-secret-of-sixteen")[0] == 404
         assert get(server, "/head.bin")[0] == get(server, "/head.bin?token=no")[0] == 401
-        assert get(server, "/head.bin?token=secret")[0] == 200
-        assert get(server, "/head.bin", Authorization="Bearer secret")[0] == 200
+        assert get(server, "/head.bin?token=a-secret-of-sixteen")[0] == 200
+        assert get(server, "/head.bin", Authorization="Bearer a-secret-of-sixteen")[0] == 200
 
 
 def test_the_servers_own_page_may_connect_with_the_token_only() -> None:
     own = {"origin": "https://box.example:8765", "host": "box.example:8765"}
-    with_token = Gate(token="secret")
-    assert with_token.refusal("/?token=secret", authorization=None, **own) is None
+    with_token = Gate(token="a-secret-of-sixteen")
+    assert with_token.refusal("/?token=a-secret-of-sixteen", authorization=None, **own) is None
     other = own | {"origin": "https://evil.example:8765"}
-    assert with_token.refusal("/?token=secret", authorization=None, **other) is not None
+    assert (
+        with_token.refusal("/?token=a-secret-of-sixteen", authorization=None, **other) is not None
+    )
     # Without a token a page that calls itself this host may be anybody's (DNS rebinding).
     assert Gate().refusal("/", authorization=None, **own) is not None
     assert Gate(origins=["https://box.example:8765"]).page_refusal("box.example:8765") is None

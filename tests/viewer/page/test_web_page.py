@@ -339,11 +339,11 @@ def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
 
 @pytest.mark.slow
 def test_with_a_token_the_page_asks_for_it(tabs: Tabs) -> None:
-    with Avatar(token="open sesame") as avatar, tabs() as tab:
+    with Avatar(token="open sesame, please") as avatar, tabs() as tab:
         tab.open(avatar.server.page_url)
         form = "document.getElementById('token-form')"
         tab.until(f"{form} && !{form}.hidden")
-        tab.value("""(() => { document.getElementById('token').value = 'open sesame';
+        tab.value("""(() => { document.getElementById('token').value = 'open sesame, please';
             document.querySelector('#token-form button').click(); })()""")
         tab.until("window.posetalk && posetalk.link.state === 'live'")
 

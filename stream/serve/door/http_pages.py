@@ -52,6 +52,20 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes
 
+    def head(self) -> Answer:
+        """The same without its body, which its length still tells."""
+        length = {"Content-Length": str(len(self.body))}
+        return Answer(self.status, {**self.headers, **length}, b"")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page that is written when it is asked for: how the server does."""
+
+    status: http.HTTPStatus
+    content_type: str
+    body: bytes
+
 
 def is_websocket(upgrade: str | None) -> bool:
     """Whether a request with this `Upgrade` header wants a websocket, and no page."""
@@ -64,9 +78,12 @@ def page_path(path: str) -> str:
     return "/index.html" if name in ("", "/") else name
 
 
-def answer(page: Page, accepts: str | None = None) -> Answer:
+def answer(
+    page: Page, accepts: str | None = None, extra: Mapping[str, str] | None = None
+) -> Answer:
     """The response with a page, packed for clients that accept gzip."""
     headers = {**SAFE_HEADERS, "Content-Type": page.content_type, "Vary": "Accept-Encoding"}
+    headers |= extra or {}
     body = page.body
     if "gzip" in (accepts or "") and len(page.packed) < len(body):
         headers["Content-Encoding"] = "gzip"
@@ -74,7 +91,21 @@ def answer(page: Page, accepts: str | None = None) -> Answer:
     return Answer(http.HTTPStatus.OK, headers, body)
 
 
-def refusal(status: http.HTTPStatus, sentence: str) -> Answer:
+def report(made: Report) -> Answer:
+    """The response with a report, which nobody keeps."""
+    headers = {**SAFE_HEADERS, "Cache-Control": "no-store", "Content-Type": made.content_type}
+    return Answer(made.status, headers, made.body)
+
+
+def redirect(path: str, extra: Mapping[str, str]) -> Answer:
+    """The response that sends a browser on to `path`."""
+    headers = {**SAFE_HEADERS, "Cache-Control": "no-store", "Location": path, **extra}
+    return Answer(http.HTTPStatus.SEE_OTHER, headers, b"")
+
+
+def refusal(
+    status: http.HTTPStatus, sentence: str, extra: Mapping[str, str] | None = None
+) -> Answer:
     """The response that says no, in one sentence."""
-    headers = {**SAFE_HEADERS, "Content-Type": "text/plain; charset=utf-8"}
+    headers = {**SAFE_HEADERS, "Content-Type": "text/plain; charset=utf-8", **(extra or {})}
     return Answer(status, headers, f"{sentence}\n".encode())

@@ -1,0 +1,273 @@
+"""Every attack against `posetalk serve`: `posetalk bench attacks`.
+
+A real server with the starter, a well-behaved viewer, and one attacker after the other: niced, held
+to one core, on this machine only, for a few seconds each.  Beside each attack runs a control, the
+same load aimed at nothing, which tells what the attacker takes of the machine itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from benchmarks.attacks.attack import ATTACKS, Attack
+from benchmarks.attacks.attacker import KINDS
+from benchmarks.attacks.verdict import HEADER, Result, summary, unreadable
+from benchmarks.attacks.watcher import Address, Watcher, newcomer
+from benchmarks.harness.environment import describe, environment
+from benchmarks.harness.processes import BenchmarkError, Helper, resident_mb
+from stream.backends.names import BackendName
+
+assert KINDS, "they enter the attacks"
+
+SETTLE_SECONDS = 10.0
+"""In which memory must be back."""
+START_SECONDS = 180.0
+TRIES = 3
+"""Of an attack that misses the bar of the gap and no other: what the attack does it does each time,
+what the rest of a busy machine does it does not.  The last one counts, and their number is told."""
+
+
+class ServeProcess:
+    """`posetalk serve` in a process of its own; what it prints is kept.
+
+    Args:
+        backend: of its model.
+        guarded: with TLS and a token.
+        folder: for its certificate.
+    """
+
+    def __init__(self, backend: BackendName, guarded: bool, folder: Path) -> None:
+        token = secrets.token_urlsafe() if guarded else ""
+        options = ["--source", "push", "--backend", backend, "--port", "0", "--sessions", "4"]
+        if guarded:
+            options += ["--tls-cert", str(_certificate(folder))]
+        variables = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
+        variables.pop("POSETALK_TOKEN", None)
+        if token:
+            variables["POSETALK_TOKEN"] = token
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "posetalk", "serve", *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=variables,
+            start_new_session=os.name != "nt",
+        )
+        self.lines: list[str] = []
+        self.token = token
+        self._serving = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._serving.wait(START_SECONDS) or self.process.poll() is not None:
+            self.process.kill()
+            raise BenchmarkError(f"the server did not start: {' '.join(self.lines[-3:])}")
+        found = re.search(r"127\.0\.0\.1:(\d+)", self.lines[-1])
+        assert found is not None, "it says where it serves"
+        self.port = int(found[1])
+        self.address = Address(f"{'wss' if guarded else 'ws'}://127.0.0.1:{self.port}", token)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+            if "serving at" in line:
+                self._serving.set()
+        self._serving.set()
+
+    @property
+    def megabytes(self) -> float:
+        """Resident; 0 where that is hidden."""
+        return resident_mb(self.process.pid) or 0.0
+
+    def __enter__(self) -> ServeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(5.0)
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def _certificate(folder: Path) -> Path:
+    """A certificate for this machine and a day, with its key in the same file."""
+    made = folder / "certificate.pem"
+    key = folder / "key.pem"
+    try:
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+             "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(made)],
+            check=True,
+            capture_output=True,
+        )  # fmt: skip
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise BenchmarkError(f"no certificate for TLS: openssl is needed ({error})") from None
+    made.write_text(made.read_text() + key.read_text())
+    return made
+
+
+@dataclass
+class Meter:
+    """The height of a server's memory while it runs."""
+
+    server: ServeProcess
+    height: float = 0.0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Measure ten times a second."""
+        done = threading.Event()
+
+        def measure() -> None:
+            while not done.wait(0.1):
+                self.height = max(self.height, self.server.megabytes)
+
+        thread = threading.Thread(target=measure, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+def run_attack(
+    server: ServeProcess, watcher: Watcher, kind: Attack, nothing: int, seconds: float
+) -> Result:
+    """One attack: its control, itself, and how the server is ten seconds later."""
+    aimed = {"name": kind.name, "seconds": seconds}
+    with Helper("benchmarks.attacks.attacker", {**aimed, "port": nothing}) as control:
+        control.receive(60)
+        watcher.phase()
+        with contextlib.suppress(BenchmarkError):
+            control.receive(seconds + 20)
+        beside = watcher.phase()
+    before, meter, printed = server.megabytes, Meter(server), len(server.lines)
+    secret = {"POSETALK_TOKEN": server.token}
+    with Helper("benchmarks.attacks.attacker", {**aimed, "port": server.port}, secret) as one:
+        one.receive(60)
+        watcher.phase()
+        with meter.running():
+            time.sleep(0.4 * seconds)
+            waited = newcomer(server.address)
+            with contextlib.suppress(BenchmarkError):
+                one.receive(seconds + 20)
+        seen = watcher.phase()
+    after, until = server.megabytes, time.monotonic() + SETTLE_SECONDS
+    while after > before + 5.0 and time.monotonic() < until:
+        time.sleep(0.25)
+        after = min(after, server.megabytes)
+    failure = watcher.failure
+    if server.process.poll() is not None:
+        failure = f"the server ended: {' '.join(server.lines[-2:])}"
+    return Result(
+        kind.name,
+        seen.gap,
+        beside.gap,
+        seen.lost,
+        seen.finite,
+        before,
+        max(meter.height, before),
+        after,
+        waited,
+        unreadable(server.lines[printed:]),
+        failure,
+    )
+
+
+def run_all(
+    kinds: Sequence[Attack], backend: BackendName, seconds: float, folder: Path
+) -> Iterator[Result]:
+    """All of them, those against TLS and tokens last."""
+    with Helper("benchmarks.attacks.nothing", {}) as nothing:
+        port = int(nothing.receive(60)["port"])
+        for guarded in (False, True):
+            some = [kind for kind in kinds if kind.guarded is guarded]
+            if not some:
+                continue
+            with (
+                ServeProcess(backend, guarded, folder) as server,
+                Watcher(server.address) as watcher,
+            ):
+                waited = newcomer(server.address)
+                if waited > START_SECONDS:
+                    raise BenchmarkError("the server sends no frames")
+                for kind in some:
+                    result = run_attack(server, watcher, kind, port, seconds)
+                    while result.missed_the_gap_only and result.tries < TRIES:
+                        again = run_attack(server, watcher, kind, port, seconds)
+                        result = replace(again, tries=result.tries + 1)
+                    yield result
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """Attack a server of one's own in every way there is, and see who notices."""
+
+    seconds: Annotated[float, tyro.conf.arg(metavar="S")] = 5.0
+    """Of each attack, and of its control."""
+    backend: BackendName = "auto"
+    """What runs the starter; `fake` is no model."""
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
+    """Attacks to run, instead of all."""
+    json: Annotated[
+        Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
+    ] = None
+    """Write the figures there."""
+
+    def run(self) -> list[Result]:
+        """Attack; returns what came of it."""
+        unknown = [name for name in self.only if name not in ATTACKS]
+        if unknown:
+            raise BenchmarkError(f"no attack {unknown[0]!r}: there are {', '.join(ATTACKS)}")
+        kinds = [kind for name, kind in ATTACKS.items() if not self.only or name in self.only]
+        about = environment("attacks")
+        print("\n".join([*describe(about), "", HEADER]), flush=True)
+        results: list[Result] = []
+        with tempfile.TemporaryDirectory() as folder:
+            for result in run_all(kinds, self.backend, self.seconds, Path(folder)):
+                results.append(result)
+                print(result.row(), flush=True)
+                if result.failure:
+                    break
+        print(summary(results))
+        if self.json is not None:
+            about["attacks"] = [asdict(r) | {"faults": r.faults} for r in results]
+            self.json.write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        return results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 all held, 1 one did not, 2 wrong usage."""
+    command = tyro.cli(Attacks, prog="posetalk bench attacks", args=arguments)
+    try:
+        results = command.run()
+    except (OSError, RuntimeError) as error:
+        print(f"attacks: {error}", file=sys.stderr)
+        return 1
+    return 1 if any(result.faults for result in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""A websocket that reads no faster than its client has paid for, a slice in turn with the others.
+
+What arrives is handed on in slices of a few kilobytes, of all connections in turn and for a few
+milliseconds in each turn of the event loop: so that no flood, of pings or of anything else, holds
+up the frames of others.  Knows no websocket library: it is handed the class that it guards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from stream.serve.door.arrivals import Arrivals
+from stream.serve.door.peers import Peer, Peers
+from stream.serve.limits import BYTES_A_UNIT, CONTROL_FRAME, FRAGMENT, Budget, Limits
+
+SLICE = 4_096  # bytes; at most 682 control frames
+TURN_SECONDS = 0.004
+LAST_SLICES = 4  # that are still read of who has hung up
+CONTROL_OPCODES = range(0x8, 0x10)
+
+
+class Turns:
+    """Whose slice is next; one for a server, in its event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._called = False
+
+    def add(self, digest: Callable[[], None]) -> None:
+        """Call this when its turn has come."""
+        self._waiting.append(digest)
+        if not self._called:
+            self._called = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    def _run(self) -> None:
+        until = time.perf_counter() + TURN_SECONDS
+        while self._waiting and time.perf_counter() < until:
+            self._waiting.popleft()()
+        self._called = bool(self._waiting)
+        if self._called:
+            asyncio.get_running_loop().call_soon(self._run)
+
+
+@dataclass
+class Places:
+    """How many websockets there are, those that are being opened counted in."""
+
+    taken: int = 0
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What all guarded connections of a server share.
+
+    Attributes:
+        limits, peers, arrivals: of the server.
+        turns: of reading.
+        places: of websockets.
+        on_bytes: told how many bytes came in.
+        on_refused: told why a connection was cut off.
+    """
+
+    limits: Limits
+    peers: Peers
+    arrivals: Arrivals
+    turns: Turns
+    places: Places
+    on_bytes: Callable[[int], None]
+    on_refused: Callable[[str], None]
+
+
+class Tap:
+    """A transport that is read only while nobody holds it; everything else passes through."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+        self._holders: set[str] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """As of transports; what is written to somebody who is gone is thrown away."""
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def hold(self, who: str) -> None:
+        """Read nothing until `who` lets go."""
+        if not self._holders:
+            self._transport.pause_reading()
+        self._holders.add(who)
+
+    def let_go(self, who: str) -> None:
+        """`who` holds it no longer."""
+        if who in self._holders:
+            self._holders.remove(who)
+            if not self._holders and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    def pause_reading(self) -> None:
+        """As of transports: the websocket has enough messages."""
+        self.hold("messages")
+
+    def resume_reading(self) -> None:
+        """As of transports."""
+        self.let_go("messages")
+
+
+def guard(base: type[Any], guards: Guards) -> type[Any]:
+    """The kind of connection `base`, an asyncio protocol with `process_event`, guarded.
+
+    Its connections have `budget` and `peer`.
+    """
+
+    class Guarded(base):  # type: ignore[misc]
+        budget: Budget
+        peer: Peer
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self._address = transport.get_extra_info("peername")
+            self._arrived: deque[memoryview] = deque()
+            self._control = 0.0  # cost of what was read and is not paid for
+            self._fragments = 0
+            self._stuck = self._lost = self._has_place = False
+            self._tap = Tap(transport)
+            self.peer = guards.peers.of(self._address)
+            self.budget = guards.peers.budget(self.peer)
+            guards.arrivals.joined(self._address, self._tap.abort)
+            super().connection_made(self._tap)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._lost = True
+            self._arrived.clear()
+            guards.arrivals.left(self._address)
+            if self._has_place:
+                guards.places.taken -= 1
+                self.peer.clients -= 1
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            guards.on_bytes(len(data))
+            if not self._arrived:
+                self._tap.hold("turn")
+                guards.turns.add(self._pay)
+            view = memoryview(data)
+            self._arrived.extend(view[at : at + SLICE] for at in range(0, len(data), SLICE))
+
+        def eof_received(self) -> None:
+            for _ in range(min(LAST_SLICES, len(self._arrived))):
+                self._digest()
+            self._arrived.clear()
+            return super().eof_received()
+
+        def _pay(self) -> None:
+            """Take the cost of the next slice, and of the control frames of the one before."""
+            if self._lost or not self._arrived:
+                return
+            cost = len(self._arrived[0]) / BYTES_A_UNIT + self._control
+            self._control = 0.0
+            wait = self.budget.take(cost, time.monotonic())
+            if wait > 0:
+                self.loop.call_later(wait, guards.turns.add, self._digest)
+            else:
+                self._digest()
+
+        def _digest(self) -> None:
+            if self._lost or not self._arrived or self._tap.is_closing():
+                return
+            super().data_received(bytes(self._arrived.popleft()))
+            if self._stuck and self._control and not self._lost:
+                self._tap.hold("answers")  # who reads no answers to its pings sends no more
+            if self._arrived:
+                guards.turns.add(self._pay)
+            else:
+                self._tap.let_go("turn")
+
+        def process_event(self, event: Any) -> None:
+            opcode = getattr(event, "opcode", None)
+            if opcode is not None:
+                self._count(int(opcode), bool(event.fin))
+            super().process_event(event)
+
+        def _count(self, opcode: int, ends: bool) -> None:
+            if opcode in CONTROL_OPCODES:
+                self._control += CONTROL_FRAME
+                return
+            self._control += FRAGMENT
+            self._fragments = 0 if ends else self._fragments + 1
+            if self._fragments == guards.limits.fragments + 1:
+                guards.on_refused("fragments")
+                self.transport.abort()
+
+        def pause_writing(self) -> None:
+            self._stuck = True
+            super().pause_writing()
+
+        def resume_writing(self) -> None:
+            self._stuck = False
+            self._tap.let_go("answers")
+            super().resume_writing()
+
+        def take_place(self) -> None:
+            """It is let in: from now until it is gone it has a place."""
+            self._has_place = True
+            guards.places.taken += 1
+            self.peer.clients += 1
+
+        def hold_reading(self) -> None:
+            """Read nothing more: who is here has not paid yet."""
+            self._tap.hold("debt")
+
+        def resume_reading(self) -> None:
+            """Read on."""
+            self._tap.let_go("debt")
+
+    return Guarded
