@@ -25,7 +25,8 @@ import numpy as np
 import psutil
 import tyro
 
-from benchmarks.attacks.attacker import ATTACKS
+from benchmarks.attacks.attack import ATTACKS
+from benchmarks.attacks.attacker import KINDS
 from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.harness.processes import BenchmarkError, Helper
@@ -39,6 +40,8 @@ from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
 from stream.serve.server import Server
+
+assert KINDS, "they enter the attacks"
 
 CLIENTS = 6
 SESSIONS = 3

@@ -151,7 +151,7 @@ class Listener:
         self.arrivals.cut_off()
 
     def _delay(self, address: object) -> float:
-        """Who has guessed too many tokens is let in later: TLS is work that a guess need not cost."""
+        """Who has guessed too many tokens is let in later: a guess shall cost no TLS at once."""
         free = self.peers.of(address).brake.has(1.0, time.monotonic())
         return 0.0 if free else BRAKED_SECONDS
 

@@ -219,8 +219,9 @@ def _fits(value: object, annotation: str) -> bool:
     if annotation.endswith(" | None"):
         return value is None or _fits(value, annotation.removesuffix(" | None"))
     if annotation.startswith("list["):
-        short = isinstance(value, list) and len(value) <= MOST_ITEMS
-        return short and all(_fits(v, annotation[5:-1]) for v in value)
+        if not isinstance(value, list) or len(value) > MOST_ITEMS:
+            return False
+        return all(_fits(v, annotation[5:-1]) for v in value)
     if annotation.startswith("dict[str, "):
         inner = annotation[10:-1]
         return isinstance(value, dict) and all(_fits(v, inner) for v in value.values())
