@@ -102,24 +102,25 @@ class Broadcast:
         self._frames = deque((f for f in self._frames if f.sample < sample), EARLY_QUEUE)
         self._sound = deque((s for s in self._sound if s[0] < sample), EARLY_QUEUE)
         told = codec.serialise_text(messages.Interrupted(sample))
-        for client in self._clients:
-            if client.session is None:
-                client.cut(sample, told)
+        for client in self._watching():
+            client.cut(sample, told)
 
     def text(self, message: messages.Text) -> None:
         """A control message for every viewer, serialised once."""
         told = codec.serialise_text(message)
-        for client in self._clients:
-            if client.session is None:
-                client.tell(told)
+        for client in self._watching():
+            client.tell(told)
+
+    def _watching(self) -> list[Connection]:
+        """Who has had the hello, and no session of its own."""
+        return [each for each in self._clients if each.greeted and each.session is None]
 
     def _viewers(self, *, early: bool) -> list[Connection]:
         """Who has no session of its own, and gets frames ahead of their time or in it."""
         return [
             client
-            for client in self._clients
-            if client.session is None
-            and bool(client.subscription.ahead and self._sends_early()) is early
+            for client in self._watching()
+            if bool(client.subscription.ahead and self._sends_early()) is early
         ]
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:

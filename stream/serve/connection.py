@@ -86,6 +86,7 @@ class Connection:
         encoder: of its frames.
         outbox: what waits for it.
         peer, role: where it comes from, and what it may do.
+        greeted: whether it has its hello; until then nothing else is for it.
     """
 
     def __init__(self, socket: Socket, host: Host, peer: Peer, role: Role = Role.VIEWER) -> None:
@@ -95,6 +96,7 @@ class Connection:
         self.session: ClientSession | None = None
         self.encoder = host.encoder
         self.outbox = Outbox()
+        self.greeted = False
         self._ended = False
         self._sending = False
         self._wake = asyncio.Event()

@@ -87,6 +87,7 @@ class ClientRequests:
     def greet(self, client: Connection) -> None:
         """Say hello, and what else there is to know."""
         client.tell(self._greeting())
+        client.greeted = True
         if self._health.source:
             client.text(messages.Source("lost", self._health.source))
 

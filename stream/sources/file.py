@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,21 +55,22 @@ class FileSource:
         self._loop = loop
         self._closed = threading.Event()
         self._blocks = Blocks(clock or MonotonicClock(), pace, self._closed)
-        self._decoder = open_decoder(self.path)
-        self.rate = self._decoder.rate
-        #: Samples at 16 kHz in one pass, as the header has it: for progress bars.
-        self.samples = int(self._decoder.seconds * SAMPLE_RATE + 1e-6)
+        # It is open while it is read, and no longer: who is refused something else leaves nothing.
+        with contextlib.closing(open_decoder(self.path)) as decoder:
+            self.rate = decoder.rate
+            #: Samples at 16 kHz in one pass, as the header has it: for progress bars.
+            self.samples = int(decoder.seconds * SAMPLE_RATE + 1e-6)
+            channels = decoder.channels
         try:
-            wish = fixed(channel, self._decoder.channels)
+            wish = fixed(channel, channels)
         except ValueError as error:
-            self._decoder.close()
             raise AudioFileError(f"{self.path} {error}") from None
-        self._choice = self._listen() if wish is None else wish
+        self._choice = self._listen(channels) if wish is None else wish
         tell(self.name, self._choice)
 
-    def _listen(self) -> Choice:
+    def _listen(self, channels: int) -> Choice:
         """Where the speech is, by the first minutes."""
-        meter, seconds = Meter(self.rate, self._decoder.channels), 0.0
+        meter, seconds = Meter(self.rate, channels), 0.0
         layout: tuple[str, ...] = ()
         decoder = open_decoder(self.path)
         try:
@@ -89,9 +91,10 @@ class FileSource:
     def __iter__(self) -> Iterator[Block]:
         resampler = LiveResampler(self.rate)
         rate = self.rate
+        decoder = open_decoder(self.path)
         try:
             while True:
-                for piece in self._decoder.pieces():
+                for piece in decoder.pieces():
                     if self._closed.is_set():
                         return
                     if piece.rate != rate:  # files of several rates were joined
@@ -110,13 +113,13 @@ class FileSource:
                 if not self._loop:
                     yield from self._blocks.cut(resampler.finish(), last=True)
                     return
-                self._decoder.close()
-                self._decoder = open_decoder(self.path)
+                decoder.close()
+                decoder = open_decoder(self.path)
         except AudioFileError:
             yield from self._blocks.cut(np.zeros(0, np.float32), last=True)
             raise
         finally:
-            self._decoder.close()
+            decoder.close()
 
     def interrupt(self) -> None:
         """Nothing waits in a file."""

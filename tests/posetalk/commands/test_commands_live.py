@@ -118,7 +118,7 @@ def test_what_is_wrong_with_a_microphone_is_said_whole(
     """ALSA's device names hold colons themselves."""
     from stream.sources import microphone
 
-    def fail(device: object) -> None:
+    def fail(device: object, **_: object) -> None:
         raise microphone.MicrophoneError("the microphone 'hw: 0,0' is held", "close the other one")
 
     monkeypatch.setattr(microphone, "Microphone", fail)
