@@ -235,7 +235,7 @@ class TrackingSettings:
     ] = None
     """MediaPipe's face landmark model, face_landmarker.task; else the cache and installed packages
     are looked through."""
-    fetch_model: bool = False
+    fetch_model: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
     """Fetch the model (3.8 MB, Apache-2.0) from its official address where it is nowhere."""
     face: Annotated[
         int, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the largest)")

@@ -59,7 +59,7 @@ def _truncated(path: Path, data: bytes) -> None:
 
 
 def _garbage(path: Path, data: bytes) -> None:
-    path.write_bytes(b"\x80\x04not a head" * 100)
+    path.write_bytes(b"PK not a head" * 100)
 
 
 def _empty(path: Path, data: bytes) -> None:
