@@ -6,6 +6,7 @@ Every choice of a call is an input and may differ from entry to entry.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -213,7 +214,10 @@ class _Sampler:
         shape = g.op("Shape", x0, kind=INT64)
         flat = g.op("Flatten", g.op("Abs", x0), axis=2 if self.branched else 1)
         size = g.size(flat, 1)
-        falling = g.ops("TopK", flat, size, count=2, axis=1, largest=1, sorted=1)[0]
+        # The largest alone are sorted: engines sort at most 3,840 values, a window has more.
+        most = math.ceil((1.0 - quantile) * self.spec.T_w * self.spec.d_motion) + 2
+        count = g.op("Min", size, g.constant([most], np.int64), kind=INT64)
+        falling = g.ops("TopK", flat, count, count=2, axis=1, largest=1, sorted=1)[0]
         position = (g.cast(size, FLOAT) - 1.0) * (1.0 - quantile)
         at = g.op("Floor", position)
         above = g.op("Gather", falling, g.cast(at, INT64), axis=1)

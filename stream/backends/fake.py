@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from diffposetalk.spec import DenoiserSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
-from stream.backends.protocol import FloatArray, SamplerCall, SpeechState, Statistics
+from stream.backends.protocol import BATCH_ON_CPU, FloatArray, SamplerCall, SpeechState, Statistics
 
 FLOOR_DB, FULL_DB = -50.0, -15.0
 """Sound at FLOOR_DB (of full scale) leaves the jaw shut, at FULL_DB opens it by FULL_JAW."""
@@ -43,6 +43,7 @@ class FakeBackend:
 
     name = "fake"
     incremental = True
+    max_batch = BATCH_ON_CPU
 
     def __init__(self, head_id: str = "posetalk-head-1") -> None:
         self.spec = _SPEC

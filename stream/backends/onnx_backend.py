@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,7 +26,14 @@ from diffposetalk.sampling.solver import solver_table
 from diffposetalk.schedule import noise_schedule
 from diffposetalk.spec import WindowRule
 from stream.backends.branches import guidance_inputs
-from stream.backends.protocol import FloatArray, RuntimeProblem, SamplerCall, Statistics
+from stream.backends.protocol import (
+    BATCH_ON_CPU,
+    BATCH_ON_GPU,
+    FloatArray,
+    RuntimeProblem,
+    SamplerCall,
+    Statistics,
+)
 from stream.backends.threads import usable_cores
 
 if TYPE_CHECKING:
@@ -61,7 +69,8 @@ class OnnxBackend:
     Args:
         bundle: statistics, named styles and weights.
         graphs: folder of the graphs; None: the bundle's own.
-        device: `cpu`, `cuda` or `tensorrt`: onnxruntime's execution provider.
+        device: `cpu`, `cuda` or `tensorrt`, onnxruntime's execution provider; the latter two also
+            with the number of a GPU, as `cuda:1`.
         threads: of the CPU kernels.
 
     Raises:
@@ -101,6 +110,7 @@ class OnnxBackend:
             threads = THREADS if self.incremental else min(MOST_THREADS, usable_cores())
         self._device, self._threads = device, threads
         self._samplers: dict[str, GraphSession] = {}
+        self._opening = threading.Lock()  # an engine may take minutes, and is built once
         self._schedule = noise_schedule(bundle.spec.diffusion)
         self._speech = self._open(SPEECH)
         self._silence: MelState | None = None
@@ -117,6 +127,12 @@ class OnnxBackend:
             diffposetalk.bundle.graphs.GraphsError, RuntimeProblem: as the class.
         """
         return cls(load_bundle(bundle), device=device, threads=threads)
+
+    @property
+    def max_batch(self) -> int:
+        """What the graphs were made for, else what is of use where they run."""
+        most = self.manifest.ranges.get("batch", [1, None])[1]
+        return most or (BATCH_ON_CPU if self._device == "cpu" else BATCH_ON_GPU)
 
     @property
     def incremental(self) -> bool:
@@ -248,9 +264,10 @@ class OnnxBackend:
         name = f"sampler_{steps}"
         if name not in self.manifest.graphs and LOOP in self.manifest.graphs:
             name = LOOP
-        if name not in self._samplers:
-            self._samplers[name] = self._open(name)
-        return self._samplers[name]
+        with self._opening:
+            if name not in self._samplers:
+                self._samplers[name] = self._open(name)
+            return self._samplers[name]
 
     def _open(self, name: str) -> GraphSession:
         if name not in self.manifest.graphs:

@@ -37,6 +37,10 @@ class ResidentGraph:
 
     def start(self, state: Arrays) -> None:
         """Go on from this state from the next call on."""
+        with self._graph.lock:
+            self._start(state)
+
+    def _start(self, state: Arrays) -> None:
         if not self._fits(state):
             self._sides = [
                 {
@@ -52,7 +56,8 @@ class ResidentGraph:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Copies of the state after the last call."""
-        return {name: np.array(buf.numpy()) for name, buf in self._sides[self._side].items()}
+        with self._graph.lock:
+            return {name: np.array(buf.numpy()) for name, buf in self._sides[self._side].items()}
 
     def run(self, feed: Arrays) -> NDArray[np.float32]:
         """What a call gives, for contiguous inputs that are not state.
@@ -60,6 +65,10 @@ class ResidentGraph:
         Raises:
             stream.backends.protocol.RuntimeProblem: the inputs do not fit.
         """
+        with self._graph.lock:
+            return self._run(feed)
+
+    def _run(self, feed: Arrays) -> NDArray[np.float32]:
         given = [name for name in self._graph.inputs if name not in self.states]
         key = tuple(feed[name].shape for name in given)
         if key not in self._calls:

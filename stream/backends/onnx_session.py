@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,17 @@ PROVIDERS = {
 
 
 class GraphSession:
-    """A graph that can be run.
+    """A graph that can be run, from any thread.
+
+    Attributes:
+        lock: on a GPU the buffers of a shape belong to one call at a time, and so do those that a
+            caller binds itself; on the CPU calls share nothing and run side by side.
 
     Args:
         path: of the graph.
         weights: folder of the file that holds its weights.
-        device: `cpu`, `cuda` or `tensorrt`.
+        device: `cpu`, `cuda` or `tensorrt`; the latter two also with the number of a GPU, as
+            `cuda:1`.
         threads: of the CPU kernels.
         as_written: node by node, without onnxruntime's own fusions.
 
@@ -54,14 +60,19 @@ class GraphSession:
         options.add_session_config_entry(
             "session.model_external_initializers_file_folder_path", str(weights)
         )
-        provider = PROVIDERS[device]
+        kind, _, index = device.partition(":")
+        self._index = int(index or 0)
+        provider = PROVIDERS[kind]
         if provider not in onnxruntime.get_available_providers():
             raise RuntimeProblem(_no_provider(provider))
-        if device != "cpu":
+        if kind != "cpu":
             _find_libraries()
         try:
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=_providers(device), enable_fallback=0
+                path.read_bytes(),
+                options,
+                providers=_providers(kind, self._index),
+                enable_fallback=0,
             )
         except Exception as error:  # its own types have no common base
             raise RuntimeProblem(f"onnxruntime cannot open {path}: {_line(error)}") from None
@@ -70,7 +81,8 @@ class GraphSession:
             # It was built with it and lacks a library or a GPU; then it says nothing and goes on.
             raise RuntimeProblem(_no_provider(provider, f" (it would run on {used[0]})"))
         self.provider = used[0]
-        self._memory = None if device == "cpu" else "cuda"  # where inputs and outputs lie
+        self._memory = None if kind == "cpu" else "cuda"  # where inputs and outputs lie
+        self.lock = threading.RLock()
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
         self.dims = {
@@ -87,7 +99,8 @@ class GraphSession:
         """
         try:
             if self._memory is not None:
-                return self._run_bound(feed, self._memory)
+                with self.lock:
+                    return self._run_bound(feed, self._memory)
             wanted = {name: feed[name] for name in self.inputs}
             out: list[NDArray[np.float32]] = self._session.run(self.outputs, wanted)
             return out
@@ -101,17 +114,15 @@ class GraphSession:
         key = tuple(feed[name].shape for name in self.inputs)
         if key not in self._buffers:
             self._buffers[key] = {
-                name: onnxruntime.OrtValue.ortvalue_from_numpy(feed[name], memory, 0)
-                for name in self.inputs
+                name: self.buffer(feed[name].shape, feed[name].dtype) for name in self.inputs
             }
-        else:
-            for name, buffer in self._buffers[key].items():
-                buffer.update_inplace(feed[name])
+        for name, buffer in self._buffers[key].items():
+            buffer.update_inplace(feed[name])
         binding = self.binding()
         for name, buffer in self._buffers[key].items():
             binding.bind_ortvalue_input(name, buffer)
         for name in self.outputs:
-            binding.bind_output(name, memory)
+            binding.bind_output(name, memory, self._index)
         self._session.run_with_iobinding(binding)
         out: list[NDArray[np.float32]] = binding.copy_outputs_to_cpu()
         return out
@@ -119,8 +130,10 @@ class GraphSession:
     # --- for callers that bind their own buffers -----------------------------------------------
     def buffer(self, shape: Sequence[int], dtype: Any, *, on_host: bool = False) -> Any:
         """Memory for a tensor where the graph runs, or on the host."""
-        memory = "cpu" if on_host else self._memory or "cpu"
-        return onnxruntime.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype, memory, 0)
+        make = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+        if on_host or self._memory is None:
+            return make(list(shape), dtype, "cpu", 0)
+        return make(list(shape), dtype, self._memory, self._index)
 
     def binding(self) -> Any:
         """Inputs and outputs to be bound."""
@@ -153,17 +166,27 @@ def _no_provider(provider: str, instead: str = "") -> str:
     )
 
 
-def _providers(device: str) -> Sequence[Any]:
-    """What to ask onnxruntime for: the one provider, and the CPU for what it lacks."""
+def _providers(kind: str, index: int) -> Sequence[Any]:
+    """What to ask onnxruntime for: the one provider, and the CPU for what it lacks.
+
+    fp32 is fp32: without TF32, which keeps 10 bits of a product's mantissa.
+    """
     cpu = PROVIDERS["cpu"]
-    if device == "cpu":
+    if kind == "cpu":
         return [cpu]
-    if device == "cuda":
-        return [PROVIDERS["cuda"], cpu]
+    cuda = (PROVIDERS["cuda"], {"device_id": str(index), "use_tf32": "0"})
+    if kind == "cuda":
+        return [cuda, cpu]
+    # That provider has no such option of its own; the libraries below it read this when they load.
+    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "posetalk"
     # It builds its engines at the first call of each shape, which takes minutes: they are kept.
-    engines = {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache / "tensorrt")}
-    return [(PROVIDERS["tensorrt"], engines), PROVIDERS["cuda"], cpu]
+    engines = {
+        "device_id": str(index),
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": str(cache / "tensorrt"),
+    }
+    return [(PROVIDERS["tensorrt"], engines), cuda, cpu]
 
 
 def _line(error: BaseException) -> str:

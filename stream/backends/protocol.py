@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 
 __all__ = [
+    "BATCH_ON_CPU",
+    "BATCH_ON_GPU",
     "Backend",
     "Conditions",
     "FloatArray",
@@ -31,6 +33,10 @@ __all__ = [
 class RuntimeProblem(RuntimeError):
     """A runtime cannot open, build or run a graph; the message is one line."""
 
+
+BATCH_ON_CPU, BATCH_ON_GPU = 16, 64
+"""Sessions in one call, see `Backend.max_batch`: on a CPU more gain little speed, and let whoever
+comes next wait longer."""
 
 SpeechState = Any
 """Whatever `encode` needs from before the hop: made by the backend, held by the session."""
@@ -129,6 +135,11 @@ class Backend(Protocol):
     styles: Mapping[str, FloatArray]
     head_id: str
     bundle_hash: str
+
+    @property
+    def max_batch(self) -> int:
+        """Sessions that one `_many` call can hold."""
+        ...
 
     @property
     def incremental(self) -> bool:

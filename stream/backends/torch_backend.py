@@ -17,7 +17,7 @@ from diffposetalk.network.mel import MelEncoder, MelState
 from diffposetalk.sampling.guidance import Scale, guided_denoiser
 from diffposetalk.sampling.samplers import SAMPLERS, known_prefix
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
-from stream.backends.protocol import FloatArray, SamplerCall, Statistics
+from stream.backends.protocol import BATCH_ON_CPU, BATCH_ON_GPU, FloatArray, SamplerCall, Statistics
 from stream.backends.threads import usable_cores
 
 THREADS, MOST_THREADS = 1, 4
@@ -92,6 +92,11 @@ class TorchBackend:
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(load_bundle(bundle), device, threads, precision)
+
+    @property
+    def max_batch(self) -> int:
+        """What this backend takes in one pass."""
+        return BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_GPU
 
     @property
     def incremental(self) -> bool:

@@ -11,17 +11,25 @@ from typing import TypeVar
 
 import numpy as np
 
-from stream.backends.protocol import Backend, SamplerCall, SpeechCall, batch_key, encode_speech
+from stream.backends.protocol import (
+    BATCH_ON_CPU,
+    Backend,
+    SamplerCall,
+    SpeechCall,
+    batch_key,
+    encode_speech,
+)
 from stream.backends.threads import usable_cores
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 
-MOST_SESSIONS = 256
-"""No machine is said to carry more."""
+MOST_SESSIONS = 8192
+"""No machine is said to carry more; see `measure_capacity`."""
 REAL_TIME_SHARE = 0.7
 """Of a hop that the model may take; the rest is for sound, sockets and a machine that hiccups."""
 MOST_WORKERS = 4
 _TRIAL_SIZES = (2, 8)
+"""On a CPU; where larger batches are taken, a full one is tried instead of eight sessions."""
 _TRIAL_HOPS, _UNTIMED_HOPS = 9, 5
 
 Item = TypeVar("Item")
@@ -58,7 +66,8 @@ def run_batch(
         spoken = attempt(index, partial(session.begin, hops))
         if spoken is not None:
             speech.append((index, spoken))
-    for group in grouped(speech, key=lambda item: len(item[1].pcm)):
+    most = backend.max_batch
+    for group in grouped(speech, key=lambda item: len(item[1].pcm), most=most):
         heard = together(partial(encode_speech, backend), [call for _, call in group])
         for (index, _), features in zip(group, heard, strict=True):
             if isinstance(features, Exception):
@@ -70,7 +79,7 @@ def run_batch(
         call = None if index in answers else attempt(index, session.prepare)
         if call is not None:
             calls.append((index, call))
-    for same in grouped(calls, key=lambda item: batch_key(item[1])):
+    for same in grouped(calls, key=lambda item: batch_key(item[1]), most=most):
         sampled = together(backend.sample_many, [call for _, call in same])
         for (index, _), x0 in zip(same, sampled, strict=True):
             if isinstance(x0, Exception):
@@ -82,12 +91,16 @@ def run_batch(
     return [answers[index] for index in range(len(work))]
 
 
-def grouped(items: Iterable[Item], key: Callable[[Item], Hashable]) -> list[list[Item]]:
-    """Items of equal key together, groups and items in the order in which they came."""
+def grouped(items: Iterable[Item], key: Callable[[Item], Hashable], most: int) -> list[list[Item]]:
+    """Items of equal key together, at most so many, in the order in which they came."""
     groups: dict[Hashable, list[Item]] = {}
     for item in items:
         groups.setdefault(key(item), []).append(item)
-    return list(groups.values())
+    return [
+        group[first : first + most]
+        for group in groups.values()
+        for first in range(0, len(group), most)
+    ]
 
 
 def together(
@@ -159,13 +172,17 @@ def measure_capacity(
     n that takes at most REAL_TIME_SHARE of a hop's duration, at least 1.  It warms the backend up
     as well.
     """
-    costs = [trial(batcher, size, options, clock) for size in _TRIAL_SIZES]
+    low, high = _TRIAL_SIZES
+    if batcher.workers == 1 and batcher.backend.max_batch > BATCH_ON_CPU:
+        high = batcher.backend.max_batch  # a GPU: what a session costs shows in full batches only
+    costs = [trial(batcher, size, options, clock) for size in (low, high)]
     session = Session(batcher.backend, options=options)
     budget = REAL_TIME_SHARE * session.hop / batcher.backend.spec.fps
-    low, high = _TRIAL_SIZES
     each = (costs[1] - costs[0]) / (high - low)
     if each <= 0.0:
-        return MOST_SESSIONS if costs[1] < budget else 1
+        # Time that does not grow with the batch is that of a call: so many full ones fit.
+        calls = int(budget / costs[1]) if costs[1] > 0.0 else MOST_SESSIONS
+        return int(np.clip(calls * high, 1, MOST_SESSIONS))
     return int(np.clip((budget - costs[0]) / each + low, 1, MOST_SESSIONS))
 
 

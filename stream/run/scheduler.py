@@ -22,9 +22,6 @@ from stream.run.scheduled_session import AudioListener, Deliver, OnEnd, Schedule
 
 log = logging.getLogger(__name__)
 
-MOST_IN_A_BATCH = 16
-"""More gains little speed, and lets whoever comes next wait longer."""
-
 
 class CapacityError(RuntimeError):
     """No room for another session; the message is one sentence."""
@@ -178,7 +175,8 @@ class Scheduler:
                 if self._stopped or overdue or (self._closing and not self._open):
                     return
                 # A ready session that gets its turn goes to the back of the line.
-                chosen = sorted(self._ready, key=ScheduledSession.waiting_since)[:MOST_IN_A_BATCH]
+                longest = sorted(self._ready, key=ScheduledSession.waiting_since)
+                chosen = longest[: self.backend.max_batch]
                 turns = [(scheduled, scheduled.take()) for scheduled in chosen]
             self._serve(turns)
             with self.lock:

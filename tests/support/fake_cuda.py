@@ -1,4 +1,4 @@
-"""A GPU in name only: what posetalk calls of torch and of TensorRT's runtime, in the host's memory.
+"""Two GPUs in name only: what posetalk calls of torch and of TensorRT's runtime, in the host's memory.
 
 Engines are those of `fake_tensorrt`: onnxruntime runs their graphs, reading and writing at the
 addresses that were set.  As on a GPU, what is captured does not run until it is replayed.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import json
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +28,8 @@ class FakeTorch:
         copies: bytes that crossed between host and device.
         captured, replayed: how many graphs, how often.
         refusals: engines that will not load, from now on.
+        capture_error: what a capture fails with, if it shall.
+        contexts: of engines, that were made; compiled: what a runtime cache holds.
     """
 
     float32 = np.float32
@@ -32,11 +37,17 @@ class FakeTorch:
     def __init__(self, weights: Path) -> None:
         self.weights = weights
         self.copies = self.captured = self.replayed = self.refusals = 0
+        self.capture_error = ""
+        self.contexts: list[Context] = []
+        self.compiled = b""
         self.recording: list[Callable[[], Any]] | None = None
+        self.recorder: threading.Thread | None = None
         self.cuda = SimpleNamespace(
-            Stream=lambda: SimpleNamespace(cuda_stream=7, synchronize=lambda: None),
+            Stream=lambda gpu: SimpleNamespace(cuda_stream=7, synchronize=lambda: None),
             stream=contextlib.nullcontext,
-            synchronize=lambda: None,
+            device=contextlib.nullcontext,
+            device_count=lambda: 2,
+            synchronize=lambda gpu: None,
             is_available=lambda: True,
             CUDAGraph=lambda: Graph(self),
             graph=self._capture,
@@ -44,7 +55,7 @@ class FakeTorch:
 
     def do(self, work: Callable[[], Any]) -> None:
         """Now, or when the graph that is being captured is replayed."""
-        if self.recording is None:
+        if self.recording is None or threading.current_thread() is not self.recorder:
             work()
         else:
             self.recording.append(work)
@@ -58,11 +69,17 @@ class FakeTorch:
         return Memory(self, np.full(tuple(shape), 99, dtype), device)
 
     @contextlib.contextmanager
-    def _capture(self, graph: Graph, stream: Any) -> Iterator[None]:
+    def _capture(self, graph: Graph, stream: Any, capture_error_mode: str) -> Iterator[None]:
         assert self.recording is None and stream.cuda_stream == 7
-        self.recording, self.captured = graph.work, self.captured + 1
-        yield
-        self.recording = None
+        assert capture_error_mode == "thread_local"
+        self.recording, self.recorder = graph.work, threading.current_thread()
+        try:
+            yield
+        finally:
+            self.recording = None
+            if self.capture_error:
+                raise RuntimeError(self.capture_error)
+        self.captured += 1
 
 
 class Graph:
@@ -71,6 +88,7 @@ class Graph:
         self.work: list[Callable[[], Any]] = []
 
     def replay(self) -> None:
+        assert not self.torch.capture_error, "half a graph"
         self.torch.replayed += 1
         for work in self.work:
             work()
@@ -90,8 +108,8 @@ class Memory:
         assert self.place == "host", "the device's memory is not the host's"
         return self.array
 
-    def cuda(self) -> Memory:
-        return Memory(self.torch, self.array.copy(), "cuda")
+    def to(self, device: str) -> Memory:
+        return Memory(self.torch, self.array.copy(), device)
 
     def cpu(self) -> Memory:
         return Memory(self.torch, self.array.copy(), "host")
@@ -114,12 +132,14 @@ class Runtime:
         if self.torch.refusals:
             self.torch.refusals -= 1
             return None
-        return Engine(self.torch, engine.partition(b"\n")[2])
+        first, _, graph = engine.partition(b"\n")
+        return Engine(self.torch, graph, json.loads(first.partition(b" ")[2]))
 
 
 class Engine:
-    def __init__(self, torch: FakeTorch, graph: bytes) -> None:
-        self.torch = torch
+    def __init__(self, torch: FakeTorch, graph: bytes, profiles: list[Any]) -> None:
+        self.torch, self.profiles = torch, profiles
+        self.num_optimization_profiles = len(profiles)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 4
@@ -136,18 +156,65 @@ class Engine:
     def get_tensor_mode(self, name: str) -> str:
         return "input" if name in self.inputs else "output"
 
-    def create_execution_context(self) -> Context:
-        return Context(self)
+    def get_tensor_profile_shape(self, name: str, index: int) -> Any:
+        return self.profiles[index][name]
+
+    def create_runtime_config(self) -> RuntimeConfig:
+        return RuntimeConfig(self.torch)
+
+    def create_execution_context(self, how: Any) -> Context:
+        if isinstance(how, RuntimeConfig):
+            assert how.cuda_graph_strategy == "whole graph"
+            how = how.strategy
+        assert how == "by profile"
+        self.torch.contexts.append(Context(self))
+        return self.torch.contexts[-1]
+
+
+class RuntimeConfig:
+    """Of TensorRT for RTX, and its cache at once."""
+
+    def __init__(self, torch: FakeTorch) -> None:
+        self.torch = torch
+        self.cuda_graph_strategy = self.strategy = ""
+
+    def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+        self.strategy = strategy
+
+    def create_runtime_cache(self) -> RuntimeConfig:
+        return self
+
+    def set_runtime_cache(self, cache: RuntimeConfig) -> bool:
+        return cache is self
+
+    def deserialize(self, blob: bytes) -> bool:
+        if not blob.startswith(b"compiled"):
+            return False
+        self.torch.compiled = blob
+        return True
+
+    def serialize(self) -> bytearray:
+        self.torch.compiled = self.torch.compiled or b"compiled"
+        return bytearray(self.torch.compiled)
 
 
 class Context:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self.profile: int | None = None
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
 
+    def set_optimization_profile_async(self, index: int, stream: int) -> bool:
+        self.profile = index
+        return stream == 7 and index < len(self.engine.profiles)
+
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         self.shapes[name] = shape
+        assert self.profile is not None
+        ends = self.engine.profiles[self.profile].get(name)
+        if ends and not all(a <= n <= b for a, n, b in zip(ends[0], shape, ends[2], strict=True)):
+            return False
         dims = self.engine.inputs[name].shape
         return len(dims) == len(shape) and all(
             isinstance(d, str) or d == n for d, n in zip(dims, shape, strict=True)
@@ -173,6 +240,7 @@ class Context:
     def _execute(self) -> None:
         kinds = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
         feed = {}
+        time.sleep(0)  # another thread's turn: it may not touch what this one works on
         for name, value in self.engine.inputs.items():
             array = np.empty(self.shapes[name], kinds[value.type])
             ctypes.memmove(array.ctypes.data, self.addresses[name], array.nbytes)

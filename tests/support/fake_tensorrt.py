@@ -1,10 +1,12 @@
 """TensorRT in name only: what both 10 and 11 have of what posetalk calls, and nothing else.
 
-Names are those of the real bindings 10.16 and 11.4.  An engine is its graph, after the version.
+Names are those of the real bindings 10.16 and 11.4.  An engine is its graph, after a line with the
+version and the profiles.
 """
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,10 +28,14 @@ class Config:
 
     def __init__(self) -> None:
         self.profiles: list[Profile] = []
+        self.flags = {"tf32"}  # the library's default
+
+    def clear_flag(self, flag: str) -> None:
+        self.flags.remove(flag)
 
     def add_optimization_profile(self, profile: Profile) -> int:
         self.profiles.append(profile)
-        return 0
+        return len(self.profiles) - 1
 
 
 class FakeTensorrt:
@@ -67,8 +73,10 @@ class FakeTensorrt:
                 return Profile()
 
             def build_serialized_network(self, network: Any, config: Config) -> bytearray:
+                assert not config.flags, "fp32 shall be fp32"
                 fake.profiles += config.profiles
-                return bytearray(f"{version}\n".encode() + network.graph)
+                shapes = json.dumps([profile.shapes for profile in config.profiles])
+                return bytearray(f"{version} {shapes}\n".encode() + network.graph)
 
         class OnnxParser:
             def __init__(self, network: Any, log: Any) -> None:
@@ -83,6 +91,17 @@ class FakeTensorrt:
                 return SimpleNamespace(desc=lambda: fake.broken)
 
         self.Builder, self.OnnxParser = Builder, OnnxParser
+        self.BuilderFlag = SimpleNamespace(TF32="tf32")
+        self.ExecutionContextAllocationStrategy = SimpleNamespace(ON_PROFILE_CHANGE="by profile")
         self.TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
         # 11 still has the name, as deprecated, and ignores it.
         self.NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
+
+
+class FakeTensorrtRtx(FakeTensorrt):
+    """TensorRT for RTX, which captures graphs by itself."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(version)
+        self.__name__ = "tensorrt_rtx"
+        self.CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph")

@@ -54,6 +54,11 @@ class RememberingBackend:
         self._windows: dict[bytes, FloatArray] = {}
 
     @property
+    def max_batch(self) -> int:
+        """The wrapped backend's."""
+        return self.backend.max_batch
+
+    @property
     def incremental(self) -> bool:
         """The wrapped backend's."""
         return self.backend.incremental

@@ -23,21 +23,22 @@ class TensorrtBackend(OnnxBackend):
     Args:
         bundle: statistics, named styles and the network that the engines must be of.
         target: `tensorrt` or `tensorrt-rtx`, the folder of the graphs and engines in the bundle's.
+        gpu: number of the GPU.
 
     Raises:
         diffposetalk.bundle.graphs.GraphsError: no graphs, or those of another network.
         RuntimeProblem: no library or GPU, or an engine that cannot be built.
     """
 
-    def __init__(self, bundle: Bundle, target: str) -> None:
-        self.target = target
+    def __init__(self, bundle: Bundle, target: str, gpu: int = 0) -> None:
+        self.target, self._gpu = target, gpu
         self.name = target
         self._store: EngineStore | None = None
         super().__init__(bundle, bundle.folder / target, device="engine")
 
     @classmethod
     def load(  # type: ignore[override]
-        cls, bundle: str = "starter", target: str = "tensorrt"
+        cls, bundle: str = "starter", target: str = "tensorrt", gpu: int = 0
     ) -> TensorrtBackend:
         """Load a bundle by name or folder.
 
@@ -47,19 +48,31 @@ class TensorrtBackend(OnnxBackend):
         """
         loaded = load_bundle(bundle)
         loaded.require_head()
-        return cls(loaded, target)
+        return cls(loaded, target, gpu)
 
     def _session(self, path: Path) -> EngineSession:  # type: ignore[override]
-        trt, _ = libraries(self.target)
+        trt, _ = libraries(self.target, self._gpu)
         if self._store is None:
             self._store = EngineStore(
-                self._folder, self.manifest, self._weights, ranges(self.spec), trt, gpu_here()
+                self._folder,
+                self.manifest,
+                self._weights,
+                ranges(self.spec),
+                trt,
+                gpu_here(self._gpu),
             )
-        name, engine = path.stem, self._store.get(path.stem)
+        store, name = self._store, path.stem
+
+        def load(engine: bytes) -> EngineSession:
+            dims = self.manifest.graphs[name].inputs
+            cache = store.runtime_cache(name)
+            return EngineSession(name, engine, self.target, dims, gpu=self._gpu, cache=cache)
+
+        engine = store.get(name)
         try:
-            return EngineSession(name, engine, self.target)
+            return load(engine)
         except RuntimeProblem:  # what is on record does not load: a new one does, or says why not
-            return EngineSession(name, self._store.get(name, again=True), self.target)
+            return load(store.get(name, again=True))
 
     def _resident(self, graph: EngineSession) -> ResidentEngine:  # type: ignore[override]
         return ResidentEngine(graph)

@@ -2,7 +2,7 @@
 
 Only what all three have is used: strongly typed networks with an explicit batch (in 11 and in
 TensorRT for RTX there are no others), precision from the graph's own types and never from a builder
-flag, one optimisation profile, `build_serialized_network`.
+flag, an optimisation profile for each size of a batch, `build_serialized_network`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from stream.backends.protocol import RuntimeProblem
 
 LIBRARIES: Mapping[str, str] = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 EXTRAS: Mapping[str, str] = {"tensorrt": "trt", "tensorrt-rtx": "trt-rtx"}
-MOST_BATCH = 8
-"""Sessions that one call of an engine can hold."""
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+"""Sessions in a call of an engine: a profile each, as kernels for one size are faster than those
+for a range; calls of other sizes are filled up to the next one."""
 LEAST_CAPABILITY: Mapping[str, float] = {"bf16": 8.0, "fp8": 8.9}
 """Compute capability of the oldest GPU that has such arithmetic."""
 
@@ -44,7 +45,7 @@ def ranges(spec: ModelSpec) -> dict[str, Range]:
     usual = live.hop + live.lookahead if adjacent else spec.T_w
     heard = live.hop if adjacent else spec.T_p + spec.T_w
     return {
-        "batch": Range(1, 1, MOST_BATCH),
+        "batch": Range(1, 1, BATCHES[-1]),
         "frames": Range(1, usual, spec.T_w),
         "branches": Range(1, 1 if live.audio_guidance == live.style_guidance == 1.0 else 3, 3),
         "samples": Range(frame, heard * frame, (spec.T_p + spec.T_w) * frame),
@@ -82,7 +83,12 @@ def check_capability(precision: str, capability: float) -> None:
 
 
 def build_engine(
-    trt: Any, graph: bytes, inputs: Dims, bounds: Mapping[str, Range], weights: Path | None = None
+    trt: Any,
+    graph: bytes,
+    inputs: Dims,
+    bounds: Mapping[str, Range],
+    weights: Path | None = None,
+    batches: Sequence[int] = BATCHES,
 ) -> bytes:
     """The serialised engine of an ONNX graph.
 
@@ -92,6 +98,7 @@ def build_engine(
         inputs: its inputs, as a manifest has them.
         bounds: of their free dimensions.
         weights: folder of the file that holds its weights; None: they are inside.
+        batches: sizes of a batch, in rising order.
 
     Raises:
         RuntimeProblem: TensorRT cannot read or build it; the message is its own.
@@ -106,15 +113,18 @@ def build_engine(
         said = " ".join(parser.get_error(0).desc().split())
         raise RuntimeProblem(f"TensorRT cannot read the graph: {said}")
     config = builder.create_builder_config()
-    profile = builder.create_optimization_profile()
-    for name, dims in inputs.items():
-        if any(isinstance(dim, str) for dim in dims):
-            ends = (
-                tuple(_end(bounds[d], which) if isinstance(d, str) else d for d in dims)
-                for which in range(3)
-            )
-            profile.set_shape(name, *ends)
-    config.add_optimization_profile(profile)
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 is fp32
+    for size in batches:
+        profile = builder.create_optimization_profile()
+        sizes = {**bounds, "batch": Range(size, size, size)}
+        for name, dims in inputs.items():
+            if any(isinstance(dim, str) for dim in dims):
+                ends = (
+                    tuple(_end(sizes[d], which) if isinstance(d, str) else d for d in dims)
+                    for which in range(3)
+                )
+                profile.set_shape(name, *ends)
+        config.add_optimization_profile(profile)
     engine = builder.build_serialized_network(network, config)
     if engine is None:
         raise RuntimeProblem(

@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from diffposetalk.bundle.graphs import Manifest
+from diffposetalk.bundle.graphs import HOP, Manifest
 from head.new_file import new_file
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt.build import LIBRARIES, Range, build_engine, check_capability
+from stream.backends.tensorrt.build import BATCHES, LIBRARIES, Range, build_engine, check_capability
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ class EngineStore:
         if gpu is not None:
             check_capability(manifest.precision, gpu.capability)
         self._folder, self._manifest, self._weights = folder, manifest, weights
-        self._bounds, self._trt = bounds, trt
+        self._bounds, self._trt, self._gpu = bounds, trt, gpu
         self.key = engine_key(manifest.target, trt, gpu)
 
     def get(self, name: str, *, again: bool = False) -> bytes:
@@ -150,7 +150,18 @@ class EngineStore:
             ) from None
         if hashlib.sha256(model).hexdigest() != graph.sha256:
             raise RuntimeProblem(f"{path} was changed after its export: {again}")
-        return build_engine(self._trt, model, graph.inputs, self._bounds, self._weights)
+        # Whole hops are one stream's, whose state stays with them.
+        sizes = BATCHES[:1] if name.startswith(f"{HOP}_") else BATCHES
+        return build_engine(self._trt, model, graph.inputs, self._bounds, self._weights, sizes)
+
+    def runtime_cache(self, name: str) -> Path | None:
+        """The file of what TensorRT for RTX compiles when it runs an engine on this GPU; None
+        where the library compiles when it builds.
+        """
+        if self._manifest.target != "tensorrt-rtx" or self._gpu is None:
+            return None
+        gpu = re.sub(r"[^A-Za-z0-9.]+", "-", self._gpu.name)
+        return self._cache_home() / self.key.folder / f"{name}-{gpu}.compiled"
 
     def keep(self, name: str, engine: bytes, home: Path) -> Path:
         """Write an engine and its record below `home`, whole or not at all.
@@ -185,9 +196,13 @@ class EngineStore:
     def _homes(self) -> Iterator[Path]:
         """Where engines are kept: beside the graphs, and in the user's cache."""
         yield self._folder
+        yield self._cache_home()
+
+    def _cache_home(self) -> Path:
+        """Of this network, in the user's cache."""
         cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
         network, kind = self._manifest.network[:16], self._manifest.precision
-        yield cache / "posetalk" / self._manifest.target / f"{network}-{kind}"
+        return cache / "posetalk" / self._manifest.target / f"{network}-{kind}"
 
     def _kept(self, folder: Path, name: str) -> bytes | None:
         """An engine on record that is what the record says; None: it is to be built."""

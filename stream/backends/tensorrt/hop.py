@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.backends.tensorrt.session import Calls, EngineSession
+from stream.backends.tensorrt.calls import Calls, gpu_errors
+from stream.backends.tensorrt.session import EngineSession
 
 NEW = ("pcm", "noise")
 """Inputs that differ at every call; others are copied when they change."""
@@ -37,6 +38,10 @@ class ResidentEngine:
 
     def start(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from this state from the next call on."""
+        with self._engine.lock, gpu_errors():
+            self._start(state)
+
+    def _start(self, state: Mapping[str, NDArray[Any]]) -> None:
         self._side = 0
         for name, buffer in (self._sides[0] if self._sides else {}).items():
             buffer.copy_(self._engine.buffer(state[name]))
@@ -47,7 +52,8 @@ class ResidentEngine:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Copies of the state after the last call."""
-        return {name: b.cpu().numpy().copy() for name, b in self._sides[self._side].items()}
+        with self._engine.lock:
+            return {name: b.cpu().numpy().copy() for name, b in self._sides[self._side].items()}
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """What a call gives, for contiguous inputs that are not state.
@@ -55,6 +61,10 @@ class ResidentEngine:
         Raises:
             stream.backends.protocol.RuntimeProblem: the inputs do not fit, or the GPU fails.
         """
+        with self._engine.lock, gpu_errors():
+            return self._run(feed)
+
+    def _run(self, feed: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         given = {name: feed[name] for name in self._engine.inputs if name not in self.states}
         key = tuple(array.shape for array in given.values())
         if key not in self._calls:

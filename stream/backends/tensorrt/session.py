@@ -8,69 +8,118 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt.build import EXTRAS, LIBRARIES
+from stream.backends.tensorrt.build import EXTRAS, LIBRARIES, Dims
+from stream.backends.tensorrt.calls import Calls, Capturing, gpu_errors
 from stream.backends.tensorrt.engine_store import Gpu
+from stream.backends.tensorrt.runtime_cache import RuntimeCache
 
-WARM_UPS = 3
-"""Plain calls before a shape's graph is captured: lazy set-up must not be captured with it."""
+MOST_SHAPES = 24
+"""Shapes whose buffers, context and graph are kept; the one used longest ago goes first."""
 
 
 class EngineSession:
-    """An engine that can be run, like `onnx_session.GraphSession`.
+    """An engine that can be run from any thread, like `onnx_session.GraphSession`.
+
+    A captured graph holds the memory of its execution context, so each shape that is kept has a
+    context of its own; it reserves what its profile needs, and not what the largest one does.
+
+    Attributes:
+        lock: its buffers and its stream belong to one call at a time.
 
     Args:
         name: of the graph.
         engine: serialised.
         target: `tensorrt` or `tensorrt-rtx`.
+        dims: of the graph's inputs, by name, as a manifest has them.
+        gpu: number of the GPU.
+        cache: file in which `tensorrt-rtx` keeps the kernels that it compiled; None: nowhere.
 
     Raises:
         RuntimeProblem: no library, no GPU, or an engine that does not load here.
     """
 
-    def __init__(self, name: str, engine: bytes, target: str) -> None:
-        self._trt, self._torch = libraries(target)
-        self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(engine)
-        if self._engine is None:
-            raise RuntimeProblem(
-                f"{LIBRARIES[target]} {self._trt.__version__} does not take the engine {name} on "
-                "this GPU: choose `--backend onnxruntime` or `torch`"
-            )
-        names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
-        given = self._trt.TensorIOMode.INPUT
-        self.inputs = [n for n in names if self._engine.get_tensor_mode(n) == given]
-        self.outputs = [n for n in names if n not in self.inputs]
-        self._stream = self._torch.cuda.Stream()
+    def __init__(
+        self,
+        name: str,
+        engine: bytes,
+        target: str,
+        dims: Dims,
+        *,
+        gpu: int = 0,
+        cache: Path | None = None,
+    ) -> None:
+        self._trt, self._torch = libraries(target, gpu)
+        self.lock = threading.RLock()
+        self._device = gpu
+        with self._torch.cuda.device(gpu):
+            self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
+            self._engine = self._runtime.deserialize_cuda_engine(engine)
+            if self._engine is None:
+                raise RuntimeProblem(
+                    f"{LIBRARIES[target]} {self._trt.__version__} does not take the engine {name} "
+                    "on this GPU: choose `--backend onnxruntime` or `torch`"
+                )
+            names = [self._engine.get_tensor_name(i) for i in range(self._engine.num_io_tensors)]
+            given = self._trt.TensorIOMode.INPUT
+            self.inputs = [n for n in names if self._engine.get_tensor_mode(n) == given]
+            self.outputs = [n for n in names if n not in self.inputs]
+            self._batched = [n for n in self.inputs if dims[n][0] == "batch"]
+            profiles = range(self._engine.num_optimization_profiles)
+            ends = [self._engine.get_tensor_profile_shape(self._batched[0], i) for i in profiles]
+            self._batches = [(least[0], most[0]) for least, _, most in ends]
+            self._stream = self._torch.cuda.Stream(gpu)
+            self._cache = RuntimeCache(self._trt, self._engine, cache)
+        self._capturing = Capturing(name, wanted=not self._cache.captures)
         self._shapes: dict[tuple[Any, ...], Calls] = {}
         self.provider = target
+
+    @property
+    def max_batch(self) -> int:
+        """Sessions that one call can hold."""
+        return max(most for _, most in self._batches)
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """The outputs for contiguous inputs, in their order; inputs it does not take are left out.
 
+        Rows are filled up to the smallest profile that holds them, the last one as often as it
+        takes, and what comes of those is dropped.
+
         Raises:
             RuntimeProblem: the inputs do not fit the engine's ranges, or the GPU fails.
         """
+        count = len(feed[self._batched[0]])
+        _, size = self._profile(count)
         wanted = {name: np.ascontiguousarray(feed[name]) for name in self.inputs}
+        if size > count:
+            for name in self._batched:
+                more = np.repeat(wanted[name][-1:], size - count, axis=0)
+                wanted[name] = np.concatenate([wanted[name], more])
         key = tuple(array.shape for array in wanted.values())
-        if key not in self._shapes:
-            buffers = {name: self.buffer(array) for name, array in wanted.items()}
-            self._shapes[key] = self.calls(buffers, self.inputs, self.outputs)
-        return self._shapes[key].run(wanted)
+        with self.lock, gpu_errors():
+            calls = self._shapes.pop(key, None)
+            if calls is None:
+                buffers = {name: self.buffer(array) for name, array in wanted.items()}
+                calls = self.calls(buffers, self.inputs, self.outputs)
+                self._shapes = dict(list(self._shapes.items())[1 - MOST_SHAPES :])
+            self._shapes[key] = calls
+            return [answer[:count] for answer in calls.run(wanted)]
 
     def buffer(self, array: NDArray[Any]) -> Any:
         """A copy of an array in the device's memory."""
-        return self._torch.from_numpy(np.ascontiguousarray(array)).cuda()
+        return self._torch.from_numpy(np.ascontiguousarray(array)).to(f"cuda:{self._device}")
 
     def synchronize(self) -> None:
         """Wait until the device has done all that it was given."""
-        self._torch.cuda.synchronize()
+        self._torch.cuda.synchronize(self._device)
 
     def calls(
         self, buffers: Mapping[str, Any], given: Sequence[str], wanted: Sequence[str]
@@ -85,87 +134,57 @@ class EngineSession:
         Raises:
             RuntimeProblem: the shapes do not fit the engine's ranges.
         """
-        torch, context = self._torch, self._engine.create_execution_context()
-        for name in self.inputs:
-            if not context.set_input_shape(name, tuple(buffers[name].shape)):
-                raise RuntimeProblem(
-                    f"the engine takes no {name} of shape {tuple(buffers[name].shape)}"
-                )
-        missing = context.infer_shapes()
-        if missing:
-            raise RuntimeProblem(f"the engine still misses {', '.join(missing)}")
-        places = dict(buffers)
-        for name in self.outputs:
-            if name not in places:
-                shape = tuple(context.get_tensor_shape(name))
-                places[name] = torch.empty(shape, dtype=torch.float32, device="cuda")
-        for name, place in places.items():
-            context.set_tensor_address(name, place.data_ptr())
-        return Calls(torch, context, self._stream, places, given, wanted)
+        torch, place = self._torch, f"cuda:{self._device}"
+        profile, _ = self._profile(buffers[self._batched[0]].shape[0])
+        with torch.cuda.device(self._device):
+            context = self._cache.context()
+            if not context.set_optimization_profile_async(profile, self._stream.cuda_stream):
+                raise RuntimeProblem(f"the engine has no profile {profile}")
+            self._stream.synchronize()
+            for name in self.inputs:
+                if not context.set_input_shape(name, tuple(buffers[name].shape)):
+                    raise RuntimeProblem(
+                        f"the engine takes no {name} of shape {tuple(buffers[name].shape)}"
+                    )
+            missing = context.infer_shapes()
+            if missing:
+                raise RuntimeProblem(f"the engine still misses {', '.join(missing)}")
+            places = dict(buffers)
+            for name in self.outputs:
+                if name not in places:
+                    shape = tuple(context.get_tensor_shape(name))
+                    places[name] = torch.empty(shape, dtype=torch.float32, device=place)
+            for name, memory in places.items():
+                context.set_tensor_address(name, memory.data_ptr())
+        return Calls(
+            torch,
+            context,
+            self._stream,
+            places,
+            given,
+            wanted,
+            capturing=self._capturing,
+            gpu=self._device,
+            began=self._cache.save,
+        )
 
-
-class Calls:
-    """Calls in one set of buffers: pinned host copies, and a captured graph after WARM_UPS."""
-
-    def __init__(
-        self,
-        torch: Any,
-        context: Any,
-        stream: Any,
-        buffers: Mapping[str, Any],
-        inputs: Sequence[str],
-        outputs: Sequence[str],
-    ) -> None:
-        self._torch, self._context, self._stream = torch, context, stream
-        self._buffers, self._inputs, self._outputs = buffers, inputs, outputs
-        self._host = {
-            name: torch.empty(buffers[name].shape, dtype=buffers[name].dtype, pin_memory=True)
-            for name in (*inputs, *outputs)
-        }
-        self._graph: Any = None
-        self._calls = 0
-
-    def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
-        """What is wanted, for what is given.
+    def _profile(self, count: int) -> tuple[int, int]:
+        """The smallest profile that holds `count` rows, and how many it wants.
 
         Raises:
-            RuntimeProblem: the GPU fails.
+            RuntimeProblem: there is none.
         """
-        for name in self._inputs:
-            self._host[name].numpy()[...] = feed[name]
-        self._calls += 1
-        if self._graph is not None:
-            with self._torch.cuda.stream(self._stream):
-                self._graph.replay()
-        elif self._calls > WARM_UPS:
-            self._graph = self._torch.cuda.CUDAGraph()
-            with self._torch.cuda.graph(self._graph, stream=self._stream):
-                self._enqueue()
-            with self._torch.cuda.stream(self._stream):
-                self._graph.replay()
-        else:
-            with self._torch.cuda.stream(self._stream):
-                self._enqueue()
-        self._stream.synchronize()
-        return [self._host[name].numpy().copy() for name in self._outputs]
-
-    def put(self, name: str, array: NDArray[Any]) -> None:
-        """Copy an input that is not copied at every call."""
-        with self._torch.cuda.stream(self._stream):
-            self._buffers[name].copy_(self._torch.from_numpy(np.ascontiguousarray(array)))
-
-    def _enqueue(self) -> None:
-        """Inputs to the device, the engine, outputs back: all on the stream."""
-        for name in self._inputs:
-            self._buffers[name].copy_(self._host[name], non_blocking=True)
-        if not self._context.execute_async_v3(self._stream.cuda_stream):
-            raise RuntimeProblem("TensorRT could not run the engine")
-        for name in self._outputs:
-            self._host[name].copy_(self._buffers[name], non_blocking=True)
+        fits = [(most, i) for i, (_, most) in enumerate(self._batches) if count <= most]
+        if not fits:
+            raise RuntimeProblem(
+                f"the engine takes 1 to {self.max_batch} sessions in a call, not {count}"
+            )
+        index = min(fits)[1]
+        return index, max(count, self._batches[index][0])
 
 
-def libraries(target: str) -> tuple[Any, Any]:
-    """TensorRT's module of a target, and torch, on a machine with a GPU.
+def libraries(target: str, gpu: int = 0) -> tuple[Any, Any]:
+    """TensorRT's module of a target, and torch, on a machine with a GPU of that number.
 
     Raises:
         RuntimeProblem: one of the three is not here.
@@ -179,16 +198,20 @@ def libraries(target: str) -> tuple[Any, Any]:
     torch = importlib.import_module("torch")
     if not torch.cuda.is_available():
         raise RuntimeProblem("there is no CUDA GPU here: choose `--backend onnxruntime`")
+    if gpu >= torch.cuda.device_count():
+        raise RuntimeProblem(
+            f"there is no GPU {gpu} here: choose --gpu 0 to {torch.cuda.device_count() - 1}"
+        )
     return importlib.import_module(name), torch
 
 
-def gpu_here() -> Gpu | None:
-    """The GPU that torch names; None: there is none, or no torch."""
+def gpu_here(gpu: int = 0) -> Gpu | None:
+    """The GPU of that number, as torch names it; None: there is none, or no torch."""
     try:
         torch = importlib.import_module("torch")
     except ImportError:
         return None
-    if not torch.cuda.is_available():
+    if not torch.cuda.is_available() or gpu >= torch.cuda.device_count():
         return None
-    major, minor = torch.cuda.get_device_capability()
-    return Gpu(torch.cuda.get_device_name(), float(f"{major}.{minor}"))
+    major, minor = torch.cuda.get_device_capability(gpu)
+    return Gpu(torch.cuda.get_device_name(gpu), float(f"{major}.{minor}"))

@@ -152,6 +152,7 @@ def test_networks_are_strongly_typed_in_every_version(home: Path) -> None:
     trt = FakeTensorrt("10.16.1")
     store(home, trt).get("sampler_1")
     assert trt.flags == [2]
-    shapes = trt.profiles[0].shapes
-    assert shapes["noise"] == ((1, 1, 54), (1, 4, 54), (8, 20, 54))
-    assert shapes["missing"] == ((1,), (1,), (8,))
+    assert [profile.shapes["missing"] for profile in trt.profiles] == [
+        ((size,),) * 3 for size in (1, 2, 4, 8, 16, 32, 64)
+    ]
+    assert trt.profiles[3].shapes["noise"] == ((8, 1, 54), (8, 4, 54), (8, 20, 54))

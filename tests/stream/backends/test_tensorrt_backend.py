@@ -9,20 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bundles_for_export import PLAIN, SPECS, save_random
-from fake_cuda import FakeTorch, Runtime
-from fake_tensorrt import FakeTensorrt
+from gpu_in_name import put_in_place
 
 from diffposetalk.bundle.bundle import load_bundle
-from export import tensorrt as export_tensorrt
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, babble, random_case
 from export.tensorrt import export_engines
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import Backend, RuntimeProblem
 from stream.backends.registry import load_backend
-from stream.backends.tensorrt import backend as tensorrt_backend
-from stream.backends.tensorrt import session as tensorrt_session
-from stream.backends.tensorrt.engine_store import Gpu
 from stream.core.device_session import DeviceSession, make_session
 from stream.core.session import Session
 
@@ -30,31 +25,23 @@ from stream.core.session import Session
 @pytest.fixture
 def pair(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Backend, Backend]:
     """`tensorrt` on fakes, and onnxruntime, of one bundle."""
-    kind, rule = getattr(request, "param", ("plain", "adjacent"))
+    kind, rule, *named = getattr(request, "param", ("plain", "adjacent"))
+    target = named[0] if named else "tensorrt"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     live = dataclasses.replace(SPECS[kind].live, window_rule=rule)
     home = tmp_path / "bundle"
     save_random(home, dataclasses.replace(SPECS[kind], live=live), half=True)
-    torch, trt = FakeTorch(home), FakeTensorrt("11.4.0")
-    trt.Logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None})
-    trt.Runtime = lambda log: Runtime(torch)  # type: ignore[attr-defined]
-    for module, name, what in (
-        (export_tensorrt, "library", lambda target: trt),
-        (export_tensorrt, "gpu_here", lambda: Gpu("Name", 9.0)),
-        (tensorrt_backend, "gpu_here", lambda: Gpu("Name", 9.0)),
-        (tensorrt_backend, "libraries", lambda target: (trt, torch)),
-        (tensorrt_session, "libraries", lambda target: (trt, torch)),
-    ):
-        monkeypatch.setattr(module, name, what)
+    torch = put_in_place(monkeypatch, home, target)
     bundle = load_bundle(home)
-    export_engines(bundle, [2], target="tensorrt", whole_hops=True)
+    export_engines(bundle, [2], target=target, whole_hops=True)
     export_onnx(bundle, [2])
-    backend = load_backend("tensorrt", str(home))
+    backend = load_backend(target, str(home))
     backend.torch = torch  # type: ignore[attr-defined]
     return backend, OnnxBackend(bundle)
 
 
 def test_calls_are_those_of_the_graphs(pair) -> None:
-    """Again and again in the same buffers: plain, captured, and replayed."""
+    """Again and again in the same buffers: captured at the first call, and replayed."""
     ours, theirs = pair
     ours.speech_state(), theirs.speech_state()  # they hear silence first, in graphs of that shape
     torch = ours.torch
@@ -64,7 +51,7 @@ def test_calls_are_those_of_the_graphs(pair) -> None:
             case = random_case(PLAIN, "adjacent", batch, 2, seed=seed, scales=(1.5, 2.0))
             np.testing.assert_allclose(answer(ours, case), answer(theirs, case), atol=1e-5)
     # Two graphs, two batch sizes.
-    assert torch.captured == captured + 4 and torch.replayed == replayed + 4 * 3
+    assert torch.captured == captured + 4 and torch.replayed == replayed + 4 * 6
 
 
 @pytest.mark.parametrize(
@@ -115,3 +102,59 @@ def test_an_engine_that_does_not_load_is_built_again_once(pair, caplog) -> None:
     torch.refusals = 2
     with pytest.raises(RuntimeProblem, match="does not take the engine speech on this GPU"):
         load_backend("tensorrt", folder)
+
+
+def test_a_batch_takes_the_smallest_profile_that_holds_it(pair) -> None:
+    ours, theirs = pair
+    torch, before = ours.torch, len(ours.torch.contexts)
+    for batch in (1, 2, 3, 4, 9, 16, 33, 64):
+        case = random_case(PLAIN, "adjacent", batch, 2, seed=batch, scales=(1.5, 2.0))
+        np.testing.assert_allclose(answer(ours, case), answer(theirs, case), atol=1e-5)
+    made = torch.contexts[before:]
+    assert [c.profile for c in made if "noise" in c.shapes] == [0, 1, 2, 4, 6]
+    assert {c.shapes["noise"][0] for c in made if "noise" in c.shapes} == {1, 2, 4, 16, 64}
+    assert ours.max_batch == 64
+    with pytest.raises(RuntimeProblem, match="1 to 64 sessions in a call, not 65"):
+        answer(ours, random_case(PLAIN, "adjacent", 65, 2, scales=(1.5, 2.0)))
+
+
+def test_a_capture_that_fails_leaves_plain_calls(pair, caplog) -> None:
+    ours, theirs = pair
+    ours.torch.capture_error = "operation not permitted when\nstream is capturing"
+    with caplog.at_level(logging.WARNING):
+        for seed in range(6):
+            case = random_case(PLAIN, "adjacent", 1 + seed % 2, 2, seed=seed, scales=(1.5, 2.0))
+            np.testing.assert_allclose(answer(ours, case), answer(theirs, case), atol=1e-5)
+    lines = [record.getMessage() for record in caplog.records]
+    why = "it runs without: operation not permitted when stream is capturing"
+    assert sorted(lines) == [f"no CUDA graph of {name}, {why}" for name in ("sampler_2", "speech")]
+
+
+def test_what_the_gpu_says_is_the_documented_error(pair) -> None:
+    ours, _ = pair
+    case = random_case(PLAIN, "adjacent", 1, 2, scales=(1.5, 2.0))
+    answer(ours, case)
+
+    def fails(work) -> None:
+        raise RuntimeError("CUDA error: out of memory\nmore")
+
+    ours.torch.capture_error, ours.torch.do = "not now", fails
+    with pytest.raises(RuntimeProblem, match="the GPU failed: CUDA error: out of memory more"):
+        answer(ours, random_case(PLAIN, "adjacent", 2, 2, scales=(1.5, 2.0)))
+
+
+@pytest.mark.parametrize("pair", [("plain", "adjacent", "tensorrt-rtx")], indirect=True)
+def test_tensorrt_for_rtx_captures_by_itself_and_keeps_what_it_compiled(pair, tmp_path) -> None:
+    ours, theirs = pair
+    for seed in range(3):
+        case = random_case(PLAIN, "adjacent", 1, 2, seed=seed, scales=(1.5, 2.0))
+        np.testing.assert_allclose(answer(ours, case), answer(theirs, case), atol=1e-5)
+    assert ours.torch.captured == ours.torch.replayed == 0
+    files = sorted((tmp_path / "cache").rglob("*.compiled"))
+    assert [path.name for path in files] == ["sampler_2-Name.compiled", "speech-Name.compiled"]
+    assert files[0].read_bytes() == b"compiled"
+    files[0].write_bytes(b"compiled, and more")
+    files[1].write_bytes(b"damaged")
+    again = load_backend("tensorrt-rtx", str(ours._folder.parent))
+    np.testing.assert_allclose(answer(again, case), answer(theirs, case), atol=1e-5)
+    assert ours.torch.compiled == b"compiled, and more"
