@@ -174,23 +174,38 @@ def export_onnx(
     graphs = build_graphs(
         bundle, steps, precision=precision, external_weights=external_weights, whole_hops=whole_hops
     )
-    home = home_of(bundle, out)
-    manifest = write_graphs(
-        home / FOLDER, graphs, bundle, precision=precision, external_weights=external_weights
-    )
+    with home_of(bundle, out) as home:
+        manifest = write_graphs(
+            home / FOLDER, graphs, bundle, precision=precision, external_weights=external_weights
+        )
     return home / FOLDER, manifest
 
 
-def home_of(bundle: Bundle, out: Path | None) -> Path:
+@contextlib.contextmanager
+def home_of(bundle: Bundle, out: Path | None) -> Iterator[Path]:
     """The folder that graphs go into: the bundle's own, or `out` with a copy of the bundle in it.
+
+    Where the export fails, a copy that was not there before is gone again.
 
     Raises:
         ExportError: something else is in the way, or it cannot be written.
     """
     if out is None or _same(out, bundle.folder):
-        return bundle.folder
-    _copy(bundle, out)
-    return out
+        yield bundle.folder
+        return
+    was_there = out.exists()
+    is_copy = (out / CONFIG).is_file()
+    try:
+        _copy(bundle, out)
+        yield out
+    except BaseException:
+        if not was_there:
+            shutil.rmtree(out, ignore_errors=True)
+        elif not is_copy and (out / CONFIG).is_file():  # an empty folder, which stays one
+            for path in bundle.folder.iterdir():
+                if path.is_file():
+                    (out / path.name).unlink(missing_ok=True)
+        raise
 
 
 def _same(one: Path, other: Path) -> bool:

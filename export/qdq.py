@@ -87,12 +87,15 @@ def tapped(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def quantised(model: onnx.ModelProto, kind: str, peaks: Mapping[str, float]) -> onnx.ModelProto:
+def quantised(
+    model: onnx.ModelProto, kind: str, peaks: Mapping[str, float], *, weights_only: bool = False
+) -> onnx.ModelProto:
     """The model with its large products in `kind` (int8 or fp8).
 
     Args:
         model: holding its weights, in any precision; that of everything else.
         peaks: the largest size of the input of each product, by the name of its weights.
+        weights_only: what is multiplied with the weights stays as it was.
 
     Raises:
         ValueError: a product without a peak: the calibration was of another network.
@@ -107,7 +110,9 @@ def quantised(model: onnx.ModelProto, kind: str, peaks: Mapping[str, float]) -> 
         if name not in peaks:
             raise ValueError(f"there is no calibrated range for {name}: calibrate again")
         fresh: list[onnx.NodeProto] = []
-        if f"{value} {name}" not in seen:
+        if weights_only:
+            seen[f"{value} {name}"] = value
+        elif f"{value} {name}" not in seen:
             seen[f"{value} {name}"] = _activation(made, fresh, value, product, kind, peaks[name])
         if name not in seen:
             seen[name] = _stored(made, fresh, product, kind)

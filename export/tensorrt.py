@@ -69,9 +69,10 @@ def export_engines(
         engine_key(target, trt, gpu)
         if gpu is not None:
             check_capability(precision, gpu.capability)
-        graphs, calibration = typed_graphs(bundle, wanted, precision, sound, whole_hops=whole_hops)
-        home = home_of(bundle, out)
-        with in_place_of(home / target) as made:
+        graphs, calibration = typed_graphs(
+            bundle, wanted, precision, sound, whole_hops=whole_hops, target=target
+        )
+        with home_of(bundle, out) as home, in_place_of(home / target) as made:
             files = {}
             for name, model in graphs.items():
                 save(model, made / f"{name}.onnx")
@@ -110,10 +111,12 @@ def typed_graphs(
     sound: FloatArray | None = None,
     *,
     whole_hops: bool = False,
+    target: str = "tensorrt",
 ) -> tuple[dict[str, onnx.ModelProto], Calibration | None]:
     """Graphs whose own types are the precision, and the calibration of those in 8 bits.
 
-    In 8 bits they hold their weights; else they refer to the bundle's.
+    In 8 bits they hold their weights; else they refer to the bundle's.  TensorRT for RTX takes
+    int8 for weights alone: what is multiplied with them stays in BASE.
 
     Raises:
         ExportError: as `export_engines`.
@@ -130,7 +133,12 @@ def typed_graphs(
         bundle, steps, precision=BASE, external_weights=False, whole_hops=whole_hops
     )
     return {
-        name: quantised(readable(model), precision, calibration.peaks)
+        name: quantised(
+            readable(model),
+            precision,
+            calibration.peaks,
+            weights_only=target == "tensorrt-rtx" and precision == "int8",
+        )
         for name, model in graphs.items()
     }, calibration
 

@@ -110,6 +110,12 @@ def sample(g: Graph, spec: ModelSpec, inputs: Inputs, steps: int | None) -> Valu
     return _Sampler(spec, g, inputs).solve(steps)
 
 
+def most_sorted(spec: ModelSpec) -> int:
+    """How many of a full window's largest values its threshold lies among; 0: there is none."""
+    quantile = spec.live.threshold_quantile
+    return math.ceil((1.0 - quantile) * spec.T_w * spec.d_motion) + 2 if quantile else 0
+
+
 class _Sampler:
     """The solver and the guidance around one call's network."""
 
@@ -215,8 +221,8 @@ class _Sampler:
         flat = g.op("Flatten", g.op("Abs", x0), axis=2 if self.branched else 1)
         size = g.size(flat, 1)
         # The largest alone are sorted: engines sort at most 3,840 values, a window has more.
-        most = math.ceil((1.0 - quantile) * self.spec.T_w * self.spec.d_motion) + 2
-        count = g.op("Min", size, g.constant([most], np.int64), kind=INT64)
+        most = g.constant([most_sorted(self.spec)], np.int64)
+        count = g.op("Min", size, most, kind=INT64)
         falling = g.ops("TopK", flat, count, count=2, axis=1, largest=1, sorted=1)[0]
         position = (g.cast(size, FLOAT) - 1.0) * (1.0 - quantile)
         at = g.op("Floor", position)

@@ -42,7 +42,7 @@ def load_model(settings: ModelSettings) -> tuple[Backend, Retarget | None]:
     from stream.core.retarget import retarget_to
 
     backend = load_backend(
-        settings.backend, settings.bundle, None, settings.precision, settings.steps
+        settings.backend, settings.bundle, None, settings.precision, settings.steps, settings.gpu
     )
     backend = add_user_styles(backend, settings.bundle, settings.style)
     head = settings.head

@@ -84,6 +84,10 @@ class ModelSettings:
             help_behavior_hint="(default: fp32)",
         ),
     ] = None
+    gpu: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: the first)")
+    ] = None
+    """Which GPU runs the model, counted from 0, with a backend that runs on one."""
     head: Annotated[
         str | None, tyro.conf.arg(metavar="NAME|FILE.npz", help_behavior_hint=_BY_BUNDLE)
     ] = None

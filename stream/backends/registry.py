@@ -18,22 +18,29 @@ def load_backend(
     threads: int | None = None,
     precision: str | None = None,
     steps: int | None = None,
+    gpu: int | None = None,
 ) -> Backend:
     """The backend `name` with a bundle's weights.
 
     `auto` is onnxruntime when it is installed and the bundle has graphs of its network, else torch;
     that it is not onnxruntime is logged with the reason.  With a `precision` ('fp32' or 'bf16', of
     torch's matrix products) `auto` is torch.  `steps` are the network calls per hop that it shall
-    make, the bundle's live default if None.
+    make, the bundle's live default if None.  `gpu` is the number of the GPU that runs the model; a
+    backend that has none takes no such number, and `auto` is then torch.
 
     Raises:
-        ValueError: no such backend, one that has no choice of precision, a network that cannot have
-            it, or graphs that are not the bundle's.
+        ValueError: no such backend, a GPU for one that runs on the CPU, one that has no choice of
+            precision, a network that cannot have it, or graphs that are not the bundle's.
         RuntimeError: what the backend needs is not here.
         diffposetalk.bundle.bundle.BundleError: the bundle is missing or damaged.
     """
     check_precision(name, precision)
-    if name == "auto" and precision is not None:
+    if gpu is not None and (gpu < 0 or name in ("onnxruntime", "fake")):
+        raise ValueError(
+            f"--gpu {gpu} goes with a backend that runs on a GPU, and counts from 0: choose "
+            "`--backend torch`, `onnxruntime-cuda` or `tensorrt`"
+        )
+    if name == "auto" and (precision is not None or gpu is not None):
         name = "torch"
     if name == "auto":
         return _best(bundle, threads, steps)
@@ -46,17 +53,19 @@ def load_backend(
         let_threads_sleep()
         from stream.backends.torch_backend import TorchBackend
 
-        return TorchBackend.load(bundle, threads=threads, precision=precision or "fp32")
+        device = None if gpu is None else f"cuda:{gpu}"
+        return TorchBackend.load(bundle, device, threads, precision or "fp32")
     if name.startswith("onnxruntime") and name in BACKENDS:
         _require("onnxruntime")
         from stream.backends.onnx_backend import OnnxBackend
 
         device = name.partition("-")[2] or "cpu"
+        device = device if gpu is None else f"{device}:{gpu}"
         return OnnxBackend.load(bundle, device=device, threads=threads)
     if name in ("tensorrt", "tensorrt-rtx"):
         from stream.backends.tensorrt.backend import TensorrtBackend
 
-        return TensorrtBackend.load(bundle, name)
+        return TensorrtBackend.load(bundle, name, gpu or 0)
     raise ValueError(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")
 
 

@@ -17,7 +17,14 @@ from diffposetalk.network.mel import MelEncoder, MelState
 from diffposetalk.sampling.guidance import Scale, guided_denoiser
 from diffposetalk.sampling.samplers import SAMPLERS, known_prefix
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
-from stream.backends.protocol import BATCH_ON_CPU, BATCH_ON_GPU, FloatArray, SamplerCall, Statistics
+from stream.backends.protocol import (
+    BATCH_ON_CPU,
+    BATCH_ON_GPU,
+    FloatArray,
+    RuntimeProblem,
+    SamplerCall,
+    Statistics,
+)
 from stream.backends.threads import usable_cores
 
 THREADS, MOST_THREADS = 1, 4
@@ -66,6 +73,7 @@ class TorchBackend:
         self.model = make_ready(bundle.model().to(self.device), precision)
         self._calls: PlainCalls | CapturedCalls = PlainCalls(self.device)
         if self.device.type == "cuda":
+            _no_tf32()
             self._calls = CapturedCalls(CudaCapture(self.device))
         self._layers = self.spec.denoiser.n_layers
         self._d = self.spec.denoiser.d_model
@@ -87,10 +95,18 @@ class TorchBackend:
 
         Raises:
             diffposetalk.bundle.bundle.BundleError: it cannot be read.
+            RuntimeProblem: no such GPU.
             ValueError: the network cannot have that precision.
         """
         if device is None:
             device = "cuda" if torch.cuda.is_available() else "cpu"
+        elif device.startswith("cuda"):
+            number, there = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+            if number >= there:
+                raise RuntimeProblem(
+                    f"there is no GPU {number} here, torch {torch.__version__} sees {there}: "
+                    "choose another --gpu, or none"
+                )
         return cls(load_bundle(bundle), device, threads, precision)
 
     @property
@@ -253,6 +269,12 @@ class TorchBackend:
             return self.model.denoising_net.audio_terms(rows)
         stacked = rows.unflatten(2, (3, self._layers, self._d))
         return AudioTerms(*stacked.permute(2, 3, 0, 1, 4).contiguous())
+
+
+def _no_tf32() -> None:
+    """Have fp32 be fp32 on a GPU: cuDNN's convolutions would keep 10 bits of the mantissa."""
+    for part in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
+        part.fp32_precision = "ieee"
 
 
 class PlainCalls:

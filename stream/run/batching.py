@@ -161,6 +161,37 @@ def default_workers(backend: Backend) -> int:
     return max(1, min(usable_cores(), MOST_WORKERS) // getattr(backend, "threads", 1))
 
 
+def warm_up_batches(batcher: Batcher, most: int) -> None:
+    """Make a hop of each size of a batch up to `most` sessions, and two merged ones.
+
+    A GPU's calls are captured when they are first made, which takes longer than a hop: here, and
+    not when the sessions speak.  On a CPU there is nothing to gain.
+    """
+    backend = batcher.backend
+    if backend.max_batch <= BATCH_ON_CPU:
+        return
+    first, most = Session(backend), min(most, backend.max_batch)
+    spec = backend.spec
+    hop = np.zeros(first.hop * spec.frame_samples, np.float32)
+    first.append(np.zeros(first.lookahead * spec.frame_samples, np.float32))
+    for _ in range((spec.T_w + spec.T_p) // first.hop + 2):
+        first.feed(hop)  # until its window is full
+    size = 1
+    while True:
+        sessions = [Session(backend, seed=seed) for seed in range(min(size, most))]
+        for session in sessions:
+            session.go_on_from(first.copy_state())
+        for hops in (1, 2):
+            for session in sessions:
+                session.append(np.tile(hop, hops))
+            for answer in batcher.run([(session, hops) for session in sessions]):
+                if isinstance(answer, Exception):
+                    raise answer
+        if size >= most:
+            return
+        size *= 2
+
+
 def measure_capacity(
     batcher: Batcher,
     options: SessionOptions | None = None,

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.audio import SAMPLE_RATE, AudioSource, Block
+from stream.backends.protocol import BATCH_ON_CPU
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
 from stream.frames import Frame
@@ -203,17 +204,27 @@ class LiveLoop:
 def warm_up(session: Session, seconds: float = 1.0) -> None:
     """Run the session on silence for a moment, so that its first real frame is not the slowest.
 
+    On a GPU, whose calls are captured when they are first made, it takes as long as it takes to
+    come by every window from the start on, and by hops that are merged.
+
     Afterwards the session is as new, and what lives now is out of the garbage collector's sight,
     whose full passes would otherwise stop the loop for many milliseconds.
     """
     clock = MonotonicClock()
     until = clock.now() + seconds
-    hop = np.zeros(session.hop * session.backend.spec.frame_samples, np.float32)
-    session.append(np.zeros(session.lookahead * session.backend.spec.frame_samples, np.float32))
-    for _ in range(12):
+    spec, hops = session.backend.spec, 12
+    if session.backend.max_batch > BATCH_ON_CPU:
+        until, hops = math.inf, max(hops, (spec.T_w + spec.T_p) // session.hop + 2)
+    hop = np.zeros(session.hop * spec.frame_samples, np.float32)
+    session.append(np.zeros(session.lookahead * spec.frame_samples, np.float32))
+    for _ in range(hops):
         session.feed(hop)
         if clock.now() > until:
             break
+    for merged in (2, 3):
+        if clock.now() <= until:
+            session.append(np.tile(hop, merged))
+            session.step(merged)
     session.reset()
     gc.collect()
     gc.freeze()

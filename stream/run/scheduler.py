@@ -17,7 +17,7 @@ from functools import partial
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
-from stream.run.batching import Batcher, measure_capacity
+from stream.run.batching import Batcher, measure_capacity, warm_up_batches
 from stream.run.scheduled_session import AudioListener, Deliver, OnEnd, ScheduledSession
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,8 @@ class Scheduler:
         self._batcher = Batcher(self.backend, workers)
         self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
         self.is_lane = self.capacity == 1
+        if not self.is_lane:
+            warm_up_batches(self._batcher, self.capacity)
         self.lock = threading.Condition()
         self.now = (clock or MonotonicClock()).now
         self.rounds = 0

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import logging
 import shutil
 from pathlib import Path
 
+import bundles_for_export
 import numpy as np
 import onnx
 import pytest
-from bundles_for_export import PLAIN, save_random
+from bundles_for_export import PLAIN, random_model, save_random
 from cli import call
 
 from diffposetalk.bundle.bundle import PACKAGED, load_bundle
 from diffposetalk.bundle.graphs import GraphsError, read_manifest
+from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.spec import ModelSpec
 from export import onnx_export
-from export.onnx_export import ExportError, build_graphs, export_onnx
+from export.graphs.sampler import most_sorted
+from export.onnx_export import ExportError, build_graphs, export_onnx, home_of
 from export.parity import TOLERANCE, answer, babble, closed_loop, describe, random_case
 from export.shipped_graphs import write_shipped_graphs
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
+from stream.backends.torch_backend import TorchBackend
 from stream.core.session import Session, SessionOptions
 
 
@@ -205,6 +211,40 @@ def test_buffers_on_a_device_are_used_again_and_change_nothing(made: Path) -> No
         np.testing.assert_array_equal(answer(bound, case), answer(plain, case))
     (sampler,) = bound._samplers.values()
     assert len(sampler._buffers) == 1
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.99])
+def test_the_threshold_in_a_graph_is_torchs(tmp_path: Path, monkeypatch, quantile: float) -> None:
+    """The graph sorts what the quantile needs and no more: engines sort at most 3,840 values."""
+
+    def loud(spec: ModelSpec, seed: int) -> DiffPoseTalk:
+        model = random_model(spec, seed)
+        model.denoising_net.motion_dec[2].weight.data *= 8.0  # or there is nothing to clip
+        return model
+
+    monkeypatch.setattr(bundles_for_export, "random_model", loud)
+    live = dataclasses.replace(PLAIN.live, threshold_quantile=quantile)
+    bundle = save_random(tmp_path / "bundle", dataclasses.replace(PLAIN, live=live))
+    export_onnx(bundle, [2])
+    ours, theirs = OnnxBackend(bundle), TorchBackend(bundle)
+    for rule in ("adjacent", "sliding"):
+        for scales in ((1.0, 1.0), (1.15, 3.0)):
+            case = random_case(bundle.spec, rule, 2, 2, scales=scales)
+            expected = answer(theirs, case)
+            assert np.abs(expected).max() > 0.999
+            np.testing.assert_allclose(answer(ours, case), expected, atol=1e-4)
+    full = dataclasses.replace(ModelSpec().live, threshold_quantile=0.99)
+    assert most_sorted(dataclasses.replace(ModelSpec(), live=full)) <= 3840
+
+
+def test_an_export_that_fails_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:
+    bundle, empty = load_bundle(folder), tmp_path / "empty"
+    empty.mkdir()
+    for out in (tmp_path / "new", empty):
+        with pytest.raises(ZeroDivisionError), home_of(bundle, out) as home:
+            assert (home / "model.safetensors").is_file()
+            raise ZeroDivisionError
+    assert not (tmp_path / "new").exists() and not list(empty.iterdir())
 
 
 def test_a_full_disk_leaves_what_was_there(folder: Path, monkeypatch) -> None:

@@ -99,7 +99,7 @@ def test_the_starter_builds_in_every_precision(
     assert (calibration is not None) == (precision in ("int8", "fp8"))
     model = graphs["hop_1"]
     engine = build_engine(
-        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder
+        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder, (1,)
     )
     assert len(engine) > 1e7
 
@@ -113,7 +113,7 @@ def test_whole_hops_build_in_the_sliding_rule(tmp_path: Path) -> None:
     weights = TensorFile(bundle.folder / "model.safetensors")
     model = readable(hop_graph(spec, weights, 1, precision=FLOAT16))
     graph = model.SerializeToString()
-    assert build_engine(trt, graph, inputs(model), ranges(spec), bundle.folder)
+    assert build_engine(trt, graph, inputs(model), ranges(spec), bundle.folder, (1,))
 
 
 def official(folder: Path, *, head: bool = True) -> Bundle:
@@ -125,9 +125,7 @@ def official(folder: Path, *, head: bool = True) -> Bundle:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     sizes = (spec.d_motion, 0.0), (spec.d_motion, 1.0), (spec.n_shape, 0.0), (spec.n_shape, 1.0)
-    plain = Statistics(
-        *(mean + rng.uniform(0.5, 0.9, n).astype(np.float32) for n, mean in sizes)
-    )
+    plain = Statistics(*(mean + rng.uniform(0.5, 0.9, n).astype(np.float32) for n, mean in sizes))
     styles = {"neutral": np.zeros(spec.style.d_style, np.float32)}
     save_bundle(
         folder, DiffPoseTalk(spec), spec, plain, styles, "posetalk-head-1", "", {}, half=True
@@ -142,7 +140,7 @@ def test_an_official_size_engine_builds(tmp_path: Path, head: bool) -> None:
     graphs = build_graphs(bundle, [1], precision="bf16")
     for name, model in graphs.items():
         graph = readable(model).SerializeToString()
-        sizes[name] = len(build_engine(trt, graph, inputs(model), bounds, bundle.folder))
+        sizes[name] = len(build_engine(trt, graph, inputs(model), bounds, bundle.folder, (1, 8)))
     assert sizes["speech"] > 150e6 and sizes["sampler_1"] > 50e6  # HuBERT-base; 8 layers of 512
 
 
@@ -157,7 +155,7 @@ def test_an_official_size_hop_builds_as_one_engine(tmp_path: Path, precision: st
     graphs, _ = typed_graphs(bundle, [4], precision, sound, whole_hops=True)
     model = graphs["hop_4"]
     engine = build_engine(
-        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder
+        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder, (1,)
     )
     assert len(engine) > 100e6
 

@@ -1,4 +1,4 @@
-"""Two GPUs in name only: what posetalk calls of torch and of TensorRT's runtime, in the host's memory.
+"""Two GPUs in name only: what posetalk calls of torch and of TensorRT's runtime, on the host.
 
 Engines are those of `fake_tensorrt`: onnxruntime runs their graphs, reading and writing at the
 addresses that were set.  As on a GPU, what is captured does not run until it is replayed.

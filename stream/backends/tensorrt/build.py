@@ -23,6 +23,8 @@ BATCHES = (1, 2, 4, 8, 16, 32, 64)
 for a range; calls of other sizes are filled up to the next one."""
 LEAST_CAPABILITY: Mapping[str, float] = {"bf16": 8.0, "fp8": 8.9}
 """Compute capability of the oldest GPU that has such arithmetic."""
+RTX_CAPABILITIES = (7.5, 8.6, 8.9)
+"""What TensorRT for RTX runs on, besides 12.0 and newer."""
 
 Dims = Mapping[str, Sequence[int | str]]
 """Dimensions of a graph's inputs by name; free ones by name, too."""
@@ -68,12 +70,17 @@ def library(target: str) -> Any:
         ) from None
 
 
-def check_capability(precision: str, capability: float) -> None:
-    """Whether a GPU has the arithmetic of a precision.
+def check_capability(precision: str, capability: float, target: str = "tensorrt") -> None:
+    """Whether a GPU is one of a library's, and has the arithmetic of a precision.
 
     Raises:
-        RuntimeProblem: it does not.
+        RuntimeProblem: it is not, or has not.
     """
+    if target == "tensorrt-rtx" and capability < 12.0 and capability not in RTX_CAPABILITIES:
+        raise RuntimeProblem(
+            "TensorRT for RTX runs on GPUs of compute capability 7.5, 8.6, 8.9 and 12.x, and this "
+            f"one has {capability}: choose `--backend torch`, `onnxruntime-cuda` or `tensorrt`"
+        )
     least = LEAST_CAPABILITY.get(precision, 0.0)
     if capability < least:
         raise RuntimeProblem(

@@ -100,7 +100,7 @@ class EngineStore:
         gpu: Gpu | None,
     ) -> None:
         if gpu is not None:
-            check_capability(manifest.precision, gpu.capability)
+            check_capability(manifest.precision, gpu.capability, manifest.target)
         self._folder, self._manifest, self._weights = folder, manifest, weights
         self._bounds, self._trt, self._gpu = bounds, trt, gpu
         self.key = engine_key(manifest.target, trt, gpu)

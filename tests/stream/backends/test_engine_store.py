@@ -128,6 +128,10 @@ def test_what_cannot_be_built_again_gets_one_line(home: Path) -> None:
 def test_a_gpu_without_the_arithmetic_is_said(home: Path) -> None:
     with pytest.raises(RuntimeProblem, match=r"bf16 needs a GPU .* 8\.0 or newer, .* has 7\.5"):
         store(home, FakeTensorrt("11.4.0"), TURING)
+    for capability in (8.0, 9.0, 10.0):
+        manifest = dataclasses.replace(read_manifest(home / "tensorrt"), target="tensorrt-rtx")
+        with pytest.raises(RuntimeProblem, match=rf"7\.5, 8\.6, 8\.9 and 12\.x.* has {capability}"):
+            EngineStore(home, manifest, home, {}, FakeTensorrt("1.7"), Gpu("Other", capability))
     manifest = dataclasses.replace(read_manifest(home / "tensorrt"), precision="fp8")
     with pytest.raises(RuntimeProblem, match=r"fp8 needs a GPU .* 8\.9 or newer"):
         EngineStore(home, manifest, home, {}, FakeTensorrt("11.4.0"), AMPERE)

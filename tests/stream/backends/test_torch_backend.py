@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tiny_model import SPEC, speech, tiny_backend
 
 from diffposetalk.sampling.samplers import SAMPLERS
-from stream.backends.protocol import batch_key
-from stream.backends.torch_backend import TorchBackend
+from stream.backends.protocol import RuntimeProblem, batch_key
+from stream.backends.registry import load_backend
+from stream.backends.torch_backend import TorchBackend, _no_tf32
 from stream.core.session import Session, SessionOptions
 
 
@@ -172,3 +173,25 @@ def test_a_batch_encodes_each_stream_from_its_own_state(backend) -> None:
         states = [state for _, state in many]
     windows = backend.encode_window_many(streams)
     np.testing.assert_allclose(windows[2], backend.encode_window(streams[2]), atol=1e-5)
+
+
+def test_a_gpu_is_chosen_by_number_or_refused_in_one_line(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(RuntimeProblem, match=r"there is no GPU 1 here, torch .* sees 1: choose"):
+        load_backend("torch", "starter", gpu=1)
+    with pytest.raises(RuntimeProblem, match="no GPU 3 here"):  # a GPU is wanted: torch runs it
+        load_backend("auto", "starter", gpu=3)
+    for name, gpu in (("onnxruntime", 0), ("fake", 0), ("torch", -1)):
+        with pytest.raises(ValueError, match=f"--gpu {gpu} goes with a backend that runs on a GPU"):
+            load_backend(name, "starter", gpu=gpu)
+
+
+def test_fp32_on_a_gpu_is_fp32() -> None:
+    convolutions = torch.backends.cudnn.conv
+    before = convolutions.fp32_precision
+    try:
+        convolutions.fp32_precision = "tf32"
+        _no_tf32()
+        assert convolutions.fp32_precision == "ieee"
+    finally:
+        convolutions.fp32_precision = before

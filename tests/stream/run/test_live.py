@@ -431,6 +431,25 @@ def test_memory_does_not_grow_over_ten_minutes(tmp_path: Path) -> None:
     assert held[1] - held[0] < 3_000_000  # at most the queue's fill changes
 
 
+def test_warm_up_comes_by_whatever_a_gpu_captures(monkeypatch) -> None:
+    class Gpu(FakeBackend):
+        max_batch = 64
+
+    seen: list[int] = []
+    backend = Gpu()
+    monkeypatch.setattr(
+        backend, "sample", lambda call: seen.append(len(call.features)) or Gpu.sample(backend, call)
+    )
+    session = Session(backend)
+    try:
+        warm_up(session, seconds=0.0)
+    finally:
+        gc.unfreeze()
+    lookahead = session.lookahead
+    assert len(seen) > (backend.spec.T_w + backend.spec.T_p) // session.hop
+    assert set(seen) == {hops * session.hop + lookahead for hops in (1, 2, 3)}
+
+
 def test_warm_up_leaves_the_session_as_new() -> None:
     session = Session(BACKEND)
     try:

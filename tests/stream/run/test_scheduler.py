@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from typing import ClassVar
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -305,6 +305,25 @@ def test_a_batch_is_no_larger_than_the_backend_takes() -> None:
             scheduled.feed(speech(20))
             scheduled.finish()
     assert backend.sizes and max(backend.sizes) <= 4
+
+
+def test_a_gpu_meets_every_size_of_a_batch_before_the_first_session() -> None:
+    class Gpu(FakeBackend):
+        max_batch = 64
+        seen: ClassVar[set[tuple[int, int]]] = set()
+
+        def sample_many(self, calls: list[SamplerCall]) -> list[np.ndarray]:
+            self.seen.add((len(calls), len(calls[0].features)))
+            return super().sample_many(calls)
+
+    with Scheduler(Gpu(), capacity=10, workers=1) as scheduler:
+        assert scheduler.sessions == 0
+        one, two = (n * Gpu().spec.live.hop + Gpu().spec.live.lookahead for n in (1, 2))
+        assert Gpu.seen >= {(size, n) for size in (2, 4, 8, 10) for n in (one, two)}
+    Gpu.seen.clear()
+    session = Session(Gpu())
+    Scheduler(session.backend, capacity=1).close()
+    assert not Gpu.seen  # a lane's session is warmed up by whoever has it
 
 
 class Picky(FakeBackend):
