@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 MODULES = {
     "throughput": "benchmarks.throughput.run",
+    "gpu": "benchmarks.gpu.run",
     "soak": "benchmarks.soak.run",
     "attacks": "benchmarks.attacks.run",
     "curves": "benchmarks.quality.curves",

@@ -18,6 +18,7 @@ from posetalk.commands.options import Debug
 
 BenchName = Literal[
     "throughput",
+    "gpu",
     "soak",
     "attacks",
     "curves",
@@ -37,13 +38,13 @@ BenchName = Literal[
 class Bench:
     """Measure speed, memory and quality on this machine, and write the pages on them.
 
-    `throughput`: speed, memory over time, time to start; `soak`: an hour of clients that come and
-    go; `attacks`: a server of one's own, attacked in every way; `cost`: a hop on each backend;
-    `pictures`: the viewer's drawing; `official`: a network of the official size; `curves`: quality
-    against every live setting; `parity`: each backend against torch; `eight-bits`: int8 and fp8;
-    `styles`, `head-sheet`: pictures for the docs; `page`, `results`: docs/performance.md and
-    docs/results.md from files of figures. `posetalk bench NAME --help` lists the options of each;
-    `bench-latency` measures the live path.
+    `throughput`: speed, memory over time, time to start; `gpu`: the whole path on one GPU;
+    `soak`: an hour of clients that come and go; `attacks`: a server of one's own, attacked in every
+    way; `cost`: a hop on each backend; `pictures`: the viewer's drawing; `official`: a network of
+    the official size; `curves`: quality against every live setting; `parity`: each backend against
+    torch; `eight-bits`: int8 and fp8; `styles`, `head-sheet`: pictures for the docs; `page`,
+    `results`: docs/performance.md and docs/results.md from files of figures. `posetalk bench NAME
+    --help` lists the options of each; `bench-latency` measures the live path.
     """
 
     name: Annotated[BenchName, tyro.conf.Positional]

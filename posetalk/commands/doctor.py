@@ -18,13 +18,17 @@ class Doctor:
 
     json: Flag = False
     """Print the findings as JSON, for scripts and bug reports."""
+    gpu: Flag = False
+    """Look at the GPU instead: the card, what can run on it, what to choose, and a test of it
+    against the CPU. Exit code 0 if that test is passed."""
     debug: Debug = False
 
     def run(self) -> int:
         from posetalk.terminal.doctor_checks import examine, live_can_run
+        from posetalk.terminal.gpu_checks import examine_gpu
 
         findings = []
-        for finding in examine():
+        for finding in examine_gpu() if self.gpu else examine():
             findings.append(finding)
             if not self.json:
                 print(finding.line(), flush=True)
@@ -32,5 +36,6 @@ class Doctor:
         if self.json:
             print(json.dumps([vars(finding) for finding in findings], indent=2))
         else:
-            print("`posetalk live` can run" if healthy else "`posetalk live` cannot run yet")
+            what = "the GPU path" if self.gpu else "`posetalk live`"
+            print(f"{what} can run" if healthy else f"{what} cannot run yet")
         return 0 if healthy else 1

@@ -82,7 +82,7 @@ def examine() -> Iterator[Finding]:
         "drawing": _drawing,
         "window": _window,
         "port": _port,
-        "gpu": _gpu,
+        "gpu": nvidia_driver,
     }
     for name, look in looks.items():
         try:
@@ -257,7 +257,8 @@ def _port() -> Finding:
     return Finding("port", "ok", f"{DEFAULT_PORT} is free")
 
 
-def _gpu() -> Finding:
+def nvidia_driver() -> Finding:
+    """The cards and the driver, as the vendor's own tool names them."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         detail = "no NVIDIA GPU; the starter runs on the CPU"

@@ -1,0 +1,1 @@
+"""The proof on one card: numerics, latency, sessions, memory, in order of worth and resumable."""
