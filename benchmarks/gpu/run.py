@@ -61,7 +61,8 @@ def _run(
     """One part: whatever breaks is a line of its own, and the next part goes on."""
     began = time.monotonic()
     figures: dict[str, Any] = {}
-    noted = found["parts"][name] = {"state": "out of time", "figures": figures}
+    noted: dict[str, Any] = {"state": "out of time", "figures": figures}
+    found["parts"][name] = noted
     print(f"{name}: {(part.__doc__ or '').strip()}", flush=True)
     try:
         if began < until:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -63,9 +64,9 @@ def _onnxruntime() -> Finding:
     name, mend = "onnxruntime", install_extra("gpu")
     if importlib.util.find_spec("onnxruntime") is None:
         return Finding(name, "without", "not installed", mend)
-    from stream.backends.onnx_session import PROVIDERS, onnxruntime
+    from stream.backends.onnx_session import PROVIDERS
 
-    there = onnxruntime.get_available_providers()
+    there = importlib.import_module("onnxruntime").get_available_providers()
     if PROVIDERS["cuda"] not in there:
         return Finding(name, "without", "its build is for CPUs (onnxruntime-cuda needs more)", mend)
     return Finding(name, "ok", ", ".join(p for p in there if p in PROVIDERS.values()))
