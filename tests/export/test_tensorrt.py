@@ -95,7 +95,9 @@ def test_the_starter_builds_in_every_precision(
     """A whole hop: every operator that the other two graphs have."""
     monkeypatch.setattr(export_tensorrt, "calibrate", lambda *_: calibrated("starter"))
     bundle = load_bundle("starter")
-    graphs, calibration = typed_graphs(bundle, [1], precision, babble(16_000 * 3), whole_hops=True)
+    graphs, calibration = typed_graphs(
+        bundle, [1], precision, babble(16_000 * 3), whole_hops=True, target="tensorrt-rtx"
+    )
     assert (calibration is not None) == (precision in ("int8", "fp8"))
     model = graphs["hop_1"]
     engine = build_engine(
