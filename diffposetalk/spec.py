@@ -15,6 +15,8 @@ from typing import Any, Literal, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from head.files.json_file import parse_json
+
 FloatArray = NDArray[np.float32]
 WindowRule = Literal["adjacent", "sliding"]
 EncoderKind = Literal["mel", "hubert"]
@@ -193,8 +195,8 @@ class ModelSpec:
                 of the wrong type.
         """
         try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
+            data = parse_json(text)
+        except ValueError as error:
             raise SpecError(f"the model configuration is not JSON: {error}") from None
         spec = _build(ModelSpec, _renamed(data), "model")
         assert isinstance(spec, ModelSpec)
@@ -212,6 +214,27 @@ def _renamed(data: Any) -> Any:
     return data | {"live": {FORMER_LIVE_KEYS.get(name, name): live[name] for name in live}}
 
 
+_MOST = {"sample_rate_hz": 192_000, "n_layers": 100, "n_heads": 256, "mlp_ratio": 64}
+"""Beyond these, and beyond `_MOST_ELSE`, a file is not believed, whatever else it holds."""
+_MOST_ELSE = 1 << 14
+_AT_LEAST_ONE = frozenset(
+    [
+        "sample_rate_hz",
+        "fps",
+        "T_w",
+        "n_heads",
+        "d_model",
+        "d_style",
+        "d_out",
+        "d_hidden",
+        "d_conv",
+        "n_mels",
+        "hop",
+        "steps",
+    ]
+)
+
+
 def _build(cls: type, data: Any, where: str) -> object:
     """Build dataclass `cls` from parsed JSON; unknown keys and wrong types are errors."""
     if not isinstance(data, dict):
@@ -219,7 +242,7 @@ def _build(cls: type, data: Any, where: str) -> object:
     hints = get_type_hints(cls)
     unknown = sorted(set(data) - set(hints))
     if unknown:
-        raise SpecError(f"{where}: unknown keys {', '.join(unknown)}")
+        raise SpecError(f"{where}: unknown keys {', '.join(unknown)[:80]}")
     values: dict[str, object] = {}
     for name, value in data.items():
         kind = hints[name]
@@ -228,9 +251,28 @@ def _build(cls: type, data: Any, where: str) -> object:
             values[name] = _build(kind, value, f"{where}.{name}")
         elif _fits(kind, value):
             values[name] = float(value) if kind is float else value
+            _check_size(f"{where}.{name}", name, value)
         else:
-            raise SpecError(f"{where}.{name}: {value!r} does not fit {kind}")
+            raise SpecError(f"{where}.{name}: {_short(value)} does not fit {kind}")
     return cls(**values)
+
+
+def _check_size(where: str, name: str, value: Any) -> None:
+    """Refuse numbers that no model has, before anything is made of their size."""
+    if type(value) is int:
+        least, most = int(name in _AT_LEAST_ONE), _MOST.get(name, _MOST_ELSE)
+        if not least <= value <= most:
+            raise SpecError(f"{where}: {_short(value)} is not between {least} and {most}")
+    elif isinstance(value, float) and not abs(value) <= 1e6:
+        raise SpecError(f"{where}: {value} is no number of a model")
+
+
+def _short(value: object) -> str:
+    """A stranger's value in a few letters."""
+    simple = isinstance(value, bool | float | str | None) or (
+        isinstance(value, int) and abs(value) < 1 << 64
+    )
+    return repr(value)[:60] if simple else f"a value of type {type(value).__name__}"
 
 
 def _fits(kind: Any, value: object) -> bool:

@@ -20,14 +20,21 @@ def heads_folder() -> Path:
     return Path(data) / "posetalk" / "heads"
 
 
+def is_id(name: str) -> bool:
+    """Whether a head may be called so; such a name is never a path."""
+    return bool(_NAME.fullmatch(name)) and ".." not in name
+
+
 def head_path(name: str) -> Path:
     """Where the head `name` is, or would be, kept.
 
     Raises:
         HeadError: it is no name.
     """
-    if not _NAME.fullmatch(name):
-        raise HeadError(f"{name!r} is no name for a head: use letters, digits, '-', '_' and '.'")
+    if not is_id(name):
+        raise HeadError(
+            f"{name[:80]!r} is no name for a head: use letters, digits, '-', '_' and '.'"
+        )
     return heads_folder() / f"{name}{SUFFIX}"
 
 
@@ -38,7 +45,7 @@ def own_heads() -> Iterator[Path]:
 
 def find_head(name: str) -> Path | None:
     """The file of the imported head of this name, or None."""
-    if not _NAME.fullmatch(name):
+    if not is_id(name):
         return None
     path = heads_folder() / f"{name}{SUFFIX}"
     return path if path.is_file() else None

@@ -10,7 +10,6 @@ import functools
 import io
 import json
 import zipfile
-import zlib
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import JAW_OPEN_RADIANS
-from head.library import find_head, own_heads
+from head.files.array_file import ArrayFileError, parse_arrays
+from head.files.json_file import parse_json
+from head.files.regular_file import read_regular
+from head.library import find_head, is_id, own_heads
 from head.model import JOINTS, PARENTS, Floats, Head, HeadError, Indices, Material, check
 from head.new_file import new_file
 
@@ -42,6 +44,11 @@ __all__ = [
 FORMAT: Final = "posetalk-head"
 VERSION: Final = 1
 BUILTIN_ID: Final = "posetalk-head-1"
+LARGEST_FILE: Final = 128 << 20
+MOST_ARRAY_BYTES: Final = 256 << 20
+"""Of all its arrays, unpacked; those of ICT-FaceKit take 60 MB."""
+MOST_VERTICES, MOST_JOINTS, MOST_DELTAS = 200_000, 64, 16_000_000
+"""The last: vertices times channels."""
 _PLAIN = ("template", "faces", "skin_weights", "pose_from_expression", "face_material")
 _OPTIONAL = ("pose_basis", "vertex_tint")
 _BASES = ("shape_basis", "expression_basis")
@@ -99,16 +106,33 @@ def load_head(path_or_id: str | Path) -> Head:
     own = find_head(path_or_id) if isinstance(path_or_id, str) else None
     path = own or Path(path_or_id).expanduser()
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST_FILE)
     except FileNotFoundError:
-        known = ", ".join([BUILTIN_ID, *(own.stem for own in own_heads())])
-        raise HeadError(
-            f"no head {str(path_or_id)!r}: neither a file nor one of {known} "
-            "(`posetalk head import` adds FLAME and ICT-FaceKit)"
-        ) from None
+        raise _no_head(str(path_or_id)) from None
     except OSError as error:
-        raise HeadError(f"cannot read the head file {path}: {error.strerror}") from None
+        raise HeadError(f"cannot read the head file {path}: {error.strerror or error}") from None
     return _parse(data, str(path))
+
+
+def head_of_id(head_id: str) -> Head:
+    """The built-in head, one opened before, or an imported one: by its id, never by a path.
+
+    Raises:
+        HeadError: it is no id, or there is no such head; one line.
+    """
+    if not is_id(head_id):
+        raise HeadError(f"{head_id[:80]!r} is no head's id: letters, digits, '.', '_', '+' and '-'")
+    if head_id == BUILTIN_ID or head_id in _OPENED or find_head(head_id) is not None:
+        return load_head(head_id)
+    raise _no_head(head_id)
+
+
+def _no_head(asked: str) -> HeadError:
+    known = ", ".join([BUILTIN_ID, *(own.stem for own in own_heads())])
+    return HeadError(
+        f"no head {asked!r}: neither a file nor one of {known} "
+        "(`posetalk head import` adds FLAME and ICT-FaceKit)"
+    )
 
 
 _OPENED: dict[str, Head] = {}
@@ -140,14 +164,15 @@ def _parse(data: bytes, source: str) -> Head:
             f"{source} is no posetalk head; `posetalk head import` makes one of FLAME's .pkl files"
         )
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError):
-        raise HeadError(f"{source} is not a whole npz file; copy or download it again") from None
-    except (AttributeError, TypeError):  # a bare .npy array
-        raise HeadError(f"{source} is a single array, not a head npz") from None
+        arrays = parse_arrays(io.BytesIO(data), MOST_ARRAY_BYTES)
+    except ArrayFileError as error:
+        raise HeadError(
+            f"{source} is not a whole npz file; copy or download it again ({error})"
+        ) from None
+    if isinstance(arrays, np.ndarray):
+        raise HeadError(f"{source} is a single array, not a head npz")
     try:
-        about = json.loads(arrays["about"].tobytes())
+        about = parse_json(arrays["about"].tobytes())
         if about["format"] != FORMAT:
             raise KeyError("format")
     except (KeyError, TypeError, ValueError):
@@ -156,20 +181,25 @@ def _parse(data: bytes, source: str) -> Head:
             f"{source} is an npz file but holds no posetalk head"
             + (flame if "v_template" in arrays else "")
         ) from None
-    if about["version"] != VERSION:
-        raise HeadError(
-            f"{source} has head format {about['version']}; this version reads {VERSION}"
-        )
+    if about.get("version") != VERSION:
+        found = str(about.get("version"))[:20]
+        raise HeadError(f"{source} has head format {found}; this version reads {VERSION}")
     try:
         return _assemble(about, arrays)
     except HeadError:
         raise
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise HeadError(f"{source} lacks a part of the head or has a wrong one: {error}") from None
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise HeadError(f"{source} lacks a part of the head or has a wrong one: {what}") from None
 
 
 def _assemble(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
     vertices, joints = len(arrays["template"]), len(about["joint_names"])
+    if vertices > MOST_VERTICES or joints > MOST_JOINTS:
+        raise HeadError(
+            f"a head of {vertices} vertices and {joints} joints; "
+            f"{MOST_VERTICES} and {MOST_JOINTS} at most"
+        )
     regressor = np.zeros((joints, vertices), dtype=np.float32)
     rows, columns = arrays["joint_regressor.index"]
     regressor[rows, columns] = arrays["joint_regressor.value"]
@@ -215,6 +245,8 @@ def _pack_basis(name: str, basis: Floats, exact: bool) -> dict[str, NDArray[Any]
 
 def _unpack_basis(name: str, arrays: dict[str, NDArray[Any]], vertices: int) -> Floats:
     scale = arrays[f"{name}.scale"]
+    if scale.ndim != 1 or vertices * len(scale) > MOST_DELTAS:
+        raise ValueError(f"{name} of {vertices} vertices and {scale.shape} channels")
     vertex, channel = arrays[f"{name}.index"]
     basis = np.zeros((vertices, 3, len(scale)), dtype=np.float32)
     basis[vertex, :, channel] = arrays[f"{name}.value"].astype(np.float32) * scale[channel][:, None]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -23,10 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
+from head.files.json_file import read_json
+from head.files.regular_file import open_regular, read_regular
+from head.library import is_id
 
 if TYPE_CHECKING:
     from diffposetalk.network.model import DiffPoseTalk
@@ -37,6 +41,10 @@ PACKAGED = Path(__file__).parent.parent / "bundles"
 FORMAT, VERSION = "posetalk-bundle", 1
 CONFIG, MODEL, STATISTICS = "config.json", "model.safetensors", "statistics.safetensors"
 STYLES, STYLE_ENCODER, CARD = "styles.safetensors", "style_encoder.safetensors", "MODEL_CARD.md"
+
+
+LARGEST_CONFIG, LARGEST_CARD, LARGEST_VALUES = 4 << 20, 1 << 20, 64 << 20
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 
 class BundleError(ValueError):
@@ -69,7 +77,9 @@ class Bundle:
     def card(self) -> str:
         """The model card's text, empty where there is none."""
         path = self.folder / CARD
-        return path.read_text("utf-8") if path.is_file() else ""
+        if not path.is_file():
+            return ""
+        return read_regular(path, LARGEST_CARD).decode("utf-8", "replace")
 
     def model(self) -> DiffPoseTalk:
         """Build the network and load its weights (float32, on the CPU, in evaluation mode).
@@ -78,14 +88,12 @@ class Bundle:
             BundleError: the weights do not fit the configuration.
         """
         from diffposetalk.network.model import DiffPoseTalk
-        from diffposetalk.network.weights import WeightsError, load_weights
+        from diffposetalk.network.weights import WeightsError, load_network
 
         try:
-            network = DiffPoseTalk(self.spec)
-            load_weights(network, self.folder / MODEL)
+            return load_network(lambda: DiffPoseTalk(self.spec), self.folder / MODEL)
         except WeightsError as error:
             raise BundleError(str(error)) from None
-        return network.eval()
 
     def style_encoder(self) -> StyleEncoder:
         """Build the style encoder that the model was trained with.
@@ -94,7 +102,7 @@ class Bundle:
             BundleError: this bundle has none, or it does not fit.
         """
         from diffposetalk.network.style_encoder import StyleEncoder
-        from diffposetalk.network.weights import WeightsError, load_weights
+        from diffposetalk.network.weights import WeightsError, load_network
 
         path = self.folder / STYLE_ENCODER
         if not path.is_file():
@@ -102,12 +110,10 @@ class Bundle:
                 f"the bundle {self.folder} has no style encoder: use one of its styles, "
                 f"{', '.join(self.styles)}"
             )
-        encoder = StyleEncoder(self.spec)
         try:
-            load_weights(encoder, path)
+            return load_network(lambda: StyleEncoder(self.spec), path)
         except WeightsError as error:
             raise BundleError(str(error)) from None
-        return encoder.eval()
 
     def require_head(self) -> Head:
         """The head that motion made by this bundle belongs to.
@@ -167,7 +173,7 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
     config = _config(folder)
     spec = _spec(folder, config)
     for name, digest in config["files"].items():
-        path = folder / Path(name).name
+        path = folder / name
         if not path.is_file():
             raise BundleError(f"the bundle {folder} lacks {name}: copy the whole folder again")
         if sha256_of(path) != digest:
@@ -176,6 +182,7 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
                 "copy the whole bundle again"
             )
     statistics = _read_statistics(folder / STATISTICS, spec)
+    _check_finite(folder / MODEL)
     return Bundle(
         folder=folder,
         spec=spec,
@@ -214,6 +221,8 @@ def save_bundle(
     from diffposetalk.network.weights import WeightsError, save_weights
 
     folder = Path(folder)
+    if not is_id(head_id):
+        raise BundleError(f"{head_id[:80]!r} is no head's id: give an id, not a file")
     taken = any(folder.iterdir()) if folder.is_dir() else folder.exists()
     if taken and not (folder / CONFIG).is_file():
         raise BundleError(f"{folder} is not a bundle: choose an empty or new folder")
@@ -253,11 +262,11 @@ def save_bundle(
 
 def _head(folder: Path, head_id: str) -> Head:
     from head.model import HeadError
-    from head.rig import load_head
+    from head.rig import head_of_id
 
     moves = f"the bundle {folder} moves the head {head_id!r}"
     try:
-        head = load_head(head_id)
+        head = head_of_id(head_id)
     except HeadError as error:
         raise BundleError(f"{moves}, which is not here: {error}") from None
     if head.id != head_id:
@@ -284,20 +293,28 @@ def _config(folder: Path) -> dict[str, Any]:
     """Parse config.json and check its outline."""
     path = folder / CONFIG
     try:
-        config = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        config = read_json(path, LARGEST_CONFIG)
+    except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise BundleError(f"{path} is not the configuration of a posetalk bundle")
     if config.get("version") != VERSION:
         raise BundleError(
-            f"{path} is version {config.get('version')!r}, this program reads {VERSION}: "
+            f"{path} is version {str(config.get('version'))[:20]}, this program reads {VERSION}: "
             "update posetalk"
         )
     outline = {"head": str, "styles": list, "model": dict, "provenance": dict, "files": dict}
     for key, kind in outline.items():
         if not isinstance(config.get(key), kind):
             raise BundleError(f"{path}: {key!r} is missing or no {kind.__name__}")
+    if not is_id(config["head"]):
+        raise BundleError(f"{path}: 'head' is {config['head'][:80]!r}, which is no head's id")
+    for key, values in (("styles", config["styles"]), ("files", config["files"].values())):
+        if not all(isinstance(value, str) for value in values):
+            raise BundleError(f"{path}: {key!r} holds something else than text")
+    for name in config["files"]:
+        if not FILE_NAME.fullmatch(name):
+            raise BundleError(f"{path}: 'files' lists {name[:80]!r}, which is no file's name")
     lacking = {MODEL, STATISTICS, STYLES} - config["files"].keys()
     if lacking:
         raise BundleError(f"{path}: 'files' does not list {', '.join(sorted(lacking))}")
@@ -337,13 +354,25 @@ def _read_styles(path: Path, names: list[str], spec: ModelSpec) -> dict[str, Flo
 
 def _read_arrays(path: Path) -> dict[str, FloatArray]:
     try:
-        arrays = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise BundleError(f"{path} cannot be read as safetensors: {error}") from None
+        table = TensorFile(path, LARGEST_VALUES)
+        arrays = {name: table.read(name) for name in table}
+    except ValueError as error:
+        raise BundleError(str(error)) from None
     for name, array in arrays.items():
-        if not np.isfinite(array).all():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
             raise BundleError(f"{path}: {name} holds values that are not finite")
     return {name: array.astype(np.float32) for name, array in arrays.items()}
+
+
+def _check_finite(path: Path) -> None:
+    """Weights that are not finite would come out as motion: any backend refuses them here."""
+    try:
+        table = TensorFile(path)
+        for name in table:
+            if not np.isfinite(table.mapped(name)).all():
+                raise BundleError(f"{path}: {name} holds values that are not finite")
+    except ValueError as error:
+        raise BundleError(str(error)) from None
 
 
 def _arrays(values: Mapping[str, Any]) -> dict[str, FloatArray]:
@@ -356,5 +385,5 @@ def _listing(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 def sha256_of(path: Path) -> str:
     """Checksum of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

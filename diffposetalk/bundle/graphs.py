@@ -18,10 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle
+from diffposetalk.bundle.bundle import CONFIG, FILE_NAME, MODEL, Bundle
+from head.files.json_file import read_json
+from head.files.regular_file import read_regular
 
 FOLDER, MANIFEST = "onnx", "manifest.json"
 FORMAT, VERSION = "posetalk-graphs", 2
+LARGEST_GRAPH = 2 << 30
 SPEECH, LOOP, HOP = "speech", "sampler", "hop"
 
 
@@ -92,19 +95,49 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if data.pop("format") != FORMAT:
+        data = read_json(path)
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise ValueError("it describes something else")
-        if data.pop("version") != VERSION:
+        if data.pop("version", None) != VERSION:
             raise ValueError("it is of another version of posetalk; export again")
         data["graphs"] = {name: GraphFile(**graph) for name, graph in data["graphs"].items()}
-        return Manifest(**data)
+        return _checked(Manifest(**data))
     except FileNotFoundError:
         raise GraphsError(
             f"no exported graphs: there is no {path}; `posetalk export` makes them"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GraphsError(f"{path} cannot be read: {error}") from None
+
+
+def _checked(manifest: Manifest) -> Manifest:
+    """The manifest, if its parts are of their kinds and its files lie beside it."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "bundle": str,
+        "network": str,
+        "target": str,
+        "precision": str,
+        "opset": int,
+        "ranges": dict,
+        "weights": str,
+        "tools": dict,
+        "hop": dict,
+        "calibration": str,
+        "peaks": dict,
+    }
+    for name, kind in kinds.items():
+        if not isinstance(getattr(manifest, name), kind):
+            raise ValueError(f"{name!r} is of another kind")
+    names = [graph.file for graph in manifest.graphs.values()]
+    for name in (*names, *([manifest.weights] if manifest.weights else [])):
+        if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
+            raise ValueError(f"it names {str(name)[:80]!r}, which is no file beside it")
+    for graph in manifest.graphs.values():
+        if not isinstance(graph.inputs, dict) or not isinstance(graph.outputs, dict):
+            raise ValueError("a graph's inputs or outputs are of another kind")
+        if not (graph.steps is None or type(graph.steps) is int):
+            raise ValueError("a graph's steps are no number")
+    return manifest
 
 
 def check_graphs(manifest: Manifest, folder: Path, bundle: Bundle) -> None:
@@ -119,12 +152,12 @@ def check_graphs(manifest: Manifest, folder: Path, bundle: Bundle) -> None:
             f"holds now: run `posetalk export {bundle.folder}` again"
         )
     for graph in manifest.graphs.values():
-        path = folder / Path(graph.file).name
+        path = folder / graph.file
         try:
-            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            data = read_regular(path, LARGEST_GRAPH)
         except OSError as error:
-            raise GraphsError(f"{path}: {error.strerror}; export it again") from None
-        if digest != graph.sha256:
+            raise GraphsError(f"{path}: {error.strerror or error}; export it again") from None
+        if hashlib.sha256(data).hexdigest() != graph.sha256:
             raise GraphsError(f"{path} was changed after its export; export it again")
 
 
@@ -134,7 +167,7 @@ def network_hash(bundle: Bundle) -> str:
     Live defaults, styles and provenance may change without a new export; `threshold_quantile` is
     the one live setting that is inside the graphs.
     """
-    config = json.loads((bundle.folder / CONFIG).read_text("utf-8"))
+    config = read_json(bundle.folder / CONFIG)
     network: dict[str, Any] = {k: v for k, v in config["model"].items() if k != "live"}
     parts = [config["files"][MODEL], network, bundle.spec.live.threshold_quantile]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

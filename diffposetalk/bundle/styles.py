@@ -12,21 +12,22 @@ style file carries the checksum of the encoder that made it.  Needs numpy alone.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from head.files.array_file import read_arrays
+from head.files.json_file import read_json
 from head.new_file import new_file
 
 FloatArray = NDArray[np.float32]
 SUFFIXES = (".npz", ".npy")
+LARGEST_FILE = 1 << 20
 _NAME = re.compile(r"[^\s/\\*+][^/\\*+]{0,63}")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)")
 
@@ -140,16 +141,15 @@ def read_style(path: str | Path, *, encoder: str | None = None) -> FloatArray:
     path = Path(path)
     made_by = ""
     try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                vector = loaded
-            else:
-                vector = loaded["style"]
-                made_by = str(loaded["encoder"]) if "encoder" in loaded else ""
+        loaded = read_arrays(path, LARGEST_FILE)
+        if isinstance(loaded, np.ndarray):
+            vector = loaded
+        else:
+            vector = loaded["style"]
+            made_by = str(loaded["encoder"]) if "encoder" in loaded else ""
     except FileNotFoundError:
         raise
-    except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise StyleError(f"{path}: not a style file ({reason})") from None
     if vector.dtype.kind != "f" or vector.ndim != 1:
@@ -229,7 +229,7 @@ def encoder_of(bundle: Path) -> str:
         StyleError: the configuration cannot be read.
     """
     try:
-        listed = json.loads((bundle / "config.json").read_text("utf-8"))["files"]
+        listed = read_json(bundle / "config.json")["files"]
         known = listed.get("style_encoder.safetensors") or listed["model.safetensors"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StyleError(f"{bundle}: cannot read its configuration ({error})") from None

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from diffposetalk.importing.pickles import CheckpointError
+from diffposetalk.importing.archive import CheckpointError
 from diffposetalk.spec import (
     DenoiserSpec,
     DiffusionSpec,

@@ -14,9 +14,9 @@ from safetensors import SafetensorError
 
 from diffposetalk.bundle.bundle import Bundle, save_bundle, sha256_of
 from diffposetalk.bundle.styles import StyleError, check_name, read_style
-from diffposetalk.importing.archive import Checkpoint, read_checkpoint
+from diffposetalk.importing.archive import CheckpointError
 from diffposetalk.importing.arguments import Arguments, model_spec, style_spec
-from diffposetalk.importing.pickles import CheckpointError
+from diffposetalk.importing.checkpoint import Checkpoint, read_checkpoint
 from diffposetalk.importing.statistics import missing_statistics, read_statistics
 from diffposetalk.importing.tensors import filled
 from diffposetalk.network.model import DiffPoseTalk
@@ -65,8 +65,9 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
     state = _part(checkpoint, "model", "encoder", "a style encoder", "--style-encoder")
     arguments = Arguments(checkpoint.content.get("args"), str(files.denoiser), files.given)
     spec = model_spec(arguments, files.speech)
+    encoder_file = None
     if files.style_encoder is not None:
-        style, style_file = _open_style_encoder(files.style_encoder, arguments, spec)
+        style, encoder_file = _open_style_encoder(files.style_encoder, arguments, spec)
         spec = dataclasses.replace(spec, style=style)
     if files.stats is None:
         raise missing_statistics(arguments)
@@ -76,8 +77,9 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
 
     model = filled(files.denoiser, state, lambda: DiffPoseTalk(spec))
     encoder = None
-    if files.style_encoder is not None:
-        encoder = filled(files.style_encoder, style_file, lambda: StyleEncoder(spec))
+    if encoder_file is not None:
+        state = encoder_file.content["encoder"]
+        encoder = filled(encoder_file.path, state, lambda: StyleEncoder(spec))
     null = np.zeros(0, np.float32)
     if spec.use_style:
         null = model.null_style_feat.detach().numpy().reshape(-1)
@@ -88,9 +90,8 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
         "arguments": arguments.described(),
         "jaw_yz": [float(value) for value in jaw],
     }
-    if files.style_encoder is not None:
-        origin = read_checkpoint(files.style_encoder)
-        provenance["style_encoder"] = _origin(files.style_encoder, origin)
+    if encoder_file is not None:
+        provenance["style_encoder"] = _origin(encoder_file.path, encoder_file)
     try:
         return save_bundle(
             folder,
@@ -123,10 +124,10 @@ def _part(
 
 def _open_style_encoder(
     path: Path, denoiser: Arguments, spec: ModelSpec
-) -> tuple[StyleEncoderSpec, Mapping[str, Any]]:
-    """The style encoder's sizes and state dict, if it is the one the denoiser was trained with."""
+) -> tuple[StyleEncoderSpec, Checkpoint]:
+    """The style encoder's sizes and checkpoint, if the denoiser was trained with it."""
     checkpoint = read_checkpoint(path)
-    state = _part(checkpoint, "encoder", "model", "a denoiser", "the first file")
+    _part(checkpoint, "encoder", "model", "a denoiser", "the first file")
     if not spec.use_style:
         raise CheckpointError(f"{denoiser.source} takes no style: leave --style-encoder out")
     arguments = Arguments(checkpoint.content.get("args"), str(path), {})
@@ -149,7 +150,7 @@ def _open_style_encoder(
             raise CheckpointError(
                 f"{path} is iteration {at}, {denoiser.source} was trained with {wanted}: give that"
             )
-    return style, state
+    return style, checkpoint
 
 
 def _read_styles(folder: Path | None, spec: ModelSpec) -> dict[str, FloatArray]:

@@ -5,15 +5,15 @@ Checkpoints do not hold it, and without it their numbers mean nothing.
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from diffposetalk.importing.archive import CheckpointError
 from diffposetalk.importing.arguments import Arguments
-from diffposetalk.importing.pickles import CheckpointError
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
+from head.files.array_file import read_npz
+from head.files.regular_file import FileRefusedError
 
 SIZES = {"shape": 100, "exp": 50, "pose": 6}
 LARGEST_FILE = 1 << 20
@@ -42,31 +42,16 @@ def read_statistics(path: str | Path, spec: ModelSpec) -> tuple[Statistics, Floa
         FileNotFoundError: there is none.
     """
     path = Path(path)
-    if path.stat().st_size > LARGEST_FILE:
-        raise CheckpointError(f"{path} is too large for a file of statistics")
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            if isinstance(arrays, np.ndarray):
-                raise ValueError("an .npy")
-            too_large = sum(info.file_size for info in arrays.zip.infolist()) > LARGEST_FILE
-            if too_large:
-                raise ValueError("too large")
-            found = {
-                f"{what}_{kind}": np.asarray(arrays[f"{what}_{kind}"], np.float32)
-                for what in SIZES
-                for kind in ("mean", "std")
-            }
-    except (
-        KeyError,
-        TypeError,
-        ValueError,
-        OSError,
-        EOFError,
-        AttributeError,
-        MemoryError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+        arrays = read_npz(path, LARGEST_FILE)
+        found = {
+            f"{what}_{kind}": np.asarray(arrays[f"{what}_{kind}"], np.float32)
+            for what in SIZES
+            for kind in ("mean", "std")
+        }
+    except FileRefusedError as error:
+        raise CheckpointError(f"{error}: it is no file of statistics") from None
+    except (KeyError, TypeError, ValueError) as error:
         lacking = str(error) if isinstance(error, KeyError) else ""
         raise CheckpointError(
             f"{path} is no file of statistics ({' '.join(lacking.split())[:80] or 'unreadable'}): "

@@ -10,8 +10,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.importing.archive import read_tensors
-from diffposetalk.importing.pickles import CheckpointError
+from diffposetalk.importing.archive import CheckpointError
 
 _OLD_CONV = "encoder.pos_conv_embed.conv."
 _RENAMED = {
@@ -26,22 +25,26 @@ TOLERANCE = 1e-3
 """Relative and, for sinusoids, absolute: single precision rounds the angles of late rows."""
 
 
-def filled(path: Path, described: Mapping[str, object], build: Callable[[], Network]) -> Network:
+def filled(path: Path, state: Mapping[str, object], build: Callable[[], Network]) -> Network:
     """The network that `build` makes, with the checkpoint's tensors: all of them, float32, finite.
 
     Nothing of the size that the arguments claim is made before the file has shown that it holds
     as much.
 
     Args:
-        path: the checkpoint, for its numbers.
-        described: the state dict that it describes.
+        path: the checkpoint, for messages.
+        state: its state dict.
         build: of its network's own values only the tables are kept, where the file has none.
 
     Raises:
         CheckpointError: missing, unknown, renamed or misshapen tensors, values that are not finite,
             or tables that contradict the arguments.
     """
-    tensors = {_present_name(name): t for name, t in read_tensors(path, described).items()}
+    tensors: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if not isinstance(value, Tensor) or not isinstance(name, str):
+            raise CheckpointError(f"{path}: {str(name)[:80]!r} is no tensor")
+        tensors[_present_name(name)] = value
     try:
         with torch.device("meta"):
             wanted = build().state_dict()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from head.files.regular_file import open_regular
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class WeightsError(ValueError):
@@ -31,17 +37,27 @@ def save_weights(network: nn.Module, path: Path, *, half: bool = False) -> None:
     save_file(tensors, path)
 
 
-def load_weights(network: nn.Module, path: Path) -> None:
-    """Read a state dict into `network`, in the network's own precision.
+def load_network(build: Callable[[], Network], path: Path) -> Network:
+    """The network that `build` makes with the file's tensors, in the network's own precision.
+
+    Nothing of the size that a configuration claims is made before the file has shown that it holds
+    as much.
 
     Raises:
-        WeightsError: no safetensors file, other tensors or shapes, or values that are not finite.
+        WeightsError: no safetensors file, other tensors or shapes, values that are not finite, or
+            sizes that no network can have.
     """
     try:
-        tensors = load_file(path)
+        with torch.device("meta"):
+            wanted = build().state_dict()
+    except (ValueError, ZeroDivisionError, RuntimeError) as error:
+        what = " ".join(str(error).split())[:120]
+        raise WeightsError(f"{path.parent}: no network has these sizes ({what})") from None
+    try:
+        with open_regular(path):
+            tensors = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
-    wanted = network.state_dict()
     missing, surplus = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted)
     if missing or surplus:
         what = f"lacks {missing[0]}" if missing else f"has an unknown tensor {surplus[0]}"
@@ -56,7 +72,9 @@ def load_weights(network: nn.Module, path: Path) -> None:
                 f"{tuple(wanted[name].shape)}: these weights are for a model of another size"
             )
         _check_finite(name, tensor, path)
+    network = build()
     network.load_state_dict(tensors)
+    return network.eval()
 
 
 def _check_finite(name: str, tensor: Tensor, path: Path) -> None:

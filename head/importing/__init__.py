@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import tarfile
-import zipfile
 from pathlib import Path
 from typing import Final
 
-from head.importing.flame import KEYS, import_flame
+from head.files.regular_file import read_regular
+from head.importing.flame import KEYS, LIMITS, import_flame
 from head.importing.ict import ICT_ID, import_ict
-from head.importing.unpickle import LARGEST_BYTES
+from head.importing.obj import is_archive, names_in
 from head.model import Head, HeadError
 
 __all__ = ["import_head"]
@@ -48,8 +47,7 @@ def import_head(
     if place.is_dir():
         return import_ict(place, name or ICT_ID, shapes)
     try:
-        archive = zipfile.is_zipfile(place) or tarfile.is_tarfile(place)
-        data = b"" if archive else _read(place)
+        archive = is_archive(place)
     except OSError as error:
         raise HeadError(f"cannot read {place}: {error.strerror or error}") from None
     if archive:
@@ -58,6 +56,10 @@ def import_head(
         raise HeadError(
             f"{place} is no FLAME pickle: give FLAME's .pkl, or ICT-FaceKit's folder FaceXModel"
         )
+    try:
+        data = read_regular(place, LIMITS.most_bytes)
+    except OSError as error:
+        raise HeadError(f"cannot read {place}: {error.strerror or error}") from None
     return import_flame(data, place.name, name or default_name(place), shapes, first_expression)
 
 
@@ -67,19 +69,7 @@ def _refuse_packed(place: Path) -> None:
     Raises:
         HeadError: FLAME's download, a folder of its pickles, or an npz file.
     """
-    try:
-        if place.is_dir():
-            names = sorted(path.name for path in place.iterdir())
-        elif zipfile.is_zipfile(place):
-            with zipfile.ZipFile(place) as archive:
-                names = sorted(archive.namelist())
-        elif place.is_file() and tarfile.is_tarfile(place):
-            with tarfile.open(place) as packed:
-                names = sorted(packed.getnames())
-        else:
-            return
-    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, ValueError):
-        return  # whoever reads it says what is wrong
+    names = names_in(place)
     pickles = [name for name in names if name.lower().endswith(".pkl")]
     if pickles and not any(name.lower().endswith(".obj") for name in names):
         held = ", ".join(Path(name).name for name in pickles[:3])
@@ -109,9 +99,3 @@ def default_name(file: Path) -> str:
         return _NAMES[stem]
     plain = re.sub(r"[^a-z0-9]+", "-", stem.replace("flame20", "flame-20")).strip("-")
     return plain if plain.startswith("flame") else f"flame-{plain}".rstrip("-")
-
-
-def _read(file: Path) -> bytes:
-    if file.stat().st_size > LARGEST_BYTES:
-        raise HeadError(f"{file} is larger than any head")
-    return file.read_bytes()

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from head.files.pickle_reader import Limits, PickleError, read_pickle
+from head.files.pickled_arrays import to_array
 from head.geometry.mesh import Bools, Ints, Points
 from head.geometry.survey import Surveyed, survey
 from head.importing import look
-from head.importing.records import to_array
-from head.importing.unpickle import read_pickle
 from head.model import JOINTS, PARENTS, Head, HeadError
 
 IDENTITY_COLUMNS, COLUMNS = 300, 400
@@ -31,6 +31,10 @@ KEYS: Final = (
     "kintree_table",
     "weights",
 )
+LIMITS: Final = Limits(most_bytes=256 << 20, most_instructions=500_000)
+"""FLAME 2020 and 2023 have 53 MB and a few hundred instructions."""
+MOST_VERTICES: Final = 100_000
+MOST_COLUMNS: Final = 1_000
 NO_JAW: Final = 0.05
 """Where no vertex follows the jaw by more, the file has no jaw (`flame2023_no_jaw`)."""
 
@@ -50,13 +54,7 @@ def import_flame(
     Raises:
         HeadError: it is no FLAME file, or its parts do not fit; one line.
     """
-    model = read_pickle(data, source)
-    if not isinstance(model, dict):
-        raise HeadError(f"{source} is a pickle, but no FLAME model")
-    missing = [key for key in KEYS if key not in model]
-    if missing:
-        raise HeadError(f"{source} is no FLAME model: it lacks {', '.join(missing)}")
-    arrays = {key: to_array(model[key], f"{source}: {key}") for key in KEYS}
+    arrays = _read(data, source)
     p, faces = _checked(arrays, source)
     first = _first_expression(arrays["shapedirs"], first_expression, source)
     weights = arrays["weights"].astype(np.float64)
@@ -97,8 +95,26 @@ def import_flame(
     )
 
 
+def _read(data: bytes, source: str) -> dict[str, Any]:
+    """The arrays of the file by their names."""
+    try:
+        model = read_pickle(data, LIMITS)
+        if not isinstance(model, dict):
+            raise PickleError("it is a pickle, but no FLAME model")
+        missing = [key for key in KEYS if key not in model]
+        if missing:
+            raise PickleError(f"it is no FLAME model: it lacks {', '.join(missing)}")
+        return {key: to_array(model[key], key) for key in KEYS}
+    except PickleError as error:
+        raise HeadError(f"{source}: {error}") from None
+    except MemoryError:
+        raise HeadError(f"{source}: it takes more memory than there is") from None
+
+
 def _checked(arrays: dict[str, Any], source: str) -> tuple[Points, Ints]:
     """The template and the triangles, once all shapes are known to fit."""
+    if arrays["v_template"].ndim != 2 or len(arrays["v_template"]) > MOST_VERTICES:
+        raise HeadError(f"{source}: v_template has shape {arrays['v_template'].shape}, no face's")
     vertices = len(arrays["v_template"])
     expected = {
         "v_template": (vertices, 3),
@@ -116,6 +132,8 @@ def _checked(arrays: dict[str, Any], source: str) -> tuple[Points, Ints]:
             f"({vertices}, 3, {COLUMNS})"
         )
     faces = arrays["f"]
+    if arrays["shapedirs"].shape[2] > MOST_COLUMNS or len(faces) > 4 * MOST_VERTICES:
+        raise HeadError(f"{source}: more shapes or triangles than any head has")
     if faces.ndim != 2 or faces.shape[1] != 3 or faces.dtype.kind not in "iuf":
         raise HeadError(f"{source}: f has shape {faces.shape}, not triangles")
     for key, array in arrays.items():

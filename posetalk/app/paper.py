@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import bundle_folder
 from diffposetalk.bundle.styles import encoder_of, own_styles, resolve
+from head.files.array_file import read_arrays
 from posetalk.app.outputs import finishing
 from stream.backends.threads import let_threads_sleep
 from stream.frames import FRAME_SAMPLES, Frame
@@ -148,13 +148,11 @@ def read_shape(path: str, size: int) -> FloatArray:
         FileNotFoundError: there is none.
     """
     try:
-        with open(path, "rb") as file:
-            array = np.load(file, allow_pickle=False)
-            if not isinstance(array, np.ndarray):
-                array = array["shape"]
+        found = read_arrays(path)
+        array = found if isinstance(found, np.ndarray) else found["shape"]
     except FileNotFoundError:
         raise
-    except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile):
+    except (KeyError, ValueError, OSError):
         array = np.zeros(0)
     array = array[0] if array.ndim == 2 and len(array) else array
     if array.dtype.kind != "f" or array.shape != (size,) or not np.isfinite(array).all():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.bundle.styles import StyleError, check_name, encoder_of, own_folder, own_styles
+from head.files.array_file import read_npz
 from head.skinning import parameters_to_motion
 
 FloatArray = NDArray[np.float32]
@@ -59,14 +59,14 @@ def open_clip(path: str | Path) -> Clip:
     """
     path = samples().get(str(path), Path(path))
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            exp, pose = (np.asarray(arrays[name], np.float32) for name in ("exp", "pose"))
-            fps = float(arrays["fps"]) if "fps" in arrays else float(FPS)
-            head = str(arrays["head"]) if "head" in arrays else ""
+        arrays = read_npz(path)
+        exp, pose = (np.asarray(arrays[name], np.float32) for name in ("exp", "pose"))
+        fps = float(arrays["fps"]) if "fps" in arrays else float(FPS)
+        head = str(arrays["head"])[:80] if "head" in arrays else ""
     except FileNotFoundError:
         known = ", ".join(samples()) or "none"
         raise FileNotFoundError(f"{path}: no such file, nor a clip so called ({known})") from None
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise StyleError(f"{path}: not a motion file with `exp` and `pose` ({reason})") from None
     if exp.shape != (len(exp), 50) or pose.shape != (len(exp), 6):

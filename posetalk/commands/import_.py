@@ -63,7 +63,7 @@ class Import:
             style_encoder=self.style_encoder,
             styles=self.styles,
             given=given,
-            head=self.head,
+            head=_head_id(self.head),
         )
         with working(f"reading {self.denoiser}"):
             bundle = import_released(files, self.output)
@@ -71,3 +71,13 @@ class Import:
         say(f"{bundle.folder}: {kind}; styles {', '.join(bundle.styles)}")
         say(f"try `posetalk animate demo --bundle {bundle.folder} -o demo.npz`")
         return 0
+
+
+def _head_id(id_or_file: str) -> str:
+    """The id of a head that may be given as a file: a bundle names ids only."""
+    from head.library import is_id
+    from head.rig import load_head
+
+    if is_id(id_or_file) and not id_or_file.endswith(".npz"):
+        return id_or_file
+    return load_head(id_or_file).id

@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.files.array_file import read_npz
 from head.new_file import NewFile
 from head.skinning import motion_to_parameters
 from stream.frames import FPS
@@ -60,17 +61,17 @@ class Motion:
             ValueError: not such a file; the message is one line.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                motion = Motion(
-                    exp=arrays["exp"],
-                    pose=arrays["pose"],
-                    shape=arrays["shape"],
-                    fps=int(arrays["fps"]),
-                    head=str(arrays["head"]),
-                )
+            arrays = read_npz(path)
+            motion = Motion(
+                exp=arrays["exp"],
+                pose=arrays["pose"],
+                shape=arrays["shape"],
+                fps=int(arrays["fps"]),
+                head=str(arrays["head"])[:80],
+            )
         except FileNotFoundError:
             raise
-        except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (KeyError, TypeError, ValueError, OSError) as error:
             raise ValueError(f"{path}: not a motion file of posetalk ({error})") from None
         if motion.exp.shape != (len(motion), N_EXPRESSION) or motion.pose.shape != (
             len(motion),

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from diffposetalk.bundle.graph_links import check_links
+from diffposetalk.bundle.graphs import LARGEST_GRAPH
+from head.files.regular_file import read_regular
 from stream.backends.protocol import RuntimeProblem
 
 # Before the import, which would start it: a program that hears a microphone sends nothing.
@@ -68,11 +71,13 @@ class GraphSession:
         if kind != "cpu":
             _find_libraries()
         try:
+            graph = read_regular(path, LARGEST_GRAPH)
+            check_links(graph, weights)
+        except (OSError, ValueError) as error:
+            raise RuntimeProblem(f"{path} cannot be opened: {error}") from None
+        try:
             self._session = onnxruntime.InferenceSession(
-                path.read_bytes(),
-                options,
-                providers=_providers(kind, self._index),
-                enable_fallback=0,
+                graph, options, providers=_providers(kind, self._index), enable_fallback=0
             )
         except Exception as error:  # its own types have no common base
             raise RuntimeProblem(f"onnxruntime cannot open {path}: {_line(error)}") from None

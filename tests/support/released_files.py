@@ -15,7 +15,7 @@ import torch
 from official_checkpoint import SMALL, make_denoiser, write
 
 from diffposetalk.bundle.bundle import BundleError
-from diffposetalk.importing.pickles import CheckpointError
+from diffposetalk.importing.archive import CheckpointError
 from diffposetalk.importing.released import Files, import_released
 from diffposetalk.spec import HubertSpec, SpeechEncoderSpec
 

@@ -8,12 +8,11 @@
         {audio: bytes of a 16 kHz FLAC, coef: {shape (n, 100), exp (n, 50), pose (n, 6)}}
     about.json                                ours: whose head, where from (may be missing)
 
-Values are pickles; `training.faces.plain_pickle` reads them.  `lmdb` is imported here alone.
+Values are pickles; `training.faces.plain_values` reads them.  `lmdb` is imported here alone.
 """
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,9 @@ from typing import Any
 
 import numpy as np
 
+from head.files.json_file import read_json
+from head.files.pickle_reader import PickleError
+from head.files.regular_file import read_regular
 from stream.frames import FPS, FRAME_SAMPLES
 from training.faces.clip_arrays import (
     SEGMENT_FRAMES,
@@ -32,7 +34,7 @@ from training.faces.clip_arrays import (
     decode,
     encode,
 )
-from training.faces.plain_pickle import PickleError, dumps, loads
+from training.faces.plain_values import dumps, loads
 
 try:
     import lmdb
@@ -42,6 +44,7 @@ except ImportError:
 SPLITS = ("train", "val", "test")
 DATA, ABOUT, STATS = "data.mdb", "about.json", "stats_train.npz"
 _GROW = 1 << 28
+_LARGEST_LIST = 64 << 20
 
 
 class LmdbSet:
@@ -98,7 +101,7 @@ class LmdbSet:
         if not path.is_file():
             return {}
         try:
-            found = json.loads(path.read_text("utf-8"))
+            found = read_json(path, _LARGEST_LIST)
         except ValueError as error:
             raise SetError(f"{path}: not JSON ({error})") from None
         return found if isinstance(found, dict) else {}
@@ -111,9 +114,10 @@ class LmdbSet:
         """
         path = self.folder / f"{split}.txt"
         try:
-            return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
+            text = read_regular(path, _LARGEST_LIST).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise SetError(f"{path}: cannot read the list of videos ({error})") from None
+        return [line.strip() for line in text.splitlines() if line.strip()]
 
     def n_frames(self, video: str) -> int:
         """Frames of a video."""

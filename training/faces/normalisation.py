@@ -7,7 +7,6 @@ says how far a face moves in 4 s, not how far faces are apart.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.spec import Statistics
+from head.files.array_file import read_npz
 from head.new_file import new_file
 from training.faces.clip_arrays import WIDTHS, FaceClip, SetError
 
@@ -23,6 +23,7 @@ FloatArray = NDArray[np.float32]
 CROP = 100
 LEAST = 1e-9
 """Added to deviations, as in the released training."""
+_LARGEST_FILE = 1 << 20
 KINDS = ("mean", "std", "max", "min")
 
 
@@ -81,11 +82,11 @@ def read(path: Path) -> dict[str, FloatArray]:
         SetError: missing, not such a file, other sizes, or values that are not finite.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: np.asarray(arrays[name], np.float32) for name in arrays.files}
+        arrays = read_npz(path, _LARGEST_FILE)
+        found = {name: np.asarray(array, np.float32) for name, array in arrays.items()}
     except FileNotFoundError:
         raise SetError(f"{path}: missing; `posetalk dataset build` writes it") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise SetError(f"{path}: not a statistics file ({reason})") from None
     for name, width in WIDTHS.items():

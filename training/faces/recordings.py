@@ -8,7 +8,6 @@ SOURCE/val.txt, SOURCE/test.txt                        perhaps: whom to hold out
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from head.files.array_file import read_npz
 from head.model import HeadError
 from head.rig import load_head
 from stream.frames import FPS, FRAME_SAMPLES
@@ -105,12 +105,12 @@ def read_motion(path: Path) -> RecordedMotion:
         SetError: not such a file, other sizes, or values that are not finite.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            exp, pose = (np.asarray(arrays[name], np.float32) for name in ("exp", "pose"))
-            shape = np.asarray(arrays["shape"] if "shape" in arrays else np.zeros(100), np.float32)
-            fps = float(arrays["fps"]) if "fps" in arrays else float(FPS)
-            head = str(arrays["head"]) if "head" in arrays else ""
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+        exp, pose = (np.asarray(arrays[name], np.float32) for name in ("exp", "pose"))
+        shape = np.asarray(arrays.get("shape", np.zeros(100)), np.float32)
+        fps = float(arrays["fps"]) if "fps" in arrays else float(FPS)
+        head = str(arrays["head"])[:80] if "head" in arrays else ""
+    except (KeyError, TypeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise SetError(f"{path}: not a motion file with `exp` and `pose` ({reason})") from None
     n = len(exp) if exp.ndim else 0
@@ -140,9 +140,8 @@ def unnamed(recordings: Sequence[Recording]) -> bool:
 
 def _head_of(path: Path) -> str:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return str(arrays["head"]) if "head" in arrays else ""
-    except (KeyError, TypeError, ValueError, OSError, EOFError, zipfile.BadZipFile):
+        return str(read_npz(path).get("head", ""))[:80]
+    except (ValueError, OSError):
         return ""
 
 

@@ -31,6 +31,7 @@ from diffposetalk.spec import (
     SpeechEncoderSpec,
     StyleEncoderSpec,
 )
+from head.library import head_path
 from head.rig import builtin_head, save_head
 
 SPEC = ModelSpec(
@@ -287,14 +288,20 @@ def test_wrong_head_and_no_style_encoder(folder: Path) -> None:
         bundle.style_encoder()
 
 
-def test_a_bundle_finds_its_head_and_no_other(tmp_path: Path, model: DiffPoseTalk) -> None:
+def test_a_bundle_finds_its_head_and_no_other(
+    tmp_path: Path, model: DiffPoseTalk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ours = builtin_head()
     assert save(tmp_path / "ours", model, head_id=ours.id).require_head() is ours
-    other = tmp_path / "other.npz"
-    save_head(ours, other)
-    bundle = save(tmp_path / "theirs", model, head_id=str(other))
-    with pytest.raises(BundleError, match=f"other.npz', not '{ours.id}': choose the head"):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    head_path("other").parent.mkdir(parents=True)
+    save_head(ours, head_path("other"))
+    bundle = save(tmp_path / "theirs", model, head_id="other")
+    with pytest.raises(BundleError, match=f"'other', not '{ours.id}': choose the head"):
         bundle.require_head()
+    for path in ("../other", "/dev/zero", "heads/other", "", ".hidden"):
+        with pytest.raises(BundleError, match="no head's id"):
+            save(tmp_path / "path", model, head_id=path)
 
 
 def test_names_and_folders(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from cli import finish, start
 from flame_files import Chumpy, Model, Raw, Sparse, code, flame_model, pickled, plain, reference
 
 from head import Head, HeadError, builtin_head, load_head, save_head
+from head.files.pickle_reader import read_pickle
+from head.files.pickled_arrays import to_array
 from head.importing import import_head
-from head.importing.flame import import_flame
-from head.importing.records import to_array
-from head.importing.unpickle import read_pickle
+from head.importing.flame import LIMITS, import_flame
 from head.skinning import skin
 
 
@@ -170,7 +170,7 @@ def test_selections_of_chumpy_arrays() -> None:
     state = {"a": Chumpy(base), "idxs": np.array([3, 1, 2, 0]), "preferred_shape": (2, 2)}
     made = reference("copy_reg", "_reconstructor") + reference("chumpy.reordering", "Select")
     select = Raw(made + reference("__builtin__", "object") + b"N\x87R" + code(state) + b"b")
-    found = read_pickle(pickled({"v": select}), "x")
+    found = read_pickle(pickled({"v": select}), LIMITS)
     assert to_array(found["v"], "v").tolist() == [[3, 1], [2, 0]]
 
 

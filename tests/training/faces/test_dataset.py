@@ -17,12 +17,13 @@ import soundfile
 from cli import call, finish, start
 from sound_files import encode as encode_sound
 
+from head.files.pickle_reader import PickleError
 from training.faces import normalisation
 from training.faces.build import build
 from training.faces.check import check
 from training.faces.clip_arrays import FaceClip, SetError, encode
 from training.faces.lmdb_dataset import DATA, LmdbSet, LmdbWriter
-from training.faces.plain_pickle import MOST_BYTES, PickleError, dumps, loads
+from training.faces.plain_values import LIMITS, dumps, loads
 from training.faces.recordings import find, read_motion, resample
 
 PEOPLE = ("ada", "bob", "cleo", "dan")
@@ -204,10 +205,10 @@ class _Evil:
     ("value", "problem"),
     [
         (None, "is missing"),
-        (b"", "not a readable pickle"),
-        (pickle.dumps(_Evil()), "it names posix.system"),
+        (b"", "it is cut short"),
+        (pickle.dumps(_Evil()), "it asks for posix.system"),
         (pickle.dumps([1]), "is a list, not a mapping"),
-        (_segment(100)[:5000], "not a readable pickle"),
+        (_segment(100)[:5000], "it is cut short"),
         (_segment(90), "pose 90 frames where 100 belong"),
         (_segment(100, audio=_short_sound()), "63000 samples of sound, 64000 belong"),
         (_segment(100, audio=_other_rate()), "22050 Hz"),
@@ -416,8 +417,8 @@ def test_other_pickles_are_refused(bad: bytes) -> None:
 
 
 def test_a_value_beyond_all_measure_is_refused() -> None:
-    with pytest.raises(PickleError, match="are the most"):
-        loads(bytes(MOST_BYTES + 1))
+    with pytest.raises(PickleError, match=r"MB, 67\.1 at most"):
+        loads(bytes(LIMITS.most_bytes + 1))
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(

@@ -1,0 +1,1 @@
+"""Files from elsewhere, read as data: regular files only, and limits before memory is taken."""

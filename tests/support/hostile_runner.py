@@ -1,0 +1,79 @@
+"""Runs commands one after the other, each in a fork with little memory; for hostile files.
+
+One request a line on standard input, a list of arguments; one answer a line, JSON with `code` and
+`said` (standard error). A command that takes longer than `SECONDS` has the code -9.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+SECONDS = 120
+MEMORY = 1200 << 20
+"""Bytes of address space beyond what the process has when it begins a command."""
+
+
+def run(arguments: list[str], said: Path) -> int:
+    """The exit code of one command."""
+    child = os.fork()
+    if not child:
+        code = 99
+        try:
+            os.setsid()
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            most = pages * resource.getpagesize() + MEMORY
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            with said.open("wb") as file:
+                os.dup2(file.fileno(), 2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.argv = ["posetalk", *arguments]
+            from posetalk.__main__ import main
+
+            code = main(arguments)
+        except SystemExit as ending:
+            code = int(ending.code or 0)
+        except BaseException as error:
+            os.write(2, f"escaped: {type(error).__name__} {error}".encode())
+        finally:
+            from diffposetalk.importing import checkpoint
+
+            checkpoint._reader.end()
+            os._exit(code)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return -9
+
+
+def main() -> None:
+    """Load what commands load, then answer."""
+    import diffposetalk.importing.released
+    import diffposetalk.network.model
+    import head.importing
+    import posetalk.commands
+    import stream.backends.onnx_session
+    import training.faces.check
+
+    assert all((diffposetalk, head, posetalk, stream, training))
+    said = Path(sys.argv[1])
+    out = os.fdopen(os.dup(1), "w")
+    for line in sys.stdin:
+        code = run(json.loads(line), said)
+        answer = {"code": code, "said": said.read_text("utf-8", "replace")}
+        out.write(json.dumps(answer) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()
