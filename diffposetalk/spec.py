@@ -97,6 +97,10 @@ class StyleEncoderSpec:
     n_layers: int = 4
     mlp_ratio: int = 4
 
+    def least_numbers(self) -> int:
+        """How many weights its network has at least: those of attention and feed-forward."""
+        return self.n_layers * (4 + 2 * self.mlp_ratio) * self.d_style**2
+
 
 @dataclass(frozen=True)
 class DiffusionSpec:
@@ -181,6 +185,18 @@ class ModelSpec:
     def d_person(self) -> int:
         """Width of the person vector: shape, then style."""
         return self.n_shape + (self.style.d_style if self.use_style else 0)
+
+    def least_numbers(self) -> int:
+        """How many weights the network has at least, so that a file can be asked before memory."""
+        d, speech, hubert = self.denoiser.d_model, self.speech, self.speech.hubert
+        layers = self.denoiser.n_layers * (8 + 2 * self.denoiser.mlp_ratio) + 2
+        ends = d * (self.d_person + 2 * self.d_motion + speech.d_out)
+        if speech.kind == "hubert":
+            block = 4 * speech.d_out**2 + 2 * speech.d_out * hubert.d_hidden
+            heard = hubert.n_layers * block + hubert.d_conv * (16 * hubert.d_conv + speech.d_out)
+        else:
+            heard = speech.d_hidden * (5 * speech.n_mels + 5 * speech.d_hidden + speech.d_out)
+        return layers * d**2 + ends + heard
 
     def to_json(self) -> str:
         """Serialise with sorted keys, so that equal specs are equal bytes."""

@@ -75,10 +75,15 @@ class Head:
     """The joint that a global rotation turns: FLAME's root, or a neck that leaves shoulders be."""
     jaw_open_radians: float = JAW_OPEN_RADIANS
     """The jaw's angle about +x that ARKit's jawOpen = 1 means on this head."""
+    joints_follow_expression: bool = False
+    """Whether the regressor sees the face with its expression, as FLAME's code has it. Else the
+    joints depend on the identity alone."""
     rest_joints: Floats | None = None
     """(J, 3); computed from the regressor, kept by `subset`."""
     joint_shape_basis: Floats | None = None
     """(J, 3, S); computed from the regressor, kept by `subset`."""
+    joint_expression_basis: Floats | None = None
+    """(J, 3, E) of joints that follow the expression, else None; computed and kept likewise."""
 
     def __post_init__(self) -> None:
         if self.rest_joints is None:
@@ -86,6 +91,9 @@ class Head:
         if self.joint_shape_basis is None:
             moved = _regress(self.joint_regressor, self.shape_basis)
             object.__setattr__(self, "joint_shape_basis", moved)
+        if self.joints_follow_expression and self.joint_expression_basis is None:
+            moved = _regress(self.joint_regressor, self.expression_basis)
+            object.__setattr__(self, "joint_expression_basis", moved)
         check(self)
         for item in fields(self):
             value = getattr(self, item.name)
@@ -103,6 +111,18 @@ class Head:
     @property
     def joint_count(self) -> int:
         return len(self.joint_names)
+
+    def region(self, name: str) -> Indices:
+        """The vertices of a region.
+
+        Raises:
+            HeadError: this head has none of that name.
+        """
+        if name not in self.regions:
+            raise HeadError(
+                f"head {self.id!r} has no region {name!r}: import it again with --landmarks"
+            )
+        return self.regions[name]
 
     def subset(self, vertex_indices: NDArray[np.integer]) -> Head:
         """The same rig with only these vertices, in this order: cheap to skin, same motion.
@@ -159,6 +179,7 @@ def check(head: Head) -> None:
         "vertex_tint": (vertices, 3),
         "rest_joints": (joints, 3),
         "joint_shape_basis": (joints, 3, shapes),
+        "joint_expression_basis": (joints, 3, channels),
     }
     for name, shape in expected.items():
         array = getattr(head, name)

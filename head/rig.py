@@ -79,6 +79,7 @@ def save_head(head: Head, path: str | Path, *, exact: bool = False) -> None:
         "parents": head.parents,
         "turning_joint": head.turning_joint,
         "jaw_open_radians": head.jaw_open_radians,
+        "joints_follow_expression": head.joints_follow_expression,
         "materials": [[m.name, list(m.rgb), m.roughness, m.metallic] for m in head.materials],
         "landmarks": dict(head.landmarks),
     }
@@ -228,7 +229,13 @@ def _assemble(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
         parents=tuple(about["parents"]),
         turning_joint=str(about["turning_joint"]),
         jaw_open_radians=float(about.get("jaw_open_radians", JAW_OPEN_RADIANS)),
+        joints_follow_expression=bool(about.get("joints_follow_expression", _is_flame(about))),
     )
+
+
+def _is_flame(about: dict[str, Any]) -> bool:
+    """Whether a file that does not say so holds a FLAME head: its channels have no names."""
+    return str(about["expression_names"][0]) == "expression00"
 
 
 def _pack_basis(name: str, basis: Floats, exact: bool) -> dict[str, NDArray[Any]]:

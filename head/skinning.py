@@ -1,7 +1,8 @@
 """Linear blend skinning, once, for numpy arrays and torch tensors (and their gradients).
 
-FLAME's order: identity and expression displace the template, pose correctives are added, then the
-joints turn: FLAME (Li et al. 2017) eq. 1 to 4, SMPL (Loper et al. 2015) eq. 2.
+FLAME's order: identity and expression displace the template, the joints are found on that face (on
+FLAME's heads with its expression, as its code has it), pose correctives are added, then the joints
+turn: FLAME (Li et al. 2017) eq. 1 to 4, SMPL (Loper et al. 2015) eq. 2.
 The namespace is taken from the type of the arguments; torch is never imported here.
 """
 
@@ -28,6 +29,7 @@ _ARRAYS = (
     "pose_basis",
     "rest_joints",
     "joint_shape_basis",
+    "joint_expression_basis",
 )
 
 
@@ -56,6 +58,8 @@ def skin(
     batch = expression.shape[:-1]
     moved = rig["template"] + _combine(xp, rig["expression_basis"], expression)
     joints = rig["rest_joints"]
+    if rig["joint_expression_basis"] is not None:
+        joints = joints + _combine(xp, rig["joint_expression_basis"], expression)
     if shape is not None:
         count = shape.shape[-1]
         moved = moved + _combine(xp, rig["shape_basis"][..., :count], shape)

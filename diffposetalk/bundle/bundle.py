@@ -91,7 +91,8 @@ class Bundle:
         from diffposetalk.network.weights import WeightsError, load_network
 
         try:
-            return load_network(lambda: DiffPoseTalk(self.spec), self.folder / MODEL)
+            least = self.spec.least_numbers()
+            return load_network(lambda: DiffPoseTalk(self.spec), self.folder / MODEL, least)
         except WeightsError as error:
             raise BundleError(str(error)) from None
 
@@ -111,7 +112,9 @@ class Bundle:
                 f"{', '.join(self.styles)}"
             )
         try:
-            return load_network(lambda: StyleEncoder(self.spec), path)
+            return load_network(
+                lambda: StyleEncoder(self.spec), path, self.spec.style.least_numbers()
+            )
         except WeightsError as error:
             raise BundleError(str(error)) from None
 

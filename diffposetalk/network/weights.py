@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from head.files.regular_file import open_regular
 
+_LEAST_BYTES = 2
+"""Of one number in a file: half precision."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -37,27 +39,35 @@ def save_weights(network: nn.Module, path: Path, *, half: bool = False) -> None:
     save_file(tensors, path)
 
 
-def load_network(build: Callable[[], Network], path: Path) -> Network:
+def load_network(build: Callable[[], Network], path: Path, least: int) -> Network:
     """The network that `build` makes with the file's tensors, in the network's own precision.
 
-    Nothing of the size that a configuration claims is made before the file has shown that it holds
-    as much.
+    Args:
+        build: makes the network; called once the file has shown that it can hold it.
+        path: of the file.
+        least: numbers that such a network has at least.
 
     Raises:
         WeightsError: no safetensors file, other tensors or shapes, values that are not finite, or
             sizes that no network can have.
     """
     try:
-        with torch.device("meta"):
-            wanted = build().state_dict()
+        with open_regular(path) as file:
+            there = file.seek(0, 2) // _LEAST_BYTES
+        if least > there:
+            raise WeightsError(
+                f"{path} holds {there} numbers at most, by the configuration it has {least} or "
+                "more: these weights are for a model of another size"
+            )
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
+    try:
+        network = build()
     except (ValueError, ZeroDivisionError, RuntimeError) as error:
         what = " ".join(str(error).split())[:120]
         raise WeightsError(f"{path.parent}: no network has these sizes ({what})") from None
-    try:
-        with open_regular(path):
-            tensors = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} cannot be read as safetensors: {error}") from None
+    wanted = network.state_dict()
     missing, surplus = sorted(wanted.keys() - tensors), sorted(tensors.keys() - wanted)
     if missing or surplus:
         what = f"lacks {missing[0]}" if missing else f"has an unknown tensor {surplus[0]}"
@@ -72,7 +82,6 @@ def load_network(build: Callable[[], Network], path: Path) -> Network:
                 f"{tuple(wanted[name].shape)}: these weights are for a model of another size"
             )
         _check_finite(name, tensor, path)
-    network = build()
     network.load_state_dict(tensors)
     return network.eval()
 

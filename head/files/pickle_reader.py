@@ -65,7 +65,7 @@ def read_pickle(data: bytes, limits: Limits) -> Any:
         PickleError: cut short, no pickle, beyond the limits, or it asks for code.
     """
     if len(data) > limits.most_bytes:
-        raise PickleError(f"it has {len(data) / 1e6:.0f} MB, {limits.most_bytes / 1e6:g} at most")
+        raise PickleError(f"it has {len(data) / 1e6:.0f} MB, {limits.most_bytes / 1e6:.0f} at most")
     machine = _Machine(data, limits)
     try:
         for _ in range(limits.most_instructions):

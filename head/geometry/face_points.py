@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,19 @@ class FacePoints:
             raise HeadError("no line between the lips is found; its mouth must be closed at rest")
         return _columns(self.p, pairs, float(base[0]), r)
 
+    def line_between(self, told: Mapping[str, int]) -> Ints:
+        """`lips` from landmarks: vertices along a bend through corners and middle of each lip."""
+        right, left = (self.p[told[f"mouth_{side}"]] for side in ("right", "left"))
+        share = np.linspace(-1.0, 1.0, COLUMNS)[:, None]
+        straight = (right + left) / 2 + share * (left - right) / 2
+        columns = []
+        for name in ("lip_upper_mid", "lip_lower_mid"):
+            bend = self.p[told[name]] - (right + left) / 2
+            curve = straight + (1 - share**2) * bend
+            columns.append([self.nearest(point) for point in curve])
+            columns[-1][COLUMNS // 2] = told[name]
+        return np.array(columns, dtype=np.int64).T
+
     def mouth(self, upper: Ints, lower: Ints) -> dict[str, int]:
         middle = len(upper) // 2
         r, top, bottom = self.ruler, self.p[upper[middle]], self.p[lower[middle]]
@@ -123,6 +137,15 @@ class FacePoints:
             best = height.argmin()
             out[k] = ends[best][int(share[best] > 0.5)]
         return out
+
+    def rim_between(self, side: str, told: Mapping[str, int]) -> Ints:
+        """`lids` from landmarks: vertices along an oval through the four of an eye."""
+        inner, upper, outer, lower = (self.p[index] for index in told.values())
+        centre = (inner + outer) / 2
+        turn = 2 * np.pi * np.arange(AROUND)[:, None] / AROUND
+        height = np.where(turn < np.pi, upper - centre, centre - lower)
+        oval = centre + np.cos(turn) * (inner - centre) + np.sin(turn) * height
+        return np.array([self.nearest(point) for point in oval], dtype=np.int64)
 
     def eye(self, side: str, rim: Ints) -> dict[str, int]:
         x = np.abs(self.p[rim, 0] - self.eyes.mean(axis=0)[0])

@@ -7,14 +7,26 @@ each other lie close together; the opening of the eyes is measured as seen from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
 
 import numpy as np
 
 from head.geometry.face_points import COLUMNS, FacePoints
 from head.geometry.mesh import Bools, Ints, Points, distances, edges, normals, parts
-from head.model import Head
+from head.model import Head, HeadError
+
+T = TypeVar("T")
+PROFILE: Final = ("nose_tip", "nasion", "subnasale")
+MOUTH: Final = ("mouth_right", "lip_upper_mid", "lip_lower_mid", "mouth_left")
+CHIN: Final = ("chin", "menton")
+
+
+def eye_marks(side: str) -> tuple[str, ...]:
+    """The landmarks round an eye, from the inner corner over the upper lid."""
+    return tuple(f"eye_{where}_{side}" for where in ("inner", "upper", "outer", "lower"))
 
 
 @dataclass(frozen=True)
@@ -47,10 +59,11 @@ def survey(
         balls: (V,) twice, which vertices are the left and the right eyeball.
         jaw: (V,) how much each vertex follows the jaw, or None where nothing does.
         only: (V,) which vertices may be skin; the largest connected part if None.
-        known: landmarks that need not be found.
+        known: landmarks that need not be found. Where a part of the face is not found, its
+            landmarks are enough.
 
     Raises:
-        HeadError: no face is found; one line.
+        HeadError: no face is found; one line that names the landmarks that would help.
     """
     ruler = float(np.linalg.norm(eyes[0] - eyes[1]))
     if only is None:
@@ -59,18 +72,45 @@ def survey(
         names, counts = np.unique(label[label >= 0], return_counts=True)
         only = label == names[counts.argmax()]
     face = FacePoints(points, normals(points, faces), only, eyes, ruler, edges(faces))
-    marks = face.profile()
-    line = face.lips(marks, jaw)
-    marks |= face.chin(marks, line)
+    told = dict(known or {})
+    marks = _or_told(face.profile, told, PROFILE, _same) | told
+    line = _or_told(lambda: face.lips(marks, jaw), told, MOUTH, face.line_between)
+    marks |= _or_told(lambda: face.chin(marks, line), told, CHIN, _same)
     upper, lower = line[:, 0], line[:, 1]
     marks |= face.mouth(upper, lower)
-    rims = [face.lids(side) for side in range(2)]
+    rims = [
+        _or_told(partial(face.lids, k), told, eye_marks(side), partial(face.rim_between, side))
+        for k, side in enumerate(("left", "right"))
+    ]
     for side, rim in zip(("left", "right"), rims, strict=True):
         marks |= face.eye(side, rim)
     marks |= face.sides(marks)
-    marks = {name: int(index) for name, index in marks.items()} | dict(known or {})
+    marks = {name: int(index) for name, index in (marks | told).items()}
     lips = face.red(marks, upper, lower)
     return Surveyed(marks, _regions(face, faces, marks, upper, lower, rims, lips), lips, ruler)
+
+
+def _same(told: Mapping[str, int]) -> dict[str, int]:
+    return dict(told)
+
+
+def _or_told(
+    find: Callable[[], T],
+    told: Mapping[str, int],
+    names: tuple[str, ...],
+    make: Callable[[Mapping[str, int]], T],
+) -> T:
+    """What is found, or what is made of the landmarks `names` where they are told.
+
+    Raises:
+        HeadError: neither.
+    """
+    try:
+        return find()
+    except HeadError as error:
+        if not told.keys() >= set(names):
+            raise HeadError(f"{error} (or name {', '.join(names)})") from None
+        return make({name: told[name] for name in names})
 
 
 def _regions(

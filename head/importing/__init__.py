@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ def import_head(
     *,
     shapes: int = 100,
     first_expression: int | None = None,
+    landmarks: Mapping[str, int] | None = None,
 ) -> Head:
     """The head in a FLAME pickle, or in ICT-FaceKit's folder or an archive of it.
 
@@ -38,6 +40,7 @@ def import_head(
         shapes: the most identity shapes to keep.
         first_expression: the column where a FLAME file's expressions begin, if it is an unusual
             one.
+        landmarks: of a FLAME file's face, vertices by their names, where they are not found.
 
     Raises:
         HeadError: it cannot be read, or is neither; one line that says what to do.
@@ -60,7 +63,8 @@ def import_head(
         data = read_regular(place, LIMITS.most_bytes)
     except OSError as error:
         raise HeadError(f"cannot read {place}: {error.strerror or error}") from None
-    return import_flame(data, place.name, name or default_name(place), shapes, first_expression)
+    called = name or default_name(place)
+    return import_flame(data, place.name, called, shapes, first_expression, landmarks)
 
 
 def _refuse_packed(place: Path) -> None:

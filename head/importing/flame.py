@@ -3,11 +3,14 @@
 A FLAME file is a dictionary of `v_template` (V, 3), `f` (F, 3), `shapedirs` (V, 3, 400: 300 of
 identity, then 100 of expression), `posedirs` (V, 3, 36), `J_regressor` (5, V), `kintree_table`
 (2, 5) and `weights` (V, 5); Li et al. 2017, "Learning a model of facial shape and expression from
-4D scans". It names no regions: `survey` finds them. The file's own licence goes on to apply.
+4D scans". It names no regions: `survey` finds them, or the user names landmarks. The
+file's own licence goes on to apply.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -15,10 +18,11 @@ import numpy as np
 from head.files.pickle_reader import Limits, PickleError, read_pickle
 from head.files.pickled_arrays import to_array
 from head.geometry.mesh import Bools, Ints, Points
-from head.geometry.survey import Surveyed, survey
+from head.geometry.survey import CHIN, MOUTH, PROFILE, Surveyed, eye_marks, survey
 from head.importing import look
 from head.model import JOINTS, PARENTS, Head, HeadError
 
+log = logging.getLogger(__name__)
 IDENTITY_COLUMNS, COLUMNS = 300, 400
 EXPRESSIONS: Final = 50
 """Expression channels, of FLAME's 100: those that trackers and DiffPoseTalk use."""
@@ -40,7 +44,12 @@ NO_JAW: Final = 0.05
 
 
 def import_flame(
-    data: bytes, source: str, name: str, shapes: int = 100, first_expression: int | None = None
+    data: bytes,
+    source: str,
+    name: str,
+    shapes: int = 100,
+    first_expression: int | None = None,
+    landmarks: Mapping[str, int] | None = None,
 ) -> Head:
     """The head in a FLAME pickle.
 
@@ -50,6 +59,9 @@ def import_flame(
         name: the head's id.
         shapes: identity shapes to keep.
         first_expression: the column of `shapedirs` where the expressions begin; 300 of 400.
+        landmarks: vertices by the names of places on the face, where those are not found rightly.
+
+    A face that cannot be surveyed gives a head without regions; a warning says what that costs.
 
     Raises:
         HeadError: it is no FLAME file, or its parts do not fit; one line.
@@ -63,10 +75,8 @@ def import_flame(
     order = [0, 1, 2, 3, 4] if joints[3, 0] > joints[4, 0] else [0, 1, 2, 4, 3]
     balls = weights[:, order[3]] > 0.5, weights[:, order[4]] > 0.5
     jaw = weights[:, 2] if weights[:, 2].max() > NO_JAW else None
-    try:
-        found = survey(p, faces, joints[order[3:]], balls, jaw)
-    except HeadError as error:
-        raise HeadError(f"{source}: {error}") from None
+    told = _told(landmarks or {}, len(p), source)
+    found = _surveyed(p, faces, joints[order[3:]], balls, jaw, told, source)
     posedirs = arrays["posedirs"].reshape(len(p), 3, 4, 9)
     shapedirs = arrays["shapedirs"]
     return Head(
@@ -92,7 +102,42 @@ def import_flame(
         landmarks=found.landmarks,
         vertex_tint=look.as_bytes(_tint(p, found, balls, joints[order[3:]])),
         shape_names=tuple(f"shape{k:03d}" for k in range(min(shapes, first))),
+        joints_follow_expression=True,
     )
+
+
+def _told(landmarks: Mapping[str, int], vertices: int, source: str) -> dict[str, int]:
+    known = (*PROFILE, *MOUTH, *CHIN, *eye_marks("left"), *eye_marks("right"))
+    for name, index in landmarks.items():
+        if name not in known:
+            raise HeadError(f"{name[:40]!r} is no landmark; there are {', '.join(known)}")
+        if type(index) is not int or not 0 <= index < vertices:
+            raise HeadError(f"landmark {name}: {source} has the vertices 0 to {vertices - 1}")
+    return dict(landmarks)
+
+
+def _surveyed(
+    p: Points,
+    faces: Ints,
+    eyes: Points,
+    balls: tuple[Bools, Bools],
+    jaw: Points | None,
+    told: Mapping[str, int],
+    source: str,
+) -> Surveyed:
+    """The survey, or one of the skin alone where the face cannot be read."""
+    try:
+        return survey(p, faces, eyes, balls, jaw, known=told)
+    except (HeadError, ValueError, IndexError) as error:  # noise has no order to rely on
+        log.warning(
+            "%s: %s. It is imported without regions: it moves and is shown, but lip metrics, ARKit "
+            "weights, motion of other heads and training that looks at lips will not work. Name "
+            'the places with --landmarks FILE.json, {"nose_tip": vertex, ...}',
+            source,
+            error,
+        )
+    skin = np.flatnonzero(~(balls[0] | balls[1]))
+    return Surveyed({}, {"skin": skin}, np.zeros(len(p)), float(np.linalg.norm(eyes[0] - eyes[1])))
 
 
 def _read(data: bytes, source: str) -> dict[str, Any]:
@@ -170,7 +215,7 @@ def _materials(p: Points, faces: Ints, found: Surveyed, balls: tuple[Bools, Bool
     """(F,) which of `look.MATERIALS` each triangle is made of."""
     out = np.zeros(len(faces), dtype=np.uint8)
     inside = np.zeros(len(p), dtype=bool)
-    inside[found.regions["mouth_inside"]] = True
+    inside[found.regions.get("mouth_inside", np.zeros(0, np.int64))] = True
     out[inside[faces].all(axis=1)] = look.NAMES.index("mouth")
     for ball in balls:
         out[ball[faces].all(axis=1)] = look.NAMES.index("sclera")
@@ -178,11 +223,13 @@ def _materials(p: Points, faces: Ints, found: Surveyed, balls: tuple[Bools, Bool
 
 
 def _tint(p: Points, found: Surveyed, balls: tuple[Bools, Bools], centres: Points) -> Points:
-    tint = look.face_tint(p, found)
+    surveyed = bool(found.landmarks)
+    tint = look.face_tint(p, found) if surveyed else np.ones_like(p)
     skin = np.zeros(len(p))
     skin[found.regions["skin"]] = 1.0
     for side, ball, centre in zip(("left", "right"), balls, centres, strict=True):
-        line = look.brow_line(p, found, side)
-        look.shade(tint, look.stroke(p, line, 0.09 * found.ruler) * skin * 0.9, look.BROW_RGB)
+        if surveyed:
+            line = look.brow_line(p, found, side)
+            look.shade(tint, look.stroke(p, line, 0.09 * found.ruler) * skin * 0.9, look.BROW_RGB)
         look.paint_eye(tint, p, ball, centre)
     return tint

@@ -44,6 +44,9 @@ class Build:
     """Speakers held out for the end."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Of the choice of speakers."""
+    raw: Flag = False
+    """Keep the motion as it is; else a Savitzky-Golay filter takes a tracker's jitter out of it
+    (expression and jaw over 5 frames, head over 7), as the paper's data had it."""
     recordings: Annotated[
         Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: they are not kept)")
     ] = None
@@ -93,6 +96,7 @@ class Build:
                 val=self.val,
                 test=self.test,
                 seed=self.seed,
+                smooth=not self.raw,
                 note=note,
             )
         for line in [*left_out, *built.left_out][:MOST_LINES]:

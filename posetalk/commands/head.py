@@ -50,6 +50,11 @@ class Import:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: 300, as in all known files)"),
     ] = None
     """Column of a FLAME file's `shapedirs` where its expressions begin."""
+    landmarks: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE.json", help_behavior_hint="(default: found by the shape)"),
+    ] = None
+    """Vertices of a FLAME face by name ({"nose_tip": 3526, ...}), where they are not found."""
     force: Flag = False
     """Replace a head that has this name."""
     debug: Debug = False
@@ -69,7 +74,11 @@ class Import:
             raise UsageError(f"--name {self.name}: that is the built-in head")
         with working(f"reading {self.place}"):
             head = import_head(
-                self.place, self.name, shapes=self.shapes, first_expression=self.first_expression
+                self.place,
+                self.name,
+                shapes=self.shapes,
+                first_expression=self.first_expression,
+                landmarks=None if self.landmarks is None else _landmarks(self.landmarks),
             )
         path = head_path(head.id) if self.output is None else self.output
         if path.exists() and not self.force:
@@ -96,6 +105,20 @@ def check_picture(path: Path | None, size: int) -> None:
         raise UsageError(f"{path}: end the name in .png")
     if not 16 <= size <= 8192:
         raise UsageError(f"--size {size}: 16 to 8192 pixels")
+
+
+def _landmarks(path: Path) -> dict[str, int]:
+    """Vertices by name from a JSON file; the importer knows which are right."""
+    from head.files.json_file import read_json
+    from posetalk.terminal.console import UsageError
+
+    try:
+        found = read_json(path)
+    except ValueError as error:
+        raise UsageError(f"{path}: no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise UsageError(f'{path}: give vertices by name, as {{"nose_tip": 3526}}')
+    return found
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,37 @@ class Clip:
         return np.asarray(pose, np.float32)
 
     @cached_property
+    def translations(self) -> Floats:
+        """(L, J, 3) of every joint from its parent, before it turns.
+
+        Joints that follow the expression move. A file's joints turn about where they were bound,
+        so these are chosen such that a vertex comes to where `skin` has it.
+        """
+        joints, parents = self.joints.astype(np.float64), self.head.parents
+        moves = self.head.joint_expression_basis
+        local = joints - np.array([joints[p] if p >= 0 else np.zeros(3) for p in parents])
+        out = np.tile(local, (len(self), 1, 1))
+        if moves is None:
+            return np.asarray(out, np.float32)
+        placed = joints + np.einsum("jkc,lc->ljk", moves.astype(np.float64), self.expression)
+        turns = rotation_matrices(self.pose.astype(np.float64))
+        world, origin, wanted = turns.copy(), placed.copy(), np.zeros_like(out)
+        for joint, parent in enumerate(parents):
+            if parent >= 0:
+                bone = placed[:, joint] - placed[:, parent]
+                origin[:, joint] = origin[:, parent] + np.einsum(
+                    "lab,lb->la", world[:, parent], bone
+                )
+                world[:, joint] = world[:, parent] @ turns[:, joint]
+            shift = np.einsum("lab,lb->la", world[:, joint], joints[joint] - placed[:, joint])
+            wanted[:, joint] = origin[:, joint] + shift
+            out[:, joint] = wanted[:, joint]
+            if parent >= 0:
+                step = wanted[:, joint] - wanted[:, parent]
+                out[:, joint] = np.einsum("lba,lb->la", world[:, parent], step)
+        return np.asarray(out, np.float32)
+
+    @cached_property
     def morphs(self) -> tuple[tuple[str, ...], Floats, Floats]:
         """All that displaces the face before its joints turn.
 

@@ -200,7 +200,7 @@ def _mesh(clip: Clip, buffer: _Buffer, names: tuple[str, ...], morphs: Floats) -
 
 
 def _animation(clip: Clip, buffer: _Buffer, weights: Floats) -> dict[str, Any]:
-    """Weights of the morph targets, and the rotation of every joint that ever turns."""
+    """Weights of the morph targets; rotation, and for some heads place, of joints that move."""
     times = (np.arange(len(clip), dtype=np.float64) / clip.fps).astype("<f4")
     time = buffer.add(times, "SCALAR", limits=True)
     face = len(clip.joints)
@@ -213,6 +213,14 @@ def _animation(clip: Clip, buffer: _Buffer, weights: Floats) -> dict[str, Any]:
         )
         rows = np.ascontiguousarray(turns[:, joint])
         samplers.append({"input": time, "output": buffer.add(rows, "VEC4")})
+    moved = clip.translations.astype("<f4")
+    follow = clip.head.joint_expression_basis is not None
+    for place in range(len(clip.joints) if follow else 0):
+        channels.append(
+            {"sampler": len(samplers), "target": {"node": place, "path": "translation"}}
+        )
+        rows = np.ascontiguousarray(moved[:, place])
+        samplers.append({"input": time, "output": buffer.add(rows, "VEC3")})
     return {"name": "speech", "channels": channels, "samplers": samplers}
 
 

@@ -91,6 +91,10 @@ def _skeleton(clip: Clip) -> str:
 def _animation(clip: Clip, names: tuple[str, ...], weights: Floats) -> str:
     turns = quaternion(clip.pose)[..., [3, 0, 1, 2]]  # w first
     joints = clip.head.joint_count
+    places = f" = [{_tuples(_local(clip))}]"
+    if clip.head.joint_expression_basis is not None:
+        rows = (f"            {k}: [{_tuples(row)}]," for k, row in enumerate(clip.translations))
+        places = ".timeSamples = {\n" + "\n".join(rows) + "\n        }"
     rotations = "\n".join(
         f"            {frame}: [{_tuples(row)}]," for frame, row in enumerate(turns)
     )
@@ -100,7 +104,7 @@ def _animation(clip: Clip, names: tuple[str, ...], weights: Floats) -> str:
     return f"""    def SkelAnimation "Speech"
     {{
         uniform token[] joints = [{_tokens(_paths(clip))}]
-        float3[] translations = [{_tuples(_local(clip))}]
+        float3[] translations{places}
         half3[] scales = [{", ".join(["(1, 1, 1)"] * joints)}]
         quatf[] rotations.timeSamples = {{
 {rotations}

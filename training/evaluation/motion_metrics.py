@@ -116,7 +116,7 @@ def measure_vertices(
         if phone.name in VOWELS and k < n:
             vowels += 1
             vowels_closed += int(gap[k] < CLOSED_MM)
-    lips = np.asarray(head.regions["lips"])
+    lips = np.asarray(head.region("lips"))
     error = 1000.0 * np.linalg.norm(ours[:, lips] - truth[:, lips], axis=-1).max(-1)
     jump = np.abs(np.diff(gap))
     at_seam = np.arange(1, n) % hop == 0

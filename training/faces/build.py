@@ -41,6 +41,7 @@ def build(
     val: int | None = None,
     test: int | None = None,
     seed: int = 0,
+    smooth: bool = True,
     note: Callable[[int, int], None] = lambda done, total: None,
 ) -> Built:
     """Write the dataset `out` from the recordings in `source`: all of it, or nothing.
@@ -48,6 +49,7 @@ def build(
     Args:
         head: the head that the motion belongs to; what the motion files say if empty.
         val, test: speakers to hold out; about a ninth each if None.
+        smooth: whether motion is smoothed, as that of a tracker should be.
         seed: of the choice of speakers, unless `source` has val.txt and test.txt.
         note: told how many recordings of how many are done.
 
@@ -66,7 +68,7 @@ def build(
     out.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        videos, heads, frames = _write(recordings, made, left_out, note)
+        videos, heads, frames = _write(recordings, made, left_out, smooth, note)
         if not videos:
             raise SetError(f"{source}: nothing can be used; first: {left_out[0]}")
         heads = {head} if head else heads - {""}
@@ -82,7 +84,11 @@ def build(
         with LmdbSet(made) as written:
             clips = (written.read(v, 0, written.n_frames(v)) for v in split["train"])
             normalisation.write(made / STATS, normalisation.measure(clips))
-        about = {"head": next(iter(heads), ""), "videos": {v: str(r) for v, r in videos.items()}}
+        about = {
+            "head": next(iter(heads), ""),
+            "smoothed": smooth,
+            "videos": {v: str(r) for v, r in videos.items()},
+        }
         (made / ABOUT).write_text(json.dumps(about, indent=1) + "\n", "utf-8")
         made.chmod(0o755)
         if out.exists():
@@ -97,6 +103,7 @@ def _write(
     recordings: Sequence[Recording],
     folder: Path,
     left_out: list[str],
+    smooth: bool,
     note: Callable[[int, int], None],
 ) -> tuple[dict[str, Recording], set[str], int]:
     """Write every recording that can be used: videos by key, the heads they name, frames."""
@@ -108,7 +115,7 @@ def _write(
     try:
         for done, recording in enumerate(recordings, 1):
             try:
-                clip, motion = read(recording)
+                clip, motion = read(recording, smooth=smooth)
                 if len(clip) < SHORTEST:
                     raise SetError(
                         f"{recording}: {len(clip)} frames, {SHORTEST} are the least (8 s)"

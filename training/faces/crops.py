@@ -48,9 +48,10 @@ class CropSource:
 
     def __init__(self, data: LmdbSet, split: str, *, head_rotation: bool = True) -> None:
         self.data, self.split = data, split
-        self.statistics: Statistics = normalisation.for_model(
-            normalisation.read(data.folder / STATS), head_rotation=head_rotation
-        )
+        values = normalisation.read(data.folder / STATS)
+        self.statistics: Statistics = normalisation.for_model(values, head_rotation=head_rotation)
+        self.jaw_yz: FloatArray = values["pose_mean"][4:6]
+        """(2,) mean of the jaw's y and z, which are no channels of motion, in radians."""
         self._lengths = {video: data.n_frames(video) for video in data.videos(split)}
         self._rotation = head_rotation
 

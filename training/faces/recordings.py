@@ -9,7 +9,7 @@ SOURCE/val.txt, SOURCE/test.txt                        perhaps: whom to hold out
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -171,6 +171,39 @@ def resample(values: FloatArray, fps: float) -> FloatArray:
     return np.stack(columns, -1).astype(np.float32)
 
 
+def smoothed(motion: RecordedMotion) -> RecordedMotion:
+    """Motion without a tracker's jitter, by Savitzky-Golay filters as the paper's data had it.
+
+    Sun et al. 2024, section 4.1, with the windows of the released processing: expression and jaw
+    over 5 frames, head rotation over 7, each by parabolas. A fast closure of the lips keeps its
+    depth; what changes from frame to frame goes.
+    """
+    exp, jaw = (savitzky_golay(values, 5) for values in (motion.exp, motion.pose[:, 3:]))
+    rotation = savitzky_golay(motion.pose[:, :3], 7)
+    return replace(motion, exp=exp, pose=np.concatenate([rotation, jaw], axis=1))
+
+
+def savitzky_golay(values: FloatArray, window: int, degree: int = 2) -> FloatArray:
+    """(n, d) with each value replaced by that of a polynomial fitted to `window` frames round it.
+
+    At both ends it is the polynomial of the first, or last, whole window (Savitzky and Golay 1964).
+    Fewer frames than a window stay as they are.
+    """
+    n, half = len(values), window // 2
+    if n < window:
+        return values
+    powers = np.vander(np.arange(-half, half + 1, dtype=np.float64), degree + 1, increasing=True)
+    fit = powers @ np.linalg.pinv(powers)  # (window, window): fitted values from values
+    exact = values.astype(np.float64)
+    out = np.empty_like(exact)
+    for offset in range(window):
+        part = fit[half, offset] * exact[offset : n - window + 1 + offset]
+        out[half : n - half] = part if offset == 0 else out[half : n - half] + part
+    out[:half] = fit[:half] @ exact[:window]
+    out[n - half :] = fit[half + 1 :] @ exact[n - window :]
+    return out.astype(np.float32)
+
+
 def read_sound(path: Path) -> FloatArray:
     """Mono samples at 16 kHz of any sound or film.
 
@@ -184,13 +217,14 @@ def read_sound(path: Path) -> FloatArray:
     return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
-def read(recording: Recording) -> tuple[FaceClip, RecordedMotion]:
-    """A recording as a clip, as long as sound and motion both are.
+def read(recording: Recording, *, smooth: bool = True) -> tuple[FaceClip, RecordedMotion]:
+    """A recording as a clip, as long as sound and motion both are, and `smoothed`.
 
     Raises:
         SetError: a file that cannot be read, or lengths that disagree.
     """
     motion = read_motion(recording.motion)
+    motion = smoothed(motion) if smooth else motion
     samples = read_sound(recording.sound)
     heard, moved = len(samples) // FRAME_SAMPLES, len(motion.exp)
     if abs(heard - moved) > SLACK_FRAMES:

@@ -7,7 +7,7 @@ square metre are 2, 10 and 0.1 here.  Every term is a mean over the elements of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -62,6 +62,8 @@ class FaceGeometry(nn.Module):
         mean, std: (D,) normalisation of motion.
         others: vertices beside the lips; None takes the whole head, as the paper does.
         lips: at most so many vertices of the lips, spread evenly over them; None takes all.
+        jaw_yz: the jaw's y and z in radians, which are no channels: their mean in the data, as the
+            released code decodes them.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class FaceGeometry(nn.Module):
         std: NDArray[np.float32],
         others: int | None = 60,
         lips: int | None = None,
+        jaw_yz: Sequence[float] = (0.0, 0.0),
     ) -> None:
         super().__init__()
         every = np.arange(len(head.template))
@@ -80,7 +83,7 @@ class FaceGeometry(nn.Module):
             chosen = every
         else:
             rng = np.random.default_rng(0)
-            mouth = np.unique(np.asarray(head.regions["lips"]))
+            mouth = np.unique(np.asarray(head.region("lips")))
             rest = np.setdiff1d(every, mouth)
             thinned = mouth[:: 1 if lips is None else -(-len(mouth) // lips)]
             chosen = np.unique(
@@ -93,6 +96,8 @@ class FaceGeometry(nn.Module):
         self.std: Tensor
         self.register_buffer("mean", torch.from_numpy(mean))
         self.register_buffer("std", torch.from_numpy(std))
+        self.jaw_yz: Tensor
+        self.register_buffer("jaw_yz", torch.tensor([float(angle) for angle in jaw_yz]))
 
     @property
     def has_lips(self) -> bool:
@@ -102,7 +107,7 @@ class FaceGeometry(nn.Module):
     def forward(self, x: Tensor, shape: Tensor | None = None) -> Tensor:
         """(B, n, D) normalised -> (B, n, V, 3) millimetres; shape (B, S) is raw identity."""
         raw = x.float() * self.std + self.mean
-        jaw = F.pad(raw[..., -1:], (0, 2))
+        jaw = torch.cat([raw[..., -1:], self.jaw_yz.expand(*raw.shape[:-1], 2)], dim=-1)
         if shape is not None:
             shape = shape[:, None, : self.part.shape_count].float()
         # In full precision: bfloat16 moves vertices by up to half a millimetre.

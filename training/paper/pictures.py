@@ -46,7 +46,7 @@ def faces(
     axes = np.atleast_2d(figure.subplots(len(rows), count, squeeze=False))
     low, high = np.quantile(np.asarray(head.template)[:, :2], [0.002, 0.998], axis=0)
     if "lips" in head.regions:
-        lips = np.asarray(head.template)[head.regions["lips"], :2]
+        lips = np.asarray(head.template)[head.region("lips"), :2]
         (x, y), width = lips.mean(0), np.ptp(lips[:, 0])
         low = np.array([x - 1.4 * width, y - 1.1 * width])
         high = np.array([x + 1.4 * width, y + 2.1 * width])

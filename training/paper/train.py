@@ -150,7 +150,9 @@ class Trainer:
         if style is not None:
             style = style.to(device).eval().requires_grad_(False)
         s = self.crops.statistics
-        geometry = FaceGeometry(self.head, s.motion_mean, s.motion_std, training.vertices)
+        geometry = FaceGeometry(
+            self.head, s.motion_mean, s.motion_std, training.vertices, jaw_yz=self.crops.jaw_yz
+        )
         geometry.to(device)
         losses = TwoWindowLosses(model, style, geometry, self.crops, training)
         validate = None

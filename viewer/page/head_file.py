@@ -45,6 +45,9 @@ def pack_head(head: Head, shape: NDArray[np.float32] | None = None) -> bytes:
         **_sparse("expression", head.expression_basis),
         **_drawn(head),
     }
+    if head.joint_expression_basis is not None:
+        moved = np.moveaxis(head.joint_expression_basis, -1, 0)
+        arrays["joints_from_expression"] = np.asarray(moved, np.float32)  # (E, J, 3)
     if head.pose_basis is not None:
         arrays |= _sparse("pose", head.pose_basis)
     index = {

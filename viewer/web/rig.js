@@ -32,6 +32,7 @@ export class Rig {
     this.normals = new Float32Array(3 * head.vertices);
     this.drawn = new Float32Array(6 * arrays.source.length); // position and normal
     this.axes = new Float64Array(3 * this.joints);
+    this.rest = new Float64Array(arrays.joints);
     this.turns = new Float64Array(9 * this.joints);
     this.world = new Float64Array(12 * this.joints); // rotation by rows, then translation
     this.bones = arrays.bone.length / head.vertices;
@@ -94,14 +95,27 @@ export class Rig {
         }
       }
     }
-    this.chain(parents, arrays.joints);
+    this.place(values);
+    this.chain(parents, this.rest);
     for (let j = 0; j < this.joints; j++) {
       // So that a point at rest, p, moves to R p + t.
       for (let r = 0; r < 3; r++) {
         let at = 0;
-        for (let k = 0; k < 3; k++) at += world[12 * j + 3 * r + k] * arrays.joints[3 * j + k];
+        for (let k = 0; k < 3; k++) at += world[12 * j + 3 * r + k] * this.rest[3 * j + k];
         world[12 * j + 9 + r] -= at;
       }
+    }
+  }
+
+  // Joints at rest; those of some heads follow the expression.
+  place(values) {
+    const { joints, joints_from_expression: moves } = this.head.arrays;
+    this.rest.set(joints);
+    if (!moves) return;
+    for (let c = 0; c < this.channels; c++) {
+      const weight = values[c];
+      if (weight === 0 || !Number.isFinite(weight)) continue;
+      for (let k = 0; k < joints.length; k++) this.rest[k] += weight * moves[joints.length * c + k];
     }
   }
 

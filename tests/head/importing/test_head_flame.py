@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from cli import finish, start
 from flame_files import Chumpy, Model, Raw, Sparse, code, flame_model, pickled, plain, reference
 
 from head import Head, HeadError, builtin_head, load_head, save_head
+from head.arkit.shapes import arkit_shapes
 from head.files.pickle_reader import read_pickle
 from head.files.pickled_arrays import to_array
 from head.importing import import_head
@@ -56,14 +58,14 @@ def _flame_formula(
 ) -> np.ndarray:
     """Vertices as the paper writes them (Li et al. 2017, eq. 1 to 5), one vertex list at a time.
 
+    Its joints are those of the face with its expression, as FLAME's released code regresses them.
     `pose` (5, 3) in the file's own order of joints.
     """
     coefficients = np.zeros(400)
     coefficients[: len(shape)] = shape
     coefficients[300 : 300 + len(expression)] = expression
     turns = [_matrix(r) for r in pose]
-    identity_shaped = m["v_template"] + m["shapedirs"][:, :, :300] @ coefficients[:300]
-    joints = m["J_regressor"] @ identity_shaped
+    joints = m["J_regressor"] @ (m["v_template"] + m["shapedirs"] @ coefficients)
     feature = np.concatenate([(t - np.eye(3)).reshape(-1) for t in turns[1:]])
     shaped = m["v_template"] + m["shapedirs"] @ coefficients + m["posedirs"] @ feature
     world = []
@@ -96,6 +98,31 @@ def test_vertices_are_those_of_flames_own_formula(model: Model, flame: Head) -> 
     )
     assert np.abs(ours - wanted).max() < 2e-6  # metres
     assert np.abs(wanted - plain(model)["v_template"]).max() > 0.02  # it did move
+    still = replace(flame, joints_follow_expression=False, joint_expression_basis=None)
+    apart = skin(still, expression.astype("f4"), jaw_pose=pose[2].astype("f4"))
+    together = skin(flame, expression.astype("f4"), jaw_pose=pose[2].astype("f4"))
+    assert np.abs(apart - together).max() > 2e-5  # and joints that do not follow would show
+
+
+def test_joints_follow_the_expression_through_parts_files_and_torch(
+    flame: Head, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(4)
+    expression = rng.normal(size=(3, 50)).astype("f4")
+    turned = {
+        "jaw_pose": np.array([0.3, 0, 0], "f4"),
+        "global_rotation": np.array([0, 0.4, 0], "f4"),
+    }
+    wanted = skin(flame, expression, **turned)
+    index = np.arange(0, flame.vertex_count, 7)
+    np.testing.assert_allclose(
+        skin(flame.subset(index), expression, **turned), wanted[:, index], atol=1e-6
+    )
+    save_head(flame, tmp_path / "flame.npz", exact=True)
+    np.testing.assert_allclose(
+        skin(load_head(tmp_path / "flame.npz"), expression, **turned), wanted, atol=1e-6
+    )
+    assert builtin_head().joint_expression_basis is None
 
 
 def test_the_file_on_disk_keeps_single_precision(flame: Head, tmp_path: Path) -> None:
@@ -306,12 +333,48 @@ def test_missing_parts_are_named(model: Model) -> None:
         import_flame(pickle.dumps([1, 2]), "list.pkl", "list")
 
 
-def test_a_face_that_is_none(model: Model) -> None:
-    """Right shapes, but noise: no nose, no lips; said in one line."""
+def test_a_face_that_cannot_be_read_comes_without_regions(
+    model: Model, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Right shapes, but noise: no nose, no lips. It moves; one line says what it cannot do."""
     rng = np.random.default_rng(0)
     noise = rng.uniform(-0.1, 0.1, plain(model)["v_template"].shape)
-    with pytest.raises(HeadError, match=r"noise.pkl: "):
-        import_flame(pickled(_small(model) | {"v_template": noise}), "noise.pkl", "noise")
+    head = import_flame(pickled(_small(model) | {"v_template": noise}), "noise.pkl", "noise")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("noise.pkl: ") and "without regions" in line and "\n" not in line
+    assert "lip metrics" in line and "ARKit" in line and "--landmarks" in line
+    assert sorted(head.regions) == ["eye_left", "eye_right", "skin"] and not head.landmarks
+    save_head(head, tmp_path / "noise.npz")
+    moved = skin(load_head(tmp_path / "noise.npz"), np.ones(50, np.float32))
+    assert np.isfinite(moved).all()
+    with pytest.raises(HeadError, match="none can be solved for"):
+        arkit_shapes(head)
+    with pytest.raises(HeadError, match="has no region 'lips'"):
+        head.region("lips")
+
+
+def test_named_landmarks_stand_for_what_is_not_found(
+    model: Model, flame: Head, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A mouth that is open at rest has no line between its lips, but its landmarks are enough."""
+    template = plain(model)["v_template"].copy()
+    jaw = plain(model)["weights"][:, 2] > 0.3
+    template[jaw, 1] -= 0.02
+    opened = pickled(_small(model) | {"v_template": template})
+    import_flame(opened, "open.pkl", "open")
+    assert "no line between the lips" in caplog.text and "mouth_right" in caplog.text
+    caplog.clear()
+    names = ("mouth_right", "lip_upper_mid", "lip_lower_mid", "mouth_left")
+    marks = {name: flame.landmarks[name] for name in names}
+    head = import_flame(opened, "open.pkl", "open", landmarks=marks)
+    assert not caplog.records and {"lips", "mouth", "lip_gap_upper"} <= head.regions.keys()
+    assert all(head.landmarks[name] == vertex for name, vertex in marks.items())
+    gap = head.template[head.regions["lip_gap_upper"], 1].mean()
+    assert gap - head.template[head.regions["lip_gap_lower"], 1].mean() > 0.01
+    with pytest.raises(HeadError, match="is no landmark"):
+        import_flame(opened, "open.pkl", "open", landmarks={"ear": 3})
+    with pytest.raises(HeadError, match="vertices 0 to"):
+        import_flame(opened, "open.pkl", "open", landmarks={"chin": 10**6})
 
 
 def test_files_of_other_kinds(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ class Gltf:
         primitives = self.it.meshes[node.mesh].primitives
         weights = np.zeros(len(primitives[0].targets))
         turns = {j: np.array([0, 0, 0, 1.0]) for j in range(len(self.it.nodes))}
+        places: dict[int, Any] = {}
         animation = self.it.animations[0]
         for channel in animation.channels:
             sampler = animation.samplers[channel.sampler]
@@ -126,11 +127,13 @@ class Gltf:
             value = values[before] * (1 - part) + values[before + 1] * part
             if channel.target.path == "weights":
                 weights = value
+            elif channel.target.path == "translation":
+                places[channel.target.node] = value
             else:
                 turns[channel.target.node] = value / np.linalg.norm(value)
         skin_ = self.it.skins[node.skin]
         inverse = self.read(skin_.inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
-        world = self._world(skin_.joints[0], np.eye(4), turns)
+        world = self._world(skin_.joints[0], np.eye(4), turns, places)
         matrices = np.stack(
             [world[j] @ inverse[i].astype(np.float64) for i, j in enumerate(skin_.joints)]
         )
@@ -147,7 +150,9 @@ class Gltf:
             corners.append(points[self.read(primitive.indices)[:, 0]])
         return np.concatenate(corners)
 
-    def _world(self, index: int, above: NDArray[Any], turns: dict[int, Any]) -> dict[int, Any]:
+    def _world(
+        self, index: int, above: NDArray[Any], turns: dict[int, Any], places: dict[int, Any]
+    ) -> dict[int, Any]:
         node = self.it.nodes[index]
         x, y, z, w = turns[index]
         local = np.eye(4)
@@ -156,11 +161,11 @@ class Gltf:
             [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
             [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
         ]
-        local[:3, 3] = node.translation
+        local[:3, 3] = places.get(index, node.translation)
         here = above @ local
         world = {index: here}
         for child in node.children or []:
-            world |= self._world(child, here, turns)
+            world |= self._world(child, here, turns, places)
         return world
 
 
@@ -274,6 +279,7 @@ def with_correctives() -> Head:
         expression_names=tuple(f"expression {i}" for i in range(50)),
         pose_basis=random.normal(0, 2e-3, (HEAD.vertex_count, 3, 36)).astype("f4"),
         skin_weights=weights / weights.sum(axis=1, keepdims=True),
+        joints_follow_expression=True,
         rest_joints=None,
         joint_shape_basis=None,
     )
