@@ -1,0 +1,256 @@
+"""How many small faults the tests find: one line is changed at a time, and the tests must fail.
+
+    python tests/support/mutants.py --count 60 --seed 0
+
+Changes are drawn from the code of diffposetalk, stream, export and training: a number, a sign, a
+comparison, a condition, a slice's end. Each is made in a copy of the tree, where the tests run that
+import the changed module, or stand in the folder of its tests. Prints each change and what came of
+it, and the share that was found. What is never a fault is left out: messages, types, docstrings,
+limits on strangers' files, and settings of logs and files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("diffposetalk", "stream", "export", "training")
+LEFT_OUT = re.compile(
+    r"raise |^\s*(\"|'|#|import |from |class |def |@|assert )|MOST|LARGEST|LONGEST|log\.|print\(|"
+    r"threads|timeout|num_threads|f\"|mkdtemp|encoding|workers|depth|VERSION|__all__|Literal"
+)
+"""Lines whose change is no fault of what a module computes, or that no test could tell from it."""
+NOT_HERE = ("tensorrt", "cuda_graphs", "reports", "pictures", "ablation_runs", "tts_voices")
+"""Modules that need a device, voices or hours."""
+OF_TASTE = ("training/labels", "training/speech")
+"""How labels and augmentations look: no test can say which of two numbers is the right one."""
+COMPARE = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
+BINARY = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed line: of a file, its number from 1, and what stands there instead."""
+
+    path: Path
+    line: int
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        where = self.path.relative_to(ROOT)
+        return f"{where}:{self.line}: {self.before.strip()}  ->  {self.after.strip()}"
+
+
+def mutants(path: Path) -> Iterator[Mutant]:
+    """Every change of one file."""
+    text = path.read_text("utf-8")
+    lines = text.splitlines()
+    tree = ast.parse(text)
+    silent = _silent(tree)
+    for node in ast.walk(tree):
+        for start, end, new in _changes(node):
+            row = start[0]
+            line = lines[row - 1]
+            if row in silent or start[0] != end[0] or LEFT_OUT.search(line):
+                continue
+            # Columns of the tree count bytes; the code of this repository has wide letters.
+            raw = line.encode()
+            after = (raw[: start[1]] + new.encode() + raw[end[1] :]).decode()
+            yield Mutant(path, row, line, after)
+
+
+def _changes(node: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int], str]]:
+    """Places (row, column) of a node and what may stand there instead."""
+    if isinstance(node, ast.Constant) and not isinstance(node.value, str | bytes | None):
+        place = (node.lineno, node.col_offset), (node.end_lineno or 0, node.end_col_offset or 0)
+        if isinstance(node.value, bool):
+            yield *place, str(not node.value)
+        elif isinstance(node.value, int | float):
+            value = node.value
+            yield *place, repr(value * 2) if abs(value) > 1 else repr(value + 1)
+    elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARE:
+        yield from _between(node.left, node.comparators[0], COMPARE[type(node.ops[0])])
+    elif isinstance(node, ast.BinOp) and type(node.op) in BINARY:
+        yield from _between(node.left, node.right, BINARY[type(node.op)])
+    elif isinstance(node, ast.BoolOp):
+        word = "or" if isinstance(node.op, ast.And) else "and"
+        yield from _between(node.values[0], node.values[1], word)
+    elif isinstance(node, ast.IfExp):
+        test = node.test
+        end = (test.end_lineno or 0, test.end_col_offset or 0)
+        yield end, end, " is None"
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
+        start = (node.lineno, node.col_offset)
+        yield start, (node.operand.lineno, node.operand.col_offset), ""
+
+
+def _between(
+    left: ast.expr, right: ast.expr, word: str
+) -> Iterator[tuple[tuple[int, int], tuple[int, int], str]]:
+    """The operator between two operands that stand on one line without brackets between."""
+    start = (left.end_lineno or 0, left.end_col_offset or 0)
+    end = (right.lineno, right.col_offset)
+    if start[0] == end[0] and 2 < end[1] - start[1] < 6:
+        yield start, end, f" {word} "
+
+
+def _silent(tree: ast.AST) -> set[int]:
+    """Lines of docstrings, annotations, and of what is raised or logged."""
+    rows: set[int] = set()
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_text or isinstance(node, ast.Raise | ast.AnnAssign | ast.Assert):
+            named = isinstance(node, ast.AnnAssign) and node.value is not None
+            if not named:
+                rows.update(range(node.lineno, (node.end_lineno or 0) + 1))  # type: ignore[attr-defined]
+    return rows
+
+
+def tests_of(path: Path) -> list[str]:
+    """Files of tests that import a module, those of its own folder first; and the folder."""
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    own = ROOT / "tests" / path.relative_to(ROOT).parent
+    every = sorted((ROOT / "tests").rglob("test_*.py"))
+    using = [test for test in every if _imports(test, module)]
+    near = [test for test in every if own in test.parents]
+    ordered = [t for t in using if t in near] + [t for t in using if t not in near]
+    ordered += [test for test in near if test not in ordered]
+    return [str(test.relative_to(ROOT)) for test in ordered[:8]]
+
+
+def _imports(test: Path, module: str) -> bool:
+    text = test.read_text("utf-8")
+    parent, _, name = module.rpartition(".")
+    pattern = rf"from {re.escape(module)} import|from {re.escape(parent)} import [^\n]*\b{name}\b"
+    return re.search(pattern, text) is not None
+
+
+def found(mutant: Mutant, copy: Path, seconds: int) -> str:
+    """What the tests make of a change: `found`, `SURVIVED`, `NO TESTS` or `TOO LONG`."""
+    tests = tests_of(mutant.path)
+    if not tests:
+        return "NO TESTS"
+    target = copy / mutant.path.relative_to(ROOT)
+    whole = mutant.path.read_text("utf-8")
+    lines = whole.splitlines(keepends=True)
+    lines[mutant.line - 1] = mutant.after + "\n"
+    target.write_text("".join(lines), "utf-8")
+    child = os.fork()
+    if not child:
+        _test(copy, tests)
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return "SURVIVED" if os.waitstatus_to_exitcode(status) in (0, 5) else "found"
+            time.sleep(0.2)
+        os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        return "TOO LONG"
+    finally:
+        target.write_text(whole, "utf-8")
+
+
+def _test(copy: Path, tests: list[str]) -> None:
+    """Run tests in this fork, in the copy of the tree, and end with their exit code."""
+    code = 1
+    try:
+        os.setsid()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        os.chdir(copy)
+        sys.path.insert(0, str(copy))
+        sys.dont_write_bytecode = True
+        os.environ |= {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+        import pytest
+
+        options = ["-q", "-x", "--no-header", "-p", "no:cacheprovider", "-m", "not slow"]
+        code = int(pytest.main([*options, *tests]))
+    finally:
+        os._exit(code)
+
+
+def _warm_up() -> None:
+    """Load what tests load from elsewhere, once for all forks; nothing of this repository."""
+    import importlib
+
+    for name in (
+        "pytest",
+        "torch",
+        "torch._dynamo",
+        "transformers",
+        "onnx",
+        "onnxruntime",
+        "scipy",
+    ):
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def main() -> None:
+    """Draw, try and count."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--packages", nargs="+", default=list(PACKAGES))
+    parser.add_argument("--only", default="", help="part of the paths that are changed")
+    parser.add_argument("--seconds", type=int, default=900, help="most time of the tests of one")
+    parser.add_argument("--list", action="store_true", help="print the changes, run nothing")
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    files = [
+        path
+        for package in options.packages
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if not any(word in str(path.relative_to(ROOT)) for word in (*NOT_HERE, *OF_TASTE))
+        and options.only in str(path.relative_to(ROOT))
+    ]
+    pools = {p: [] for p in options.packages}
+    for path in files:
+        pools[path.relative_to(ROOT).parts[0]] += list(mutants(path))
+    chosen: list[Mutant] = []
+    for number, pool in enumerate(pools.values()):
+        share = (options.count + number) // len(pools)
+        picked = rng.choice(len(pool), min(share, len(pool)), replace=False)
+        chosen += [pool[index] for index in picked]
+    if options.list:
+        print("\n".join(map(str, chosen)))
+        return
+    _warm_up()
+    counts = dict.fromkeys(("found", "SURVIVED", "NO TESTS", "TOO LONG"), 0)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder) / "tree"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "*.pyc"))
+        for mutant in chosen:
+            begun = time.monotonic()
+            answer = found(mutant, copy, options.seconds)
+            counts[answer] += 1
+            print(f"{answer:9} {time.monotonic() - begun:5.0f} s  {mutant}", flush=True)
+    decided = counts["found"] + counts["SURVIVED"] + counts["NO TESTS"]
+    share = counts["found"] / max(decided, 1)
+    print(f"{counts['found']} of {decided} changes were found: {share:.0%}; {counts}")
+
+
+if __name__ == "__main__":
+    main()
