@@ -203,7 +203,6 @@ def _warm_up() -> None:
             importlib.import_module(name)
         except ImportError:
             continue
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from head.files.regular_file import open_regular
+
 NAME = "checkpoint.pt"
 
 
@@ -47,6 +49,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
     if not path.exists():
         return None
     try:
+        open_regular(path).close()
         state = torch.load(path, map_location=device, weights_only=True)
         if not {"model", "optimiser", "average", "step", "minutes"} <= set(state):
             raise ValueError("it is no checkpoint of a run")

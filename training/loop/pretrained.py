@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from diffposetalk.importing.checkpoint import read_checkpoint
+from head.files.regular_file import open_regular
 
 WHERE = (
     "give --hubert the model.safetensors or pytorch_model.bin of facebook/hubert-base-ls960, "
@@ -39,10 +41,11 @@ def load_hubert(encoder: nn.Module, source: str) -> None:
     if not path.is_file():
         raise PretrainedError(f"{source}: no such file; {WHERE}")
     try:
+        open_regular(path).close()
         raw: Any = (
             load_file(path)
             if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
+            else read_checkpoint(path).content
         )
         weights = {_name(key): value for key, value in raw.items() if isinstance(value, Tensor)}
     except Exception as error:
