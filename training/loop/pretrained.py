@@ -43,9 +43,7 @@ def load_hubert(encoder: nn.Module, source: str) -> None:
     try:
         open_regular(path).close()
         raw: Any = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else read_checkpoint(path).content
+            load_file(path) if path.suffix == ".safetensors" else read_checkpoint(path).content
         )
         weights = {_name(key): value for key, value in raw.items() if isinstance(value, Tensor)}
     except Exception as error:
