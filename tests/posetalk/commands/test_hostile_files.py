@@ -23,9 +23,9 @@ if sys.platform != "linux":
     pytest.skip("not run: limits of address space; this is for Linux", allow_module_level=True)
 
 from cli import COMMAND
-from hostile_files import HOSTILE, checkpoint_with_a_nested_key
+from hostile.files import HOSTILE, checkpoint_with_a_nested_key
 
-RUNNER = Path(__file__).parents[2] / "support" / "hostile_runner.py"
+RUNNER = Path(__file__).parents[2] / "support" / "hostile" / "runner.py"
 
 
 class Runner:
@@ -83,7 +83,7 @@ def test_the_list_is_long_enough() -> None:
 def test_a_sound_checkpoint_can_be_read_after_a_hostile_one(tmp_path: Path) -> None:
     """The process that reads them is begun again; nothing of the last file is left."""
     import torch
-    from hostile_files import checkpoint_with_an_empty_giant
+    from hostile.files import checkpoint_with_an_empty_giant
 
     from diffposetalk.importing.archive import CheckpointError
     from diffposetalk.importing.checkpoint import read_checkpoint

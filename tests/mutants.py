@@ -1,6 +1,6 @@
 """How many small faults the tests find: one line is changed at a time, and the tests must fail.
 
-    python tests/support/mutants.py --count 60 --seed 0
+    python tests/mutants.py --count 60 --seed 0
 
 Changes are drawn from the code of diffposetalk, stream, export and training: a number, a sign, a
 comparison, a condition, a slice's end. Each is made in a copy of the tree, where the tests run that
@@ -28,7 +28,7 @@ from typing import Literal
 
 import numpy as np
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PACKAGES = ("diffposetalk", "stream", "export", "training")
 LEFT_OUT = re.compile(
     r"raise |^\s*(\"|'|#|import |from |class |def |@|assert )|MOST|LARGEST|LONGEST|log\.|print\(|"
