@@ -141,14 +141,14 @@ def _imports(test: Path, module: str) -> bool:
     return re.search(pattern, text) is not None
 
 
-def found(mutant: Mutant, copy: Path, seconds: int) -> str:
+def found(mutant: Mutant, copy: Path, seconds: int, *, trusted: bool) -> str:
     """What the tests make of a change: `found` or `SURVIVED`; or why they cannot say."""
     tests = tests_of(mutant.path)
     if not tests:
         return "NO TESTS"
     target = copy / mutant.path.relative_to(ROOT)
     whole = target.read_text("utf-8")
-    before = _sound(copy, tuple(tests), seconds)
+    before = True if trusted else _sound(copy, tuple(tests), seconds)
     if before is not True:
         return before
     lines = whole.splitlines(keepends=True)
@@ -234,6 +234,7 @@ def main() -> None:
     parser.add_argument("--packages", nargs="+", default=list(PACKAGES))
     parser.add_argument("--only", default="", help="part of the paths that are changed")
     parser.add_argument("--seconds", type=int, default=900, help="most time of the tests of one")
+    parser.add_argument("--trusted", action="store_true", help="tests are known to pass unchanged")
     parser.add_argument("--list", action="store_true", help="print the changes, run nothing")
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
@@ -262,7 +263,7 @@ def main() -> None:
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "*.pyc"))
         for mutant in chosen:
             begun = time.monotonic()
-            answer = found(mutant, copy, options.seconds)
+            answer = found(mutant, copy, options.seconds, trusted=options.trusted)
             counts[answer] += 1
             print(f"{answer:9} {time.monotonic() - begun:5.0f} s  {mutant}", flush=True)
     decided = counts["found"] + counts["SURVIVED"] + counts["NO TESTS"]
