@@ -220,7 +220,7 @@ def test_the_style_encoders_pair_is_a_crops_first_and_last_window(crops: CropSou
     from training.loop.losses import nt_xent
 
     torch.manual_seed(0)
-    encoder = StyleEncoder(TINY.spec)
+    encoder = StyleEncoder(TINY.spec).eval()
     losses = PairLosses(encoder, crops, replace(TINY.style, temperature=0.2))
     batch = losses.draw(np.random.default_rng(0))
     loss, terms = losses(np.random.default_rng(0), 0, batch)
