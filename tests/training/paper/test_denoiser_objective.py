@@ -150,6 +150,32 @@ def test_noise_is_that_of_the_forward_process_at_uniform_times(crops: CropSource
     assert 0.4 * steps < np.mean(times) < 0.6 * steps
 
 
+def test_every_time_is_drawn_from_the_first_to_the_last(crops: CropSource) -> None:
+    short = replace(SMALL.spec, diffusion=replace(SMALL.spec.diffusion, steps=6))
+    losses = two_windows(crops, replace(preset(), spec=short))
+    recorder = Recorder()
+    losses.model.denoising_net = recorder  # type: ignore[assignment]
+    rng = np.random.default_rng(0)
+    batch = losses.draw(rng)
+    for step in range(8):
+        losses(rng, step, batch)
+    assert {int(t) for call in recorder.calls for t in call["times"]} == {1, 2, 3, 4, 5, 6}
+
+
+def test_windows_encoded_one_by_one_hear_their_past_without_a_gradient(crops: CropSource) -> None:
+    """As the released code has it: each window's speech by itself, the past's own at its end."""
+    wide = replace(SMALL.spec, T_w=24)
+    whole = preset(together=False, style_null=0.0, both_null=0.0)
+    losses, batch, recorder, _, _ = asked(crops, replace(whole, spec=wide))
+    first, second = recorder.calls
+    with torch.no_grad():
+        halves = [losses._encode(part) for part in batch.samples.split(24 * 640, 1)]
+    torch.testing.assert_close(first["speech"], halves[0])
+    torch.testing.assert_close(second["speech"], halves[1])
+    torch.testing.assert_close(second["past_speech"], halves[0][:, -T_P:])
+    assert second["speech"].requires_grad and not second["past_speech"].requires_grad
+
+
 def _cosine_betas(steps: int) -> np.ndarray:
     """Nichol and Dhariwal 2021, equation 17, clipped as the released code has it."""
     f = [math.cos((k / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for k in range(steps + 1)]
