@@ -241,6 +241,7 @@ def test_a_head_with_other_channels_takes_no_motion(flame: Head) -> None:
         expression_basis=flame.expression_basis[:, :, :20],
         expression_names=flame.expression_names[:20],
         pose_from_expression=flame.pose_from_expression[:, :20],
+        joint_expression_basis=None,
     )
     with pytest.raises(HeadError, match="20 expressions"):
         retarget(builtin_head(), few)

@@ -115,7 +115,7 @@ def test_reading_ends_when_it_is_told_to(tmp_path: Path) -> None:
     assert process.wait(30) == 143
     assert process.stderr is not None
     with process.stderr:
-        assert process.stderr.read() == b""
+        assert process.stderr.read() == b"posetalk: interrupted\n"
     for _ in range(100):
         if not Path(f"/proc/{reader}").exists():
             return
