@@ -46,6 +46,8 @@ export type ServerText =
   | { type: "guidance"; audio_guidance?: number; style_guidance?: number }
   | { type: "opened"; sample: number; time: number; style: string; lookahead: number; hop: number; ahead: number }
   | { type: "closed"; reason: string; frames: number }
+  /** What the server hears is "lost", and there is silence until it is "ok" again. */
+  | { type: "source"; state: string; message: string }
   | { type: "frame"; set: ChannelSet; sequence: number; sample: number; values: Record<string, number> }
   | { type: "error"; code: string; message: string; fatal: boolean }
   | { type: "end"; frames: number };
@@ -115,7 +117,7 @@ export function decode(data: Uint8Array): Binary {
 }
 
 const TEXTS = new Set([
-  "hello", "clock", "pong", "interrupted", "style", "guidance", "opened", "closed", "frame", "error", "end",
+  "hello", "clock", "pong", "interrupted", "style", "guidance", "opened", "closed", "source", "frame", "error", "end",
 ]);
 
 /** Read a text message; null for types unknown here, to be skipped. Throws `WireError`. */
