@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from diffposetalk.schedule import noise_schedule, sampling_times
+from diffposetalk.spec import DiffusionSpec
 from head.channels import CHANNELS, ROTATION
 from training.labels.gaze_drift import SHARE, TURNED, add_gaze_drift
 from training.reports.long_run import mean_gaze
-from training.starter.adjacent_windows import missing_slots, perturb
+from training.starter.adjacent_windows import LENGTHS, Dropout, draw_times, missing_slots, perturb
 from training.starter.mel_pretraining import LIPS
 
 T_P, N, D = 12, 6, 54
@@ -84,3 +86,37 @@ def test_a_mean_gaze_is_told_in_degrees() -> None:
     for name, weight in (("OutLeft", 0.1), ("InRight", 0.1), ("DownLeft", 0.2), ("DownRight", 0.2)):
         motion[:5, CHANNELS.index(f"eyeLook{name}")] = weight
     assert mean_gaze(motion) == pytest.approx((np.degrees(0.0275), -np.degrees(0.046)))
+
+
+def test_half_of_the_times_are_those_of_samplers_with_few_calls() -> None:
+    """The other half is any of them; one call and two count double in the first half."""
+    schedule = noise_schedule(DiffusionSpec())
+    times = draw_times(40_000, schedule, np.random.default_rng(0)).numpy()
+    grid = [t for calls in (1, 1, 2, 2, 3, 4, 8) for t in sampling_times(schedule, calls)]
+    share = {t: grid.count(t) / len(grid) for t in grid}
+    assert times.min() == 1 and times.max() == 500
+    for t, weight in share.items():
+        wanted = 0.5 * weight + 0.5 / 500
+        assert np.mean(times == t) == pytest.approx(wanted, abs=0.01), t
+    elsewhere = np.mean(~np.isin(times, grid))
+    assert elsewhere == pytest.approx(0.5 * (1 - len(share) / 500), abs=0.01)
+
+
+def test_conditions_are_left_out_as_often_as_is_said() -> None:
+    """The starter's shares, and the lengths of its windows, which add up."""
+    drop = Dropout()
+    assert (drop.style, drop.both, drop.audio) == (0.15, 0.05, 0.05)
+    assert (drop.truncate, drop.start) == (0.5, 0.12)
+    assert LENGTHS == {3: 0.32, 4: 0.26, 6: 0.1, 12: 0.1, 25: 0.1, 50: 0.07, 100: 0.05}
+    assert sum(LENGTHS.values()) == pytest.approx(1.0)
+
+
+def test_a_past_that_is_whole_in_most_windows() -> None:
+    missing = missing_slots(40_000, 10, 0.2, np.random.default_rng(0))
+    assert float((missing == 0).float().mean()) == pytest.approx(0.8, abs=0.01)
+    # Half of the others begin the stream; the rest lack 1 to 10 slots alike.
+    assert float((missing == 10).float().mean()) == pytest.approx(0.1 + 0.01, abs=0.01)
+    for k in range(1, 10):
+        assert float((missing == k).float().mean()) == pytest.approx(0.01, abs=0.005)
+    least = missing_slots(3, 10, 0.0, np.random.default_rng(0), torch.tensor([0, 4, 99]))
+    assert least.tolist() == [0, 4, 10]
