@@ -40,6 +40,7 @@ NOT_HERE = ("tensorrt", "cuda_graphs", "reports", "pictures", "ablation_runs", "
 OF_TASTE = ("training/labels", "training/speech")
 """How labels and augmentations look: no test can say which of two numbers is the right one."""
 COMPARE = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
+FLIPPED = COMPARE | {ast.Lt: ">", ast.LtE: ">", ast.Gt: "<", ast.GtE: "<"}
 BINARY = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
 
 
@@ -85,7 +86,10 @@ def _changes(node: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int], 
             value = node.value
             yield *place, repr(value * 2) if abs(value) > 1 else repr(value + 1)
     elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in COMPARE:
-        yield from _between(node.left, node.comparators[0], COMPARE[type(node.ops[0])])
+        right, operator = node.comparators[0], type(node.ops[0])
+        # At a border between real numbers nobody stands: there it is the side that is changed.
+        real = isinstance(right, ast.Constant) and isinstance(right.value, float)
+        yield from _between(node.left, right, (FLIPPED if real else COMPARE)[operator])
     elif isinstance(node, ast.BinOp) and type(node.op) in BINARY:
         yield from _between(node.left, node.right, BINARY[type(node.op)])
     elif isinstance(node, ast.BoolOp):

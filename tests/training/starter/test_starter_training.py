@@ -124,3 +124,17 @@ def test_bundles_in_other_units_have_no_middle(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="other units"):
         average.main(average.AverageSettings("starter", str(other.folder), tmp_path / "between"))
+
+
+def test_the_steps_of_the_starters_parts() -> None:
+    settings = train.StarterSettings()
+    assert (settings.speech_steps, settings.style_steps) == (6000, 700)
+    assert (settings.denoiser_steps, settings.distil_steps, settings.scales_steps) == (
+        10_500,
+        1800,
+        150,
+    )
+    assert (settings.rate, settings.seed, settings.part, settings.bf16) == (1.0, 0, "all", True)
+    run = settings.run("speech", 7, 2e-3)
+    assert (run.steps, run.learning_rate, run.minutes) == (7, 2e-3, float("inf"))
+    assert run.folder == settings.folder / "speech" and run.bf16
