@@ -130,6 +130,8 @@ def tests_of(path: Path) -> list[str]:
     """Files of tests that import a module, those of its own folder first; and the folder."""
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     own = ROOT / "tests" / path.relative_to(ROOT).parent
+    if not own.is_dir():  # a room inside a room, whose tests stand beside the outer one's
+        own = own.parent
     every = sorted((ROOT / "tests").rglob("test_*.py"))
     using = [test for test in every if _imports(test, module)]
     near = [test for test in every if own in test.parents]
