@@ -14,8 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
 HOUSES = (
-    "head", "diffposetalk", "stream", "viewer", "export", "training", "posetalk", "benchmarks",
-)  # fmt: skip
+    "head",
+    "diffposetalk",
+    "stream",
+    "viewer",
+    "export",
+    "training",
+    "posetalk",
+    "benchmarks",
+)
 BEGIN, END = "<!-- rooms -->\n", "<!-- end of rooms -->\n"
 
 

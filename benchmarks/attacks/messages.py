@@ -165,9 +165,11 @@ async def shapes(target: Target) -> None:
 async def echo(target: Target) -> None:
     name = "\U0001f600" * 15_000
     await flood(
-        target, 8, lambda _: frame(json.dumps({"type": "style", "name": name}).encode(), TEXT),
+        target,
+        8,
+        lambda _: frame(json.dumps({"type": "style", "name": name}).encode(), TEXT),
         reads=False,
-    )  # fmt: skip
+    )
 
 
 @attack("json-deep", "the parser: objects in objects, numbers without end")

@@ -116,11 +116,25 @@ def _certificate(folder: Path) -> Path:
     key = folder / "key.pem"
     try:
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-             "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(made)],
+            [
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "1",
+                "-subj",
+                "/CN=localhost",
+                "-keyout",
+                str(key),
+                "-out",
+                str(made),
+            ],
             check=True,
             capture_output=True,
-        )  # fmt: skip
+        )
     except (OSError, subprocess.CalledProcessError) as error:
         raise BenchmarkError(f"no certificate for TLS: openssl is needed ({error})") from None
     made.write_text(made.read_text() + key.read_text())

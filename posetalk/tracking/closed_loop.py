@@ -39,9 +39,15 @@ Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
 
 BARS: Final = {
-    "jaw": 0.9, "lip gap": 0.9, "mouth width": 0.9, "smile": 0.8, "brows": 0.8, "lids": 0.8,
-    "gaze to the side": 0.8, "gaze up and down": 0.8,
-}  # fmt: skip
+    "jaw": 0.9,
+    "lip gap": 0.9,
+    "mouth width": 0.9,
+    "smile": 0.8,
+    "brows": 0.8,
+    "lids": 0.8,
+    "gaze to the side": 0.8,
+    "gaze up and down": 0.8,
+}
 """Correlation asked for, by channel."""
 MOST_DEGREES: Final = 1.5
 MOST_LAG: Final = 0.010

@@ -56,9 +56,19 @@ SCENES: Final = (
     Scene("small", "motion_lively", 4, width=320, height=320, zoom=0.8),
     Scene("blurred", "motion_cheerful", 5, yaw=-10, blur=1.6),
     Scene("poor line", "motion_calm", 6, width=400, height=400, pitch=-6, crf=36),
-    Scene("webcam", "motion_serious", 7, width=576, height=324, yaw=5, pitch=6, blur=0.7,
-          light=(0.8, 1.1, 0.25), crf=30),
-)  # fmt: skip
+    Scene(
+        "webcam",
+        "motion_serious",
+        7,
+        width=576,
+        height=324,
+        yaw=5,
+        pitch=6,
+        blur=0.7,
+        light=(0.8, 1.1, 0.25),
+        crf=30,
+    ),
+)
 SPEECH_ONLY: Final = (
     Scene("speech only, lively", "motion_lively", 0, acted=False),
     Scene("speech only, cheerful", "motion_cheerful", 1, acted=False, yaw=10),

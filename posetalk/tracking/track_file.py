@@ -20,9 +20,21 @@ from posetalk.tracking.sources.sound import sound_of, write_wave
 from posetalk.tracking.track import FPS, Tracked
 
 SUFFIXES: Final = (
-    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".wmv",
-    ".flv", ".3gp", ".ogv",
-)  # fmt: skip
+    ".mp4",
+    ".m4v",
+    ".mov",
+    ".mkv",
+    ".webm",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".ts",
+    ".mts",
+    ".wmv",
+    ".flv",
+    ".3gp",
+    ".ogv",
+)
 """Endings of films."""
 
 
@@ -67,9 +79,15 @@ def write_motion(path: Path, tracked: Tracked, head: Head | None = None) -> None
     tracked = tracked if head is None else on_head(tracked, head)
     with new_file(path) as part, part.open("wb") as file:
         np.savez_compressed(
-            file, exp=tracked.exp, pose=tracked.pose, shape=np.zeros(N_SHAPE, np.float32),
-            fps=np.array(FPS), head=np.array(tracked.head), marks=tracked.marks, rest=tracked.rest,
-        )  # fmt: skip
+            file,
+            exp=tracked.exp,
+            pose=tracked.pose,
+            shape=np.zeros(N_SHAPE, np.float32),
+            fps=np.array(FPS),
+            head=np.array(tracked.head),
+            marks=tracked.marks,
+            rest=tracked.rest,
+        )
 
 
 def write_sound(path: Path, film: Film) -> bool:

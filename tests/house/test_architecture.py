@@ -14,10 +14,20 @@ ONE_EACH = {"posetalk/commands": 16, "tests/support": 16}
 """Rooms whose modules are a list of like things: a file a command, a file a kind of test data."""
 PAGES = ("docs/architecture.md", "docs/glossary.md", "docs/api.md", "CONTRIBUTING.md")
 THINGS = (
-    "a sampler", "a speech encoder", "a source of sound", "a sink", "a channel set", "a condition",
-    "a backend", "a head", "a file format", "an engine client", "a metric", "a benchmark figure",
+    "a sampler",
+    "a speech encoder",
+    "a source of sound",
+    "a sink",
+    "a channel set",
+    "a condition",
+    "a backend",
+    "a head",
+    "a file format",
+    "an engine client",
+    "a metric",
+    "a benchmark figure",
     "a training loss",
-)  # fmt: skip
+)
 
 
 def test_the_drawing_is_the_disk() -> None:

@@ -21,8 +21,15 @@ import posetalk
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {
-    "benchmarks", "diffposetalk", "export", "head", "posetalk", "stream", "training", "viewer",
-}  # fmt: skip
+    "benchmarks",
+    "diffposetalk",
+    "export",
+    "head",
+    "posetalk",
+    "stream",
+    "training",
+    "viewer",
+}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 

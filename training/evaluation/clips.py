@@ -114,9 +114,13 @@ def read_clip(utterance: Utterance, name: str, style: str, frames: int) -> Evalu
     prosody = extract_prosody(samples)
     seed = [ord(letter) for letter in utterance.id]
     whole = make_motion(
-        utterance.phones, len(samples) // FRAME_SAMPLES, STYLES[style], np.random.default_rng(seed),
-        prosody, lookahead=LIVE_LOOKAHEAD_SECONDS,
-    )  # fmt: skip
+        utterance.phones,
+        len(samples) // FRAME_SAMPLES,
+        STYLES[style],
+        np.random.default_rng(seed),
+        prosody,
+        lookahead=LIVE_LOOKAHEAD_SECONDS,
+    )
     first = _first_frame(utterance)
     if len(whole) < first + frames:
         raise CorpusError(f"{utterance.path} is shorter than its alignment says")

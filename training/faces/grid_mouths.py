@@ -144,9 +144,10 @@ def _curves(points: NDArray[np.float64], index: Sequence[int]) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         eyes = apart(33, 263)
         chin, nose_lip = apart(1, 152), apart(4, 0)
-        out = np.stack([
-            chin, apart(13, 14), apart(61, 291), apart(4, 17) - chin, -nose_lip
-        ], axis=1) / eyes[:, None]  # fmt: skip
+        out = (
+            np.stack([chin, apart(13, 14), apart(61, 291), apart(4, 17) - chin, -nose_lip], axis=1)
+            / eyes[:, None]
+        )
     return out.astype(np.float32)
 
 

@@ -88,8 +88,14 @@ def fit(frames: Frames, settings: LabelSettings, *, leave_out: bool) -> Mouth:
     mean, spread = speech.mean(0), speech.std(0)
     curves = (frames.curves - mean) / spread
     model = Mouth(mean, spread, usual_shapes(frames, curves, usable))
-    rates = {"target": 0.05, "ahead": 0.02, "carried": 0.02, "lag": 2e-3, "lead": 4e-3,
-             "settle": 2e-3}  # fmt: skip
+    rates = {
+        "target": 0.05,
+        "ahead": 0.02,
+        "carried": 0.02,
+        "lag": 2e-3,
+        "lead": 4e-3,
+        "settle": 2e-3,
+    }
     optimiser = torch.optim.Adam(
         [{"params": [p], "lr": rates.get(name, 0.03)} for name, p in model.named_parameters()]
     )
@@ -115,10 +121,11 @@ def predicted(model: Mouth, frames: Frames) -> NDArray[np.float32]:
     """(n, P) curves of the model."""
     with torch.no_grad():
         parts = [
-            model(*frames.chosen(index)) for index in np.array_split(
+            model(*frames.chosen(index))
+            for index in np.array_split(
                 np.arange(len(frames.known)), max(1, len(frames.known) // 8000)
             )
-        ]  # fmt: skip
+        ]
     return np.asarray((torch.cat(parts) * model.spread + model.mean).numpy())
 
 
@@ -250,9 +257,13 @@ def main(settings: LabelSettings) -> None:
     clips = read_mouths(FITTING)
     choice = choose(clips, settings)
     for name, each in choice.agreement.items():
-        print(f"{name}: " + ", ".join(
-            f"{a} r {r:.2f} travel {ratio:.2f}" for a, (r, ratio) in zip(FITTED, each, strict=True)
-        ))  # fmt: skip
+        print(
+            f"{name}: "
+            + ", ".join(
+                f"{a} r {r:.2f} travel {ratio:.2f}"
+                for a, (r, ratio) in zip(FITTED, each, strict=True)
+            )
+        )
     made = fitted_constants(clips, settings, leave_out=False, gain=choice.gain)
     write_constants(settings.out, made, {"credit": CREDIT, "made_by": "posetalk train labels"})
     print(f"wrote {settings.out}")

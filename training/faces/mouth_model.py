@@ -33,14 +33,51 @@ HELD_OUT_EVERY = 9
 """Sentences of the man that are never fitted, for choosing."""
 NEIGHBOURS = 8
 LIKE: dict[str, str] = {
-    "AA": "AH AO", "AE": "EH", "AH": "EH IH", "AO": "OW1 AA", "EH": "AE", "ER": "R AH", "IH": "IY",
-    "IY": "IH", "UH": "UW IH", "UW": "W OW2", "AY1": "AA AH", "AY2": "IH IY", "AW1": "AA AE",
-    "AW2": "UW AO", "EY1": "EH", "EY2": "IY", "OW1": "AO AH", "OW2": "UW", "OY1": "AO", "OY2": "IY",
-    "P": "B", "B": "P", "M": "B P", "F": "V", "V": "F", "TH": "DH", "DH": "TH", "T": "D",
-    "D": "T", "N": "D L", "S": "Z", "Z": "S", "SH": "JH UW", "ZH": "JH UW", "CH": "JH",
-    "JH": "CH D", "L": "N D", "R": "W L", "W": "UW", "Y": "IY", "K": "G", "G": "K", "NG": "G N",
+    "AA": "AH AO",
+    "AE": "EH",
+    "AH": "EH IH",
+    "AO": "OW1 AA",
+    "EH": "AE",
+    "ER": "R AH",
+    "IH": "IY",
+    "IY": "IH",
+    "UH": "UW IH",
+    "UW": "W OW2",
+    "AY1": "AA AH",
+    "AY2": "IH IY",
+    "AW1": "AA AE",
+    "AW2": "UW AO",
+    "EY1": "EH",
+    "EY2": "IY",
+    "OW1": "AO AH",
+    "OW2": "UW",
+    "OY1": "AO",
+    "OY2": "IY",
+    "P": "B",
+    "B": "P",
+    "M": "B P",
+    "F": "V",
+    "V": "F",
+    "TH": "DH",
+    "DH": "TH",
+    "T": "D",
+    "D": "T",
+    "N": "D L",
+    "S": "Z",
+    "Z": "S",
+    "SH": "JH UW",
+    "ZH": "JH UW",
+    "CH": "JH",
+    "JH": "CH D",
+    "L": "N D",
+    "R": "W L",
+    "W": "UW",
+    "Y": "IY",
+    "K": "G",
+    "G": "K",
+    "NG": "G N",
     "HH": "AH",
-}  # fmt: skip
+}
 """What looks alike."""
 FEW_FRAMES = 60
 """Fewer of a phone leave much to what looks like it."""
@@ -108,12 +145,18 @@ def frames_of(clips: Sequence[MouthClip]) -> Frames:
         torch.from_numpy(np.nan_to_num(c)).float() for c in joined
     )
     return Frames(
-        row.long(), start, end, length, vigour, curves,
-        np.concatenate([c.known for c in clips]), np.concatenate([c.spoken for c in clips]),
+        row.long(),
+        start,
+        end,
+        length,
+        vigour,
+        curves,
+        np.concatenate([c.known for c in clips]),
+        np.concatenate([c.spoken for c in clips]),
         np.concatenate([c.within(LEFT_OUT, REACH_SECONDS) for c in clips]),
         np.concatenate([c.within(LEFT_OUT) for c in clips]),
         np.concatenate([vowel_middles(c) for c in clips]),
-    )  # fmt: skip
+    )
 
 
 def vowel_middles(clip: MouthClip) -> NDArray[np.bool_]:

@@ -65,17 +65,29 @@ _BY_HAND: dict[str, dict[str, tuple[float, float]]] = {
     "TH": {"tongue": (0.55, 14)},
     "DH": {"tongue": (0.45, 12)},
     "L": {"tongue": (0.06, 2)},
-    "SH": {"funnel": (0.75, 3)}, "ZH": {"funnel": (0.75, 3)}, "CH": {"funnel": (0.7, 3)},
-    "JH": {"funnel": (0.7, 3)}, "R": {"funnel": (0.4, 1.6)}, "W": {"funnel": (0.2, 3)},
-    "UW": {"funnel": (0.3, 1)}, "UH": {"funnel": (0.4, 1)}, "AO": {"funnel": (0.55, 1)},
-    "ER": {"funnel": (0.4, 1)}, "OW1": {"funnel": (0.45, 1)}, "OW2": {"funnel": (0.3, 1)},
-    "OY1": {"funnel": (0.55, 1)}, "AW2": {"funnel": (0.3, 1)},
-}  # fmt: skip
+    "SH": {"funnel": (0.75, 3)},
+    "ZH": {"funnel": (0.75, 3)},
+    "CH": {"funnel": (0.7, 3)},
+    "JH": {"funnel": (0.7, 3)},
+    "R": {"funnel": (0.4, 1.6)},
+    "W": {"funnel": (0.2, 3)},
+    "UW": {"funnel": (0.3, 1)},
+    "UH": {"funnel": (0.4, 1)},
+    "AO": {"funnel": (0.55, 1)},
+    "ER": {"funnel": (0.4, 1)},
+    "OW1": {"funnel": (0.45, 1)},
+    "OW2": {"funnel": (0.3, 1)},
+    "OY1": {"funnel": (0.55, 1)},
+    "AW2": {"funnel": (0.3, 1)},
+}
 # Seconds in which these fade: (towards the past = anticipation, towards the future).
 _FADE = {
-    "funnel": (0.095, 0.075), "roll_lower": (0.034, 0.034), "roll_upper": (0.036, 0.036),
-    "press": (0.030, 0.028), "tongue": (0.038, 0.038),
-}  # fmt: skip
+    "funnel": (0.095, 0.075),
+    "roll_lower": (0.034, 0.034),
+    "roll_upper": (0.036, 0.036),
+    "press": (0.030, 0.028),
+    "tongue": (0.038, 0.038),
+}
 _HAND_LAG_SECONDS = 0.025
 _HAND_DEFAULT = 0.4
 _HAND_CORE = 0.2

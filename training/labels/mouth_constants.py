@@ -19,10 +19,15 @@ FITTED = ("jaw", "aperture", "width", "lower", "upper")
 """The articulators that real mouths tell of, as `training.faces.grid_mouths` reads them."""
 PAUSE = "PAUSE"
 """A silence too short for the lips to come to rest."""
-GLIDES: Mapping[str, tuple[str, str, float]] = MappingProxyType({
-    "AY": ("AY1", "AY2", 0.60), "AW": ("AW1", "AW2", 0.58), "EY": ("EY1", "EY2", 0.48),
-    "OW": ("OW1", "OW2", 0.52), "OY": ("OY1", "OY2", 0.58),
-})  # fmt: skip
+GLIDES: Mapping[str, tuple[str, str, float]] = MappingProxyType(
+    {
+        "AY": ("AY1", "AY2", 0.60),
+        "AW": ("AW1", "AW2", 0.58),
+        "EY": ("EY1", "EY2", 0.48),
+        "OW": ("OW1", "OW2", 0.52),
+        "OY": ("OY1", "OY2", 0.58),
+    }
+)
 """A diphthong is two vowels: first, second, share of the phone at which the second takes over."""
 NAMES = (
     SILENCE,

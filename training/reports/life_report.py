@@ -151,15 +151,19 @@ def life(
     rotation = np.degrees(motion[:, ROTATION])
     nod_r, nod_lag = nods(motion, prosody)
     return Life(
-        yaw=float(rotation[:, 1].mean()), roll=float(rotation[:, 2].mean()),
+        yaw=float(rotation[:, 1].mean()),
+        roll=float(rotation[:, 2].mean()),
         aside=longest_aside(rotation[:, 1]),
         blinks=blinks(motion) / (n / FPS / 60.0),
         short_blinks=float(np.mean(short)) * 60.0 / SHORT_SECONDS if short else float("nan"),
         steps=tuple(steps_a_minute(eyes[spoken], d) for d in STEPS_DEGREES),
         listening_steps=tuple(steps_a_minute(quiet_eyes, d) for d in STEPS_DEGREES),
-        drift=drift(eyes), far=far_share(eyes[spoken]), listening_far=far_share(quiet_eyes),
-        nod_r=nod_r, nod_lag=nod_lag,
-    )  # fmt: skip
+        drift=drift(eyes),
+        far=far_share(eyes[spoken]),
+        listening_far=far_share(quiet_eyes),
+        nod_r=nod_r,
+        nod_lag=nod_lag,
+    )
 
 
 def people() -> str:

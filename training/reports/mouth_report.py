@@ -154,11 +154,14 @@ def figures(compared: Sequence[Compared]) -> NDArray[np.float64]:
         vowels = np.concatenate([c.vowels for c in own])
         if len(ours) < 10 or not vowels.any():
             continue
-        each.append([
-            correlation(ours[:, 0], real[:, 0]), correlation(ours[:, 1], real[:, 1]),
-            ours[vowels, 0].mean() / real[vowels, 0].mean(),
-            float(travel(ours)[1] / travel(real)[1]),
-        ])  # fmt: skip
+        each.append(
+            [
+                correlation(ours[:, 0], real[:, 0]),
+                correlation(ours[:, 1], real[:, 1]),
+                ours[vowels, 0].mean() / real[vowels, 0].mean(),
+                float(travel(ours)[1] / travel(real)[1]),
+            ]
+        )
     return np.mean(each, axis=0)
 
 
@@ -205,8 +208,9 @@ def main(settings: MouthReportSettings) -> None:
         ("mean curve by word position", by_position(fitted_to)),
     ]
     if settings.bundle:
-        beside.append((f"{settings.bundle}, live",
-                       streamed(load_backend("auto", settings.bundle), STYLE)))  # fmt: skip
+        beside.append(
+            (f"{settings.bundle}, live", streamed(load_backend("auto", settings.bundle), STYLE))
+        )
     for title, words, numbers in parts:
         rows = [row("labels", compare(labelled(numbers), people, words=words))]
         rows += [row(name, compare(make, people, words=words)) for name, make in beside]

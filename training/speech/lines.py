@@ -153,8 +153,10 @@ def wandering_level(samples: Samples, rng: np.random.Generator) -> Samples:
             times += [times[-1] + hold, times[-1] + hold + rng.uniform(0.02, 0.2)]
             levels += [levels[-1], change]
     moved = np.interp(np.arange(len(samples)) / RATE, times, levels)
-    factor = 10 ** ((start - speech_level(samples) + np.clip(
-        moved, LEVELS_DB[0] - start, LEVELS_DB[1] - start)) / 20)  # fmt: skip
+    factor = 10 ** (
+        (start - speech_level(samples) + np.clip(moved, LEVELS_DB[0] - start, LEVELS_DB[1] - start))
+        / 20
+    )
     return np.clip(samples * factor, -1.0, 1.0).astype(np.float32)
 
 
@@ -174,8 +176,14 @@ def music(length: int, rng: np.random.Generator) -> Samples:
     for start in np.arange(0.0, length / RATE, 4 * tempo):
         degree = int(rng.integers(7))
         for note in (degree, degree + 2, degree + 4):
-            _note(out, time, root * 2 ** ((scale[note % 7] + 12 * (note // 7)) / 12), start,
-                  4 * tempo, rng)  # fmt: skip
+            _note(
+                out,
+                time,
+                root * 2 ** ((scale[note % 7] + 12 * (note // 7)) / 12),
+                start,
+                4 * tempo,
+                rng,
+            )
     for start in np.arange(0.0, length / RATE, tempo):
         pitch = 4 * root * 2 ** (scale[int(rng.integers(7))] / 12)
         _note(out, time, pitch, start, tempo * rng.uniform(0.5, 1.0), rng)

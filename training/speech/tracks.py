@@ -219,9 +219,15 @@ def synthetic_voices(settings: TrackSettings, texts: list[str]) -> dict[str, lis
 CUT_SHORT = 0.12
 """Utterances that break off."""
 SHARES = {
-    "kathleen": 0.16, "many": 0.16, "wake": 0.10, "librispeech": 0.22, "vctk": 0.14,
-    "commands": 0.08, "flite": 0.08, "espeak": 0.06,
-}  # fmt: skip
+    "kathleen": 0.16,
+    "many": 0.16,
+    "wake": 0.10,
+    "librispeech": 0.22,
+    "vctk": 0.14,
+    "commands": 0.08,
+    "flite": 0.08,
+    "espeak": 0.06,
+}
 """Most of the sound is of many real people: synthetic ones bring words, not rooms and tongues.
 Sets that are left out leave their shares to the others."""
 

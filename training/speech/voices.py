@@ -127,9 +127,12 @@ def part(utterance: Utterance, start: float, end: float) -> Utterance:
         if min(p.end, end) - max(p.start, start) > 0.005
     )
     return replace(
-        utterance, id=f"{utterance.id}@{start:.2f}", duration=end - start, phones=phones,
+        utterance,
+        id=f"{utterance.id}@{start:.2f}",
+        duration=end - start,
+        phones=phones,
         span=(start, end),
-    )  # fmt: skip
+    )
 
 
 def refuse_judges(utterances: Sequence[Utterance]) -> None:

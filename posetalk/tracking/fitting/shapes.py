@@ -38,9 +38,7 @@ EYE_RADIUS: Final = 0.0125
 """Metres of the built-in head's eyeball."""
 DEPTH: Final = 0.15
 """Belief in a landmark's distance from the camera, of that in its place in the picture."""
-_BELIEF: Final = (
-    (LIPS, 1.0), (LIDS, 1.5), (BROWS, 1.0), (CHIN, 0.7), (CHEEKS, 0.5), (NOSE, 0.4),
-)  # fmt: skip
+_BELIEF: Final = ((LIPS, 1.0), (LIDS, 1.5), (BROWS, 1.0), (CHIN, 0.7), (CHEEKS, 0.5), (NOSE, 0.4))
 _BELIEF_RIGID: Final = 0.3
 IRIS_BELIEF: Final = 2.0
 IRIS_RISE: Final = 0.4
@@ -52,10 +50,19 @@ PRIOR: Final = 0.1
 RIDGE: Final = 0.03
 SPARSE: Final = 0.003
 _RARE: Final = (
-    ("jaw", 6.0), ("mouthLowerDown", 8.0), ("mouthRollUpper", 3.0), ("mouthShrug", 3.0),
-    ("mouthDimple", 3.0), ("mouthLeft", 3.0), ("mouthRight", 3.0), ("noseSneer", 4.0),
-    ("cheekSquint", 4.0), ("tongueOut", 10.0), ("eyeWide", 2.0), ("eyeSquint", 3.0),
-)  # fmt: skip
+    ("jaw", 6.0),
+    ("mouthLowerDown", 8.0),
+    ("mouthRollUpper", 3.0),
+    ("mouthShrug", 3.0),
+    ("mouthDimple", 3.0),
+    ("mouthLeft", 3.0),
+    ("mouthRight", 3.0),
+    ("noseSneer", 4.0),
+    ("cheekSquint", 4.0),
+    ("tongueOut", 10.0),
+    ("eyeWide", 2.0),
+    ("eyeSquint", 3.0),
+)
 """Penalty of channels that talking people move little, or that landmarks hardly see."""
 _JAW_PENALTY: Final = 0.2
 CHIN_ANSWER: Final = 0.6

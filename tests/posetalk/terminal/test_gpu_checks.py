@@ -18,8 +18,14 @@ def test_without_a_card_it_says_so_and_how_to_mend_it(capsys) -> None:
         pytest.skip("not run: there is a GPU here")
     found = {finding.name: finding for finding in examine_gpu()}
     assert list(found) == [
-        "card", "gpu", "onnxruntime", "tensorrt-rtx", "tensorrt", "chosen", "self-test"
-    ]  # fmt: skip
+        "card",
+        "gpu",
+        "onnxruntime",
+        "tensorrt-rtx",
+        "tensorrt",
+        "chosen",
+        "self-test",
+    ]
     assert found["card"].state == "missing" and "sees no GPU" in found["card"].detail
     assert found["card"].mend
     assert found["self-test"].detail == found["chosen"].detail == "not run: no GPU"

@@ -27,9 +27,15 @@ from posetalk.tracking.track_file import write_motion
 def _tracked(clip: str = "motion_lively", count: int = 500) -> Tracked:
     motion = Motion.load(CLIPS / f"{clip}.npz")
     return Tracked(
-        motion.exp[:count], motion.pose[:count], np.zeros(count, np.uint16),
-        np.zeros(3, np.float32), motion.head, count, 25.0, 0,
-    )  # fmt: skip
+        motion.exp[:count],
+        motion.pose[:count],
+        np.zeros(count, np.uint16),
+        np.zeros(3, np.float32),
+        motion.head,
+        count,
+        25.0,
+        0,
+    )
 
 
 def test_the_file_is_a_motion_file(tmp_path: Path) -> None:

@@ -52,9 +52,15 @@ def clip(rng: np.random.Generator, number: int) -> MouthClip:
     known = np.ones(75, bool)
     known[:2] = False
     return MouthClip(
-        f"x/{number}", "x", samples, told, tuple(words), curves.astype(np.float32), known,
+        f"x/{number}",
+        "x",
+        samples,
+        told,
+        tuple(words),
+        curves.astype(np.float32),
+        known,
         extract_prosody(samples),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")
@@ -115,8 +121,9 @@ def test_gains_enlarge_travel_and_leave_rest_alone(clips: list[MouthClip], model
     np.testing.assert_allclose(plain.target[0], larger.target[0])
     aperture = FITTED.index("aperture")
     row = NAMES.index("EH")
-    np.testing.assert_allclose(larger.target[row, aperture], 1.5 * plain.target[row, aperture],
-                               rtol=1e-5)  # fmt: skip
+    np.testing.assert_allclose(
+        larger.target[row, aperture], 1.5 * plain.target[row, aperture], rtol=1e-5
+    )
 
 
 def test_quiet_leaves_out_the_opening_before_a_word(clips: list[MouthClip]) -> None:

@@ -27,11 +27,16 @@ def folder(tmp_path: Path) -> Path:
     for name, home in CORPORA.items():
         (tmp_path / "voices" / home).mkdir(parents=True)
         entries = [
-            {"id": f"{name}_{person}_{i}", "speaker": person, "dur": 1.0, "text": "so",
-             "phones": [["SIL", 0, 40], ["S", 40, 20], ["OW", 60, 20]]}
+            {
+                "id": f"{name}_{person}_{i}",
+                "speaker": person,
+                "dur": 1.0,
+                "text": "so",
+                "phones": [["SIL", 0, 40], ["S", 40, 20], ["OW", 60, 20]],
+            }
             for person, clips in (("anna", 2), ("bert", MOST_OF_A_PERSON + 5))
             for i in range(clips)
-        ]  # fmt: skip
+        ]
         if name == "librispeech":
             entries[0] |= {"sure": [[0, 60], [60, 30], [95, 10]], "text_is_hypothesis": True}
         (tmp_path / "voices" / home / "alignments.json").write_text(json.dumps(entries), "utf-8")
@@ -64,8 +69,9 @@ def test_doubtful_texts_tell_where_they_are_sure(folder: Path) -> None:
     piece = part(read[0], 0.5, 0.75)
     assert piece.span == (0.5, 0.75) and piece.duration == pytest.approx(0.25)
     assert [(p.name, round(p.start, 3), round(p.length, 3)) for p in piece.phones] == [
-        ("S", 0.0, 0.1), ("OW", 0.1, 0.15),
-    ]  # fmt: skip
+        ("S", 0.0, 0.1),
+        ("OW", 0.1, 0.15),
+    ]
     spans = [u.span for own in training_people(folder=folder)["librispeech"] for u in own]
     assert (0.0, 0.9) in spans
 
