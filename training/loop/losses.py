@@ -176,7 +176,12 @@ def transition_loss(before: Tensor, after: Tensor, valid: Tensor | None = None) 
 
 
 def _mean_square(error: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean of squares over frames: (B, m, ...); of `valid` (B, n >= m) the last m columns count."""
+    """Mean of squares over frames: (B, m, ...); of `valid` (B, n >= m) the last m columns count.
+
+    Windows too short for a difference have none: 0.
+    """
+    if error.numel() == 0:
+        return error.sum()
     if valid is None:
         return error.square().mean()
     mask = valid[:, valid.shape[1] - error.shape[1] :].to(error.dtype)

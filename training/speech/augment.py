@@ -118,3 +118,20 @@ def level(samples: Samples, rng: np.random.Generator) -> Samples:
     rms = np.sqrt(np.quantile(np.mean(blocks**2, 1), 0.9)) + 1e-6
     target = 10 ** (rng.uniform(-42.0, -10.0) / 20)
     return np.clip(samples * (target / rms), -1.0, 1.0).astype(np.float32)
+
+
+def whispered(samples: Samples, rng: np.random.Generator) -> Samples:
+    """The same words without a voice: the spectrum's envelope, carried by noise.
+
+    The envelope is what a cepstrum of 1.5 ms keeps; whispers are flatter, so it is tilted up.
+    """
+    _, _, spectrum = signal.stft(samples, SAMPLE_RATE, nperseg=400, noverlap=300)
+    log = np.log(np.abs(spectrum) + 1e-6)
+    cepstrum = np.fft.irfft(log, axis=0)
+    kept = 24
+    cepstrum[kept : len(cepstrum) - kept + 1] = 0.0
+    envelope = np.exp(np.fft.rfft(cepstrum, axis=0).real)
+    tilt = np.linspace(0.0, rng.uniform(6.0, 18.0), len(envelope))[:, None]
+    carried = envelope * 10 ** (tilt / 20) * np.exp(2j * np.pi * rng.random(spectrum.shape))
+    _, out = signal.istft(carried, SAMPLE_RATE, nperseg=400, noverlap=300)
+    return np.resize(out, len(samples)).astype(np.float32)

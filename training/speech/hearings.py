@@ -35,6 +35,8 @@ SUPPRESSED = 0.2
 """Disturbed hearings that came through a noise suppression, as browsers have it."""
 CODED = 0.4
 """Hearings through a telephone, a mobile codec, Opus or a cheap line."""
+WHISPERED = 0.05
+"""Hearings in which all is whispered: lips move as they do for a voice."""
 RESTARTED = 0.5
 MOST_RESTARTS = 3
 _LEAST_STREAM_FRAMES = 60
@@ -53,6 +55,8 @@ def hear(
 
     Hearing 0 changes the level alone, 1 adds a room, a line or a codec, later ones disturb.
     """
+    if rng.random() < WHISPERED:
+        samples = augment.whispered(samples, rng)
     if hearing > 0:
         where = rng.random()
         if where < PLAIN_ROOM:

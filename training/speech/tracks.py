@@ -31,6 +31,7 @@ from training.speech.alignment import well_aligned
 from training.speech.corpora import Utterance, data_folder, held_out_voices, load_audio
 from training.speech.hearings import columns_heard, drawn_restarts, hear
 from training.speech.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
+from training.speech.voiceless import without_a_voice
 from training.speech.voices import refuse_judges, training_people
 
 log = logging.getLogger(__name__)
@@ -140,7 +141,11 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     # Motion has a generator of its own: other labels leave the sound as it was.
     rng, gestures = (np.random.default_rng([*job["seed"], part]) for part in (0, 1))
-    samples, phones = join(job["utterances"], job["seconds"], rng)
+    if job["utterances"]:
+        samples, phones = join(job["utterances"], job["seconds"], rng)
+    else:
+        length = int(job["seconds"] * SAMPLE_RATE)
+        samples, phones = without_a_voice(length, rng, job["noises"]), []
     n = len(samples) // FRAME_SAMPLES
     style_id = int(rng.integers(len(STYLES))) if rng.random() < 0.4 else int(rng.integers(N_STYLES))
     style = style_table(job["style_seed"])[style_id]
@@ -188,6 +193,7 @@ def voices(settings: TrackSettings) -> dict[str, list[list[Utterance]]]:
         "kathleen": [kathleen],
         "many": [[u] for u in train if u.speaker_set == "picovoice_s2i"],
         "wake": [[u] for u in train if u.speaker_set == "picovoice_wake"],
+        VOICELESS: [[]],
         **synthetic_voices(settings, texts),
     }
 
@@ -216,6 +222,8 @@ def synthetic_voices(settings: TrackSettings, texts: list[str]) -> dict[str, lis
     return groups
 
 
+VOICELESS = "voiceless"
+"""The set in which nobody speaks."""
 CUT_SHORT = 0.12
 """Utterances that break off."""
 SHARES = {
@@ -227,6 +235,7 @@ SHARES = {
     "commands": 0.08,
     "flite": 0.08,
     "espeak": 0.06,
+    VOICELESS: 0.05,
 }
 """Most of the sound is of many real people: synthetic ones bring words, not rooms and tongues.
 Sets that are left out leave their shares to the others."""

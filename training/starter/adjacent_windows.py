@@ -27,8 +27,11 @@ from training.speech.track_batches import Tracks
 from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining, mask_columns
 from training.starter.wrong_past import LATEST_FRAMES, gone_wrong
 
-LENGTHS = {3: 0.32, 4: 0.26, 6: 0.1, 12: 0.1, 25: 0.1, 50: 0.07, 100: 0.05}
-"""Window lengths in frames and how often a batch has them."""
+LENGTHS = {1: 0.07, 2: 0.17, 3: 0.3, 4: 0.14, 6: 0.08, 12: 0.07, 25: 0.08, 50: 0.05, 100: 0.04}
+"""Window lengths in frames and how often a batch has them.
+
+One network for every lookahead: live at hop 1, a window's first frame counts, and its length says
+how much was heard after it (1 nothing, 2 a frame of lookahead, 3 the default's two)."""
 LONG = 25
 DIGITAL_SILENCE = LOWEST
 """Normalised columns of zeros, which are below every room."""
