@@ -80,6 +80,8 @@ class StarterSettings:
     """Folder of checkpoints; every part goes on where it was."""
     start: str | None = None
     """A bundle whose weights, style encoder and units are where this run begins."""
+    keep_style: bool = True
+    """Take the start's style encoder as it is; labels of another kind want it trained on."""
     without: tuple[str, ...] = ()
     """Sets of voices to leave out, as named in the tracks; `kathleen` for the reverse test."""
     speech_steps: int = 6000
@@ -128,12 +130,15 @@ def train_speech(settings: StarterSettings, tracks: Tracks) -> SpeechPretraining
 
 
 def train_style(settings: StarterSettings, tracks: Tracks) -> StyleEncoder:
-    """The style encoder; one that is there already stays, as the denoiser knows its language."""
+    """The style encoder; one that is there already stays, as the denoiser knows its language.
+
+    Without `keep_style` it learns on, and the denoiser after it has its new language to learn.
+    """
     torch.manual_seed(settings.seed)
     encoder, steps = StyleEncoder(STARTER), settings.style_steps
     if settings.start is not None:
         encoder.load_state_dict(load_bundle(settings.start).style_encoder().state_dict())
-        steps = 0
+        steps = 0 if settings.keep_style else steps
     run = settings.run("style", steps, 5e-4, bf16=False)
     train(encoder, lambda rng, _: pair_losses(encoder, tracks, 32, rng), run)
     return encoder
@@ -219,8 +224,9 @@ def note(settings: StarterSettings) -> None:
     paths = ("tracks", "folder", "start", "part")
     told = {key: value for key, value in asdict(settings).items() if key not in paths}
     if settings.start is not None:
-        # Its style encoder is taken as it is.
-        told |= {"start_hash": load_bundle(settings.start).hash, "style_steps": 0}
+        told["start_hash"] = load_bundle(settings.start).hash
+        if settings.keep_style:
+            told["style_steps"] = 0
     if settings.part != "all" and path.exists():
         own = ("distil", "scales") if settings.part == "distil" else (settings.part,)
         mine = {f"{part}_steps": told[f"{part}_steps"] for part in own}
