@@ -147,8 +147,11 @@ class Animate:
                 if getattr(self, name) is not None:
                     raise UsageError(f"--{name} goes with --mode paper")
             return
-        if self.model.hop is not None or self.model.lookahead is not None:
-            raise UsageError("--hop and --lookahead go with --mode live: paper mode has neither")
+        timed = (self.model.hop, self.model.lookahead)
+        if any(it is not None for it in timed) or self.model.preset != "default":
+            raise UsageError(
+                "--preset, --hop and --lookahead go with --mode live: paper mode has none of them"
+            )
         if self.model.head is not None:
             raise UsageError("--head goes with --mode live: paper mode keeps to the bundle's head")
         if self.model.backend not in ("auto", "torch"):

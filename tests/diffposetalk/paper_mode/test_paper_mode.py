@@ -280,7 +280,7 @@ def test_the_command_writes_motion_without_a_head(
     ("arguments", "code", "message"),
     [
         (["--sampler", "dpm++"], 2, "--sampler goes with --mode paper"),
-        (["--mode", "paper", "--hop", "2"], 2, "--hop and --lookahead go with --mode live"),
+        (["--mode", "paper", "--hop", "2"], 2, "--lookahead go with --mode live"),
         (["--mode", "paper", "--backend", "fake"], 2, "paper mode runs on torch"),
         (["--mode", "paper", "--sampler", "ancestral", "--steps", "5"], 1, "takes all 25 steps"),
         (["--mode", "paper", "--shape", "talk.wav"], 1, "an identity is (100,) finite numbers"),

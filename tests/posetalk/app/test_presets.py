@@ -1,0 +1,31 @@
+"""Presets: how soon the face speaks, by one word."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import posetalk
+from posetalk.app.presets import PRESETS, with_preset
+from stream.core.session import SessionOptions
+
+
+def test_what_is_set_comes_before_the_preset() -> None:
+    assert with_preset("fast", SessionOptions()) == SessionOptions(lookahead=1)
+    assert with_preset("fast", SessionOptions(lookahead=3, steps=2)).lookahead == 3
+    assert with_preset("careful", SessionOptions(steps=2)) == SessionOptions(lookahead=5, steps=2)
+    assert with_preset("default", SessionOptions(hop=4)) == SessionOptions(hop=4)
+
+
+def test_an_unknown_preset_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="'soon': choose fast, default, careful"):
+        with_preset("soon", SessionOptions())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_session_holds_back_what_its_preset_hears_first(preset: str) -> None:
+    session = posetalk.Session(backend="fake", preset=preset)  # type: ignore[arg-type]
+    lookahead = session.lookahead
+    frames = session.feed(np.zeros(640 * 20, np.float32))
+    assert len(frames) == (20 - lookahead) // session.hop * session.hop
+    assert lookahead == PRESETS[preset].get("lookahead", 2)  # type: ignore[index]
