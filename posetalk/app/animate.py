@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posetalk.app.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
-from posetalk.app.presets import PresetName
 from posetalk.formats.csv_table import check_fps
 from posetalk.formats.motion_file import Motion, split
 from stream.backends.names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
+from stream.run.presets import PresetName
 
 if TYPE_CHECKING:
     from stream.core.session import Session

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posetalk.app.opening import load_model
-from posetalk.app.presets import PresetName
 from posetalk.app.settings import ModelSettings
 from stream.backends.names import BackendName, Precision
 from stream.core.session import Session as StreamSession
 from stream.frames import Frame
+from stream.run.presets import PresetName
 from stream.sources.pcm import to_float
 
 FloatArray = NDArray[np.float32]

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from posetalk.app.presets import PresetName, with_preset
 from posetalk.app.tokens import TOKEN_VARIABLE, read_token
 from stream.backends.names import BackendName, Precision, check_precision
+from stream.run.presets import PresetName, with_preset
 
 if TYPE_CHECKING:
     from stream.core.session import SessionOptions

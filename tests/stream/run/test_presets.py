@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import posetalk
-from posetalk.app.presets import PRESETS, with_preset
 from stream.core.session import SessionOptions
+from stream.run.presets import PRESETS, with_preset
 
 
 def test_what_is_set_comes_before_the_preset() -> None:
