@@ -16,8 +16,11 @@ PRESETS: Mapping[PresetName, Mapping[str, int]] = {
     "default": {},
     "careful": {"lookahead": 5},
 }
-"""Fields of `SessionOptions`; today all are about lookahead. `fast` shows a frame 40 ms sooner than the starter's default and
-closes fewer lips; `careful` takes 120 ms more, and closes more of them in noise."""
+"""Fields of `SessionOptions`; today all are about lookahead.
+
+`fast` shows a frame 40 ms sooner than the starter's default and closes fewer lips; `careful` takes
+120 ms more, and closes more of them in noise.
+"""
 
 
 def with_preset(preset: PresetName, options: SessionOptions) -> SessionOptions:
