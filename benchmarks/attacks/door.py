@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
+import ssl
 
 from benchmarks.attacks.attack import attack, side_by_side
 from benchmarks.attacks.raw_client import Link, Target, connect, hang_up, request, send
@@ -42,6 +44,15 @@ async def tls_idle(target: Target) -> None:
 @attack("tls-half", "memory: TLS that is begun and never finished", guarded=True)
 async def tls_half(target: Target) -> None:
     await _many_idle(target, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(60))
+
+
+@attack("tls-hello", "memory: TLS whose hello is whole, and then nothing", guarded=True)
+async def tls_hello(target: Target) -> None:
+    context, said = target.tls_context(), ssl.MemoryBIO()
+    assert context is not None, "it is guarded"
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), said).do_handshake()
+    await _many_idle(target, said.read())
 
 
 @attack("tls-rubbish", "the handshake: bytes that are no TLS", guarded=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from posetalk.app.tokens import TOKEN_VARIABLE, read_token
+from posetalk.app.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE, read_token
 from stream.backends.names import BackendName, Precision, check_precision
 from stream.run.presets import PresetName, with_preset
 
@@ -144,7 +144,8 @@ class AddressSettings:
         tuple[str, ...],
         tyro.conf.arg(metavar="https://PAGE ...", help_behavior_hint="(default: none)"),
     ] = ()
-    """Web pages that may connect, besides those of this machine."""
+    """Web pages that may connect, besides those of this machine. `null` would let in files and
+    sandboxed frames of every site, `*` all pages: with a token only."""
     tls_cert: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -160,6 +161,28 @@ class AddressSettings:
         ),
     ] = None
     """The certificate's private key."""
+
+    def check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a port or an origin that cannot be, a token that does not protect, none
+                where others can connect.
+            OSError: the token's file cannot be read.
+        """
+        from posetalk.terminal.console import UsageError
+        from stream.serve.door.auth import check_door
+        from stream.serve.door.origins import normal_origins
+
+        if not 0 <= self.port <= 65535:
+            raise UsageError(f"--port {self.port}: ports are 0 to 65535")
+        if self.tls_key is not None and self.tls_cert is None:
+            raise UsageError("--tls-key goes with --tls-cert")
+        try:
+            normal_origins(self.origin)
+            check_door(self.host, self.secret(), os.environ.get(OPERATOR_VARIABLE))
+        except ValueError as error:
+            raise UsageError(str(error)) from None
 
     def secret(self) -> str | None:
         """The token that clients must bring; None: there is none.
@@ -226,12 +249,9 @@ class StreamSettings:
             log_as_json()
         self.model.check()
         channel_of(self.channel)
-        if not 0 <= self.address.port <= 65535:
-            raise UsageError(f"--port {self.address.port}: ports are 0 to 65535")
+        self.address.check()
         if self.sessions < 0:
             raise UsageError(f"--sessions {self.sessions}: at least 0")
-        if self.address.tls_key is not None and self.address.tls_cert is None:
-            raise UsageError("--tls-key goes with --tls-cert")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         if self.device is not None and self.source != "mic":

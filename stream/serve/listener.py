@@ -25,10 +25,11 @@ from stream.serve.connection import Connection, Socket
 from stream.serve.door import http_pages
 from stream.serve.door.admission import Admission, reason_of
 from stream.serve.door.arrivals import Arrivals
+from stream.serve.door.auth import FOREIGN
 from stream.serve.door.doorbell import Doorbell, listen
 from stream.serve.door.guarded import Guards, Places, Turns, guard
 from stream.serve.door.peers import Peers
-from stream.serve.limits import REQUEST, Limits
+from stream.serve.limits import REQUEST, Bucket, Limits, echo
 from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
 from stream.wire import codec, messages
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 SEND_BUFFER = 1 << 17  # bytes in the kernel, so that a viewer which pauses is not fed from the past
 BRAKED_SECONDS = 1.0
+TOLD_A_SECOND, TOLD_AT_ONCE = 0.2, 10.0
+"""Lines on pages from elsewhere that a person is told; all of them are logged below that level."""
 CLOSE_SECONDS = 0.3  # that a client may take to say goodbye, too
 
 
@@ -81,6 +84,7 @@ class Listener:
         self._place, self._admission, self._counts = place, admission, counts
         self._limits = limits
         self._places = Places()
+        self._telling = Bucket(TOLD_A_SECOND, TOLD_AT_ONCE)
         self.peers = Peers(limits)
         self.arrivals = Arrivals(limits, counts.refuse)
         self.clients: dict[Connection, ServerConnection] = {}
@@ -167,6 +171,7 @@ class Listener:
             answer = self._admission.page(method, request.path, request.headers, peer)
             if answer.status >= 400:
                 self._counts.refuse(f"http_{answer.status.value}")
+                self._tell_refused(connection, request, answer.body.decode().rstrip("\n"))
             connection.close_timeout = self._limits.page_seconds  # a slow line takes that long
             length = {"Content-Length": str(len(answer.body)), "Connection": "close"}
             fields = Headers({**length, **answer.headers})
@@ -176,8 +181,22 @@ class Listener:
             cast(Any, connection).take_place()
             return None
         self._counts.refuse(reason_of(refusal))
-        log.info("refused %s: %s", connection.remote_address, refusal[1])
+        self._tell_refused(connection, request, refusal[1])
         return connection.respond(refusal[0], refusal[1] + "\n")
+
+    def _tell_refused(self, connection: ServerConnection, request: Request, why: str) -> None:
+        """Log who was refused and why; whoever runs the server is told of pages from elsewhere."""
+        address, origin = connection.remote_address, request.headers.get("Origin")
+        if origin is None or FOREIGN[1] != why:
+            log.info("refused %s: %s", address, why)
+            return
+        told = self._telling.has(1.0, time.monotonic())
+        if told:
+            self._telling.take(1.0, time.monotonic())
+        level = logging.WARNING if told else logging.INFO
+        log.log(
+            level, "refused a page of origin %s: name it with --origin to let it in", echo(origin)
+        )
 
     async def _receive(self, socket: ServerConnection) -> None:
         """One client, from its hello to its end."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import ssl as tls
 import threading
@@ -31,8 +30,10 @@ from stream.run.sinks import FrameTiming
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions
 from stream.serve.door.admission import Admission, Site
-from stream.serve.door.auth import Gate, check_token, is_loopback
+from stream.serve.door.auth import Gate, check_door
 from stream.serve.door.http_pages import Page
+from stream.serve.door.origins import normal_origins
+from stream.serve.door.sweeper import Sweeper
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
@@ -49,7 +50,6 @@ log = logging.getLogger(__name__)
 NOTES = 4096  # waiting for the event loop, a minute made at once and more; newest wins
 TICK_SECONDS = 0.02
 STOP_SECONDS = 0.8
-SWEEP_REFUSALS, SWEEP_SECONDS = 50, 1.0
 
 
 class Server:
@@ -78,8 +78,8 @@ class Server:
         health: what it tells those who watch over it.
 
     Raises:
-        ServerError: a host that is not loopback, without a token; a token that does not protect; a
-            port that cannot be.
+        ServerError: a host that is not loopback, without a token; a token that does not protect; an
+            origin or a port that cannot be.
     """
 
     def __init__(
@@ -100,15 +100,10 @@ class Server:
         clock: Clock | None = None,
     ) -> None:
         try:
-            check_token(token)
-            check_token(operator_token, "operator's token")
+            check_door(host, token, operator_token)
+            known = normal_origins(origins)
         except ValueError as error:
             raise ServerError(str(error)) from None
-        if not is_loopback(host) and token is None:
-            raise ServerError(
-                f"serving on {host} lets others connect: give them a token with --token SECRET, "
-                "or stay on 127.0.0.1"
-            )
         if not 0 <= port <= 65535:
             raise ServerError(f"port {port}: choose 0 to 65535 with --port")
         self.host, self.port = host, port
@@ -119,7 +114,7 @@ class Server:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self.health = Health(self.counts, limits.clients)
         encoder = Encoder(head, hello, self._worker)
-        gate = Gate(token, frozenset(origins), operator_token)
+        gate = Gate(token, known, operator_token)
         site = Site(pages or {}, reports(self.health), secure=ssl is not None)
         self._listener = Listener(
             Place(host, port, ssl, read_timeout),
@@ -158,7 +153,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._held = False
-        self._swept, self._swept_at = 0, 0.0
+        self._sweeper = Sweeper(lambda: self.counts.refused, self._worker)
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)
@@ -335,17 +330,10 @@ class Server:
             with contextlib.suppress(RuntimeError):  # the loop is closed already
                 self._loop.call_soon_threadsafe(action)
 
-    def _sweep(self) -> None:
-        """What connections that were turned away have left goes now: TLS leaves much, in rings."""
-        refused, now = self.counts.refused, time.monotonic()
-        if refused - self._swept >= SWEEP_REFUSALS and now - self._swept_at > SWEEP_SECONDS:
-            self._swept, self._swept_at = refused, now
-            gc.collect(1)
-
     async def _keep_time(self) -> None:
         """Let time pass in clients' own sessions."""
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._sessions.tick(self._requests.limits.session_seconds)
             self._listener.arrivals.tick()
-            self._sweep()
+            self._sweeper.tick()

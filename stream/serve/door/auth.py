@@ -10,7 +10,17 @@ import ipaddress
 import urllib.parse
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
+
+from stream.serve.door.origins import (
+    ANY,
+    OriginError,
+    host_of,
+    is_of_host,
+    normal_origin,
+    normal_origins,
+)
 
 SHORTEST_TOKEN = 16
 
@@ -49,6 +59,21 @@ def check_token(token: str | None, name: str = "token") -> None:
         )
 
 
+def check_door(host: str, token: str | None, operator_token: str | None) -> None:
+    """Judge who would get in, before there is a door.
+
+    Raises:
+        ValueError: a token that does not protect, or none where others can connect; one line.
+    """
+    check_token(token)
+    check_token(operator_token, "operator's token")
+    if not is_loopback(host) and token is None:
+        raise ValueError(
+            f"serving on {host} lets others connect: give them a token with --token SECRET, "
+            "or stay on 127.0.0.1"
+        )
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What a request brings to be let in.
@@ -83,7 +108,8 @@ class Gate:
         token: what clients must bring, as `?token=`, `Authorization: Bearer` or the page's cookie;
             None asks nothing.
         origins: web pages that may connect besides those served by this machine, as
-            `https://example.org`; `*` lets all in.
+            `https://example.org`, in any spelling; `*` lets all in; raises OriginError where one is
+            asked for and none of it can be.
         operator_token: lets in as well, and to steer what others have begun; None: nobody may.
     """
 
@@ -105,11 +131,11 @@ class Gate:
             path: the request's target, with its query.
             origin, authorization, host, cookie: the headers of these names.
         """
-        own_page = self.token is not None and _is_of_host(origin, host)
+        own_page = self.token is not None and is_of_host(origin, host)
         if origin is not None and not own_page and not self._knows(origin):
             return FOREIGN
         brought = credentials(path, authorization, cookie)
-        if origin is not None and not _is_of_host(origin, host):
+        if origin is not None and not is_of_host(origin, host):
             brought = Credentials(brought.token, {})  # a cookie is of this server's own page
         if self.token is not None and self.role(brought) is None:
             return WRONG_TOKEN
@@ -138,20 +164,23 @@ class Gate:
         point here (DNS rebinding) would let a foreign page read what is served.
         """
         name = _host_name(host)
-        known = {_host_name(urllib.parse.urlsplit(o).netloc) for o in self.origins if "//" in o}
-        if self.token is not None or is_loopback(name) or name in known or "*" in self.origins:
+        known = {host_of(origin) for origin in self._origins} - {""}
+        if self.token is not None or is_loopback(name) or name in known or ANY in self._origins:
             return None
         return http.HTTPStatus.FORBIDDEN, "pages are served by the names of this machine only"
 
+    @cached_property
+    def _origins(self) -> frozenset[str]:
+        return normal_origins(self.origins)
+
     def _knows(self, origin: str) -> bool:
         """Any web page in a browser here could reach the port; programs send no origin."""
-        if origin in self.origins or "*" in self.origins:
+        if ANY in self._origins or is_loopback(host_of(origin)):
             return True
         try:
-            host = urllib.parse.urlsplit(origin).hostname
-        except ValueError:
+            return normal_origin(origin) in self._origins
+        except OriginError:
             return False
-        return host is not None and is_loopback(host)
 
 
 def _same(given: str, token: str) -> bool:
@@ -182,13 +211,3 @@ def _host_name(host: str | None) -> str:
         return urllib.parse.urlsplit(f"//{host or ''}").hostname or ""
     except ValueError:
         return ""
-
-
-def _is_of_host(origin: str | None, host: str | None) -> bool:
-    """Whether a page comes from the very host and port that it now connects to."""
-    if not origin or not host:
-        return False
-    try:
-        return urllib.parse.urlsplit(origin).netloc.lower() == host.lower()
-    except ValueError:
-        return False

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import socket
 import time
+import weakref
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -17,6 +21,7 @@ from stream.run.sinks import FrameTiming
 from stream.serve.door.arrivals import Arrivals
 from stream.serve.door.auth import Gate, Role, check_token, credentials
 from stream.serve.door.http_pages import Page
+from stream.serve.door.sweeper import SWEEP_AFTER, Sweeper, give_back
 from stream.serve.limits import Limits
 from stream.serve.server import Server, ServerError
 from stream.wire import codec, messages
@@ -257,3 +262,36 @@ def _end_of(link: socket.socket) -> bool:
 
 def test_golden_source_is_read() -> None:
     assert codec.parse_text('{"type":"source","state":"ok","message":""}') == messages.Source()
+
+
+def test_memory_is_given_back_while_many_are_turned_away_and_once_after() -> None:
+    refused, now, given = 0, 0.0, []
+
+    class Beside(Executor):
+        def submit(self, work: Any, /, *_: Any, **__: Any) -> Any:
+            given.append((now, work))
+
+    sweeper = Sweeper(lambda: refused, Beside(), lambda: now)
+    for _ in range(2_000):  # twenty seconds
+        now += 0.01
+        refused += 5 if 4 <= now < 10 else 0
+        sweeper.tick()
+    times = [at for at, _ in given]
+    assert 3 <= len(times) <= 4 and 4 <= times[0] < 5 and 12 < times[-1] < 14
+    assert {work for _, work in given} == {give_back}
+
+
+def test_what_a_handshake_that_failed_has_left_is_collected() -> None:
+    class Ring:
+        pass
+
+    ring = Ring()
+    ring.itself = ring  # type: ignore[attr-defined]
+    left = weakref.ref(ring)
+    for _ in range(3):
+        gc.collect()  # it has grown old
+    del ring
+    assert left() is not None
+    with ThreadPoolExecutor(1) as worker:
+        Sweeper(lambda: SWEEP_AFTER, worker).tick()
+    assert left() is None

@@ -211,6 +211,49 @@ def test_web_pages_of_others_stay_out(origin: str, allowed: bool) -> None:
                 connect(server.url, origin=origin)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://good.example/", "https://good.example"),
+        ("HTTPS://Good.Example", "https://good.example"),
+        ("https://good.example:443", "https://good.example"),
+        ("https://good.example", "https://GOOD.example:443"),
+        ("http://good.example:8080/", "http://good.example:8080"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("http://[2001:DB8::1]:80", "http://[2001:db8::1]"),
+        ("null", "null"),
+        ("*", "app://anything"),
+    ],
+)
+def test_origins_are_compared_as_browsers_send_them(written: str, sent: str) -> None:
+    gate = Gate(origins=[written])
+    assert gate.refusal("/", sent, None) is None
+    for other in ("http://good.example:81", "https://good.example.evil", "https://evil/", ""):
+        assert written == "*" or gate.refusal("/", other, None) is not None
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "good.example", "https://", "https://x/page", "https://x?y", "https://u:p@x", "http://["],
+)
+def test_what_is_no_origin_is_said_at_once(written: str) -> None:
+    with pytest.raises(ServerError, match="no web page's origin"):
+        Server(HEAD, HELLO, port=0, origins=[written])
+
+
+def test_a_page_that_is_refused_is_told_with_its_origin(caplog: pytest.LogCaptureFixture) -> None:
+    origins = ["https://evil.example/", "null", "x" * 500, *["https://again.example"] * 20]
+    with Server(HEAD, HELLO, port=0) as server, caplog.at_level("INFO", "stream"):
+        for origin in origins:
+            with pytest.raises(InvalidStatus, match="403"):
+                connect(server.url, origin=origin)  # type: ignore[arg-type]
+    told = [r for r in caplog.records if "of origin" in r.getMessage()]
+    assert len(told) == len(origins)  # each of them, for who collects logs
+    assert 10 <= sum(r.levelname == "WARNING" for r in told) < 13  # and a few, for a person
+    assert "'https://evil.example/': name it with --origin" in told[0].getMessage()
+    assert all(len(r.getMessage()) < 200 for r in told)
+
+
 def test_the_gate_survives_any_handshake() -> None:
     gate = Gate("s3cret-of-sixteen")
     for origin in ("http://[", "http://[::1", "//", "http://\u2100"):

@@ -1,0 +1,69 @@
+"""What connections that were turned away leave behind goes back to the system.
+
+A TLS handshake that fails leaves objects that hold each other, with a buffer of a quarter of a
+megabyte; the C library keeps what is freed of those for later.  A server that was flooded would
+stay as large as the flood.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import cache
+
+SWEEP_AFTER, SWEEP_SECONDS = 50, 1.0
+"""Connections that were turned away, and the least time, from one sweep to the next."""
+RETURN_SECONDS = 3.0
+"""The least time between two returns of memory, which take some milliseconds of one core."""
+
+
+class Sweeper:
+    """Sweeps now and then; used by the event loop.
+
+    Args:
+        refused: how many were turned away so far.
+        worker: gives memory back beside the event loop.
+        now: a monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        refused: Callable[[], int],
+        worker: Executor,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._refused, self._worker, self._now = refused, worker, now
+        self._swept, self._swept_at = 0, 0.0
+        self._returned, self._returned_at = 0, 0.0
+        self._is_dirty = False
+
+    def tick(self) -> None:
+        """Let time pass."""
+        refused, now = self._refused(), self._now()
+        if refused - self._swept >= SWEEP_AFTER and now - self._swept_at > SWEEP_SECONDS:
+            self._swept, self._swept_at, self._is_dirty = refused, now, True
+            gc.collect(1)
+        if self._is_dirty and now - self._returned_at > RETURN_SECONDS:
+            self._is_dirty = refused != self._returned  # once more when the flood is over
+            self._returned, self._returned_at = refused, now
+            gc.collect()  # what took seconds to go has grown old
+            self._worker.submit(give_back)
+
+
+def give_back() -> bool:
+    """Give freed memory back to the system; whether this C library can."""
+    trim = _trim()
+    return trim is not None and bool(trim(0))
+
+
+@cache
+def _trim() -> Callable[[int], int] | None:
+    """`malloc_trim` of the GNU C library; others give memory back by themselves."""
+    if not sys.platform.startswith("linux"):
+        return None
+    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return found
