@@ -68,6 +68,9 @@ class SoakRun:
         seed: of when clients come, speak and go.
         stall: seconds (of the machine's) for which now and then every client reads nothing.
         attacks: whether attackers come as well, one after the other (`benchmarks.attacks`).
+
+    Attributes:
+        bundle_hash: of the weights that run.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class SoakRun:
         self.seconds = 60 * minutes
         self.result = SoakResult(seconds=self.seconds)
         self._backend = load_backend(backend)
+        self.bundle_hash = self._backend.bundle_hash
         self._random = random.Random(seed)
         noise = np.random.default_rng(seed).normal(0, 0.15, SAMPLE_RATE * 8).clip(-1, 1)
         self._speech = noise.astype(np.float32)
@@ -222,10 +226,10 @@ class Soak:
         results = environment("soak")
         print("\n".join(describe(results)), flush=True)
         began = time.monotonic()
-        result = SoakRun(
-            self.minutes, self.speed, self.backend, self.seed, attacks=self.attacks
-        ).run(lambda text: print(text, flush=True))
+        soak = SoakRun(self.minutes, self.speed, self.backend, self.seed, attacks=self.attacks)
+        result = soak.run(lambda text: print(text, flush=True))
         results["soak"] = figures(result, self.backend, time.monotonic() - began)
+        results["soak"]["bundle_hash"] = soak.bundle_hash
         print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(result.faults()) or 'held'}")
         if self.json is not None:
             self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
