@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.channels import JAW, ROTATION
-from head.geometry.measure import lip_gap
+from head.channels import CHANNELS, JAW, ROTATION
+from head.geometry.measure import lip_gap, mouth_width
 from head.rig import Head
 from head.skinning import skin
 from stream.frames import FPS
@@ -24,6 +24,10 @@ CLOSED_MM = 1.0
 """Lips nearer than this are closed."""
 OPEN_MM = 2.0
 """Lips further apart than this are open in silence."""
+LABIODENTALS, ROUNDED, DENTALS = ("F", "V"), ("UW", "OW", "W"), ("TH", "DH")
+NEAR_MM = 1.0
+"""A lower lip at the teeth may be so much farther from the upper one than the label's."""
+TONGUE = CHANNELS.index("tongueOut")
 CLOSURE_MARGIN = 0.02
 """A closure counts within the phone and this much around it."""
 AFTER_WORD, BEFORE_WORD = 0.2, 0.3
@@ -45,6 +49,10 @@ class Measured:
         head_speed, label_head_speed: (n - 1,) degrees per frame.
         seam_jump, other_jump: change of the lip gap from frame to frame, mm, at hops and elsewhere.
         gap, label_gap: (n,) mm at non-silent frames.
+        labiodentals: F and V; met: those where the lips come as near as the label's.
+        narrowing, label_narrowing: (n,) mm by which the mouth is narrower than at rest in the
+            middle of UW, OW and W.
+        tongue, label_tongue: (n,) how far the tongue is out in the middle of TH and DH, of 1.
     """
 
     closures: int
@@ -62,6 +70,12 @@ class Measured:
     other_jump: Array
     gap: Array
     label_gap: Array
+    labiodentals: int
+    met: int
+    narrowing: Array
+    label_narrowing: Array
+    tongue: Array
+    label_tongue: Array
 
 
 def vertices(head: Head, motion: Array) -> Array:
@@ -100,7 +114,9 @@ def measure_vertices(
     middles = (np.arange(n) + 0.5) / FPS
     spoken = np.zeros(n, bool)
     silent = np.zeros(n, bool)
-    closures = closed = vowels = vowels_closed = 0
+    closures = closed = vowels = vowels_closed = labiodentals = met = 0
+    rounded: list[int] = []
+    dental: list[int] = []
     for phone in phones:
         inside = (middles >= phone.start) & (middles < phone.end)
         if phone.name == SILENCE:
@@ -112,12 +128,23 @@ def measure_vertices(
         if phone.name in BILABIALS and near.any() and label_gap[near].min() < CLOSED_MM:
             closures += 1
             closed += int(gap[near].min() < CLOSED_MM)
+        if phone.name in LABIODENTALS and near.any():
+            labiodentals += 1
+            met += int(gap[near].min() < label_gap[near].min() + NEAR_MM)
         k = int(phone.middle * FPS)
-        if phone.name in VOWELS and k < n:
+        if k >= n:
+            continue
+        if phone.name in VOWELS:
             vowels += 1
             vowels_closed += int(gap[k] < CLOSED_MM)
+        if phone.name in ROUNDED:
+            rounded.append(k)
+        if phone.name in DENTALS:
+            dental.append(k)
     lips = np.asarray(head.region("lips"))
     error = 1000.0 * np.linalg.norm(ours[:, lips] - truth[:, lips], axis=-1).max(-1)
+    width, label_width = (1000.0 * np.asarray(mouth_width(head, v[rounded])) for v in (ours, truth))
+    rest = 1000.0 * float(mouth_width(head, head.template[None])[0])
     jump = np.abs(np.diff(gap))
     at_seam = np.arange(1, n) % hop == 0
     return Measured(
@@ -136,6 +163,12 @@ def measure_vertices(
         jump[~at_seam],
         gap[spoken],
         label_gap[spoken],
+        labiodentals,
+        met,
+        rest - width,
+        rest - label_width,
+        motion[dental, TONGUE],
+        label[dental, TONGUE],
     )
 
 
@@ -159,7 +192,8 @@ def summary(measured: Measured) -> dict[str, float]:
 
     closures: closed P/B/M; vowels_closed; jaw_r and gap_r: Pearson correlation with the label at
     non-silent frames; silent_open; lve_mm; head_life: mean head speed over the label's; seam: mean
-    jump at hops over the mean jump elsewhere.
+    jump at hops over the mean jump elsewhere; labiodentals: F and V whose lips come as near as the
+    label's; rounding, tongue: narrowing of the mouth and reach of the tongue over the label's.
     """
     m = measured
     return {
@@ -168,6 +202,9 @@ def summary(measured: Measured) -> dict[str, float]:
         "jaw_r": correlation(m.jaw, m.label_jaw),
         "gap_r": correlation(m.gap, m.label_gap),
         "silent_open": 100.0 * m.silent_open / max(m.silent, 1),
+        "labiodentals": 100.0 * m.met / max(m.labiodentals, 1),
+        "rounding": 100.0 * _share(m.narrowing, m.label_narrowing),
+        "tongue": 100.0 * _share(m.tongue, m.label_tongue),
         "lve_mm": float(m.lip_error.mean()),
         "head_life": float(m.head_speed.mean() / max(m.label_head_speed.mean(), 1e-9)),
         # With a hop of one frame every jump is at a seam, with one window a clip none is.
@@ -175,6 +212,12 @@ def summary(measured: Measured) -> dict[str, float]:
         if m.other_jump.any() and len(m.seam_jump)
         else 1.0,
     }
+
+
+def _share(ours: Array, label: Array) -> float:
+    """The sum of one over that of the other; 1 where the label has none."""
+    whole = float(label.sum())
+    return float(ours.sum()) / whole if abs(whole) > 1e-6 else 1.0
 
 
 def correlation(a: Array, b: Array) -> float:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
+from stream.core.session import SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
 from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total
@@ -44,7 +45,17 @@ LEVELS_DB = (-17.0, -37.0, -43.0, -49.0)
 LATCHED_SECONDS = 1.0
 """Lips that stay shut for so long over at least LATCHED_VOWELS vowels are latched."""
 LATCHED_VOWELS = 4
-FIGURES = ("closures", "vowels_closed", "silent_open", "gap_r")
+FIGURES = {
+    "closures": "P/B/M closed, %",
+    "vowels_closed": "vowels closed, %",
+    "silent_open": "silence open, %",
+    "labiodentals": "F/V met, %",
+    "rounding": "rounding, % of the label's",
+    "tongue": "tongue at TH, % of the label's",
+    "gap_r": "aperture r with the label",
+}
+SOONER = ("clean", "pink noise at 10 dB")
+"""What is also measured with less lookahead than the bundle's."""
 DRAWS = 400
 
 
@@ -59,6 +70,8 @@ class OutsideReportSettings:
     """At most so many of each corpus, spread evenly over it."""
     conditions: tuple[str, ...] = tuple(CONDITIONS)
     levels: bool = True
+    lookaheads: tuple[int, ...] = (1, 0)
+    """Besides the bundle's own, frames."""
 
 
 def pink(length: int, rng: np.random.Generator) -> Samples:
@@ -88,11 +101,13 @@ def spread(found: Sequence[Utterance], most: int) -> list[Utterance]:
     return [found[place] for place in places]
 
 
-def measured(model: Backend, clips: Sequence[HeldoutClip]) -> tuple[list[Measured], int]:
+def measured(
+    model: Backend, clips: Sequence[HeldoutClip], options: SessionOptions | None = None
+) -> tuple[list[Measured], int]:
     """What each clip's live motion measures, and in how many the mouth latches."""
     face = Face.of(builtin_head())
     parts, latches = [], 0
-    for run, clip in zip(stream_all(model, clips), clips, strict=True):
+    for run, clip in zip(stream_all(model, clips, options), clips, strict=True):
         ours, truth = face.vertices(run), face.vertices(clip.label)
         parts.append(
             measure_vertices(
@@ -139,9 +154,8 @@ def row(corpus: str, condition: str, parts: Sequence[Measured], latches: int) ->
 def report(model: Backend, settings: OutsideReportSettings) -> str:
     """The table."""
     out = [
-        "| corpus | heard | closures | P/B/M closed, % | vowels closed, % | silence open, % "
-        "| aperture r with the label | clips with a latch |",
-        "|---|---|---:|---|---|---|---|---:|",
+        "| corpus | heard | closures | " + " | ".join(FIGURES.values()) + " | clips with a latch |",
+        "|---|---|---:|" + "---|" * len(FIGURES) + "---:|",
     ]
     ways: dict[str, Disturb] = {name: CONDITIONS[name] for name in settings.conditions}
     if settings.levels:
@@ -150,8 +164,11 @@ def report(model: Backend, settings: OutsideReportSettings) -> str:
     for corpus in settings.corpora:
         chosen = spread(read_voices(corpus), settings.clips)
         for name, way in ways.items():
-            parts, latches = measured(model, [judged(utterance, way) for utterance in chosen])
-            out.append(row(corpus, name, parts, latches))
+            clips = [judged(utterance, way) for utterance in chosen]
+            out.append(row(corpus, name, *measured(model, clips)))
+            for lookahead in settings.lookaheads if name in SOONER else ():
+                sooner = measured(model, clips, SessionOptions(lookahead=lookahead))
+                out.append(row(corpus, f"{name}, lookahead {lookahead}", *sooner))
     return "\n".join(out)
 
 
