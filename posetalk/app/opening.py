@@ -8,11 +8,10 @@ import ssl
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from posetalk.app.settings import ModelSettings, StreamSettings, channel_of
+from posetalk.app.settings import AddressSettings, ModelSettings, StreamSettings, channel_of
 from posetalk.app.tokens import OPERATOR_VARIABLE
 from posetalk.terminal.console import say
 
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from stream.audio import AudioSource
     from stream.backends.protocol import Backend, FloatArray
     from stream.core.session import Session, SessionOptions
+    from stream.serve.a2f.server import A2FServer
     from stream.serve.server import Server
 
 REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
@@ -211,14 +211,53 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         pages=make_site(head, session.shape),
         sessions=sessions if settings.sessions else None,
         origins=address.origin,
-        ssl=_tls(address.tls_cert, address.tls_key),
+        ssl=tls_context(address),
     )
     server.health.session_places = settings.sessions
     server.health.broken_outputs = lambda: session.broken_outputs
     return server
 
 
-def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+def open_a2f(
+    settings: StreamSettings, session: Session, server: Server, port: int | None = None
+) -> A2FServer:
+    """NVIDIA's Audio2Face-3D service over the sessions that `server` gives away.
+
+    It listens once it is started.
+
+    Raises:
+        ImportError: the extra `a2f` is not installed.
+        UsageError: there are no sessions to give away.
+    """
+    from head.rig import load_head
+    from posetalk.terminal.console import UsageError
+    from posetalk.terminal.progress import working
+    from stream.serve.a2f.admission import Door
+    from stream.serve.a2f.server import DEFAULT_PORT, A2FServer, TlsFiles
+    from stream.serve.a2f.service import Host
+
+    address, factory = settings.address, server.factory
+    if factory is None:
+        raise UsageError("--a2f gives each client a session: --sessions must be 1 or more")
+    with working("getting ready"):
+        factory.scheduler  # noqa: B018 - it is started here, so that no client waits for it
+    door = Door(address.secret(), os.environ.get(OPERATOR_VARIABLE), server.limits)
+    host = Host(factory, load_head(session.head_id), door, server.filters, server.limits)
+    server.health.a2f = host.counts
+    tls = None
+    if address.tls_cert is not None:
+        tls = TlsFiles(address.tls_cert, address.tls_key, address.tls_client_ca)
+    return A2FServer(host, address.host, DEFAULT_PORT if port is None else port, tls)
+
+
+def tls_context(address: AddressSettings) -> ssl.SSLContext | None:
+    """TLS with the files that are named; None: there is none.
+
+    Raises:
+        OSError: a file cannot be read.
+        ValueError: a file is not what it should be; one line.
+    """
+    certificate, key, clients = address.tls_cert, address.tls_key, address.tls_client_ca
     if certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -229,6 +268,12 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
         raise ValueError(
             f"{certificate}: not {what}" + (f", or {key} is not its key" if key else "")
         ) from None
+    if clients is not None:
+        try:
+            context.load_verify_locations(clients)
+        except ssl.SSLError:
+            raise ValueError(f"{clients}: not a PEM file with certificates") from None
+        context.verify_mode = ssl.CERT_REQUIRED
     return context
 
 

@@ -161,6 +161,11 @@ class AddressSettings:
         ),
     ] = None
     """The certificate's private key."""
+    tls_client_ca: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FILE.pem", help_behavior_hint="(default: clients need none)"),
+    ] = None
+    """Clients must show a certificate, too, signed by one of this file."""
 
     def check(self) -> None:
         """Judge the options before any work is done.
@@ -178,6 +183,8 @@ class AddressSettings:
             raise UsageError(f"--port {self.port}: ports are 0 to 65535")
         if self.tls_key is not None and self.tls_cert is None:
             raise UsageError("--tls-key goes with --tls-cert")
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise UsageError("--tls-client-ca goes with --tls-cert")
         try:
             normal_origins(self.origin)
             check_door(self.host, self.secret(), os.environ.get(OPERATOR_VARIABLE))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
 
 from posetalk.app.settings import StreamSettings
 from posetalk.commands.options import Debug
@@ -17,10 +21,38 @@ class Serve(StreamSettings):
     `--source push` animates the sound that a client sends.
     """
 
+    a2f: Annotated[
+        tuple[int, ...] | None,
+        tyro.conf.arg(metavar="[PORT]", help_behavior_hint="(default: no; PORT: 52000)"),
+    ] = None
+    """Also be NVIDIA's Audio2Face-3D service, for its plug-ins and clients: each of their streams
+    is one of the --sessions. They send their sound themselves, so --source none goes with it."""
     debug: Debug = False
 
+    def check(self) -> None:
+        """Judge the options before any work is done.
+
+        Raises:
+            UsageError: a value that cannot be.
+        """
+        from posetalk.terminal.console import UsageError
+
+        super().check()
+        if self.a2f is None:
+            return
+        if len(self.a2f) > 1 or not all(0 <= port <= 65535 for port in self.a2f):
+            raise UsageError("--a2f takes one port, 0 to 65535, or none")
+        if not self.sessions:
+            raise UsageError("--a2f gives each client a session: --sessions must be 1 or more")
+
     def run(self) -> int:
-        from posetalk.app.opening import open_server, open_session, open_source, page_address
+        from posetalk.app.opening import (
+            open_a2f,
+            open_server,
+            open_session,
+            open_source,
+            page_address,
+        )
         from posetalk.app.streaming import stream, summary
         from posetalk.terminal.console import say
 
@@ -30,8 +62,13 @@ class Serve(StreamSettings):
             session = open_session(self.model)
             server = open_server(self, session)
             server.hold()
-            with server:
+            with contextlib.ExitStack() as serving:
+                serving.enter_context(server)
                 say(f"serving at {server.url}, and a page at {page_address(self, server)}")
+                if self.a2f is not None:
+                    a2f = open_a2f(self, session, server, *self.a2f)
+                    serving.enter_context(a2f)
+                    say(f"serving Audio2Face-3D at {a2f.url}")
                 ending = stream(self, session, source, server)
         finally:
             source.close()

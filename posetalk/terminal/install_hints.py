@@ -27,6 +27,9 @@ EXTRAS = {
     "trimesh": "viewer",
     "mediapipe": "video",
     "cv2": "video",
+    "grpc": "a2f",
+    "nvidia_ace": "a2f",
+    "nvidia_audio2face_3d": "a2f",
 }
 """Extra by the name that is imported."""
 

@@ -44,6 +44,7 @@ class OpenSession(Protocol):
     """
 
     def feed(self, block: Floats) -> bool: ...
+    def finish(self) -> None: ...
     def interrupt(self) -> None: ...
     def close(self) -> None: ...
     def set_style(self, style: str | Floats | None) -> None: ...
@@ -286,11 +287,20 @@ class SessionFactory:
         self._start, self._backend, self._options = start, backend, options or SessionOptions()
         self._style, self._shape, self._clock = style, shape, clock
         self._scheduler: OpenScheduler | None = None
+        self._starting = threading.Lock()
 
     def close(self) -> None:
         """End what runs them."""
         if self._scheduler is not None:
             self._scheduler.close()
+
+    @property
+    def scheduler(self) -> OpenScheduler:
+        """What runs them all; started when it is asked for first, by any thread."""
+        with self._starting:
+            if self._scheduler is None:
+                self._scheduler = self._start()
+            return self._scheduler
 
     def open(self, wish: messages.Open, listener: SessionListener) -> ClientSession:
         """A session as a client wishes it.
@@ -299,9 +309,26 @@ class SessionFactory:
             stream.run.scheduler.CapacityError: there is no room for it.
             ValueError: it cannot be; one sentence.
         """
-        backend = self._backend
         if wish.pace not in PACES:
             raise ValueError(f"a pace is one of {', '.join(PACES)}")
+        session = self.session(wish)
+        return ClientSession(
+            self.scheduler,
+            session,
+            listener,
+            fast=wish.pace == "fast",
+            alive=wish.alive,
+            clock=self._clock,
+            head=self.heads.get(wish.head),
+        )
+
+    def session(self, wish: messages.Open) -> Session:
+        """The session alone, that nothing runs yet.
+
+        Raises:
+            ValueError: it cannot be; one sentence.
+        """
+        backend = self._backend
         other = self.heads.get(wish.head)
         if other is None and wish.head not in ("", self._head_id):
             names = ", ".join([self._head_id, *self.heads])
@@ -313,24 +340,13 @@ class SessionFactory:
             options = replace(options, audio_guidance=wish.audio_guidance)
         if wish.style_guidance is not None:
             options = replace(options, style_guidance=wish.style_guidance)
-        session = Session(
+        return Session(
             backend,
             options=options,
             shape=_shape(wish.shape) if wish.shape else self._shape,
             style=wish.style or self._style,
             seed=wish.seed % 2**32,
             retarget=self._retarget if other is None else other.retarget,
-        )
-        if self._scheduler is None:
-            self._scheduler = self._start()
-        return ClientSession(
-            self._scheduler,
-            session,
-            listener,
-            fast=wish.pace == "fast",
-            alive=wish.alive,
-            clock=self._clock,
-            head=other,
         )
 
 

@@ -32,6 +32,7 @@ class Health:
         source: what is wrong with what it hears; "": nothing.
         broken_outputs: outputs of the model that were not finite and were replaced.
         draining: whether it is ending.
+        a2f: of the clients of its Audio2Face service; None: it has none.
     """
 
     counts: ServerCounts
@@ -41,6 +42,7 @@ class Health:
     source: str = ""
     broken_outputs: Callable[[], int] = int
     draining: bool = False
+    a2f: ServerCounts | None = None
 
     @property
     def ready(self) -> bool:
@@ -120,6 +122,12 @@ def _families(health: Health) -> Iterable[Any]:
         "broken_outputs", "Outputs of the model that were not finite.", health.broken_outputs()
     )
     yield gauge("source_ok", "Whether what is animated is heard.", float(not health.source))
+    if health.a2f is not None:
+        told = health.a2f
+        yield gauge("a2f_streams", "Streams of Audio2Face clients now.", told.sessions)
+        yield counter("a2f_frames_sent", "Frames sent to Audio2Face clients.", told.session_sent)
+        yield counter("a2f_refused", "Calls of Audio2Face clients turned away.", told.refused)
+        yield counter("a2f_let_go", "Audio2Face clients that stopped reading.", told.let_go)
     if health.statistics is not None:
         yield from _of_stream(health.statistics)
 

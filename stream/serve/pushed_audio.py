@@ -33,7 +33,12 @@ MOST_UNUSUAL = 16  # rates beyond the usual ones that are in use at once, 1.6 MB
 
 Floats = NDArray[np.float32]
 
-BAD_RATE = "`sample_rate` must be 8000 to 192000, in whole multiples of 25"
+
+def rate_fault(rate: int, field: str = "sample_rate") -> str | None:
+    """Why sound does not come at this rate, as the client that names it in `field` is told."""
+    if PUSH_RATES[0] <= rate <= PUSH_RATES[1] and rate % RATE_STEP == 0:
+        return None
+    return f"`{field}` must be 8000 to 192000, in whole multiples of 25"
 
 
 class Filters:
@@ -80,10 +85,6 @@ class Heard:
     resampler: LiveResampler
 
 
-def _can_be(rate: int) -> bool:
-    return PUSH_RATES[0] <= rate <= PUSH_RATES[1] and rate % RATE_STEP == 0
-
-
 class PushedAudio:
     """What one client pushes.
 
@@ -107,7 +108,7 @@ class PushedAudio:
     def rate_cost(self, rate: int) -> float:
         """Of `set_format`."""
         usual = rate in USUAL_RATES or self._filters.known(rate) is not None
-        return CONTROL if usual or not _can_be(rate) else FILTER
+        return CONTROL if usual or rate_fault(rate) else FILTER
 
     def forget_format(self) -> None:
         """One that could not be read was sent: no sound is taken until another comes."""
@@ -116,8 +117,9 @@ class PushedAudio:
     async def set_format(self, rate: int, channels: int) -> messages.Error | None:
         """From now on samples of this rate come, of so many channels by turns."""
         self._format_is_known = False
-        if not _can_be(rate):
-            return messages.Error("audio_format", BAD_RATE, False)
+        fault = rate_fault(rate)
+        if fault is not None:
+            return messages.Error("audio_format", fault, False)
         if not 1 <= channels <= MOST_CHANNELS:
             sentence = f"`channels` must be 1 to {MOST_CHANNELS}"
             return messages.Error("audio_format", sentence, False)

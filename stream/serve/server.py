@@ -76,6 +76,8 @@ class Server:
         controls: what clients may do to the stream; set before clients are greeted.
         counts: what it has done so far.
         health: what it tells those who watch over it.
+        limits: what it takes from its clients.
+        filters: of the sound that clients push.
 
     Raises:
         ServerError: a host that is not loopback, without a token; a token that does not protect; an
@@ -110,7 +112,7 @@ class Server:
         self.counts = ServerCounts()
         self.controls = StreamControls()
         self._ssl = ssl
-        limits = limits or Limits()
+        self.limits = limits = limits or Limits()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         self.health = Health(self.counts, limits.clients)
         encoder = Encoder(head, hello, self._worker)
@@ -139,7 +141,7 @@ class Server:
             self._post,
             self._worker,
         )
-        self._filters = Filters(self._worker)
+        self.filters = Filters(self._worker)
         self._requests = ClientRequests(
             self.controls,
             self._sessions,
@@ -147,7 +149,7 @@ class Server:
             encoder,
             limits,
             self.health,
-            self._filters,
+            self.filters,
         )
         self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -168,6 +170,11 @@ class Server:
     @encoder.setter
     def encoder(self, encoder: Encoder) -> None:
         self._requests.encoder = encoder
+
+    @property
+    def factory(self) -> SessionFactory | None:
+        """What opens clients' own sessions; None: there are none to be had."""
+        return self._sessions.factory
 
     @property
     def url(self) -> str:
@@ -304,7 +311,7 @@ class Server:
             self._listener.accepting.set()
         self._ready.set()
         ticking = asyncio.create_task(self._keep_time())
-        self._filters.prepare()
+        self.filters.prepare()
         await self._stop.wait()
         ticking.cancel()
         began = time.monotonic()

@@ -35,6 +35,9 @@ SEAMS = {
         "posetalk/client/asynchronous.py",
         "posetalk/client/connect.py",
     },
+    "grpc": {"stream/serve/a2f/server.py", "stream/serve/a2f/service.py"},
+    "nvidia_ace": {"stream/serve/a2f/messages.py"},
+    "nvidia_audio2face_3d": {"stream/serve/a2f/messages.py"},
     "prometheus_client": {"stream/serve/metrics.py"},
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {
