@@ -14,6 +14,7 @@ MODULES = {
     "gpu": "benchmarks.gpu.run",
     "soak": "benchmarks.soak.run",
     "attacks": "benchmarks.attacks.run",
+    "a2f": "benchmarks.latency.a2f_streams",
     "curves": "benchmarks.quality.curves",
     "official": "benchmarks.quality.official_size",
     "cost": "benchmarks.throughput.backend_cost",

@@ -16,12 +16,12 @@ import tyro
 
 from benchmarks.harness.environment import FORMAT
 from benchmarks.latency.points import Results, side_by_side
-from benchmarks.pages import latency_part, official_part, soak_part, throughput_part
+from benchmarks.pages import a2f_part, latency_part, official_part, soak_part, throughput_part
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
 
-KINDS = ("latency", "quality", "throughput", "official", "soak")
+KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f")
 ELSEWHERE = ("curves",)
 """Results with a page of their own."""
 PICTURES = "performance"
@@ -39,10 +39,11 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
     posetalk bench throughput --minutes 10 --json benchmarks/results/throughput.json
     bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/quality.json
     posetalk bench official --json benchmarks/results/official.json
+    posetalk bench a2f --json benchmarks/results/a2f.json
     posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
-busy machine does not disturb it. `bench-latency --quick` alone takes under a minute, and
+busy machine does not disturb it; `a2f` takes two minutes and needs that extra. `bench-latency --quick` alone takes under a minute, and
 `bench-latency --compare A.json B.json` says what changed between two files. Hop H, lookahead R,
 network calls K, window rule and guidance are one set: a figure means nothing without its set, so it
 stands beside each.
@@ -58,6 +59,7 @@ SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
     throughput_part.section,
     official_part.section,
     soak_part.section,
+    a2f_part.section,
 )
 """Each yields its paragraphs, and nothing where the results have nothing for it."""
 
