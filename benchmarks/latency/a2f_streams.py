@@ -92,12 +92,12 @@ class A2F:
         print("\n".join(describe(results)), flush=True)
         model = open_model(Setting(backend=self.backend, bundle=self.bundle))
         results["live"] = live_settings(model.session)
-        results["clip_seconds"], results["runs"] = self.clip, []
+        results["clip_seconds"], results["at_once"] = self.clip, []
         for streams in self.streams:
             with waiting(f"{streams} streams: {self.seconds:.0f} s"), self._server(streams) as port:
                 heard = asyncio.run(talk(port, streams, self.seconds, self.clip))
-            results["runs"].append({"streams": streams, **summarise(heard, self.seconds)})
-            print(report(results["runs"][-1]), flush=True)
+            results["at_once"].append({"streams": streams, **summarise(heard, self.seconds)})
+            print(report(results["at_once"][-1]), flush=True)
         if self.json is not None:
             self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
         return results

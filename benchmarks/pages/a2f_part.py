@@ -27,7 +27,7 @@ def section(results: Results) -> Iterator[str]:
             "age of a frame from the middle of its sound until the client had parsed it.\n"
         )
         rows = []
-        for run in result["runs"]:
+        for run in result["at_once"]:
             first, age, frames = run["first_frame_ms"], run["age_ms"], run["frames"]
             wanted = BARS.get(run["streams"])
             rows.append(

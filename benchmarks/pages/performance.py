@@ -43,10 +43,10 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
     posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
-busy machine does not disturb it; `a2f` takes two minutes and needs that extra. `bench-latency --quick` alone takes under a minute, and
-`bench-latency --compare A.json B.json` says what changed between two files. Hop H, lookahead R,
-network calls K, window rule and guidance are one set: a figure means nothing without its set, so it
-stands beside each.
+busy machine does not disturb it; `a2f` takes two minutes and the extra of that name.
+`bench-latency --quick` alone takes under a minute, and `bench-latency --compare A.json B.json` says
+what changed between two files. Hop H, lookahead R, network calls K, window rule and guidance are
+one set: a figure means nothing without its set, so it stands beside each.
 """
 
 

@@ -14,6 +14,8 @@ from certificates import make_certificate
 from cli import call, finish, start, wait_for_line
 from websockets.sync.client import ClientConnection, connect
 
+from posetalk.app.opening import tls_context
+from posetalk.app.settings import AddressSettings
 from posetalk.app.streaming import delay_advice
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming
@@ -129,3 +131,33 @@ def test_the_delay_for_a_streaming_program_is_what_99_frames_of_100_meet() -> No
         late = 0.5 if number < 50 else 0.121 + 0.02 * (number % 2)
         statistics.add(FrameTiming(0.0, late, late, late, late), late, False)
     assert "by 150 ms" in delay_advice(statistics), "the last ten seconds count"
+
+
+@pytest.mark.parametrize(
+    "options", [["--a2f", "--sessions", "0"], ["--a2f", "1", "2"], ["--a2f", "70000"]]
+)
+def test_audio2face_that_cannot_be_is_wrong_usage(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, messages = call(["serve", *FAKE, "--source", "none", *options], capsys)
+    assert code == 2 and "--a2f" in messages and messages.count("\n") == 1
+
+
+def test_a_clients_certificate_needs_one_of_the_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    certificate, _ = make_certificate(tmp_path)
+    ca = ["--tls-client-ca", str(certificate)]
+    code, _, messages = call(["serve", *FAKE, "--source", "none", *ca], capsys)
+    assert code == 2 and "--tls-cert" in messages
+
+
+def test_clients_must_show_their_certificate(tmp_path: Path) -> None:
+    certificate, key = make_certificate(tmp_path)
+    context = tls_context(AddressSettings(tls_cert=certificate, tls_key=key))
+    assert context is not None and context.verify_mode == ssl.CERT_NONE
+    both = AddressSettings(tls_cert=certificate, tls_key=key, tls_client_ca=certificate)
+    context = tls_context(both)
+    assert context is not None and context.verify_mode == ssl.CERT_REQUIRED
+    with pytest.raises(ValueError, match="not a PEM file with certificates"):
+        tls_context(AddressSettings(tls_cert=certificate, tls_key=key, tls_client_ca=key))
