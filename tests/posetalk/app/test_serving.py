@@ -6,12 +6,13 @@ import http.client
 import signal
 import socket
 import ssl
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from certificates import make_certificate
-from cli import call, finish, start, wait_for_line
+from cli import brings, call, finish, start, wait_for_line
 from websockets.sync.client import ClientConnection, connect
 
 from posetalk.app.opening import tls_context
@@ -161,3 +162,12 @@ def test_clients_must_show_their_certificate(tmp_path: Path) -> None:
     assert context is not None and context.verify_mode == ssl.CERT_REQUIRED
     with pytest.raises(ValueError, match="not a PEM file with certificates"):
         tls_context(AddressSettings(tls_cert=certificate, tls_key=key, tls_client_ca=key))
+
+
+@pytest.mark.skipif(find_spec("nvidia_ace") is not None, reason="not run: the extra is here")
+def test_audio2face_without_its_extra_says_what_brings_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    options = ["--source", "none", "--port", "0", "--a2f", "0"]
+    code, _, messages = call(["serve", *FAKE, *options], capsys)
+    assert code == 1 and brings("a2f", messages)
