@@ -188,9 +188,8 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
     hello = make_hello(
         head, style=session.style_name, styles=list(backend.styles), shape=session.shape
     )
-    others = other_heads(
-        backend, [open_head(name) for name in settings.other_heads], session.head_id
-    )
+    heads = [open_head(name) for name in settings.other_heads]
+    others = other_heads(backend, heads, session.head_id)
     sessions = SessionFactory(
         lambda: Scheduler(backend, settings.sessions),
         backend,
@@ -208,7 +207,7 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         token=address.secret(),
         operator_token=os.environ.get(OPERATOR_VARIABLE),
         limits=Limits(peer_sessions=max(1, math.ceil(settings.sessions / 2))),
-        pages=make_site(head, session.shape),
+        pages=make_site(head, session.shape, heads),
         sessions=sessions if settings.sessions else None,
         origins=address.origin,
         ssl=tls_context(address),
@@ -277,11 +276,12 @@ def tls_context(address: AddressSettings) -> ssl.SSLContext | None:
     return context
 
 
-def page_address(settings: StreamSettings, server: Server) -> str:
+def page_address(settings: StreamSettings, server: Server, *, clean: bool = False) -> str:
     """What to type into a browser on this machine: with its token on a terminal only, as what is
-    written elsewhere is kept.
+    written elsewhere is kept.  `clean` is the face alone, for streaming programs.
     """
     host = REACHABLE.get(server.host, server.host)
     token = settings.address.secret() if sys.stderr.isatty() else None
-    query = "" if token is None else f"?token={quote(token)}"
+    parts = ["obs"] * clean + ([] if token is None else [f"token={quote(token)}"])
+    query = f"?{'&'.join(parts)}" if parts else ""
     return f"{server.page_url.replace(server.host, host, 1)}{query}"

@@ -145,6 +145,8 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     server.controls.set_style = change_style
     server.controls.set_guidance = change_guidance
     server.guidance_changed(*loop.guidance)
+    if not isinstance(source, ReturningSource):
+        server.offer_sound()  # a microphone's would come back to it
     if isinstance(loop, PushLoop):
         server.controls.push, server.controls.fits = loop.push, loop.fits
         server.controls.sends_early = True

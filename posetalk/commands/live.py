@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.settings import StreamSettings
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
     from posetalk.app.viewer_process import Child
@@ -38,17 +39,21 @@ class Live(StreamSettings):
         Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
+    clean: Flag = False
+    """With --view web: the address of the face alone, transparent, as OBS takes it for a source."""
     debug: Debug = False
 
     def run(self) -> int:
         from posetalk.app.opening import open_server, open_session, open_source, page_address
         from posetalk.app.streaming import stream, summary
         from posetalk.app.viewer_process import FINISH_SECONDS
-        from posetalk.terminal.console import say
+        from posetalk.terminal.console import UsageError, say
         from posetalk.terminal.progress import working
         from stream.sources.returning import ReturningSource
 
         self.check()
+        if self.clean and self.view != "web":
+            raise UsageError("--clean goes with --view web")
         view, record = self._choose_view()
         before = _stamp(record)
         source = open_source(self, page=view == "web")
@@ -61,7 +66,7 @@ class Live(StreamSettings):
                 child = self._start_viewer(server, view, record, sound=heard)
                 say(f"serving at {server.url}")
                 if view == "web":
-                    self._open_page(page_address(self, server))
+                    self._open_page(page_address(self, server, clean=self.clean))
                 try:
                     needed = self.view != "auto" or self.record is not None
                     ending = stream(
@@ -144,7 +149,7 @@ class Live(StreamSettings):
         say(f"the face is at {address}")
         if display_available():
             # Others on this machine see a browser's command line: the page asks for its token.
-            webbrowser.open(address.partition("?")[0])
+            webbrowser.open(re.sub(r"[?&]token=.*", "", address))
 
 
 def _stamp(path: Path | None) -> tuple[int, int] | None:

@@ -250,6 +250,10 @@ class Server:
         self._broadcast.hello = replace(self._broadcast.hello, guidance=guidance)
         self._note(lambda: self._broadcast.text(messages.Guidance(audio, style)))
 
+    def offer_sound(self) -> None:
+        """Tell the viewers in later hellos that what is spoken may be played aloud."""
+        self._broadcast.hello = replace(self._broadcast.hello, sound=True)
+
     def source_changed(self, lost: str) -> None:
         """Tell the viewers, and those who watch over the server, why there is silence; "": there
         is sound again.

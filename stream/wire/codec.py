@@ -150,6 +150,7 @@ _LEFT_OUT_WHEN_NONE = frozenset(
         "at",
         "ahead",
         "heads",
+        "sound",
         "head",
         "channels",
         "vertices",

@@ -36,6 +36,7 @@ class Hello:
     accepts: list[str] | None = None  # what this server lets clients ask for, see `ACCEPTS`
     guidance: dict[str, float] | None = None  # strengths now: "audio", "style"
     heads: list[str] | None = None  # other heads that a session of one's own may move
+    sound: bool | None = None  # its sound is worth playing: no microphone in the room
 
 
 @dataclass(frozen=True)

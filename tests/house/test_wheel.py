@@ -94,6 +94,7 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
         "posetalk/demo/speech.flac",
         "training/starter/model_card.md",
         "viewer/web/index.html",
+        "viewer/web/face/renderer.js",
     ):
         assert needed in names
     text = page.get_payload()

@@ -4,7 +4,7 @@
 
 The index holds names and numbers, and under `arrays` for each one its type, shape and offset from
 the file's first array. Bases are quantised to 16 bits per channel; what a channel does not move is
-left out. `viewer/web/rig.js` reads it.
+left out. `viewer/web/face/rig.js` reads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.scene.framing import CAMERAS, FIELD_OF_VIEW_DEGREES, frame_head
 
 if TYPE_CHECKING:
     from head.model import Head
@@ -35,7 +35,6 @@ def pack_head(head: Head, shape: NDArray[np.float32] | None = None) -> bytes:
         template = template + head.shape_basis[..., :count] @ shape[:count]
         assert head.joint_shape_basis is not None, "a head computes it"
         joints = joints + head.joint_shape_basis[..., :count] @ shape[:count]
-    framing = frame_head(head)
     arrays: dict[str, NDArray[Any]] = {
         "template": np.asarray(template, np.float32),
         "faces": np.asarray(head.faces, np.uint32),
@@ -57,14 +56,21 @@ def pack_head(head: Head, shape: NDArray[np.float32] | None = None) -> bytes:
         "parents": list(head.parents),
         "joint_names": list(head.joint_names),
         "turning_joint": head.joint_names.index(head.turning_joint),
-        "framing": {
-            "target": [float(v) for v in framing.target],
-            "height": float(framing.height),
-            "size": float(np.linalg.norm(np.ptp(head.template, axis=0))),
-            "field_of_view": FIELD_OF_VIEW_DEGREES,
-        },
+        "cameras": {name: _camera(head, name) for name in CAMERAS},
     }
     return _file(index, arrays)
+
+
+def _camera(head: Head, name: str) -> dict[str, Any]:
+    framing = frame_head(head, name)
+    return {
+        "target": [float(v) for v in framing.target],
+        "height": float(framing.height),
+        "turn": framing.turn,
+        "slender": framing.slender,
+        "size": float(np.linalg.norm(np.ptp(head.template, axis=0))),
+        "field_of_view": FIELD_OF_VIEW_DEGREES,
+    }
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -7,7 +7,9 @@ draws what the window draws.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,18 +32,45 @@ DESKTOP_VERSION = "#version 330 core"
 WEB_VERSION = "#version 300 es\nprecision highp float;\nprecision highp int;"
 
 
-def make_site(head: Head, shape: NDArray[np.float32] | None = None) -> dict[str, Page]:
-    """Path -> page: the page that shows `head` with the identity `shape` (S,)."""
-    pages = {
-        f"/{file.name}": Page(file.read_bytes(), TYPES[suffix])
-        for file in files("viewer").joinpath("web").iterdir()
-        if (suffix := "." + file.name.rpartition(".")[2]) in TYPES
-    }
+def make_site(
+    head: Head, shape: NDArray[np.float32] | None = None, others: Sequence[Head] = ()
+) -> dict[str, Page]:
+    """Path -> page: the page that shows `head` with the identity `shape` (S,).
+
+    Its user may put the motion on those of the `others` that have the same channels.
+    """
+    pages = {f"/{name}": Page(body, TYPES[kind]) for name, kind, body in _files()}
     pages["/look.json"] = Page(json.dumps(look()).encode(), "application/json")
-    head_file = pack_head(head, shape)
-    # A head may be under a licence: where there is a token, it takes the token to have it.
-    pages["/head.bin"] = Page(head_file, "application/octet-stream", private=True)
+    characters = []
+    for number, character in enumerate([head, *_like(head, others)]):
+        name = f"head-{number}.bin" if number else "head.bin"
+        body = pack_head(character, shape if number == 0 else None)
+        # A head may be under a licence: where there is a token, it takes the token to have it.
+        pages[f"/{name}"] = Page(body, "application/octet-stream", private=True)
+        characters.append({"id": character.id, "name": character.id, "file": name})
+    text = json.dumps(characters).encode()
+    pages["/characters.json"] = Page(text, "application/json", private=True)
     return pages
+
+
+def _files() -> Iterator[tuple[str, str, bytes]]:
+    """Name, ending and bytes of each of the page's own files."""
+
+    def below(folder: Traversable, place: str) -> Iterator[tuple[str, str, bytes]]:
+        for file in sorted(folder.iterdir(), key=lambda each: each.name):
+            ending = "." + file.name.rpartition(".")[2]
+            if file.is_dir():
+                yield from below(file, f"{place}{file.name}/")
+            elif ending in TYPES:
+                yield f"{place}{file.name}", ending, file.read_bytes()
+
+    return below(files("viewer").joinpath("web"), "")
+
+
+def _like(head: Head, others: Sequence[Head]) -> list[Head]:
+    """Those whose channels are the head's own, each once."""
+    found = {each.id: each for each in others if each.expression_names == head.expression_names}
+    return [each for each in found.values() if each.id != head.id]
 
 
 def look() -> dict[str, object]:

@@ -105,7 +105,7 @@ class Admission:
         assert page is not None
         cookie = self._cookie_headers(path, headers) if judged is None else {}
         if cookie and name == "/index.html" and "token=" in path:
-            return http_pages.redirect("/", cookie)  # the token leaves the address
+            return http_pages.redirect(http_pages.without_token(path), cookie)
         return http_pages.answer(page, headers.get("Accept-Encoding"), cookie)
 
     def _cookie_headers(self, path: str, headers: Headers) -> dict[str, str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import http
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,13 @@ def page_path(path: str) -> str:
     """The name of the page that a request's target asks for: `/` is `/index.html`."""
     name = path.partition("?")[0]
     return "/index.html" if name in ("", "/") else name
+
+
+def without_token(path: str) -> str:
+    """The page's address with what its query says but the token: it must not stay there."""
+    kept = [part for part in path.partition("?")[2].split("&") if part.partition("=")[0] != "token"]
+    query = "&".join(part for part in kept if re.fullmatch(r"[\w.=%#+-]+", part, re.ASCII))
+    return f"/?{query}" if query else "/"
 
 
 def answer(

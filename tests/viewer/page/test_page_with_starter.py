@@ -94,7 +94,7 @@ def set_slider(tab: Tab, name: str, value: float) -> None:
 
 def choose(tab: Tab, style: str) -> None:
     tab.value(f"document.querySelector('[data-name={style}]').click()")
-    tab.until(f"document.querySelector('[aria-checked=true]').dataset.name === '{style}'")
+    tab.until(f"document.querySelector('#styles [aria-checked=true]').dataset.name === '{style}'")
 
 
 def test_the_starter_speaks_on_the_page_and_obeys_its_controls(

@@ -35,7 +35,9 @@ def posed(head: Head, values: np.ndarray, folder: Path) -> np.ndarray:
     node = shutil.which("node")
     if node is None:
         pytest.skip("not run: node (with npm) is not installed")
-    shutil.copy(Path(__file__).parents[3] / "viewer" / "web" / "rig.js", folder / "rig.mjs")
+    shutil.copy(
+        Path(__file__).parents[3] / "viewer" / "web" / "face" / "rig.js", folder / "rig.mjs"
+    )
     (folder / "head.bin").write_bytes(pack_head(head))
     (folder / "run.mjs").write_text(SCRIPT.replace("process.argv[", "process.argv[1 + "))
     command = [node, "run.mjs", "./rig.mjs", "head.bin", json.dumps(values.tolist())]

@@ -42,14 +42,23 @@ HARMLESS = "GPU stall due to ReadPixels"
 class Avatar:
     """A server with a page: its own session hears what the test pushes."""
 
-    def __init__(self, port: int = 0, token: str | None = None, capacity: int = 2) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        token: str | None = None,
+        capacity: int = 2,
+        pages: dict[str, Any] = SITE,
+        sound: bool = False,
+    ) -> None:
         backend = FakeBackend()
         backend.styles = {name: np.zeros(0, "f4") for name in ("neutral", "lively", "calm")}
         self.source = PushedSource()
         self.session = Session(backend)
         hello = make_hello(HEAD, style="neutral", styles=list(backend.styles))
         sessions = SessionFactory(lambda: Scheduler(backend, capacity), backend, style="neutral")
-        self.server = Server(HEAD, hello, port=port, token=token, pages=SITE, sessions=sessions)
+        self.server = Server(HEAD, hello, port=port, token=token, pages=pages, sessions=sessions)
+        if sound:
+            self.server.offer_sound()
         self.heard: list[Any] = []
         self.stop = threading.Event()
 
@@ -177,8 +186,8 @@ def test_the_mouth_moves_with_the_sound(tab: Tab, avatar: Avatar) -> None:
     assert len(pausing) >= 2 and max(pausing) < 1
     assert np.abs(opened - closed).max() > 60, "it is seen in the picture"
     tab.until("document.getElementById('latency').textContent !== '–'")
-    assert 0 < tab.value("posetalk.controls.latency") < 30
-    assert tab.value("posetalk.controls.missed") == 0
+    assert 0 < tab.value("posetalk.controls.figures.latency") < 30
+    assert tab.value("posetalk.controls.figures.missed") == 0
     assert complaints(tab) == []
 
 
@@ -222,7 +231,7 @@ def test_the_browser_draws_the_picture_that_the_window_draws(tab: Tab) -> None:
     except GLError as error:
         pytest.skip(f"not run: {error}")
     values = np.concatenate([expression, rotation, jaw]).tolist()
-    address = tab.value(f"""import('./renderer.js').then(({{Renderer}}) => {{
+    address = tab.value(f"""import('./face/renderer.js').then(({{Renderer}}) => {{
         const canvas = document.createElement('canvas');
         canvas.width = canvas.height = 360;
         const {{head, constructor}} = posetalk.face.rig;
@@ -240,7 +249,7 @@ def test_the_wire_is_read_as_its_golden_bytes_say(tab: Tab) -> None:
     manifest = json.loads((FOLDER / "manifest.json").read_text())
     names = [name for name in manifest if name.endswith(".bin")]
     data = {name: base64.b64encode((FOLDER / name).read_bytes()).decode() for name in names}
-    text = tab.value(f"""import('./wire.js').then(({{parse}}) => {{
+    text = tab.value(f"""import('./link/wire.js').then(({{parse}}) => {{
         const read = (text) => {{
           const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
           try {{
@@ -256,6 +265,10 @@ def test_the_wire_is_read_as_its_golden_bytes_say(tab: Tab) -> None:
         if "error" in expected:
             judged = expected["error"] in ("truncated", "magic", "version", "length")
             assert (got == "error") == judged, name
+        elif expected.get("type") == 16:
+            assert got["sample"] == expected["sample"], name
+            scale = 32768 if expected["flags"] & 1 else 1
+            assert got["values"] == [value / scale for value in expected["values"]], name
         elif expected.get("type") == 1:
             assert {key: got[key] for key in expected} == expected, name
         else:
@@ -265,7 +278,9 @@ def test_the_wire_is_read_as_its_golden_bytes_say(tab: Tab) -> None:
 def test_styles_and_strengths_act_while_it_speaks(tab: Tab, tabs: Tabs, avatar: Avatar) -> None:
     with page(tabs, avatar) as other:
         tab.value("document.querySelector('[data-name=lively]').click()")
-        other.until("document.querySelector('[aria-checked=true]').dataset.name === 'lively'")
+        other.until(
+            "document.querySelector('#styles [aria-checked=true]').dataset.name === 'lively'"
+        )
         tab.value("""(() => { const second = document.getElementById('second');
             second.value = 'calm'; second.dispatchEvent(new Event('change')); })()""")
         other.until("document.getElementById('second').value === 'calm'")
@@ -284,13 +299,13 @@ def test_styles_and_strengths_act_while_it_speaks(tab: Tab, tabs: Tabs, avatar: 
 def test_the_microphone_moves_a_face_of_ones_own(tab: Tab, avatar: Avatar) -> None:
     tab.value(WATCH)
     tab.value("document.getElementById('microphone').click()")
-    tab.until("posetalk.controls.microphone && posetalk.controls.ready")
-    assert tab.value("posetalk.controls.microphone.rate") == 16000
+    tab.until("posetalk.controls.speak.microphone && posetalk.controls.speak.ready")
+    assert tab.value("posetalk.controls.speak.microphone.rate") == 16000
     assert avatar.server.counts.sessions == 1
     tab.until("seen.filter(([, gap]) => gap > 2).length > 8")
     assert tab.value("document.getElementById('microphone').getAttribute('aria-pressed')") == "true"
     tab.value("document.getElementById('microphone').click()")
-    tab.until("!posetalk.controls.microphone")
+    tab.until("!posetalk.controls.speak.microphone")
     tab.value("seen.length = 0")
     tab.until("seen.length > 8 && seen.slice(-4).every(([, gap]) => gap < 1)")
     assert avatar.session.style_name == "neutral" and avatar.server.counts.sessions == 0
@@ -324,9 +339,8 @@ def test_it_fits_screens_of_all_sizes(tab: Tab) -> None:
     tab.size(640, 360)
 
 
-@pytest.mark.slow
 def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
-    with Avatar() as first, page(tabs, first) as tab:
+    with Avatar() as first, page(tabs, first, (320, 240)) as tab:
         server, shown = first.server, "document.getElementById('notice').hidden"
         for socket in list(server._listener.clients.values()):
             assert server._loop is not None
@@ -335,6 +349,17 @@ def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
         tab.until(f"posetalk.link.state === 'live' && {shown}")
         first.server.close()
         tab.until(f"posetalk.link.state === 'ended' && !{shown}")
+        with Avatar(port=server.port):
+            tab.until(f"posetalk.link.state === 'live' && {shown}")
+            tab.until("posetalk.face.playout.frames.length > 0")
+        # A network that is gone says nothing: the page notices by itself, and asks anew.
+        with Avatar(port=server.port):
+            tab.until("posetalk.link.state === 'live'")
+            tab.value("""(() => { const { link } = posetalk; link.socket.onmessage = null;
+                link.asked = performance.now() / 1000 - 7; link.heard = link.asked - 1; })()""")
+            tab.until("posetalk.link.state === 'lost' || posetalk.link.heard > posetalk.link.asked")
+            tab.until("posetalk.link.state === 'live' && posetalk.link.trips.length > 0")
+        assert not [text for text in complaints(tab) if "WebSocket" not in text]
 
 
 @pytest.mark.slow
@@ -352,10 +377,10 @@ def test_with_a_token_the_page_asks_for_it(tabs: Tabs) -> None:
 def test_a_refusal_is_told_in_its_sentence(tabs: Tabs) -> None:
     with Avatar(capacity=1) as avatar, page(tabs, avatar) as one, page(tabs, avatar) as other:
         one.value("document.getElementById('microphone').click()")
-        one.until("posetalk.controls.microphone && posetalk.controls.ready")
+        one.until("posetalk.controls.speak.microphone && posetalk.controls.speak.ready")
         other.value("document.getElementById('microphone').click()")
         hint = "document.getElementById('microphone-hint')"
         other.until(f"{hint}.classList.contains('bad')")
         assert "taken" in other.value(f"{hint}.textContent")
-        other.until("!posetalk.controls.microphone")
+        other.until("!posetalk.controls.speak.microphone")
         assert complaints(other) == []

@@ -39,10 +39,10 @@ export class Microphone {
     await this.context?.close();
     this.context = new AudioContext(rate ? { sampleRate: rate } : {});
     const source = this.context.createMediaStreamSource(this.stream);
-    await this.context.audioWorklet.addModule("microphone-worklet.js");
+    await this.context.audioWorklet.addModule("sound/microphone-worklet.js");
     const gather = new AudioWorkletNode(this.context, "gather", { numberOfOutputs: 0 });
     gather.port.onmessage = (event) => {
-      if (this.context) this.onBlock(event.data); // what is on its way when it stops is let go
+      if (this.context) this.onBlock(event.data.samples); // what is on its way when it stops is let go
     };
     source.connect(gather);
     await this.context.resume();

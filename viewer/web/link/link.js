@@ -1,11 +1,12 @@
 // The websocket: comes back when it was lost, knows the server's clock, hands on what arrives.
 
-import { FLAME, PROTOCOL, parse } from "./wire.js";
+import { FLAME, PCM, PROTOCOL, RATE, parse } from "./wire.js";
 
 const FIRST_WAIT = 0.25; // seconds
 const LONGEST_WAIT = 4;
 const PING_SECONDS = 1;
 const PINGS = 10; // the quickest of so many tells the clocks' offset
+const DEAD_SECONDS = 6; // nothing came for so long though we asked: a network that is no more
 
 export class Link extends EventTarget {
   constructor(url) {
@@ -15,40 +16,65 @@ export class Link extends EventTarget {
     this.state = "connecting";
     this.hello = null;
     this.refusal = "";
+    this.audio = false; // whether the sound is wanted, too
     this.connect();
     setInterval(() => this.ping(), 1000 * PING_SECONDS);
+    // After sleep and on another network nobody waits for a timer.
+    window.addEventListener("online", () => this.wake());
+    window.addEventListener("pageshow", () => this.wake());
+    document.addEventListener("visibilitychange", () => document.hidden || this.wake());
   }
 
   connect() {
+    clearTimeout(this.later);
     this.pings = new Map();
     this.trips = [];
     this.startTime = null;
     this.hello = null;
-    this.socket = new WebSocket(this.url);
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onmessage = (event) => this.receive(event.data, performance.now() / 1000);
-    this.socket.onclose = () => this.lost();
+    this.heard = this.asked = performance.now() / 1000;
+    const socket = new WebSocket(this.url);
+    this.socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = (event) => this.receive(event.data, performance.now() / 1000);
+    socket.onclose = () => this.lost();
   }
 
+  // A server that has ended may start again: it is asked now and then.
   lost() {
-    if (this.state === "ended" || this.state === "refused") return;
-    this.change(this.state === "live" ? "lost" : this.state);
-    setTimeout(() => this.connect(), 1000 * this.wait);
+    if (this.state === "refused") return;
+    if (this.state === "live") this.change("lost");
+    clearTimeout(this.later);
+    this.later = setTimeout(() => this.connect(), 1000 * this.wait);
     this.wait = Math.min(2 * this.wait, LONGEST_WAIT);
   }
 
+  wake() {
+    this.wait = FIRST_WAIT;
+    if (this.state === "refused" || this.socket.readyState === WebSocket.CONNECTING) return;
+    if (this.socket.readyState === WebSocket.OPEN) this.ping();
+    else this.connect();
+  }
+
+  // Closing takes an answer, which a network that is gone does not bring: so nobody waits for it.
+  drop() {
+    this.socket.onmessage = this.socket.onclose = null;
+    this.socket.close();
+    this.lost();
+  }
+
   receive(data, arrival) {
+    this.heard = arrival;
     try {
       if (typeof data === "string") this.obey(JSON.parse(data), arrival);
-      else this.frame(parse(data), arrival);
+      else this.binary(parse(data), arrival);
     } catch (error) {
       this.refuse(`The server sent what this page cannot read: ${error.message}.`);
     }
   }
 
-  frame(message, arrival) {
-    if (!message || message.type !== FLAME) return;
-    this.tell("frame", { ...message, arrival });
+  binary(message, arrival) {
+    if (message?.type === FLAME) this.tell("frame", { ...message, arrival });
+    else if (message?.type === PCM) this.tell("audio", message);
   }
 
   obey(message, arrival) {
@@ -60,7 +86,7 @@ export class Link extends EventTarget {
       this.hello = message;
       this.startTime = message.start_time;
       this.wait = FIRST_WAIT;
-      this.send({ type: "subscribe", protocol: PROTOCOL, set: "flame" });
+      this.subscribe();
       this.change("live");
       this.ping();
     } else if (message.type === "pong") {
@@ -69,10 +95,8 @@ export class Link extends EventTarget {
       this.pings.delete(message.id);
       this.trips.push({ trip: arrival - sent, offset: message.time - (arrival + sent) / 2 });
       if (this.trips.length > PINGS) this.trips.shift();
-    } else if (message.type === "clock") {
-      this.startTime = message.time - message.sample / 16000;
-    } else if (message.type === "opened") {
-      this.startTime = message.time - message.sample / 16000;
+    } else if (message.type === "clock" || message.type === "opened") {
+      this.startTime = message.time - message.sample / RATE;
     } else if (message.type === "end") {
       this.change("ended");
     } else if (message.type === "error" && message.fatal) {
@@ -81,18 +105,36 @@ export class Link extends EventTarget {
     this.tell(message.type, message);
   }
 
-  // Seconds between the middle of a frame's sound and its arrival here; null while unknown.
-  latency(sample, arrival) {
+  subscribe() {
+    this.send({ type: "subscribe", protocol: PROTOCOL, set: "flame", audio: this.audio });
+  }
+
+  // Have the sound as well, or no longer.
+  wantAudio(wanted) {
+    if (this.audio === wanted) return;
+    this.audio = wanted;
+    if (this.state === "live") this.subscribe();
+  }
+
+  // Seconds between the sound that `sample` (a frame's) is in the middle of, and a moment here;
+  // null while unknown.
+  latency(sample, moment) {
     if (this.startTime === null || !this.trips.length) return null;
     const best = this.trips.reduce((a, b) => (b.trip < a.trip ? b : a));
-    return arrival + best.offset - (this.startTime + (sample + 320) / 16000);
+    return moment + best.offset - (this.startTime + (sample + 320) / RATE);
   }
 
   ping() {
     if (this.state !== "live" || this.socket.readyState !== WebSocket.OPEN) return;
+    const now = performance.now() / 1000;
+    if (this.asked > this.heard && now - this.asked > DEAD_SECONDS) {
+      this.drop();
+      return;
+    }
+    if (this.heard >= this.asked) this.asked = now;
     const id = Math.floor(Math.random() * 2 ** 31);
     if (this.pings.size > 2 * PINGS) this.pings.clear();
-    this.pings.set(id, performance.now() / 1000);
+    this.pings.set(id, now);
     this.send({ type: "ping", id });
   }
 

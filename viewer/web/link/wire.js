@@ -1,6 +1,7 @@
 // The wire, as in docs/protocol.md: bytes and text to values and back. No sockets here.
 
 export const PROTOCOL = 1;
+export const RATE = 16000; // samples a second, the only clock
 export const FLAME = 1;
 export const PCM = 16;
 export const INT16 = 1; // flag of a PCM payload
@@ -15,15 +16,21 @@ export function parse(buffer) {
   const version = view.getUint8(4);
   if (version !== PROTOCOL) throw new Error(`a message of protocol ${version}`);
   const type = view.getUint8(5);
+  const flags = view.getUint16(6, true);
   const count = view.getUint32(20, true);
-  if (type !== FLAME) return null;
-  if (HEADER_BYTES + 4 * count !== buffer.byteLength) throw new Error("a message is cut off");
+  if (type !== FLAME && type !== PCM) return null;
+  const short = type === PCM && (flags & INT16) !== 0;
+  if (HEADER_BYTES + (short ? 2 : 4) * count !== buffer.byteLength) {
+    throw new Error("a message is cut off");
+  }
   return {
     type,
-    flags: view.getUint16(6, true),
+    flags,
     sequence: view.getUint32(8, true),
     sample: Number(view.getBigInt64(12, true)),
-    values: new Float32Array(buffer, HEADER_BYTES, count),
+    values: short
+      ? Float32Array.from(new Int16Array(buffer, HEADER_BYTES, count), (value) => value / 32768)
+      : new Float32Array(buffer, HEADER_BYTES, count),
   };
 }
 

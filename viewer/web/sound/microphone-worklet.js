@@ -1,4 +1,5 @@
-// In the browser's audio thread: gathers 20 ms of sound and hands it over.
+// In the browser's audio thread: gathers 20 ms of sound and hands it over, with the time at which
+// the last of it was there.
 
 class Gather extends AudioWorkletProcessor {
   constructor() {
@@ -15,7 +16,7 @@ class Gather extends AudioWorkletProcessor {
       for (const channel of channels) sum += channel[k];
       this.held[this.count++] = sum / channels.length;
       if (this.count === this.held.length) {
-        this.port.postMessage(this.held.slice());
+        this.port.postMessage({ samples: this.held.slice(), time: currentTime + (k + 1) / sampleRate });
         this.count = 0;
       }
     }

@@ -1,22 +1,24 @@
 // Draws a posed head with WebGL 2, in the look that look.json brings.
 
-const SLENDEREST = 0.74; // width / height of what must be seen: a portrait, shoulders cut
+import { Backdrop } from "./backdrop.js";
+import { program } from "./program.js";
 
 export class Renderer {
   constructor(canvas, head, look) {
-    const gl = canvas.getContext("webgl2", { antialias: true, alpha: false, depth: true });
-    if (!gl) throw new Error("this browser has no WebGL 2");
+    const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, depth: true });
+    if (!gl) throw new Error("This browser has no WebGL 2, which draws the face.");
     this.gl = gl;
     this.canvas = canvas;
-    this.head = head;
     this.look = look;
     this.yaw = 0;
     this.pitch = 0;
     this.zoom = 1;
+    this.shot = "head"; // a name of the head's cameras
+    this.mirrored = false;
     this.fineness = 1; // pixels drawn per pixel of the screen, each way; less where that is slow
     this.program = program(gl, look.vertex, look.fragment);
-    this.backdrop = program(gl, look.backdrop_vertex, look.backdrop_fragment);
-    this.empty = gl.createVertexArray();
+    this.backdrop = new Backdrop(gl, look);
+    this.buffers = [];
     this.uniforms = {};
     for (const name of [
       "view",
@@ -27,29 +29,35 @@ export class Renderer {
     ]) {
       this.uniforms[name] = gl.getUniformLocation(this.program, name);
     }
-    this.upload();
+    this.wear(head);
   }
 
-  upload() {
+  // Draw another head from now on.
+  wear(head) {
     const { gl } = this;
-    const { arrays } = this.head;
+    for (const buffer of this.buffers) gl.deleteBuffer(buffer);
+    if (this.mesh) gl.deleteVertexArray(this.mesh);
+    this.head = head;
+    const { arrays } = head;
+    this.buffers = [0, 1, 2, 3].map(() => gl.createBuffer());
+    const [moving, trait, paint, triangles] = this.buffers;
     this.count = arrays.triangles.length;
     this.bodies = 3 * arrays.bodies[0];
     this.mesh = gl.createVertexArray();
     gl.bindVertexArray(this.mesh);
-    this.moving = gl.createBuffer();
-    gl.bindBuffer(gl.ARRAY_BUFFER, this.moving);
+    this.moving = moving;
+    gl.bindBuffer(gl.ARRAY_BUFFER, moving);
     gl.bufferData(gl.ARRAY_BUFFER, 24 * arrays.source.length, gl.DYNAMIC_DRAW);
     attribute(gl, 0, 3, gl.FLOAT, 24, 0);
     attribute(gl, 1, 3, gl.FLOAT, 24, 12);
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bindBuffer(gl.ARRAY_BUFFER, trait);
     gl.bufferData(gl.ARRAY_BUFFER, arrays.trait, gl.STATIC_DRAW);
     attribute(gl, 2, 2, gl.UNSIGNED_BYTE, 4, 0);
     attribute(gl, 3, 2, gl.UNSIGNED_BYTE, 4, 2);
-    gl.bindBuffer(gl.ARRAY_BUFFER, gl.createBuffer());
+    gl.bindBuffer(gl.ARRAY_BUFFER, paint);
     gl.bufferData(gl.ARRAY_BUFFER, arrays.paint, gl.STATIC_DRAW);
     attribute(gl, 4, 4, gl.FLOAT, 16, 0);
-    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, gl.createBuffer());
+    gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, triangles);
     gl.bufferData(gl.ELEMENT_ARRAY_BUFFER, arrays.triangles, gl.STATIC_DRAW);
     gl.bindVertexArray(null);
   }
@@ -69,9 +77,10 @@ export class Renderer {
   draw(drawn) {
     const { gl, uniforms } = this;
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-    gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
+    this.backdrop.clear();
     gl.enable(gl.DEPTH_TEST);
     gl.cullFace(gl.BACK);
+    gl.frontFace(this.mirrored ? gl.CW : gl.CCW);
     const { view, projection } = this.camera();
     gl.useProgram(this.program);
     gl.uniformMatrix4fv(uniforms.view, false, view);
@@ -87,21 +96,19 @@ export class Renderer {
     gl.drawElements(gl.TRIANGLES, this.bodies, gl.UNSIGNED_INT, 0);
     gl.disable(gl.CULL_FACE);
     gl.drawElements(gl.TRIANGLES, this.count - this.bodies, gl.UNSIGNED_INT, 4 * this.bodies);
-    gl.useProgram(this.backdrop);
-    gl.bindVertexArray(this.empty);
-    gl.depthFunc(gl.LEQUAL);
-    gl.drawArrays(gl.TRIANGLES, 0, 3);
-    gl.bindVertexArray(null);
+    gl.disable(gl.CULL_FACE);
+    this.backdrop.draw();
   }
 
   camera() {
-    const { framing } = this.head;
+    const framing = this.head.cameras[this.shot] ?? this.head.cameras.head;
     const aspect = this.canvas.width / this.canvas.height;
     const half = Math.tan((framing.field_of_view * Math.PI) / 360);
-    const distance = (framing.height / 2 / half / this.zoom) * Math.max(1, SLENDEREST / aspect);
+    const distance = (framing.height / 2 / half / this.zoom) * Math.max(1, framing.slender / aspect);
     const near = Math.max(distance - framing.size, distance / 20);
     const far = distance + 2 * framing.size;
-    const [sy, cy] = [Math.sin(this.yaw), Math.cos(this.yaw)];
+    const yaw = this.yaw + (framing.turn * Math.PI) / 180;
+    const [sy, cy] = [Math.sin(yaw), Math.cos(yaw)];
     const [sp, cp] = [Math.sin(this.pitch), Math.cos(this.pitch)];
     // Columns of the camera's pose: right, up, back.
     const right = [cy, 0, -sy];
@@ -116,7 +123,7 @@ export class Renderer {
     }
     view[15] = 1;
     const projection = new Float32Array(16);
-    projection[0] = 1 / (half * aspect);
+    projection[0] = (this.mirrored ? -1 : 1) / (half * aspect);
     projection[5] = 1 / half;
     projection[10] = (far + near) / (near - far);
     projection[11] = -1;
@@ -134,25 +141,4 @@ function turned(view, direction) {
   return [0, 1, 2].map(
     (r) => view[r] * direction[0] + view[4 + r] * direction[1] + view[8 + r] * direction[2],
   );
-}
-
-function program(gl, vertex, fragment) {
-  const made = gl.createProgram();
-  for (const [kind, text] of [
-    [gl.VERTEX_SHADER, vertex],
-    [gl.FRAGMENT_SHADER, fragment],
-  ]) {
-    const shader = gl.createShader(kind);
-    gl.shaderSource(shader, text);
-    gl.compileShader(shader);
-    if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS)) {
-      throw new Error(`a shader does not compile: ${gl.getShaderInfoLog(shader)}`);
-    }
-    gl.attachShader(made, shader);
-  }
-  gl.linkProgram(made);
-  if (!gl.getProgramParameter(made, gl.LINK_STATUS)) {
-    throw new Error(`a shader does not link: ${gl.getProgramInfoLog(made)}`);
-  }
-  return made;
 }

@@ -4,16 +4,19 @@
 // largest transit of late (all but one in a hundred), frames run evenly; between two frames the
 // face is interpolated, so that it moves as smoothly as the screen can show.
 
-const RATE = 16000;
+import { RATE } from "../link/wire.js";
+
 const KEPT = 250; // transits: ten seconds
 const MOST = 3000; // frames waiting: two minutes, more than may be pushed ahead
 const SETTLE = 0.05; // seconds per second by which a delay that is too long shrinks
+const SETTLE_HEARD = 0.008; // where there is sound: so little is not heard as another pitch
 const FRAME = 0.04;
 const MOST_DELAY = 0.5; // a network that stalls for longer makes the face jump, not lag for good
 const SNAP = 0.4; // a delay this much too long is dropped at once
 
 export class Playout {
   constructor() {
+    this.heard = false; // sound follows it
     this.reset();
   }
 
@@ -45,7 +48,7 @@ export class Playout {
   }
 
   // Face parameters for this moment (seconds), or null before the first frame. The last frame is
-  // held where nothing newer has come; `age` says for how long.
+  // held where nothing newer has come; `age` says for how long. `time` is the sample that is due.
   at(now) {
     if (!this.frames.length || !this.transits.length) return null;
     this.adapt(now);
@@ -53,13 +56,15 @@ export class Playout {
     while (this.frames.length > 1 && this.frames[1].sample <= time) this.frames.shift();
     const [first, second] = this.frames;
     const age = Math.max(0, (time - first.sample) / RATE);
-    if (!second || time <= first.sample) return { values: first.values, sample: first.sample, age };
+    if (!second || time <= first.sample) {
+      return { values: first.values, sample: first.sample, age, time };
+    }
     const share = Math.min(1, (time - first.sample) / (second.sample - first.sample));
     const values = new Float32Array(first.values.length);
     for (let k = 0; k < values.length; k++) {
       values[k] = first.values[k] + share * (second.values[k] - first.values[k]);
     }
-    return { values, sample: first.sample, age };
+    return { values, sample: first.sample, age, time };
   }
 
   // Seconds that the quickest frames of late are held back.
@@ -77,7 +82,8 @@ export class Playout {
     if (this.offset === null || wanted > this.offset || this.offset - wanted > SNAP) {
       this.offset = wanted;
     } else {
-      this.offset = Math.max(wanted, this.offset - SETTLE * Math.max(0, now - this.asked));
+      const settle = this.heard ? SETTLE_HEARD : SETTLE;
+      this.offset = Math.max(wanted, this.offset - settle * Math.max(0, now - this.asked));
     }
     this.asked = now;
   }

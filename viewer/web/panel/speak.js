@@ -1,0 +1,116 @@
+// Speaking through the page's microphone, and its level.
+
+import { Level } from "../sound/level.js";
+import { Microphone } from "../sound/microphone.js";
+import { pcmMessage } from "../link/wire.js";
+import { $ } from "./page.js";
+
+const IDLE = "Your voice goes to this server only, and is not played or kept.";
+const LISTENING = "Listening: speak, and the face speaks with you.";
+const QUIET = "Too quiet: come closer, or turn the microphone up.";
+
+export class Speak extends EventTarget {
+  // `styleText()` is the style that a face of one's own begins with.
+  constructor(link, styleText) {
+    super();
+    this.link = link;
+    this.styleText = styleText;
+    this.accepts = [];
+    this.microphone = null;
+    this.level = new Level();
+    this.sent = 0; // samples of the microphone
+    $("microphone").addEventListener("click", () => this.toggle());
+    link.addEventListener("hello", ({ detail }) => this.greet(detail));
+    link.addEventListener("state", () => this.state());
+    link.addEventListener("opened", () => (this.ready = true));
+    link.addEventListener("closed", () => this.own && this.stop());
+    this.state();
+  }
+
+  greet(hello) {
+    this.accepts = hello.accepts ?? [];
+    this.stop();
+    $("speak").hidden = !this.accepts.includes("audio") && !this.accepts.includes("open");
+  }
+
+  state() {
+    const live = this.link.state === "live";
+    $("microphone").disabled = !live;
+    if (!live) this.stop();
+  }
+
+  async toggle() {
+    if (this.microphone) {
+      this.stop();
+      return;
+    }
+    $("microphone").disabled = true;
+    const microphone = new Microphone((samples) => this.hear(samples));
+    try {
+      await microphone.start();
+      this.microphone = microphone;
+      this.begin();
+    } catch (error) {
+      await microphone.stop();
+      this.hint(error.message, true);
+    }
+    $("microphone").disabled = this.link.state !== "live";
+  }
+
+  // Speech goes to the face that everybody sees, where the server listens; else to one of our own.
+  begin() {
+    this.sent = 0;
+    this.level = new Level();
+    this.ready = this.accepts.includes("audio");
+    this.own = !this.ready;
+    this.link.send({ type: "audio_format", sample_rate: this.microphone.rate });
+    if (this.own) {
+      this.link.send({ type: "open", protocol: 1, style: this.styleText(), pace: "live" });
+    }
+    $("microphone").setAttribute("aria-pressed", "true");
+    $("microphone-text").textContent = "Stop";
+    this.hint(LISTENING, false);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  hear(samples) {
+    if (!this.microphone) return;
+    this.level.hear(samples, this.microphone.rate);
+    $("level").style.transform = `scaleX(${this.level.share})`;
+    $("meter").setAttribute("aria-valuenow", String(Math.round(100 * this.level.share)));
+    this.hint(this.level.quiet ? QUIET : LISTENING, this.level.quiet);
+    if (!this.ready) return;
+    this.link.send(pcmMessage(samples, Math.floor(this.sent / samples.length), this.sent));
+    this.sent += samples.length;
+  }
+
+  // The server would not have it; false where that is not about the microphone.
+  refused(error) {
+    if (!this.microphone) return false;
+    if (error.code === "audio_full") return true; // the next block may fit again
+    if (!this.ready) this.own = false; // there is no session to close
+    this.stop();
+    this.hint(error.message, true);
+    return true;
+  }
+
+  stop() {
+    if (!this.microphone) return;
+    this.microphone.stop();
+    this.microphone = null;
+    if (this.own) this.link.send({ type: "close" });
+    this.own = false;
+    $("level").style.transform = "scaleX(0)";
+    $("meter").setAttribute("aria-valuenow", "0");
+    $("microphone").setAttribute("aria-pressed", "false");
+    $("microphone-text").textContent = "Speak with my microphone";
+    this.hint(IDLE, false);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  hint(text, bad) {
+    const hint = $("microphone-hint");
+    if (hint.textContent !== text) hint.textContent = text;
+    hint.classList.toggle("bad", bad);
+  }
+}
