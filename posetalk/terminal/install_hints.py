@@ -27,6 +27,7 @@ EXTRAS = {
     "trimesh": "viewer",
     "mediapipe": "video",
     "cv2": "video",
+    "pipecat": "pipecat",
     "grpc": "a2f",
     "nvidia_ace": "a2f",
     "nvidia_audio2face_3d": "a2f",

@@ -38,6 +38,7 @@ SEAMS = {
     "grpc": {"stream/serve/a2f/server.py", "stream/serve/a2f/service.py"},
     "nvidia_ace": {"stream/serve/a2f/messages.py"},
     "nvidia_audio2face_3d": {"stream/serve/a2f/messages.py"},
+    "pipecat": {"posetalk/pipecat/processor.py"},
     "prometheus_client": {"stream/serve/metrics.py"},
     "pythonosc": {"stream/senders/vmc.py"},
     "av": {
