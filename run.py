@@ -27,6 +27,9 @@ ROOT = Path(__file__).resolve().parent
 WITHOUT_DEPENDENCIES = ("pyrender==0.1.45",)
 """Installed without their dependencies; the extra `drawing` has what they need."""
 
+OTHER_VERSIONS = {"pipecat": ("soundfile", "soxr")}
+"""Packages that an extra wants in another version than constraints.txt has."""
+
 USAGE = """\
 usage: python3 run.py COMMAND [OPTIONS]
 
@@ -118,6 +121,13 @@ def known(extras: Sequence[str]) -> Sequence[str]:
         if name not in there:
             raise WrongUsage(f"no extra `{name}`; there are {', '.join(there)}")
     return extras
+
+
+def constraints_of(extras: set[str]) -> str:
+    """The tested versions, without those that one of `extras` has others of."""
+    others = {name for extra in extras for name in OTHER_VERSIONS.get(extra, ())}
+    lines = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    return "".join(line + "\n" for line in lines if line.partition("==")[0] not in others)
 
 
 def fingerprint() -> str:
@@ -244,9 +254,10 @@ class Environment:
         other = "onnxruntime" if "gpu" in extras else "onnxruntime-gpu"
         pip = [str(self.python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
         subprocess.run([*pip, "uninstall", "-q", "-y", other], capture_output=True)
-        constraints = str(ROOT / "constraints.txt")
+        constraints = self.folder / "posetalk-constraints.txt"
+        constraints.write_text(constraints_of(extras), "utf-8")
         # Compiling what is never used would add a third to the size; Python compiles the rest.
-        install = [*pip, "install", "--progress-bar", "off", "--no-compile", "-c", constraints]
+        install = [*pip, "install", "--progress-bar", "off", "--no-compile", "-c", str(constraints)]
         log = self.folder / "posetalk-setup.log"
         returncode = run_with_progress([*install, "-e", target], log)
         if returncode == 0:

@@ -269,3 +269,9 @@ def test_needs_only_the_standard_library() -> None:
     probe = "import runpy; runpy.run_path('run.py', run_name='probe')"
     command = [sys.executable, "-I", "-S", "-c", probe]
     assert subprocess.run(command, cwd=ROOT).returncode == 0
+
+
+def test_an_extra_may_want_another_version_of_a_package(run: ModuleType) -> None:
+    usual, other = (run.constraints_of(extras) for extras in ({"cpu"}, {"cpu", "pipecat"}))
+    assert "soxr==" in usual and "soxr==" not in other and "soundfile==" not in other
+    assert "numpy==" in other and usual == (ROOT / "constraints.txt").read_text()
