@@ -29,7 +29,7 @@ class SoakResult:
         early_frames: of the server's stream, ahead of time where speech was pushed.
         connections, sessions, interruptions: how many there were.
         refused: requests that the server refused (no room for a session, for one).
-        attacks: that were run against it meanwhile.
+        attacks: that were run against it meanwhile; turned_away: clients who had to come again.
         disorder: frames out of order; lost: frames missing between two that came.
         left_out: seconds of silence that own sessions left out, the machine being too slow.
         memory: resident bytes at each tenth of the run.
@@ -45,6 +45,7 @@ class SoakResult:
     interruptions: int = 0
     refused: int = 0
     attacks: int = 0
+    turned_away: int = 0
     disorder: int = 0
     lost: int = 0
     left_out: float = 0.0

@@ -16,10 +16,10 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import psutil
@@ -40,6 +40,9 @@ from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
 from stream.serve.server import Server
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
 
 assert KINDS, "they enter the attacks"
 
@@ -172,17 +175,33 @@ class SoakRun:
             say(f"{tenth + 1}/{TENTHS}: {self.result.line()}")
         await asyncio.gather(*tasks)  # they leave as they would at any other time
 
-    async def _come_and_go(self, url: str) -> None:
+    @contextlib.asynccontextmanager
+    async def _connected(self, url: str) -> AsyncIterator[ClientConnection]:
+        """A connection; who is turned away among attackers comes again, as clients do."""
         from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidHandshake, InvalidMessage
 
+        options: dict[str, Any] = {"compression": None, "max_size": None, "ping_interval": None}
+        async with contextlib.AsyncExitStack() as closing:
+            link = None
+            while link is None:
+                try:
+                    made = connect(url, open_timeout=PATIENCE, **options)
+                    link = await closing.enter_async_context(made)
+                except (OSError, EOFError, TimeoutError, InvalidHandshake, InvalidMessage):
+                    if not self._attacks:
+                        raise
+                    self.result.turned_away += 1
+                    await asyncio.sleep(0.1)
+            yield link
+
+    async def _come_and_go(self, url: str) -> None:
         end = self._zero + self.seconds
         while (now := self.clock.now()) < end:
             stay = min(now + self._random.uniform(2, 60), end)
             client = CheckedClient(self.clock, self._zero, self.result, self._speech, self._random)
             try:
-                async with connect(
-                    url, compression=None, max_size=None, open_timeout=PATIENCE, ping_interval=None
-                ) as link:
+                async with self._connected(url) as link:
                     await client.begin(link)
                     async for data in link:
                         await client.take(data)

@@ -218,6 +218,7 @@ class Listener:
             self._requests.left(client)
             del self.clients[client]
             self._counts.clients = len(self.clients)
+            self._counts.ended += 1
 
     async def _attend(self, client: Connection, socket: ServerConnection) -> None:
         writer = asyncio.create_task(self._write(client, socket))

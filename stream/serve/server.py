@@ -155,7 +155,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._held = False
-        self._sweeper = Sweeper(lambda: self.counts.refused, self._worker)
+        self._sweeper = Sweeper(lambda: self.counts.refused + self.counts.ended, self._worker)
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)

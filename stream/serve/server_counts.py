@@ -16,7 +16,7 @@ class ServerCounts:
         clients, sessions: websockets, and clients' own sessions, now.
         sent: frames of the server's own stream; session_sent: of clients' own sessions.
         dropped: frames that viewers missed because they were too slow.
-        let_go: viewers that stopped reading.
+        let_go: viewers that stopped reading; ended: websockets that are gone, for any reason.
         refusals: clients and requests that were turned away or closed, by reason.
         bytes_in, bytes_out: of websockets; in, of everybody who came.
     """
@@ -27,6 +27,7 @@ class ServerCounts:
     session_sent: int = 0
     dropped: int = 0
     let_go: int = 0
+    ended: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
     bytes_in: int = 0
     bytes_out: int = 0

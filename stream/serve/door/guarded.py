@@ -81,6 +81,7 @@ class Tap:
     def __init__(self, transport: Any) -> None:
         self._transport = transport
         self._holders: set[str] = set()
+        self._is_over = False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -89,6 +90,15 @@ class Tap:
         """As of transports; what is written to somebody who is gone is thrown away."""
         if not self._transport.is_closing():
             self._transport.write(data)
+
+    def abort(self) -> None:
+        """As of transports; asyncio's fail where the connection has ended already."""
+        if not self._is_over:
+            self._transport.abort()
+
+    def end(self) -> None:
+        """The connection has ended."""
+        self._is_over = True
 
     def hold(self, who: str) -> None:
         """Read nothing until `who` lets go."""
@@ -136,6 +146,7 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self._lost = True
+            self._tap.end()
             self._arrived.clear()
             guards.arrivals.left(self._address)
             if self._has_place:

@@ -1,4 +1,4 @@
-"""What connections that were turned away leave behind goes back to the system.
+"""What connections leave behind goes back to the system, those that were turned away among them.
 
 A TLS handshake that fails leaves objects that hold each other, with a buffer of a quarter of a
 megabyte; the C library keeps what is freed of those for later.  A server that was flooded would
@@ -16,7 +16,7 @@ from concurrent.futures import Executor
 from functools import cache
 
 SWEEP_AFTER, SWEEP_SECONDS = 50, 1.0
-"""Connections that were turned away, and the least time, from one sweep to the next."""
+"""Connections that went, and the least time, from one sweep to the next."""
 RETURN_SECONDS = 3.0
 """The least time between two returns of memory, which take some milliseconds of one core."""
 
@@ -25,31 +25,28 @@ class Sweeper:
     """Sweeps now and then; used by the event loop.
 
     Args:
-        refused: how many were turned away so far.
+        gone: how many connections were turned away or have ended so far.
         worker: gives memory back beside the event loop.
         now: a monotonic clock, in seconds.
     """
 
     def __init__(
-        self,
-        refused: Callable[[], int],
-        worker: Executor,
-        now: Callable[[], float] = time.monotonic,
+        self, gone: Callable[[], int], worker: Executor, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._refused, self._worker, self._now = refused, worker, now
+        self._gone, self._worker, self._now = gone, worker, now
         self._swept, self._swept_at = 0, 0.0
         self._returned, self._returned_at = 0, 0.0
         self._is_dirty = False
 
     def tick(self) -> None:
         """Let time pass."""
-        refused, now = self._refused(), self._now()
-        if refused - self._swept >= SWEEP_AFTER and now - self._swept_at > SWEEP_SECONDS:
-            self._swept, self._swept_at, self._is_dirty = refused, now, True
+        gone, now = self._gone(), self._now()
+        if gone - self._swept >= SWEEP_AFTER and now - self._swept_at > SWEEP_SECONDS:
+            self._swept, self._swept_at, self._is_dirty = gone, now, True
             gc.collect(1)
         if self._is_dirty and now - self._returned_at > RETURN_SECONDS:
-            self._is_dirty = refused != self._returned  # once more when the flood is over
-            self._returned, self._returned_at = refused, now
+            self._is_dirty = gone != self._returned  # once more when the flood is over
+            self._returned, self._returned_at = gone, now
             gc.collect()  # what took seconds to go has grown old
             self._worker.submit(give_back)
 

@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
 from stream.frames import Frame
+from stream.serve.door.guarded import Tap
 from stream.serve.door.peers import Peers, peer_of
 from stream.serve.frame_encoder import Sound
 from stream.serve.limits import Bucket, Budget, Limits, echo, mix_fault
@@ -236,3 +237,15 @@ def test_a_message_in_too_many_pieces_ends_its_connection() -> None:
             with pytest.raises(ConnectionClosed):
                 connection.recv(timeout=10)
         assert server.counts.refusals["fragments"] == 1
+
+
+def test_a_connection_that_has_ended_may_be_aborted() -> None:
+    class Ended:
+        def abort(self) -> None:
+            raise AttributeError("'NoneType' object has no attribute 'call_soon'")  # asyncio's
+
+    tap = Tap(Ended())
+    with pytest.raises(AttributeError):
+        tap.abort()
+    tap.end()
+    tap.abort()
