@@ -18,8 +18,12 @@ from benchmarks.attacks.raw_client import (
     speech,
     text,
     websocket,
+    websockets,
 )
 from stream.wire import codec
+
+FULL_HOUSE = "full-house"
+"""The kind by which memory is measured, a client and in all."""
 
 
 @attack("ping", "the event loop: control frames, which no message is")
@@ -90,6 +94,21 @@ async def slow_readers(target: Target) -> None:
 async def slow_sessions(target: Target) -> None:
     first = text(type="subscribe", set="flame", audio=True) + text(type="open") + speech(480_000)
     await flood(target, 4, lambda _: b"", first=first, reads=False, pause=0.5)
+
+
+@attack(FULL_HOUSE, "memory: every place, for who wants all, reads nothing and ends no message")
+async def full_house(target: Target) -> None:
+    wanted = text(type="subscribe", set="vertices", audio=True, ahead=True)
+    unfinished = frame(b"\0" * (codec.MAX_MESSAGE_BYTES - 8), BINARY)[:-100]
+    async with websockets(target, 60, reads=False) as links:
+        for link in links:
+            link[1].write(wanted)
+        for _ in range(6):  # a minute, that all of them get ahead of its time
+            links[0][1].write(speech(160_000))
+        for link in links:
+            link[1].write(unfinished)
+        while target.going:
+            await asyncio.sleep(0.1)
 
 
 @attack("no-frames", "the parser: bytes that are no frames of websockets")

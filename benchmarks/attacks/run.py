@@ -26,11 +26,16 @@ import tyro
 
 from benchmarks.attacks.attack import ATTACKS, Attack
 from benchmarks.attacks.attacker import KINDS
+from benchmarks.attacks.floods import FULL_HOUSE
 from benchmarks.attacks.verdict import HEADER, Result, summary, unreadable
-from benchmarks.attacks.watcher import Address, Watcher, newcomer
+from benchmarks.attacks.watcher import Address, Watcher, clients_now, newcomer
 from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.processes import BenchmarkError, Helper, resident_mb
+from benchmarks.hostile.run import HEADER as FILES_HEADER
+from benchmarks.hostile.run import KINDS as FILES
+from benchmarks.hostile.run import FileResult, run_files
 from stream.backends.names import BackendName
+from stream.backends.registry import load_backend
 
 assert KINDS, "they enter the attacks"
 
@@ -143,10 +148,11 @@ def _certificate(folder: Path) -> Path:
 
 @dataclass
 class Meter:
-    """The height of a server's memory while it runs."""
+    """The height of a server's memory while it runs, and the websockets that it had."""
 
     server: ServeProcess
     height: float = 0.0
+    clients: int = 0
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -185,6 +191,7 @@ def run_attack(
         with meter.running():
             time.sleep(0.4 * seconds)
             waited = newcomer(server.address)
+            meter.clients = clients_now(server.address)
             with contextlib.suppress(BenchmarkError):
                 one.receive(seconds + 20)
         seen = watcher.phase()
@@ -205,6 +212,7 @@ def run_attack(
         max(meter.height, before),
         after,
         waited,
+        meter.clients,
         unreadable(server.lines[printed:]),
         failure,
     )
@@ -244,32 +252,70 @@ class Attacks:
     backend: BackendName = "auto"
     """What runs the starter; `fake` is no model."""
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME ...")] = ()
-    """Attacks to run, instead of all."""
+    """Attacks and hostile files to run, instead of all."""
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
     """Write the figures there."""
 
-    def run(self) -> list[Result]:
+    def run(self) -> list[Result | FileResult]:
         """Attack; returns what came of it."""
-        unknown = [name for name in self.only if name not in ATTACKS]
+        unknown = [name for name in self.only if name not in ATTACKS and name not in FILES]
         if unknown:
-            raise BenchmarkError(f"no attack {unknown[0]!r}: there are {', '.join(ATTACKS)}")
+            raise BenchmarkError(
+                f"no attack {unknown[0]!r}: there are {', '.join([*ATTACKS, *FILES])}"
+            )
         kinds = [kind for name, kind in ATTACKS.items() if not self.only or name in self.only]
+        files = [name for name in FILES if not self.only or name in self.only]
         about = environment("attacks")
-        print("\n".join([*describe(about), "", HEADER]), flush=True)
-        results: list[Result] = []
-        with tempfile.TemporaryDirectory() as folder:
-            for result in run_all(kinds, self.backend, self.seconds, Path(folder)):
-                results.append(result)
-                print(result.row(), flush=True)
-                if result.failure:
-                    break
-        print(summary(results))
+        about["attacks"] = {
+            "seconds": self.seconds,
+            "backend": self.backend,
+            "bundle_hash": load_backend(self.backend).bundle_hash,
+        }
+        print("\n".join(describe(about)), flush=True)
+        results, read = self._attack(kinds), self._read(files)
         if self.json is not None:
-            about["attacks"] = [asdict(r) | {"faults": r.faults} for r in results]
+            about["attacks"] |= {
+                "results": [asdict(r) | {"faults": r.faults} for r in results],
+                "files": [asdict(r) for r in read],
+            }
             self.json.write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        return [*results, *read]
+
+    def _attack(self, kinds: Sequence[Attack]) -> list[Result]:
+        """The server, by its clients."""
+        results: list[Result] = []
+        if kinds:
+            print(f"\n{HEADER}", flush=True)
+            with tempfile.TemporaryDirectory() as folder:
+                for result in run_all(kinds, self.backend, self.seconds, Path(folder)):
+                    results.append(result)
+                    print(result.row(), flush=True)
+                    if result.failure:
+                        break
+            print(summary(results), flush=True)
+            for result in results:
+                if result.name == FULL_HOUSE:
+                    print(
+                        f"{result.clients} clients that take all they can: "
+                        f"+{result.height - result.before:.0f} MB, "
+                        f"{result.megabytes_a_client:.2f} MB each"
+                    )
         return results
+
+    def _read(self, names: Sequence[str]) -> list[FileResult]:
+        """The commands, by files; on Linux, which limits what a process may have."""
+        read: list[FileResult] = []
+        if names and sys.platform == "linux":
+            print(f"\n{FILES_HEADER}", flush=True)
+            with tempfile.TemporaryDirectory() as folder:
+                for result in run_files(names, Path(folder)):
+                    read.append(result)
+                    print(result.row(), flush=True)
+            held = sum(not result.faults for result in read)
+            print(f"{held} of {len(read)} hostile files held")
+        return read
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -24,6 +24,7 @@ class Result:
         finite: whether all that came were numbers.
         before, height, after: resident megabytes of the server.
         newcomer: seconds to a newcomer's first frame, during the attack.
+        clients: websockets that the server had at its height.
         lines: what the server printed that a person cannot read.
         failure: what else went wrong; "": nothing.
         tries: how often it was run, see `run`.
@@ -38,9 +39,15 @@ class Result:
     height: float
     after: float
     newcomer: float
+    clients: int = 0
     lines: Sequence[str] = ()
     failure: str = ""
     tries: int = 1
+
+    @property
+    def megabytes_a_client(self) -> float:
+        """What each of the attackers' websockets took of the server at its height."""
+        return (self.height - self.before) / max(1, self.clients)
 
     @property
     def missed_the_gap_only(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 import ssl
 import threading
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,3 +164,18 @@ def newcomer(address: Address) -> float:
         return math.inf
 
     return asyncio.run(come())
+
+
+def clients_now(address: Address) -> int:
+    """Websockets that the server has, by its metrics; 0: it does not say."""
+    asked = urllib.request.Request(
+        address.url.replace("ws", "http", 1) + "/metrics",
+        headers={"Authorization": f"Bearer {address.token}"} if address.token else {},
+    )
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with contextlib.suppress(OSError, ValueError):
+        with urllib.request.urlopen(asked, timeout=PATIENCE, context=context) as answer:
+            found = re.search(rb"^posetalk_clients ([0-9.]+)$", answer.read(), re.MULTILINE)
+        return 0 if found is None else int(float(found[1]))
+    return 0

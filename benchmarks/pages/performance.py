@@ -16,12 +16,19 @@ import tyro
 
 from benchmarks.harness.environment import FORMAT
 from benchmarks.latency.points import Results, side_by_side
-from benchmarks.pages import a2f_part, latency_part, official_part, soak_part, throughput_part
+from benchmarks.pages import (
+    a2f_part,
+    attacks_part,
+    latency_part,
+    official_part,
+    soak_part,
+    throughput_part,
+)
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
 
-KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f")
+KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f", "attacks")
 ELSEWHERE = ("curves",)
 """Results with a page of their own."""
 PICTURES = "performance"
@@ -40,6 +47,7 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
     bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/quality.json
     posetalk bench official --json benchmarks/results/official.json
     posetalk bench a2f --json benchmarks/results/a2f.json
+    posetalk bench attacks --json benchmarks/results/attacks.json
     posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
@@ -60,6 +68,7 @@ SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
     official_part.section,
     soak_part.section,
     a2f_part.section,
+    attacks_part.section,
 )
 """Each yields its paragraphs, and nothing where the results have nothing for it."""
 

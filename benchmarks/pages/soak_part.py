@@ -18,21 +18,26 @@ def section(results: Results) -> Iterator[str]:
         found = result["soak"]
         yield "## Hours at speed\n"
         yield where(result)
+        attacks = found.get("attacks", 0)
+        bundle = f", bundle {found['bundle_hash'][:12]}" if "bundle_hash" in found else ""
+        options = f"--backend {found['backend']} --attacks" if attacks else ""
+        name = "soak_attacked" if attacks else "soak"
         yield (
-            "`posetalk bench soak --json benchmarks/results/soak.json` (a busy machine "
-            "makes "
+            f"`{' '.join(f'posetalk bench soak {options}'.split())} --json "
+            f"benchmarks/results/{name}.json` (a busy machine makes "
             f"it longer and nothing else): {found['seconds'] / 60:g} minutes of stream time, "
             f"{found['clients']} "
             "clients at a time over real sockets, which come, watch (some ahead of time) or take a "
             f"session of their own ({found['own_sessions_at_once']} at once), push speech, "
             "interrupt and go; "
-            f"backend `{found['backend']}`. The clock runs as fast as the clients get their "
-            f"frames, at most {found['in_flight_s']:g} s in flight: "
+            f"backend `{found['backend']}`{bundle}. The clock runs as fast as the clients get "
+            f"their frames, at most {found['in_flight_s']:g} s in flight: "
             f"{found['times_real_time']:.1f} times real time, "
             f"{found['took_s'] / 60:.1f} minutes in all.\n"
         )
         frames = found["frames"] + found["early_frames"] + found["session_frames"]
         rows = [
+            *([("attacks meanwhile", f"{attacks:,}", "")] if attacks else []),
             ("clients that came and went", f"{found['connections']:,}", ""),
             ("sessions of their own", f"{found['sessions']:,}", ""),
             ("interruptions", f"{found['interruptions']:,}", ""),

@@ -48,8 +48,9 @@ def test_what_should_not_be_is_said() -> None:
     assert Result("x", 0.6, 0.5, 0, True, 100, 150, 101, 1.0).faults == []
     late = Result("x", 0.4, 0.1, 0, True, 100, 150, 101, 1.0)
     assert late.missed_the_gap_only and "400 ms without a frame" in late.row()
-    bad = Result("x", 2.0, 0.1, 3, False, 100, 300, 180, math.inf, ["Traceback"], "it ended")
+    bad = Result("x", 2.0, 0.1, 3, False, 100, 300, 180, math.inf, 4, ["Traceback"], "it ended")
     assert len(bad.faults) == 8 and not bad.missed_the_gap_only
+    assert bad.megabytes_a_client == 50
     assert "1 of 2 attacks held" in summary([good, bad])
 
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from cli import finish, start
-from flame_files import Chumpy, Model, Raw, Sparse, code, flame_model, pickled, plain, reference
+from flame_files import Model, flame_model, pickled, plain
 
+from benchmarks.hostile.opcodes import Chumpy, Raw, Sparse, code, reference
 from head import Head, HeadError, builtin_head, load_head, save_head
 from head.arkit.shapes import arkit_shapes
 from head.files.pickle_reader import read_pickle

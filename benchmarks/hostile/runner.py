@@ -1,7 +1,8 @@
 """Runs commands one after the other, each in a fork with little memory; for hostile files.
 
-One request a line on standard input, a list of arguments; one answer a line, JSON with `code` and
-`said` (standard error). A command that takes longer than `SECONDS` has the code -9.
+One request a line on standard input, a list of arguments; one answer a line, JSON with `code`,
+`said` (standard error) and `megabytes`, what it took beyond this process. A command that takes
+longer than `SECONDS` has the code -9.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ MEMORY = 1200 << 20
 """Bytes of address space beyond what the process has when it begins a command."""
 
 
-def run(arguments: list[str], said: Path) -> int:
-    """The exit code of one command."""
+def run(arguments: list[str], said: Path) -> tuple[int, float]:
+    """The exit code of one command, and the megabytes that it took."""
     child = os.fork()
     if not child:
         code = 99
@@ -47,13 +48,19 @@ def run(arguments: list[str], said: Path) -> int:
             os._exit(code)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
+        done, status, used = os.wait4(child, os.WNOHANG)
         if done:
-            return os.waitstatus_to_exitcode(status)
+            return os.waitstatus_to_exitcode(status), _beyond(used.ru_maxrss)
         time.sleep(0.02)
     os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return -9
+    _, _, used = os.wait4(child, 0)
+    return -9, _beyond(used.ru_maxrss)
+
+
+def _beyond(kilobytes: int) -> float:
+    """Megabytes beyond what this process has, which a fork of it begins with."""
+    own = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    return max(0.0, (kilobytes * 1024 - own) / 1e6)
 
 
 def main() -> None:
@@ -69,8 +76,9 @@ def main() -> None:
     said = Path(sys.argv[1])
     out = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
-        code = run(json.loads(line), said)
-        answer = {"code": code, "said": said.read_text("utf-8", "replace")}
+        code, megabytes = run(json.loads(line), said)
+        text = said.read_text("utf-8", "replace")
+        answer = {"code": code, "said": text, "megabytes": megabytes}
         out.write(json.dumps(answer) + "\n")
         out.flush()
 

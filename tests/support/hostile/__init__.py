@@ -1,1 +1,0 @@
-"""Files made to do harm, and a process with little memory that reads them."""
