@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-import client_wishes as wishes
 import numpy as np
 import pytest
+from any_client import wishes
+from any_client.witness import Witness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from witness import Witness
 
 from stream.backends.protocol import Backend, FloatArray
 from stream.core.fence import is_motion

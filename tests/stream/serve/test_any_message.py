@@ -8,14 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import client_wishes as wishes
 import numpy as np
 import pytest
+from any_client import wishes
+from any_client.witness import Witness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
-from witness import Witness
 
 from head.rig import load_head
 from stream.core.session import Session
