@@ -173,8 +173,9 @@ class Call:
                 if task.done():
                     task.result()
         finally:
-            for task in (reading, writing):
-                task.cancel()
+            async with self._writing:  # a message that is cut while gRPC has it blocks all others
+                for task in (reading, writing):
+                    task.cancel()
             await asyncio.gather(reading, writing, return_exceptions=True)
         ended = reading.result()
         await self._write(messages.end_message())
