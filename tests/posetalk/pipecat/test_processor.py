@@ -42,7 +42,7 @@ def voice(data: bytes = PCM, piece: int = 4000) -> list[Frame]:
 
 def run(frames: list[Frame], **options: Any) -> list[Frame]:
     processor = PosetalkProcessor(Session(BACKEND), **options)
-    down, up = asyncio.run(run_test(processor, frames_to_send=frames, start_timeout=30.0))
+    down, up = asyncio.run(run_test(processor, frames_to_send=frames, start_timeout=120.0))
     assert not [each for each in up if isinstance(each, RTVIServerMessageFrame)]
     return list(down)
 

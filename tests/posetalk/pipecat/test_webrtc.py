@@ -140,7 +140,7 @@ async def call() -> AsyncIterator[tuple[PipelineWorker, Client]]:
     running = asyncio.create_task(runner.run())
     await near.setRemoteDescription(RTCSessionDescription(answer["sdp"], answer["type"]))
     await connection.connect()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         await connected.wait()
         while channel.readyState != "open":
             await asyncio.sleep(0.02)
@@ -155,7 +155,7 @@ async def call() -> AsyncIterator[tuple[PipelineWorker, Client]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(done: Any, seconds: float = 30.0) -> None:
+async def until(done: Any, seconds: float = 100.0) -> None:
     async with asyncio.timeout(seconds):
         while not done():
             await asyncio.sleep(0.02)
