@@ -73,10 +73,10 @@ class FastCrossAttention(nn.Module):
 
     def read(self, x: Tensor, terms: AudioTerms, layer: int, first: int) -> Tensor:
         """As `CrossAttention.read`."""
-        motion = terms.motion[layer]
+        motion = terms.motion(layer)
         if first:
             return motion[:, first - 1 :]
         query = self.query(x[:, :1])
-        key, value = (part[layer].to(query.dtype) for part in (terms.key, terms.value))
+        key, value = (part(layer).to(query.dtype) for part in (terms.key, terms.value))
         token0 = self.out(attend(query, key, value, self.heads))
         return torch.cat([token0.to(motion.dtype), motion], dim=1)

@@ -17,34 +17,33 @@ from diffposetalk.network.attention import Attention, PostNormLayer
 
 
 class AudioTerms(NamedTuple):
-    """What the decoder needs of n frames of speech, for its L layers; each (L, B, n, d).
+    """What the decoder needs of n frames of speech, for its L layers.
 
     Attributes:
-        motion: out_proj(V(a)), added to the motion token of the same frame.
-        key, value: for token 0.
+        rows: (B, n, 3 L d): a frame's motion terms of all layers, then its keys, then its values.
+            A motion term out_proj(V(a)) is added to the motion token of the same frame; keys and
+            values are for token 0.
+        layers: L.
     """
 
-    motion: Tensor
-    key: Tensor
-    value: Tensor
+    rows: Tensor
+    layers: int
 
-    def frames(self, start: int, stop: int | None = None) -> AudioTerms:
-        """Frames [start, stop) only."""
-        return AudioTerms(*(part[:, :, start:stop] for part in self))
+    def motion(self, layer: int) -> Tensor:
+        """Motion terms of a layer, (B, n, d)."""
+        return self._part(layer)
 
-    def expand(self, batch: int, n: int) -> AudioTerms:
-        """One entry and frame repeated (without a copy): (L, 1, 1, d) -> (L, batch, n, d)."""
-        return AudioTerms(*(part.expand(-1, batch, n, -1) for part in self))
+    def key(self, layer: int) -> Tensor:
+        """Keys of a layer, (B, n, d)."""
+        return self._part(self.layers + layer)
 
+    def value(self, layer: int) -> Tensor:
+        """Values of a layer, (B, n, d)."""
+        return self._part(2 * self.layers + layer)
 
-def join_frames(*parts: AudioTerms) -> AudioTerms:
-    """Terms of consecutive stretches of frames as one."""
-    return AudioTerms(*(torch.cat(same, dim=2) for same in zip(*parts, strict=True)))
-
-
-def join_batch(*parts: AudioTerms) -> AudioTerms:
-    """Terms of several batches (guidance branches) as one batch."""
-    return AudioTerms(*(torch.cat(same, dim=1) for same in zip(*parts, strict=True)))
+    def _part(self, index: int) -> Tensor:
+        width = self.rows.shape[-1] // (3 * self.layers)
+        return self.rows[..., index * width : (index + 1) * width]
 
 
 class CrossAttention(Attention):
@@ -60,10 +59,10 @@ class CrossAttention(Attention):
 
         No softmax but token 0's, and that only when token 0 is asked for (first = 0).
         """
-        motion = terms.motion[layer]
+        motion = terms.motion(layer)
         if first:
             return motion[:, first - 1 :]
-        token0 = self.attend(self.project_query(x[:, :1]), terms.key[layer], terms.value[layer])
+        token0 = self.attend(self.project_query(x[:, :1]), terms.key(layer), terms.value(layer))
         return torch.cat([token0, motion], dim=1)
 
 
@@ -94,8 +93,8 @@ class DecoderLayer(PostNormLayer):
         else:
             speech = self.multihead_attn.attend(
                 self.multihead_attn.project_query(x),
-                terms.key[layer],
-                terms.value[layer],
+                terms.key(layer),
+                terms.value(layer),
                 allowed[first:],
             )
         x = self.norm2(x + self.dropout(speech))

@@ -79,7 +79,7 @@ class Denoiser(nn.Module):
             person: (B, 1, P) normalised shape, then style.
             context_motion: (B, T_p, D) clean motion before the window.
             context_features: (B, T_p, d) its speech features.
-            t: (B,) integer diffusion step.
+            t: (B,) integer diffusion step, or (1,), one for all.
             indicator: (B, n), 1 for frames and 0 for padding after the end; None = all frames.
             guidance: (B, 2) audio and style scale, each minus 1, for a network that takes them;
                 None = both scales 1.
@@ -91,12 +91,13 @@ class Denoiser(nn.Module):
         return self._decode(x_t, t, terms, person, context_motion, indicator, guidance, 1)
 
     def audio_terms(self, features: Tensor) -> AudioTerms:
-        """Everything the decoder needs of these features: (B, n, d) -> (L, B, n, d) each.
+        """Everything the decoder needs of these features: (B, n, d) -> rows (B, n, 3 L d).
 
         Every frame stands alone, so a stream computes it once, when the feature is final.
         """
         per_layer = [layer.multihead_attn.terms(features) for layer in self.transformer.layers]
-        return AudioTerms(*(torch.stack(same) for same in zip(*per_layer, strict=True)))
+        parts = [part for same in zip(*per_layer, strict=True) for part in same]
+        return AudioTerms(torch.cat(parts, dim=-1), len(per_layer))
 
     def denoise(
         self,
@@ -151,19 +152,34 @@ class Denoiser(nn.Module):
         guidance: Tensor | None,
     ) -> Tensor:
         """Embed one call: (B, 1 + T_p + n, d)."""
-        time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B, 1, d)
+        time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B or 1, 1, d)
         if guidance is not None:
             time = time + self.guidance_proj(guidance)[:, None]
-        motion = torch.cat([context_motion, x_t], dim=1)  # (B, T_p + n, D)
+        # Context and window apart: between the steps of a sampler only x_t and t change.
+        first, context, window = self._positions(x_t.shape[1])
+        matrix, bias = self.feature_proj.weight, self.feature_proj.bias
+        motion, once = matrix[:, : x_t.shape[-1]], window + bias
         if self.use_indicator:
-            valid = torch.ones_like(x_t[..., 0]) if indicator is None else indicator.to(x_t.dtype)
             # Context frames carry 0, as padding does: they are not to be predicted.
-            motion = torch.cat([motion, F.pad(valid, (self.T_p, 0))[..., None]], dim=-1)
-        x = torch.cat([self.person_proj(person) + time, self.feature_proj(motion)], dim=1)
+            own = matrix[:, -1]
+            once = once + (own if indicator is None else indicator[..., None].to(own) * own)
+        return torch.cat(
+            [
+                self.person_proj(person) + first + time,
+                F.linear(context_motion, motion, bias) + context,
+                F.linear(x_t, motion) + once,
+            ],
+            dim=1,
+        )
+
+    def _positions(self, n: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Position rows of token 0, the context and n frames, (1, 1 or as many, d)."""
+        start = 1 + self.T_p
         if isinstance(self.PE, SinusoidTable):
             # The released code adds row N to every token; weights trained so expect it.
-            return x + self.PE.pe[:, x.shape[1], None]
-        return x + self.PE[:, : x.shape[1]]
+            row = self.PE.pe[:, start + n : start + n + 1]
+            return row, row, row
+        return self.PE[:, :1], self.PE[:, 1:start], self.PE[:, start : start + n]
 
     def _allowed(self, tokens: int) -> Tensor:
         """Mask of real cross-attention for widths other than 1: (N, N - 1), True = may look."""

@@ -10,13 +10,14 @@ the scales (`DenoiserSpec.guidance_input`) needs one branch whatever they are.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffposetalk.network.audio_terms import AudioTerms, join_batch, join_frames
+from diffposetalk.network.audio_terms import AudioTerms
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.samplers import Denoise
 
@@ -98,55 +99,124 @@ def guided_denoiser(
     Returns:
         A function (x_t (B, n, D), t) -> x0 (B, n, D).
     """
-    net, T_p = model.denoising_net, model.spec.T_p
     styled = model.spec.use_style and style is not None
     guidance = None
     if model.spec.denoiser.guidance_input:
-        guidance = torch.stack(
-            [_per_row(audio_scale, shape) - 1.0, _per_row(style_scale, shape) - 1.0], dim=-1
-        )
+        guidance = guidance_rows(_per_row(audio_scale, shape), _per_row(style_scale, shape))
         branches = guidance_branches(1.0, 1.0, styled)
     else:
         branches = guidance_branches(audio_scale, style_scale, styled)
-    count = len(branches)
-    persons = {given: model.person(shape, style if given else None) for given in (True, False)}
-    person = torch.cat([persons[branch.style] for branch in branches])
-    if count > 1:
-        given = {True: terms}
-        if not all(branch.audio for branch in branches):
-            # Only the window's speech is nulled, never the context's.
-            _, batch, frames, _ = terms.motion.shape
-            null = net.audio_terms(model.null_audio_feat).expand(batch, frames - T_p)
-            given[False] = join_frames(terms.frames(0, T_p), null)
-        terms = join_batch(*(given[branch.audio] for branch in branches))
-        context_motion = context_motion.repeat(count, 1, 1)
-        indicator = None if indicator is None else indicator.repeat(count, 1)
-    schedule, predicts_noise = model.schedule, model.spec.diffusion.target == "noise"
-    unread = 0 if threshold_quantile else known  # a quantile is of all frames
-
-    def denoise(x_t: Tensor, t: int) -> Tensor:
-        x = x_t.repeat(count, 1, 1)
-        step = torch.full((x.shape[0],), t, dtype=torch.long, device=x.device)
-        x0 = net.denoise(x, step, terms, person, context_motion, indicator, guidance, unread)
-        if predicts_noise:
-            x0 = (x[:, unread:] - float(schedule.sigma[t]) * x0) / float(schedule.alpha[t])
-        if threshold_quantile:
-            x0 = dynamic_threshold(x0, threshold_quantile)
-        if unread:
-            x0 = F.pad(x0, (0, 0, unread, 0))
-        if count == 1:
-            return x0
-        parts = x0.chunk(count)
-        weights = [
-            branch.weight[:, None, None] if isinstance(branch.weight, Tensor) else branch.weight
+    guided = Guided(
+        model,
+        terms,
+        model.person(shape, style if branches[-1].style else None),
+        context_motion,
+        indicator,
+        guidance,
+        threshold_quantile,
+        # A quantile is of all frames.
+        0 if threshold_quantile else known,
+    )
+    if len(branches) == 1:
+        return guided
+    # Filled where it lies: a GPU's captured calls take nothing from the host.
+    gives = torch.stack(
+        [
+            torch.stack([shape.new_full((), given, dtype=torch.bool) for given in branch[:2]])
             for branch in branches
         ]
-        return sum(
-            (weight * part for weight, part in zip(weights[1:], parts[1:], strict=True)),
-            start=weights[0] * parts[0],
-        )
+    )
+    weights = torch.stack([_per_row(branch.weight, shape) for branch in branches])
+    return branched(guided, shape, gives, weights)
 
-    return denoise
+
+@dataclass(frozen=True)
+class Guided:
+    """D under guidance, at any time; what `guided_denoiser` gives.
+
+    Attributes:
+        terms, person, context_motion, indicator, guidance: inputs of D, (R, ...), a row for each
+            branch of each entry.
+        threshold_quantile: see `guided_denoiser`; unread: leading frames that come out as zeros.
+        weights: (G, B) of the branches; None: there is one.
+    """
+
+    model: DiffPoseTalk
+    terms: AudioTerms
+    person: Tensor
+    context_motion: Tensor
+    indicator: Tensor | None
+    guidance: Tensor | None
+    threshold_quantile: float | None
+    unread: int = 0
+    weights: Tensor | None = None
+
+    def __call__(self, x_t: Tensor, t: int) -> Tensor:
+        """x_t (B, n, D) -> x0 (B, n, D), at a step of the model's schedule."""
+        schedule = self.model.schedule
+        time = torch.full((1,), t, dtype=torch.long, device=x_t.device)
+        return self.at(x_t, time, float(schedule.alpha[t]), float(schedule.sigma[t]))
+
+    def at(self, x_t: Tensor, t: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
+        """The same at step t (1,), with alpha and sigma there."""
+        x = x_t if self.weights is None else _repeated(x_t, len(self.weights))
+        x0: Tensor = self.model.denoising_net.denoise(
+            x,
+            t,
+            self.terms,
+            self.person,
+            self.context_motion,
+            self.indicator,
+            self.guidance,
+            self.unread,
+        )
+        if self.model.spec.diffusion.target == "noise":
+            x0 = (x[:, self.unread :] - sigma * x0) / alpha
+        if self.threshold_quantile:
+            x0 = dynamic_threshold(x0, self.threshold_quantile)
+        if self.unread:
+            x0 = F.pad(x0, (0, 0, self.unread, 0))
+        if self.weights is None:
+            return x0
+        parts = x0.reshape(len(self.weights), *x_t.shape)
+        return (self.weights[:, :, None, None] * parts).sum(0)
+
+
+def branched(guided: Guided, shape: Tensor, gives: Tensor, weights: Tensor) -> Guided:
+    """One branch that has all conditions, as G branches in one batch.
+
+    Args:
+        guided: the one; its person has the style.
+        shape: (B, n_shape) normalised.
+        gives: (G, 2) bool, whether a branch gives audio and style.
+        weights: (G, B).
+    """
+    model, rows, count = guided.model, guided.terms.rows, len(gives)
+    hears, styled = (given[:, None, None, None] for given in gives.unbind(1))
+    # Only the window's speech is nulled, never the context's.
+    T_p, null = model.spec.T_p, model.denoising_net.audio_terms(model.null_audio_feat).rows
+    window = torch.where(hears, rows[None, :, T_p:], null)
+    context = rows[None, :, :T_p].expand(count, -1, -1, -1)
+    person = torch.where(styled, guided.person, model.person(shape, None))
+    indicator = guided.indicator
+    return replace(
+        guided,
+        terms=guided.terms._replace(rows=torch.cat([context, window], dim=2).flatten(0, 1)),
+        person=person.flatten(0, 1),
+        context_motion=_repeated(guided.context_motion, count),
+        indicator=None if indicator is None else _repeated(indicator, count),
+        weights=weights,
+    )
+
+
+def _repeated(x: Tensor, count: int) -> Tensor:
+    """(B, ...) -> (count B, ...)."""
+    return x[None].expand(count, *x.shape).flatten(0, 1)
+
+
+def guidance_rows(audio_scale: Tensor, style_scale: Tensor) -> Tensor:
+    """Scales (B,) each as a network takes them that has an input for them: (B, 2)."""
+    return torch.stack([audio_scale - 1.0, style_scale - 1.0], dim=-1)
 
 
 def _per_row(scale: Scale, like: Tensor) -> Tensor:

@@ -1,20 +1,20 @@
 """Samplers: from noise to motion by calling D, the denoiser's estimate of x0.
 
-Pure functions: noise is an argument, the history is a local variable, and every coefficient is a
-Python number known from the schedule, so an exported graph holds the K steps unrolled.
+Pure functions: noise is an argument, the history is a local variable, and every coefficient comes
+from the schedule (`solver` has them as the table that exported graphs take as well).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from diffposetalk.schedule import NoiseSchedule, posterior_sigma, sampling_times
+from diffposetalk.sampling.solver import solver_table
+from diffposetalk.schedule import NoiseSchedule, posterior_sigma
 
 Denoise = Callable[[Tensor, int], Tensor]
 """(x_t (B, n, D), t) -> estimate of x0 (B, n, D), after guidance and thresholding."""
@@ -64,21 +64,29 @@ def dpm_solver_pp_2m(
     Returns:
         (B, n, D) x0; exactly `known.motion` at known frames.
     """
-    times = sampling_times(schedule, steps)
-    alpha, sigma, lambda_ = schedule.alpha, schedule.sigma, schedule.lambda_
-    x = _start(noise, times[0], schedule, known, noise_scale)
-    x0 = previous = impute(denoise(x, times[0]), known)
-    h_previous = 0.0
-    for s, t in pairwise(times):
-        h = float(lambda_[t] - lambda_[s])
-        direction = x0
-        if h_previous:
-            half = 0.5 * h / h_previous  # 1 / (2 r), r = h_previous / h
-            direction = (1.0 + half) * x0 - half * previous
-        x = float(sigma[t] / sigma[s]) * x - float(alpha[t]) * math.expm1(-h) * direction
-        previous, h_previous = x0, h
-        x0 = impute(denoise(x, t), known)
+    solver = solver_table(schedule, steps)
+    *_, alpha, sigma = solver.table[0].tolist()
+    x = _start(noise, alpha, sigma, known, noise_scale)
+    x0: Tensor | None = None
+    for t, (a, b, c, *_) in zip(solver.times.tolist(), solver.table.tolist(), strict=True):
+        previous, x0 = x0, impute(denoise(x, t), known)
+        if t != solver.times[-1]:
+            x = solver_step(x, x0, previous, a, b, c)
+    assert x0 is not None
     return x0
+
+
+def solver_step(
+    x: Tensor,
+    x0: Tensor,
+    previous: Tensor | None,
+    a: Tensor | float,
+    b: Tensor | float,
+    c: Tensor | float,
+) -> Tensor:
+    """x at the next step, from the numbers of `solver_table`; `previous` is None at the first."""
+    x = a * x + b * x0
+    return x if previous is None else x + c * previous
 
 
 class FewStepSampler(Protocol):
@@ -119,7 +127,8 @@ def ancestral(
     """
     alpha_bar, betas = schedule.alpha_bar, schedule.betas
     sigma_posterior = posterior_sigma(schedule)
-    x = _start(noise, schedule.steps, schedule, known, noise_scale)
+    alpha, sigma = float(schedule.alpha[schedule.steps]), float(schedule.sigma[schedule.steps])
+    x = _start(noise, alpha, sigma, known, noise_scale)
     for t in range(schedule.steps, 0, -1):
         x0 = impute(denoise(x, t), known)
         remaining = 1.0 - alpha_bar[t]
@@ -144,11 +153,14 @@ def impute(x0: Tensor, known: Known | None) -> Tensor:
 
 
 def _start(
-    noise: Tensor, t: int, schedule: NoiseSchedule, known: Known | None, noise_scale: Tensor | None
+    noise: Tensor,
+    alpha: Tensor | float,
+    sigma: Tensor | float,
+    known: Known | None,
+    noise_scale: Tensor | None,
 ) -> Tensor:
     """x at the first step: noise, cooled by channel, and the noised committed motion."""
     fresh = noise if noise_scale is None else noise * noise_scale
     if known is None:
         return fresh
-    noised = float(schedule.alpha[t]) * known.motion + float(schedule.sigma[t]) * noise
-    return torch.where(known.mask, noised, fresh)
+    return torch.where(known.mask, alpha * known.motion + sigma * noise, fresh)

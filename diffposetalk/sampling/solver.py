@@ -1,6 +1,4 @@
-"""DPM-Solver++ (2M) as a table of numbers, for graphs that hold no Python (`samplers` is the same
-in torch).  Pure numpy.
-"""
+"""DPM-Solver++ (2M) as a table of numbers, for `samplers` and for graphs.  Pure numpy."""
 
 from __future__ import annotations
 

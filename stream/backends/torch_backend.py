@@ -76,7 +76,6 @@ class TorchBackend:
             _no_tf32()
             self._calls = CapturedCalls(CudaCapture(self.device))
         self._layers = self.spec.denoiser.n_layers
-        self._d = self.spec.denoiser.d_model
         with torch.inference_mode():
             self._start = self._rows(self.model.start_audio_feat)[0].cpu().numpy()  # (T_p, F)
             self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
@@ -260,15 +259,13 @@ class TorchBackend:
         """Features (B, n, d) -> rows of what is kept of them (B, n, F)."""
         if not self.incremental:
             return features.float()
-        terms = torch.stack(self.model.denoising_net.audio_terms(features))  # (3, L, B, n, d)
-        return terms.permute(2, 3, 0, 1, 4).flatten(2).float()
+        return self.model.denoising_net.audio_terms(features).rows.float()
 
     def _terms(self, rows: Tensor) -> AudioTerms:
-        """The inverse of `_rows`: (B, n, F) -> audio terms (L, B, n, d) each."""
+        """The inverse of `_rows`: (B, n, F) -> audio terms."""
         if not self.incremental:
             return self.model.denoising_net.audio_terms(rows)
-        stacked = rows.unflatten(2, (3, self._layers, self._d))
-        return AudioTerms(*stacked.permute(2, 3, 0, 1, 4).contiguous())
+        return AudioTerms(rows, self._layers)
 
 
 def _no_tf32() -> None:

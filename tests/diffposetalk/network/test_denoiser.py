@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.network.audio_terms import join_batch, join_frames
+from diffposetalk.network.audio_terms import AudioTerms
 from diffposetalk.network.denoiser import Denoiser, alignment_mask
 from diffposetalk.spec import DenoiserSpec, ModelSpec, SpeechEncoderSpec, StyleEncoderSpec
 
@@ -112,7 +112,8 @@ def test_sampling_path_equals_forward(n: int, width: int) -> None:
     with torch.no_grad():
         expected = net(**given)[:, spec.T_p :]
         memory = torch.cat([given["context_features"], given["features"]], 1)
-        terms = join_frames(*(net.audio_terms(frame) for frame in memory.split(1, dim=1)))
+        rows = [net.audio_terms(frame).rows for frame in memory.split(1, dim=1)]
+        terms = AudioTerms(torch.cat(rows, 1), spec.denoiser.n_layers)
         actual = net.denoise(
             given["x_t"],
             given["t"],
@@ -139,12 +140,12 @@ def test_guidance_branches_share_terms() -> None:
             call = {**given, "features": features, "person": person}
             expected.append(net(**call)[:, spec.T_p :])
         terms = net.audio_terms(torch.cat([given["context_features"], given["features"]], 1))
-        null = net.audio_terms(null_audio).expand(1, n)
-        without = join_frames(terms.frames(0, spec.T_p), null)
+        null = net.audio_terms(null_audio).rows.expand(1, n, -1)
+        without = torch.cat([terms.rows[:, : spec.T_p], null], 1)
         actual = net.denoise(
             given["x_t"].repeat(3, 1, 1),
             given["t"].repeat(3),
-            join_batch(without, terms, terms),
+            terms._replace(rows=torch.cat([without, terms.rows, terms.rows])),
             torch.cat([null_person, null_person, given["person"]]),
             given["context_motion"].repeat(3, 1, 1),
             given["indicator"].repeat(3, 1),
