@@ -16,6 +16,7 @@ MODULES = {
     "attacks": "benchmarks.attacks.run",
     "a2f": "benchmarks.latency.a2f_streams",
     "curves": "benchmarks.quality.curves",
+    "voices": "benchmarks.quality.making_voices",
     "official": "benchmarks.quality.official_size",
     "cost": "benchmarks.throughput.backend_cost",
     "eight-bits": "benchmarks.quality.eight_bits",

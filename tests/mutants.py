@@ -1,12 +1,14 @@
 """How many small faults the tests find: one line is changed at a time, and the tests must fail.
 
-    python tests/mutants.py --count 60 --seed 0
+    python tests/mutants.py --count 60 --seed 0 --log mutants.jsonl
 
 Changes are drawn from the code of diffposetalk, stream, export and training: a number, a sign, a
 comparison, a condition, a slice's end. Each is made in a copy of the tree, where the tests run that
 import the changed module, or stand in the folder of its tests. Prints each change and what came of
-it, and the share that was found. What is never a fault is left out: messages, types, docstrings,
-limits on strangers' files, and settings of logs and files.
+it, and the share that was found. The draw goes by each line's own text, so that new code elsewhere
+does not draw others. With `--log` an interrupted run goes on where it was: what the file says was
+found is not tried again, all else is. What is never a fault is left out: messages, types,
+docstrings, limits on strangers' files, and settings of logs and files.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ from __future__ import annotations
 import argparse
 import ast
 import functools
+import hashlib
+import itertools
+import json
 import os
 import re
 import shutil
@@ -26,13 +31,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("diffposetalk", "stream", "export", "training")
 LEFT_OUT = re.compile(
     r"raise |^\s*(\"|'|#|import |from |class |def |@|assert )|MOST|LARGEST|LONGEST|log\.|print\(|"
-    r"threads|timeout|num_threads|f\"|mkdtemp|encoding|workers|depth|VERSION|__all__|Literal"
+    r"seed=|1e-[6-9]|threads|timeout|num_threads|f\"|mkdtemp|encoding|workers|depth|VERSION|__all__|Literal"
 )
 """Lines whose change is no fault of what a module computes, or that no test could tell from it."""
 NOT_HERE = ("tensorrt", "cuda_graphs", "reports", "pictures", "ablation_runs", "tts_voices")
@@ -57,6 +60,16 @@ class Mutant:
         where = self.path.relative_to(ROOT)
         return f"{where}:{self.line}: {self.before.strip()}  ->  {self.after.strip()}"
 
+    @property
+    def name(self) -> str:
+        """What it is wherever its line stands in the file."""
+        where = self.path.relative_to(ROOT).as_posix()
+        return f"{where}: {self.before.strip()}  ->  {self.after.strip()}"
+
+    def lot(self, seed: int) -> bytes:
+        """Its place in the draw of a seed."""
+        return hashlib.blake2b(f"{seed}: {self.name}".encode(), digest_size=16).digest()
+
 
 def mutants(path: Path) -> Iterator[Mutant]:
     """Every change of one file."""
@@ -74,6 +87,17 @@ def mutants(path: Path) -> Iterator[Mutant]:
             raw = line.encode()
             after = (raw[: start[1]] + new.encode() + raw[end[1] :]).decode()
             yield Mutant(path, row, line, after)
+
+
+def _parses(mutant: Mutant) -> bool:
+    """Whether a changed file is still Python: if not, no test is needed to find it."""
+    lines = mutant.path.read_text("utf-8").splitlines()
+    lines[mutant.line - 1] = mutant.after
+    try:
+        ast.parse("\n".join(lines))
+    except SyntaxError:
+        return False
+    return True
 
 
 def _changes(node: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int], str]]:
@@ -95,10 +119,10 @@ def _changes(node: ast.AST) -> Iterator[tuple[tuple[int, int], tuple[int, int], 
     elif isinstance(node, ast.BoolOp):
         word = "or" if isinstance(node.op, ast.And) else "and"
         yield from _between(node.values[0], node.values[1], word)
-    elif isinstance(node, ast.IfExp):
+    elif isinstance(node, ast.IfExp) and node.test.lineno == node.test.end_lineno:
         test = node.test
-        end = (test.end_lineno or 0, test.end_col_offset or 0)
-        yield end, end, " is None"
+        place = (test.lineno, test.col_offset), (test.end_lineno or 0, test.end_col_offset or 0)
+        yield *place, f"(not ({ast.unparse(test)}))"
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not | ast.USub):
         start = (node.lineno, node.col_offset)
         yield start, (node.operand.lineno, node.operand.col_offset), ""
@@ -230,6 +254,14 @@ def _warm_up() -> None:
             continue
 
 
+def _found_before(log: Path | None) -> set[str]:
+    """Names of the changes that a log says were found."""
+    if log is None or not log.exists():
+        return set()
+    entries = map(json.loads, log.read_text("utf-8").splitlines())
+    return {entry["change"] for entry in entries if entry["answer"] == "found"}
+
+
 def main() -> None:
     """Draw, try and count."""
     parser = argparse.ArgumentParser(
@@ -241,9 +273,9 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of the paths that are changed")
     parser.add_argument("--seconds", type=int, default=900, help="most time of the tests of one")
     parser.add_argument("--trusted", action="store_true", help="tests are known to pass unchanged")
+    parser.add_argument("--log", type=Path, help="file of what was tried, to go on from")
     parser.add_argument("--list", action="store_true", help="print the changes, run nothing")
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
     files = [
         path
         for package in options.packages
@@ -257,8 +289,8 @@ def main() -> None:
     chosen: list[Mutant] = []
     for number, pool in enumerate(pools.values()):
         share = (options.count + number) // len(pools)
-        picked = rng.choice(len(pool), min(share, len(pool)), replace=False)
-        chosen += [pool[index] for index in picked]
+        drawn = sorted(pool, key=lambda mutant: mutant.lot(options.seed))
+        chosen += itertools.islice(filter(_parses, drawn), share)
     if options.list:
         print("\n".join(map(str, chosen)))
         return
@@ -267,11 +299,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
         copy = Path(folder) / "tree"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", "*.pyc"))
+        before = _found_before(options.log)
         for mutant in chosen:
             begun = time.monotonic()
+            if mutant.name in before:
+                counts["found"] += 1
+                continue
             answer = found(mutant, copy, options.seconds, trusted=options.trusted)
             counts[answer] += 1
             print(f"{answer:9} {time.monotonic() - begun:5.0f} s  {mutant}", flush=True)
+            if options.log:
+                with options.log.open("a", encoding="utf-8") as log:
+                    log.write(json.dumps({"change": mutant.name, "answer": answer}) + "\n")
     decided = counts["found"] + counts["SURVIVED"] + counts["NO TESTS"]
     share = counts["found"] / max(decided, 1)
     print(f"{counts['found']} of {decided} changes were found: {share:.0%}; {counts}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmarks.harness.environment import FORMAT, describe
 from benchmarks.harness.processes import BenchmarkError
+from benchmarks.latency.points import spoken
 
 FIGURES: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
     "p50 ms": lambda run: run["end_to_end_ms"]["p50"],
@@ -16,7 +17,8 @@ FIGURES: dict[str, Callable[[Mapping[str, Any]], float | None]] = {
     "real-time factor": lambda run: run["real_time_factor"],
     "MB": lambda run: run["memory_mb"]["end"],
     "lost": lambda run: run["frames"]["lost"],
-    "LVE mm": lambda run: run.get("quality", {}).get("lve_mm"),
+    "P/B/M closed %": lambda run: spoken(run.get("quality"), "closures"),
+    "LVE mm": lambda run: spoken(run.get("quality"), "lve"),
 }
 SETTING = ("backend", "precision", "hop", "lookahead", "steps", "window_rule")
 

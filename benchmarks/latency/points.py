@@ -55,16 +55,25 @@ def model_of(live: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(live.get(name) for name in MODEL)
 
 
-def qualities(results: Results) -> dict[tuple[Any, ...], float]:
-    """LVE in millimetres by `model_of`, from quality results and from runs that have their own."""
-    found: dict[tuple[Any, ...], float] = {}
+def qualities(results: Results) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    """Quality by `model_of`, from quality results and from runs that have their own."""
+    found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for result in results:
         for point in result.get("points", ()):
-            found[model_of(point["live"])] = point["lve_mm"]
+            key = model_of(point["live"])
+            found[key] = {**found.get(key, {}), **point}
     for run in runs(results):
         if "quality" in run:
-            found[model_of(run["live"])] = run["quality"]["lve_mm"]
+            found[model_of(run["live"])] = run["quality"]
     return found
+
+
+def spoken(quality: Mapping[str, Any] | None, name: str) -> float | None:
+    """A figure of the synthetic set, or None."""
+    if quality is None or "spoken" not in quality:
+        return None
+    value: float | None = quality["spoken"]["figures"][name][0]
+    return value
 
 
 def name(live: Mapping[str, Any]) -> str:

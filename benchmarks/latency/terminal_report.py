@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.latency import many_sessions
 from benchmarks.latency.percentiles import STAGES
+from benchmarks.quality.lip_error import in_words
 
 _COLUMNS = ("p50", "p90", "p99", "max")
 
@@ -66,11 +67,9 @@ def _extras(run: Mapping[str, Any]) -> list[str]:
             f"{roofline['arithmetic']:.2f} ms, memory {roofline['memory']:.2f} ms"
         )
     if quality := run.get("quality"):
-        of = quality["of"]
-        lines.append(
-            f"quality      LVE {quality['lve_mm']:.3f} mm, mean of {of['clips']} clips and "
-            f"{of['seeds']} seeds"
-        )
+        of = quality["spoken"]["of"]
+        lines.append(f"quality      {in_words(quality)}")
+        lines.append(f"             {of['clips']} synthetic clips, {of['seeds']} seeds each")
     return lines
 
 
@@ -89,6 +88,7 @@ def report_live(run: Mapping[str, Any]) -> str:
     table = {name: run["stages_ms"][name] for name in STAGES} | {"END TO END": run["end_to_end_ms"]}
     told = {**STAGES, "play-out": "held back, if 99 % of the frames are to be in time"}
     lines += _table(table | {"play-out": play["held"]}, told)
+    lines += sureness(run)
     lines += [
         "",
         f"play-out     {play['after_capture']:.0f} ms after capture, 99 % of the frames are there "
@@ -101,12 +101,22 @@ def report_live(run: Mapping[str, Any]) -> str:
         f"first second max {warm['first_second_ms']['max']:.0f} ms (not in the table)",
         f"cost         {resources(run)}",
     ]
-    if run["capture"]["device_ms"]:
-        lines.append(
-            f"device       states {run['capture']['device_ms']:.0f} ms of its own before capture "
-            "(not in the table)"
-        )
     return "\n".join(lines + _extras(run))
+
+
+def sureness(run: Mapping[str, Any]) -> list[str]:
+    """What stands under the table: the device's own delay, intervals, and runs beside this one."""
+    lines = []
+    if device := run["capture"]["device_ms"]:
+        lines.append(f"{'device':10}{device:9.1f}  stated by it, before capture, in no sum")
+    for column, (low, high) in run.get("interval_ms", {}).items():
+        upper = "more than was seen" if high is None else f"{high:.1f} ms"
+        lines.append(f"{column} lies between {low:.1f} ms and {upper} (95 %, of one run's frames)")
+    if repeats := run.get("repeats"):
+        for column in ("p50", "p99"):
+            mean, half = repeats[column]
+            lines.append(f"{column} of {repeats['count']} runs: {mean:.1f} ± {half:.1f} ms (95 %)")
+    return lines
 
 
 def resources(run: Mapping[str, Any]) -> str:

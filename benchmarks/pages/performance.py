@@ -41,20 +41,20 @@ _HEAD = """\
 Every number here was written by a command and can be had again (`.venv/bin/` in front, where
 `run.py` has set posetalk up; leave the machine alone meanwhile):
 
-    bench-latency --seconds 30 --json benchmarks/results/latency.json
+    bench-latency --seconds 30 --repeats 3 --json benchmarks/results/latency.json
     bench-latency --grid benchmarks/grid.toml --json benchmarks/results/grid.json
     posetalk bench throughput --minutes 10 --json benchmarks/results/throughput.json
-    bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/quality.json
+    bench-latency --grid benchmarks/grid.toml --quality only --json benchmarks/results/voices.json
     posetalk bench official --json benchmarks/results/official.json
     posetalk bench a2f --json benchmarks/results/a2f.json
     posetalk bench attacks --json benchmarks/results/attacks.json
     posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
-The first three take about seven minutes; the fourth needs held-out clips (`POSETALK_DATA`), and a
-busy machine does not disturb it; `a2f` takes two minutes and the extra of that name.
-`bench-latency --quick` alone takes under a minute, and `bench-latency --compare A.json B.json` says
-what changed between two files. Hop H, lookahead R, network calls K, window rule and guidance are
-one set: a figure means nothing without its set, so it stands beside each.
+The first three take about ten minutes; a busy machine does not disturb the fourth, which measures
+held-out clips as well if there are any (`POSETALK_DATA`); `a2f` takes two minutes and the extra of
+that name. `bench-latency --quick` alone takes under a minute, and `bench-latency --compare A.json
+B.json` says what changed between two files. Hop H, lookahead R, network calls K, window rule and
+guidance are one set: a figure means nothing without its set, so it stands beside each.
 """
 
 

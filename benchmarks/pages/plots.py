@@ -15,6 +15,7 @@ from benchmarks.latency.points import (
     qualities,
     runs,
     side_by_side,
+    spoken,
 )
 from benchmarks.pages.svg import Limit, Series, bars, chart
 
@@ -50,20 +51,20 @@ def _stages(results: Results) -> str | None:
 
 
 def _quality(results: Results) -> str | None:
-    """Lip error over latency, by backend."""
-    lve = qualities(results)
+    """Closures of the synthetic set over latency, by backend."""
+    known = qualities(results)
     series: dict[str, list[tuple[float, float, str]]] = {}
     for run in _grid(results):
-        if (error := lve.get(model_of(run["live"]))) is not None:
+        if (closed := spoken(known.get(model_of(run["live"])), "closures")) is not None:
             live = run["live"]
             points = series.setdefault(f"{live['backend']} {live['precision']}", [])
-            points.append((run["end_to_end_ms"]["p99"], error, name(live)))
+            points.append((run["end_to_end_ms"]["p99"], closed, name(live)))
     if not series:
         return None
     return chart(
-        "Quality beside latency: left and low is better",
+        "Quality beside latency: left and high is better",
         "end to end p99, milliseconds",
-        "LVE against the label, mm",
+        "P, B and M that close, % (synthetic voices)",
         [
             Series(who, [(x, y) for x, y, _ in own], [text for *_, text in own], joined=False)
             for who, own in series.items()

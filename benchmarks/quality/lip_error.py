@@ -1,15 +1,17 @@
-"""Quality of a point of the grid: how far its lips are from the label's, beside 500 steps'.
+"""Quality of a point of the grid: what is seen of its speech, and its lips beside 500 steps'.
+
+Everybody has the small synthetic set of `benchmarks.quality.own_voices`: on it closures, vowels,
+rounding, life and LVE are measured. With the folder named by POSETALK_DATA there is more:
 
 LVE = largest distance of a lip vertex from the label's, mean over frames, in millimetres, of
 held-out clips with phone times, each spoken with ten seeds.  Few steps are also set beside the 500
 ancestral steps of the trained diffusion in paper mode, as 500 steps at every hop would take hours.
-
-The clips come from the folder named by POSETALK_DATA; without it there is no quality to measure.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +25,7 @@ from benchmarks.harness.server_process import live_settings, open_model
 from benchmarks.harness.setting import Setting
 
 if TYPE_CHECKING:
+    from benchmarks.harness.server_process import OpenedModel
     from stream.backends.protocol import FloatArray
     from training.evaluation.batch_rollout import Rollout
     from training.evaluation.clips import EvaluationClip
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 SEEDS = 10
 CLIPS, CLIP_FRAMES = 6, 120
 SET, STYLE = "sentences", "neutral"
+SPOKEN_SEEDS = 3
+"""Seeds of the synthetic set, whose clips are twice as many."""
 REFERENCE_CLIPS, REFERENCE_SEEDS, REFERENCE_FRAMES = 3, 2, 100
 PATIENCE_SECONDS = 1800.0
 
@@ -43,11 +48,9 @@ class Amount:
     seeds: int = SEEDS
 
 
-def missing() -> str | None:
-    """Why there can be no quality here, or None."""
-    if not os.environ.get("POSETALK_DATA"):
-        return "POSETALK_DATA names no folder with held-out clips"
-    return None
+def has_data() -> bool:
+    """Whether there are held-out clips beside the synthetic ones."""
+    return bool(os.environ.get("POSETALK_DATA"))
 
 
 def held_out(amount: Amount) -> list[EvaluationClip]:
@@ -87,10 +90,48 @@ def point(setting: Setting, amount: Amount) -> dict[str, Any]:
     """The quality of one point of the grid; all clips and seeds share their model calls."""
     from training.evaluation.batch_rollout import rollout
 
-    opened, clips = open_model(setting), held_out(amount)
-    motion = rollout(opened.backend, rollouts_of(clips, amount.seeds), opened.options)
-    errors = lip_errors(opened.backend.head_id, motion, clips)
-    return {"lve_mm": mean(errors), "live": live_settings(opened.session), "of": asdict(amount)}
+    opened = open_model(setting)
+    found: dict[str, Any] = {"live": live_settings(opened.session), "spoken": spoken(opened)}
+    if has_data():
+        clips = held_out(amount)
+        motion = rollout(opened.backend, rollouts_of(clips, amount.seeds), opened.options)
+        errors = lip_errors(opened.backend.head_id, motion, clips)
+        found |= {"lve_mm": mean(errors), "of": asdict(amount)}
+    return found
+
+
+def spoken(opened: OpenedModel) -> dict[str, Any]:
+    """Figures of the synthetic set, [mean, half of the 95 % interval over seeds], and what it is.
+
+    None stands where there is no figure.
+    """
+    from benchmarks.quality import own_voices
+    from head.rig import load_head
+    from training.evaluation.batch_rollout import rollout
+    from training.evaluation.spoken_figures import spoken_figures
+
+    clips = own_voices.clips()
+    motion = rollout(opened.backend, rollouts_of(clips, SPOKEN_SEEDS), opened.options)
+    runs = motion.reshape(len(clips), SPOKEN_SEEDS, *motion.shape[1:])
+    told = spoken_figures(load_head(opened.backend.head_id), runs, clips, opened.session.hop)
+    figures = {
+        name: [None if math.isnan(value) else round(value, 4) for value in pair]
+        for name, pair in told.items()
+    }
+    of = {"clips": len(clips), "frames": own_voices.FRAMES, "seeds": SPOKEN_SEEDS}
+    return {"figures": figures, "of": {**of, "voices": own_voices.voices()}}
+
+
+def in_words(quality: Mapping[str, Any]) -> str:
+    """The quality of a point in a line."""
+    figures = quality["spoken"]["figures"]
+    shown = {name: "none" if (v := figures[name][0]) is None else f"{v:.2f}" for name in figures}
+    line = (
+        f"P/B/M closed {shown['closures']} %, vowels open {shown['vowels_open']} %, rounded "
+        f"{shown['rounded']} %, jaw r {shown['jaw_r']}, head's range {shown['head_range']} of the "
+        f"label's, blinks {shown['blinks']} a minute, LVE {shown['lve']} mm"
+    )
+    return line + (f"; held out LVE {quality['lve_mm']:.3f} mm" if "lve_mm" in quality else "")
 
 
 def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]]:

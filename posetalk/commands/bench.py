@@ -23,6 +23,7 @@ BenchName = Literal[
     "attacks",
     "a2f",
     "curves",
+    "voices",
     "official",
     "cost",
     "eight-bits",
@@ -43,10 +44,10 @@ class Bench:
     `soak`: an hour of clients that come and go; `attacks`: a server of one's own, attacked in every
     way; `a2f`: streams of Audio2Face-3D clients; `cost`: a hop on each backend; `pictures`: the
     viewer's drawing; `official`: a network of the official size; `curves`: quality against every
-    live setting; `parity`: each backend against torch; `eight-bits`: int8 and fp8; `styles`,
-    `head-sheet`: pictures for the docs; `page`, `results`: docs/performance.md and docs/results.md
-    from files of figures. `posetalk bench NAME --help` lists the options of each; `bench-latency`
-    measures the live path.
+    live setting; `parity`: each backend against torch; `eight-bits`: int8 and fp8; `voices`: the
+    synthetic speech that quality is heard on; `styles`, `head-sheet`: pictures for the docs;
+    `page`, `results`: docs/performance.md and docs/results.md from files of figures. `posetalk
+    bench NAME --help` lists the options of each; `bench-latency` measures the live path.
     """
 
     name: Annotated[BenchName, tyro.conf.Positional]

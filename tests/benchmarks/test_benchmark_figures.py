@@ -21,7 +21,8 @@ from noted_runs import (
 )
 
 from benchmarks.harness.probes import COLUMNS
-from benchmarks.latency import many_sessions
+from benchmarks.harness.setting import Setting
+from benchmarks.latency import bench, many_sessions, percentiles
 from benchmarks.latency.percentiles import (
     STAGES,
     capture_shift,
@@ -38,6 +39,7 @@ from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.svg import Limit, Series, bars, chart, ticks
 from diffposetalk.spec import ModelSpec
+from training.evaluation.spoken_figures import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -214,16 +216,19 @@ def test_quality_stands_beside_the_speed_of_its_own_point() -> None:
     for run, k in zip(points, (1, 2), strict=True):
         run["live"] = {**run["live"], "steps": k}
     of = {"clips": 6, "frames": 120, "seeds": 10}
+    figures = {name: [81.5 if name == "closures" else 1.25, 0.1] for name in FIGURES}
+    spoken = {"figures": {**figures, "rounded": [None, None]}, "of": {**of, "voices": ["a"]}}
     measured = result(
         "quality",
-        points=[{"live": points[1]["live"], "lve_mm": 1.2345, "of": of}],
+        points=[{"live": points[1]["live"], "lve_mm": 1.2345, "of": of, "spoken": spoken}],
         reference={"reference": {"1": 2.0, "500": 1.6}, "live": {"hop": 96}, "of": of},
     )
     text = performance.page([result(runs=points), measured])
     one, two = (
         next(line for line in text.splitlines() if f"| 2 | 2 | {k} | no |" in line) for k in (1, 2)
     )
-    assert two.endswith("| 1.234 |") and one.endswith("|  |")
+    assert two.endswith("| 81.50 | 1.25 |  | 1.25 | 1.25 | 1.25 | 1.25 |") and one.endswith("|  |")
+    assert "| 1.234 |" in text and "Synthetic speech: 6 clips" in text
     assert "| 1 | 2.000 | 1.250 |" in text and "500 ancestral steps" in text
     pictures = plots([result(runs=points), measured])
     assert "H2 R2 K2" in pictures["quality.svg"] and "H2 R2 K1" not in pictures["quality.svg"]
@@ -274,3 +279,27 @@ def test_the_committed_page_is_the_one_of_the_committed_results() -> None:
     pictures = (ROOT / "docs" / performance.PICTURES).glob("*.svg")
     assert {path.name: path.read_text("utf-8") for path in pictures} == plots(results)
     assert sum(len(text) for text in plots(results).values()) < 300_000
+
+
+def test_an_interval_says_how_little_ten_seconds_know_of_a_99th_percentile() -> None:
+    few, many = np.arange(223) / 1000.0, np.arange(20_000) / 1000.0
+    low, high = percentiles.interval(few, 0.99)
+    assert low <= 220.0 and high is None
+    low, high = percentiles.interval(many, 0.99)
+    assert high is not None and low < 19_800 < high and high - low < 80
+    low, high = percentiles.interval(few, 0.5)
+    assert low < 111 < (high or 0) and 25 < (high or 0) - low < 35
+
+
+def test_repeats_show_the_middle_run_and_the_spread_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    p99 = iter((130.0, 110.0, 120.0))
+    monkeypatch.setattr(
+        bench, "measure", lambda *_: {"end_to_end_ms": {"p50": 100.0, "p99": next(p99)}}
+    )
+    run = bench.measured_often(Setting(), None, "", 3)
+    assert run["end_to_end_ms"]["p99"] == 120.0
+    assert run["repeats"] == {
+        "count": 3,
+        "p50": (100.0, 0.0),
+        "p99": (pytest.approx(120.0), pytest.approx(4.303 * 10 / 3**0.5, rel=1e-3)),
+    }

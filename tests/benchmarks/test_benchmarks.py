@@ -218,14 +218,6 @@ def test_two_files_are_compared_point_by_point(
     assert "no point in common" in capsys.readouterr().err
 
 
-def test_quality_needs_clips_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("POSETALK_DATA", raising=False)
-    assert bench.main(["--quality", "only"]) == 1
-    assert "POSETALK_DATA" in capsys.readouterr().err
-
-
 def test_the_lip_error_is_of_every_clip_and_seed() -> None:
     shut = np.zeros((20, 54), np.float32)
     clips = [

@@ -222,6 +222,7 @@ def _share(ours: Array, label: Array) -> float:
 
 def correlation(a: Array, b: Array) -> float:
     """Pearson's r; 0 where either does not move."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)  # a mean of float32 is not exact
     if len(a) < 2 or a.std() < 1e-9 or b.std() < 1e-9:
         return 0.0
     return float(np.corrcoef(a, b)[0, 1])
