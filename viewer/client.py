@@ -97,19 +97,25 @@ class Inbox:
 
 
 def parse_url(url: str) -> str:
-    """Complete `host`, `host:port` or a full address to ws://host:port; raises ClientError."""
+    """Complete `host`, `host:port`, a page or a full address to ws://host:port.
+
+    Raises:
+        ClientError: no address.
+    """
     full = url if "://" in url else f"ws://{url}"
     try:
         parts = urlsplit(full)
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
+    secure = {"http": "ws", "https": "wss"}  # the page's address, which servers print
+    parts = parts._replace(scheme=secure.get(parts.scheme, parts.scheme))
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ClientError(f"{url!r} is not an address: write ws://HOST:{DEFAULT_PORT}")
     if port is None and parts.scheme == "ws":
         host = parts.netloc.removesuffix(":")
         return urlunsplit(parts._replace(netloc=f"{host}:{DEFAULT_PORT}"))
-    return full
+    return urlunsplit(parts)
 
 
 def split_token(url: str) -> tuple[str, str | None]:
@@ -143,6 +149,15 @@ def reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def refusal(url: str, status: int) -> str:
+    """Why a server let nobody in, by the status of its answer (HTTP)."""
+    if status == 401:
+        return f"{url} wants a token, and this is not it: set POSETALK_TOKEN, or ?token= of the URL"
+    if status == 403:
+        return f"{url} does not let this program in (HTTP 403)"
+    return f"{url} is no posetalk server (HTTP {status})"
+
+
 class ViewerClient:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
@@ -174,7 +189,12 @@ class ViewerClient:
 
     async def run(self) -> None:
         """Receive until `stop` or the server's `end`; raises ClientError for what will not mend."""
-        from websockets.exceptions import InvalidHandshake, InvalidMessage, InvalidURI
+        from websockets.exceptions import (
+            InvalidHandshake,
+            InvalidMessage,
+            InvalidStatus,
+            InvalidURI,
+        )
 
         wait, begin = FIRST_WAIT_SECONDS, self._clock()
         while not self._stopping.is_set():
@@ -185,6 +205,8 @@ class ViewerClient:
                 why = "the connection was lost"
             except InvalidURI as error:
                 raise ClientError(f"{self.url} is not an address") from error
+            except InvalidStatus as error:
+                raise ClientError(refusal(self.url, error.response.status_code)) from error
             except (InvalidHandshake, InvalidMessage) as error:
                 text = str(error).splitlines()[0]
                 raise ClientError(f"{self.url} is no posetalk server ({text})") from error

@@ -181,8 +181,10 @@ def _quality(results: Results) -> Iterator[str]:
         if result["kind"] != "quality":
             continue
         points, found = result["points"], result.get("reference")
-        yield from ("## Quality\n", where(result))
+        synthetic = bool(points) and "spoken" in points[0]
+        yield from (f"## Quality{' on synthetic voices' * synthetic}\n", where(result))
         if points:
+            yield f"Bundle {points[0]['live']['bundle_hash'][:12]}.\n"
             if "spoken" in points[0]:
                 yield _QUALITY.format(**points[0]["spoken"]["of"])
                 yield "\n".join(f"- {text}" for text in FIGURES.values()) + "\n"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _BY_BUNDLE = "(default: the bundle's)"
 
+MOST_STEPS = 20
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8765
 
 ChannelChoice = Annotated[
@@ -98,14 +99,21 @@ class ModelSettings:
     """Head to move: one that `posetalk head list` names, or a file. Motion made for another head
     is mapped to it."""
 
-    def check(self) -> None:
-        """Judge the options before any work is done.
+    def check(self, *, live: bool = True) -> None:
+        """Judge the options before any work is done; `live` is what paper mode is not.
 
         Raises:
-            UsageError: a precision that the backend cannot have.
+            UsageError: a precision that the backend cannot have, or numbers that no session can.
         """
         from posetalk.terminal.console import UsageError
 
+        if self.steps is not None and (self.steps < 1 or (live and self.steps > MOST_STEPS)):
+            most = f"1 to {MOST_STEPS}" if live else "1 or more"
+            raise UsageError(f"--steps {self.steps}: choose {most} network calls per hop")
+        if self.hop is not None and self.hop < 1:
+            raise UsageError(f"--hop {self.hop}: choose 1 frame or more")
+        if self.lookahead is not None and self.lookahead < 0:
+            raise UsageError(f"--lookahead {self.lookahead}: choose 0 frames or more")
         try:
             check_precision(self.backend, self.precision)
         except ValueError as error:

@@ -28,19 +28,19 @@ class Animate:
     finished beside them, and says where.
     """
 
-    audio: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO")]
+    audio: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO ...")]
     """Speech: WAV, FLAC, MP3, Ogg, M4A, films, ...; any rate, any length. `demo` is the demo speech
-    (`./demo` a file of that name)."""
+    (`./demo` a file of that name). Several make a video each, in the folder of -o."""
     output: Annotated[
         tuple[Path, ...],
         tyro.conf.arg(
             aliases=["-o"],
-            metavar="OUT.mp4|OUT.npz ...",
+            metavar="OUT.mp4|OUT.npz ...|DIR",
             help="Files to write, by their endings: .mp4 is a video with the sound; .npz holds "
             "`exp` (L, 50), `pose` (L, 6: global rotation, jaw; axis-angle), `shape` (100,), "
             "`fps` and `head`; .csv has ARKit weights as Live Link Face exports them; .glb and "
             ".usda are the animated head for Blender, game engines and film tools; .bvh its "
-            "joints.",
+            "joints. A folder takes a video of each AUDIO.",
             help_behavior_hint="(default: the name of AUDIO, .mp4, in this folder)",
         ),
     ] = ()
@@ -88,22 +88,58 @@ class Animate:
     debug: Debug = False
 
     def run(self) -> int:
+        from posetalk.terminal.console import UsageError
+
+        jobs = self._jobs()
+        if self.size < 16 or self.size % 2:
+            raise UsageError(f"--size {self.size}: must be even, and 16 or more")
+        for _, paths in jobs:
+            self._check_fps(paths)
+        self._check_mode()
+        for audio, paths in jobs:
+            self._make(audio, paths)
+        return 0
+
+    def _jobs(self) -> list[tuple[Path, tuple[Path, ...]]]:
+        """Each sound and the files that are made of it.
+
+        Raises:
+            UsageError: names that cannot be, or that several sounds would share.
+        """
         from posetalk import demo_speech
         from posetalk.app.outputs import check_names
-        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.console import UsageError
+
+        if not self.audio:
+            raise UsageError("AUDIO: name a sound file, or `demo`")
+        sounds = [demo_speech() if name == "demo" else Path(name) for name in self.audio]
+        folder = Path()
+        if len(self.output) == 1 and self.output[0].is_dir():
+            folder = self.output[0]
+        elif self.output and len(sounds) > 1:
+            raise UsageError("several AUDIO files: -o names one folder that is there")
+        elif self.output:
+            check_names(self.output)
+            return [(sounds[0], self.output)]
+        jobs: list[tuple[Path, tuple[Path, ...]]] = [
+            (sound, (folder / f"{sound.stem}.mp4",)) for sound in sounds
+        ]
+        names = [paths[0] for _, paths in jobs]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"{name} would be made of {names.count(name)} AUDIO files")
+        check_names(names)
+        return jobs
+
+    def _make(self, audio: Path, paths: tuple[Path, ...]) -> None:
+        """Make the files of one sound, and say how fast it went and what they replace."""
+        from posetalk.terminal.console import say
         from posetalk.terminal.progress import frame_bar
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
 
-        channel = channel_of(self.channel)
-        audio = demo_speech() if self.audio == "demo" else Path(self.audio)
-        paths = self.output or (Path(audio.stem + ".mp4"),)
-        check_names(paths)
-        if self.size < 16 or self.size % 2:
-            raise UsageError(f"--size {self.size}: must be even, and 16 or more")
-        self._check_fps(paths)
-        self._check_mode()
-        source = FileSource(audio, pace="fast", channel=channel)
+        source = FileSource(audio, pace="fast", channel=channel_of(self.channel))
+        replaced = [str(path) for path in paths if path.exists()]
         work = self._live(source, paths) if self.mode == "live" else self._paper(source, paths)
         started = time.monotonic()
         done = 0
@@ -123,7 +159,8 @@ class Animate:
                 names = ", ".join(map(str, paths))
                 speed = length / max(spent, 1e-9)
                 say(f"{names}: {length:.1f} s in {spent:.1f} s ({speed:.1f} times real time)")
-        return 0
+        if replaced:
+            say(f"replaced what was there as {', '.join(replaced)}")
 
     def _check_fps(self, paths: tuple[Path, ...]) -> None:
         from posetalk.formats.csv_table import check_fps
@@ -141,7 +178,7 @@ class Animate:
     def _check_mode(self) -> None:
         from posetalk.terminal.console import UsageError
 
-        self.model.check()
+        self.model.check(live=self.mode == "live")
         if self.mode == "live":
             for name in ("sampler", "threshold"):
                 if getattr(self, name) is not None:

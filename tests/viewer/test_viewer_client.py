@@ -30,6 +30,7 @@ from viewer.client import (
     Sound,
     ViewerClient,
     parse_url,
+    refusal,
 )
 
 
@@ -264,7 +265,13 @@ def test_addresses_are_completed(given: str, full: str) -> None:
     assert parse_url(given) == full
 
 
-@pytest.mark.parametrize("given", ["http://a", "ws://", "ws://a:notaport", "", "ws://a:99999"])
+@pytest.mark.parametrize("given", ["ftp://a", "ws://", "ws://a:notaport", "", "ws://a:99999"])
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(ClientError, match="not an address"):
         parse_url(given)
+
+
+def test_the_pages_address_is_the_servers_and_a_wrong_token_is_named() -> None:
+    assert parse_url("http://there:9000/") == "ws://there:9000/"
+    assert parse_url("https://there/?token=x") == "wss://there/?token=x"
+    assert "token" in refusal("ws://a:1", 401) and "403" in refusal("ws://a:1", 403)

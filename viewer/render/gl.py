@@ -12,7 +12,9 @@ import importlib
 import importlib.metadata
 import logging
 import os
+import socket
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +31,30 @@ class GLError(RuntimeError):
 
 
 def display_available() -> bool:
-    """Whether a window could be opened: always tried on Windows and macOS, else by environment."""
+    """Whether a window could be opened: always tried on Windows and macOS, else if X answers."""
     if sys.platform in ("win32", "darwin"):
         return True
-    return bool(os.environ.get("DISPLAY"))
+    return x_answers(os.environ.get("DISPLAY", ""))
+
+
+def x_answers(display: str) -> bool:
+    """Whether something listens at HOST:NUMBER.SCREEN, as an X server does: a session's variable
+    outlives its display, and `ssh -X` its connection."""
+    host, _, number = display.rpartition(":")
+    digits = number.partition(".")[0]
+    if not digits.isdigit():
+        return False
+    local = host in ("", "unix")
+    with socket.socket(socket.AF_UNIX if local else socket.AF_INET) as link:
+        link.settimeout(1.0)
+        places: tuple[Any, ...] = (f"/tmp/.X11-unix/X{digits}", f"\0/tmp/.X11-unix/X{digits}")
+        for place in places if local else ((host, 6000 + int(digits)),):
+            try:
+                link.connect(place)
+            except OSError:
+                continue
+            return True
+    return False
 
 
 def egl_devices() -> int:

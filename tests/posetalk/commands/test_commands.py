@@ -27,6 +27,7 @@ from diffposetalk.spec import (
     Statistics,
     StyleEncoderSpec,
 )
+from posetalk.commands.animate import Animate
 
 FAKE = ["--backend", "fake"]
 
@@ -194,6 +195,22 @@ def test_bad_audio_gets_one_line(
         assert len(messages.splitlines()) == 1, messages
 
 
+def test_several_sounds_make_a_video_each_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        Animate, "_make", lambda _, audio, paths: made.append((audio.name, str(paths[0])))
+    )
+    (tmp_path / "out").mkdir()
+    assert call(["animate", "a.wav", "b.flac", *FAKE, "-o", "out"], capsys)[0] == 0
+    assert made == [("a.wav", "out/a.mp4"), ("b.flac", "out/b.mp4")]
+    for wrong in (["a.wav", "b.wav", "-o", "c.mp4"], ["a.wav", "a.mp3", "-o", "out"]):
+        code, _, message = call(["animate", *wrong], capsys)
+        assert code == 2 and message.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
@@ -210,7 +227,8 @@ def test_bad_audio_gets_one_line(
         (["live", "--view", "sideways"], 2, "sideways"),
         (["dance"], 2, "dance"),
         (["animate", "demo", *FAKE, "--style", "opera", "-o", "o.npz"], 1, "no style 'opera'"),
-        (["animate", "demo", *FAKE, "--steps", "50", "-o", "o.npz"], 1, "1 to 20"),
+        (["animate", "demo", *FAKE, "--steps", "50", "-o", "o.npz"], 2, "--steps 50"),
+        (["animate", "demo", *FAKE, "--hop", "0", "-o", "o.npz"], 2, "--hop 0"),
         (["animate", "demo", "--bundle", "nowhere", "-o", "o.npz"], 1, "nowhere"),
         (["serve", "--source", "nowhere.wav"], 1, "no such file"),
         (["serve", *FAKE, "--source", "demo", "--host", "0.0.0.0"], 2, "--token"),
@@ -220,7 +238,7 @@ def test_bad_audio_gets_one_line(
         (["serve", *FAKE, "--source", "demo", "--certificate", "/dev/null"], 1, "not a PEM file"),
         (["view", "--record", "out.npz"], 2, "end the name in .mp4 (video)"),
         (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
-        (["view", "http://127.0.0.1:9"], 2, "not an address"),
+        (["view", "ftp://127.0.0.1:9"], 2, "not an address"),
         (["view", "--size", "33"], 2, "--size 33: an even number"),
         (["view", "--seconds", "-1"], 2, "--seconds -1: must be"),
         (["head", "show", "posetalk-head-1", "-o", "x.gif"], 2, "end the name in .png"),
