@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import wave
 from pathlib import Path
 
 PRECIOUS = b"nobody may write here"
@@ -15,7 +16,12 @@ def plant(folder: Path) -> list[str]:
     (folder / "precious").write_bytes(PRECIOUS)
     for name in PLANTED:
         (folder / name).symlink_to(folder / "precious")
-    return ["animate", "demo", "--backend", "fake", "-o", str(folder / OUTPUT)]
+    with wave.open(str(folder / "in.wav"), "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(6_400))
+    return ["animate", str(folder / "in.wav"), "--backend", "fake", "-o", str(folder / OUTPUT)]
 
 
 def faults(folder: Path, code: int) -> list[str]:
