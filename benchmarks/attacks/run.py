@@ -188,9 +188,11 @@ def run_attack(
     with Helper("benchmarks.attacks.attacker", {**aimed, "port": server.port}, secret) as one:
         one.receive(60)
         watcher.phase()
+        end = time.monotonic() + 0.9 * seconds
         with meter.running():
             time.sleep(0.4 * seconds)
             waited = newcomer(server.address)
+            time.sleep(max(0.0, end - time.monotonic()))
             meter.clients = clients_now(server.address)
             with contextlib.suppress(BenchmarkError):
                 one.receive(seconds + 20)

@@ -17,8 +17,8 @@ from functools import cache
 
 SWEEP_AFTER, SWEEP_SECONDS = 50, 1.0
 """Connections that went, and the least time, from one sweep to the next."""
-RETURN_SECONDS = 3.0
-"""The least time between two returns of memory, which take some milliseconds of one core."""
+RETURN_AFTER, RETURN_SECONDS = 8, 3.0
+"""The same from one return of memory to the next, which takes some milliseconds of one core."""
 
 
 class Sweeper:
@@ -42,8 +42,9 @@ class Sweeper:
         """Let time pass."""
         gone, now = self._gone(), self._now()
         if gone - self._swept >= SWEEP_AFTER and now - self._swept_at > SWEEP_SECONDS:
-            self._swept, self._swept_at, self._is_dirty = gone, now, True
+            self._swept, self._swept_at = gone, now
             gc.collect(1)
+        self._is_dirty |= gone - self._returned >= RETURN_AFTER
         if self._is_dirty and now - self._returned_at > RETURN_SECONDS:
             self._is_dirty = gone != self._returned  # once more when the flood is over
             self._returned, self._returned_at = gone, now
