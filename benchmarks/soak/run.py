@@ -53,6 +53,8 @@ IN_FLIGHT = 0.8
 """Seconds of stream time from what the slowest client has to the clock.  Below the 64 frames that
 a viewer's queue holds, and the two seconds after which a session leaves silence out."""
 ATTACK_SECONDS = 3.0
+SETTLE_SECONDS = 8.0
+"""Of the machine's, from an attack until memory is measured: its clients are gone, and theirs."""
 PATIENCE = 120.0
 """Seconds of the machine's in which something must move."""
 
@@ -95,6 +97,7 @@ class SoakRun:
         self._speech = noise.astype(np.float32)
         self._stall, self._attacks = stall, attacks
         self._stop = threading.Event()
+        self._between = threading.Lock()  # attacks: what they hold is no growth
 
     def run(self, say: Callable[[str], None] = lambda _: None) -> SoakResult:
         """Run it to its end; progress goes to `say`.  Raises SoakError at a standstill."""
@@ -148,6 +151,7 @@ class SoakRun:
         while not self._stop.is_set():
             chosen = {"name": chance.choice(names), "port": port, "seconds": ATTACK_SECONDS}
             with (
+                self._between,
                 contextlib.suppress(BenchmarkError),
                 Helper("benchmarks.attacks.attacker", chosen) as attacker,
             ):
@@ -170,8 +174,14 @@ class SoakRun:
                 for task in tasks:
                     if task.done():
                         task.result()  # raises what went wrong
-            gc.collect()
-            self.result.memory.append(process.memory_info().rss)
+            await asyncio.to_thread(self._between.acquire)
+            try:
+                if self._attacks:
+                    await asyncio.sleep(SETTLE_SECONDS)
+                gc.collect()
+                self.result.memory.append(process.memory_info().rss)
+            finally:
+                self._between.release()
             say(f"{tenth + 1}/{TENTHS}: {self.result.line()}")
         await asyncio.gather(*tasks)  # they leave as they would at any other time
 

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 SENT_AT_ONCE, TAKEN_AT_ONCE = 8, 4  # messages, before the event loop may do something else
 
 
+class GoneError(Exception):
+    """The client has gone while it was to pay."""
+
+
 class Socket(Protocol):
     """What a connection needs of a websocket."""
 
@@ -48,6 +52,7 @@ class Socket(Protocol):
     async def send(self, message: str | bytes) -> None: ...
     def hold_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
+    async def wait_closed(self) -> None: ...
     def __aiter__(self) -> AsyncIterator[str | bytes]: ...
 
 
@@ -244,12 +249,19 @@ class Connection:
             return messages.Unknown(error.kind)
 
     async def _pay(self, cost: float) -> None:
-        """Pay for work that is about to be done: its client waits until it can."""
+        """Pay for work that is about to be done: its client waits until it can.
+
+        Raises `GoneError` where it leaves meanwhile.
+        """
         wait = self._socket.budget.take(cost, time.monotonic()) if cost else 0.0
         if wait:
             self._socket.hold_reading()
             try:
-                await asyncio.sleep(wait)
+                async with asyncio.timeout(wait):
+                    await self._socket.wait_closed()
+                raise GoneError  # nothing is done for it any more
+            except TimeoutError:
+                pass
             finally:
                 self._socket.resume_reading()
 

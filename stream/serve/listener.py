@@ -21,7 +21,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from stream.serve.connection import Connection, Socket
+from stream.serve.connection import Connection, GoneError, Socket
 from stream.serve.door import http_pages
 from stream.serve.door.admission import Admission, reason_of
 from stream.serve.door.arrivals import Arrivals
@@ -238,6 +238,8 @@ class Listener:
             await closing
         except ConnectionClosed as error:
             self._judge_closing(error)
+        except GoneError:
+            pass  # in debt
         finally:
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -249,3 +249,17 @@ def test_a_connection_that_has_ended_may_be_aborted() -> None:
         tap.abort()
     tap.end()
     tap.abort()
+
+
+def test_who_leaves_in_debt_is_gone_and_holds_up_no_end() -> None:
+    with Server(HEAD, HELLO, port=0, limits=Limits(rate=0.001, burst=1.0)) as server:
+        server.controls.push = lambda _: True
+        with client(server) as link:
+            link.send('{"type":"audio_format","sample_rate":47975}')
+            deadline = time.monotonic() + 20
+            while not server.counts.bytes_in or server.counts.clients != 1:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            time.sleep(0.1)
+        server.close()
+        assert not server._thread.is_alive()
