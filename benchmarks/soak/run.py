@@ -55,6 +55,8 @@ a viewer's queue holds, and the two seconds after which a session leaves silence
 ATTACK_SECONDS = 3.0
 SETTLE_SECONDS = 8.0
 """Of the machine's, from an attack until memory is measured: its clients are gone, and theirs."""
+BETWEEN_SECONDS = 0.1
+"""Of the machine's, in which memory may be asked for."""
 PATIENCE = 120.0
 """Seconds of the machine's in which something must move."""
 
@@ -158,6 +160,7 @@ class SoakRun:
                 attacker.receive(60)
                 attacker.receive(60)
             self.result.attacks += 1
+            time.sleep(BETWEEN_SECONDS)
 
     async def _clients(self, url: str, say: Callable[[str], None]) -> None:
         tasks = [asyncio.create_task(self._come_and_go(url)) for _ in range(CLIENTS)]
