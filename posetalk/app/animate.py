@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from posetalk.app.outputs import DEFAULT_SIZE, Output, check_names, finishing, open_outputs
-from posetalk.formats.csv_table import check_fps
+from posetalk.app.film import DEFAULT_SIZE, Camera, FilmSettings
+from posetalk.app.outputs import Output, check_names, finishing, open_outputs
 from posetalk.formats.motion_file import Motion, split
 from stream.backends.names import BackendName, Precision
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
@@ -129,8 +129,10 @@ def animate(
     seed: int = 0,
     backend: BackendName = "auto",
     head: str | Path | None = None,
-    size: int = DEFAULT_SIZE,
+    size: int | str = DEFAULT_SIZE,
     fps: int | None = None,
+    camera: Camera = "head",
+    background: str = "studio",
     mode: Literal["live", "paper"] = "live",
     sampler: Literal["ancestral", "dpm++"] | None = None,
     precision: Precision | None = None,
@@ -151,7 +153,8 @@ def animate(
     Args:
         audio: a sound file or a film, or samples (n,) or (n, channels) at `sample_rate`: floats in
             [-1, 1], or integers of 8, 16 or 32 bits, which are scaled by their type.
-        output: one or more files to write: `.mp4` video with sound, `.npz` motion; `.csv`, `.glb`,
+        output: one or more files to write: `.mp4`, `.webm` and `.mov`
+            video with sound, `.png` a picture a frame, `.npz` motion; `.csv`, `.glb`,
             `.usda` and `.bvh` for other programs.
         sample_rate: of `audio`, if it is samples.
         channel: which of several channels is heard, from 1; `mix` is the mean of all; `auto` takes
@@ -169,8 +172,12 @@ def animate(
             (no model: the jaw follows the loudness).
         head: a name of `posetalk head list` or a head file to map the motion to; the bundle's own
             if None.
-        size: of the video, in pixels.
-        fps: rows per second of a `.csv`, whose readers expect 60; 60 if None. All else has 25.
+        size: of the video, in pixels: one side, or 'WIDTHxHEIGHT'.
+        fps: frames per second, 24, 25, 30, 50 or 60, of films and files (not of `.npz`); 25 if
+            None, 60 for a `.csv`, whose readers expect them. Motion is interpolated.
+        camera: `head`, `bust` or `profile`.
+        background: `studio`, `transparent` (`.webm`, `.mov`, `.png`), a colour, or a picture's
+            file.
         mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
             `diffposetalk.paper_mode.pipeline` has all of it).
         sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
@@ -187,15 +194,14 @@ def animate(
     named = [output] if isinstance(output, str | Path) else list(output or ())
     paths = [Path(path) for path in named]
     check_names(paths)
-    if fps is not None:
-        check_fps(fps)
+    film = FilmSettings.of(size, fps, camera, background, paths)
     blocks = read_blocks(audio, sample_rate, channel)
     collector = _Collector()
     if mode == "paper":
         from posetalk.app import paper
 
         def opened(head: str, own: FloatArray) -> list[Output]:
-            return [collector, *open_outputs(paths, head_id=head, shape=own, size=size, fps=fps)]
+            return [collector, *open_outputs(paths, head_id=head, shape=own, film=film)]
 
         if any(wish is not None for wish in (hop, lookahead, head)) or preset != "default":
             raise ValueError(
@@ -208,10 +214,7 @@ def animate(
             shape,
             seed,
             paper.settings_of(sampler, steps),
-            lambda head, own: [
-                collector,
-                *open_outputs(paths, head_id=head, shape=own, size=size, fps=fps),
-            ],
+            lambda head, own: [collector, *open_outputs(paths, head_id=head, shape=own, film=film)],
             precision,
         )
         return Motion(*split(collector.rows), made.shape, FPS, made.head)
@@ -231,7 +234,7 @@ def animate(
     options = settings.live_options()
     session = Session(model, options=options, shape=shape, style=style, seed=seed, retarget=mapping)
     head_id = session.head_id
-    outputs = open_outputs(paths, head_id=head_id, shape=session.shape, size=size, fps=fps)
+    outputs = open_outputs(paths, head_id=head_id, shape=session.shape, film=film)
     run(session, blocks, [collector, *outputs])
     exp, pose = split(collector.rows)
     return Motion(exp, pose, session.shape, FPS, head_id)

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.new_file import NewFile
+from posetalk.app.film import FilmSettings
 from posetalk.formats import FORMATS, Clip, Format
 from posetalk.formats.motion_file import MotionWriter, split
 from posetalk.terminal.console import UsageError
-from stream.frames import FRAME_SAMPLES
+from stream.frames import FPS, FRAME_SAMPLES
 
 if TYPE_CHECKING:
     from head.rig import Head
@@ -30,11 +32,13 @@ log = logging.getLogger(__name__)
 FloatArray = NDArray[np.float32]
 MEANINGS = {
     ".mp4": "video",
+    ".webm": "video, may be transparent",
+    ".mov": "ProRes, may be transparent",
+    ".png": "a picture a frame",
     ".npz": "motion",
     **{ending: form.meaning for ending, form in FORMATS.items()},
 }
 SUFFIXES = tuple(MEANINGS)
-DEFAULT_SIZE = 512
 
 
 class Output(Protocol):
@@ -86,57 +90,10 @@ class MotionOutput:
         return self._writer.abandon()
 
 
-class VideoOutput:
-    """An mp4 of the face with its sound, marked as synthetic."""
-
-    def __init__(self, path: Path, shape: FloatArray | None, head: Head, size: int) -> None:
-        from viewer.play.video import VideoWriter
-        from viewer.render.renderer import Renderer
-
-        self.path = path
-        self._head = head
-        self._sound = np.zeros(0, np.float32)  # whose picture has not come
-        own = None if shape is None else shape[: head.shape_count]
-        self._shape = own if np.any(own) else None  # the mean face costs nothing
-        self._renderer = Renderer(head, size, size)
-        try:
-            self._writer = VideoWriter(path, size, size)
-        except BaseException:
-            self._renderer.close()
-            raise
-
-    def write_audio(self, samples: FloatArray) -> None:
-        self._sound = np.concatenate([self._sound, samples])
-
-    def show(self, frames: Sequence[Frame]) -> None:
-        from viewer.play.player import vertices_of_motion
-
-        for frame in frames:
-            vertices = vertices_of_motion(self._head, frame.motion, self._shape)
-            self._writer.add_frame(self._renderer.render(vertices))
-            # Sound waits for its picture, so that both end together wherever the work is cut.
-            self._writer.add_audio(self._sound[:FRAME_SAMPLES])
-            self._sound = self._sound[FRAME_SAMPLES:]
-
-    def close(self) -> None:
-        try:
-            left, self._sound = self._sound, self._sound[:0]
-            self._writer.add_audio(left)  # of the last frame
-            self._writer.close()
-        finally:
-            self._renderer.close()
-
-    def abandon(self) -> Path | None:
-        try:
-            return self._writer.abandon()
-        finally:
-            self._renderer.close()
-
-
 class ClipOutput:
     """A file for other programs, written when the last frame is there.
 
-    `fps` is for formats that can have another frame rate; their own default if None.
+    `fps` is its frame rate; the motion's if None, or what the format's readers expect.
     """
 
     def __init__(
@@ -149,6 +106,7 @@ class ClipOutput:
         self.path = path
         self._head, self._shape = head, shape
         self._write = form.writer()
+        self._fps = FPS if fps is None or form.any_fps else fps
         if form.any_fps and fps is not None:
             self._write = functools.partial(self._write, fps=fps)
         self._rows: list[FloatArray] = []
@@ -181,7 +139,34 @@ class ClipOutput:
         return file.beside
 
     def _write_to(self, file: NewFile) -> None:
-        file.beside.write_bytes(self._write(Clip.of(self._head, self._rows, self._shape)))
+        file.beside.write_bytes(
+            self._write(Clip.of(self._head, self._rows, self._shape, self._fps))
+        )
+
+
+class NeutralFirst:
+    """Any output, with a frame of the head at rest and its silence before the first one."""
+
+    def __init__(self, output: Output) -> None:
+        self.path, self._output, self._begun = output.path, output, False
+
+    def write_audio(self, samples: FloatArray) -> None:
+        if not self._begun:
+            self._begun = True
+            self._output.write_audio(np.zeros(FRAME_SAMPLES, np.float32))
+        self._output.write_audio(samples)
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        if frames and frames[0].sequence == 0:
+            rest = replace(frames[0], motion=np.zeros_like(frames[0].motion))
+            self._output.show([rest])
+        self._output.show(frames)
+
+    def close(self) -> None:
+        self._output.close()
+
+    def abandon(self) -> Path | None:
+        return self._output.abandon()
 
 
 @contextlib.contextmanager
@@ -229,12 +214,14 @@ def open_outputs(
     *,
     head_id: str,
     shape: FloatArray | None = None,
-    size: int = DEFAULT_SIZE,
-    fps: int | None = None,
+    film: FilmSettings | None = None,
+    neutral: bool = False,
 ) -> list[Output]:
     """An output for each path, by its ending; all of them, or none and an error.
 
-    `fps` is the frame rate of tables (`.csv`); 60, as their readers expect, if None.
+    `film` says how pictures look, and its `fps` the frame rate of all that are not `.npz`: if None,
+    60 for tables (`.csv`), as their readers expect, else 25. With `neutral` a frame of the head at
+    rest goes before the first one.
 
     Raises:
         ValueError, OSError: a name of no known kind, or a file that cannot be written.
@@ -242,6 +229,7 @@ def open_outputs(
         HeadError: ARKit weights are wanted of a head that has none.
     """
     check_names(paths)
+    film = film or FilmSettings()
     outputs: list[Output] = []
     with contextlib.ExitStack() as closing:
         for path in paths:
@@ -253,10 +241,12 @@ def open_outputs(
             from head.rig import load_head
 
             head = load_head(head_id)
-            if ending == ".mp4":
-                outputs.append(VideoOutput(path, shape, head, size))
+            if ending in FORMATS:
+                outputs.append(ClipOutput(path, shape, head, FORMATS[ending], film.fps))
             else:
-                outputs.append(ClipOutput(path, shape, head, FORMATS[ending], fps))
+                from posetalk.app.pictures import PictureOutput
+
+                outputs.append(PictureOutput(path, shape, head, film))
             closing.callback(outputs[-1].abandon)
         closing.pop_all()
-    return outputs
+    return [NeutralFirst(each) for each in outputs] if neutral else outputs

@@ -10,7 +10,7 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -246,6 +246,14 @@ class StreamSettings:
         str | None, tyro.conf.arg(metavar="HOST[:39539]", help_behavior_hint="(default: nowhere)")
     ] = None
     """Also send the VMC protocol (OSC over UDP) there, for VTuber programs."""
+    livelink_fps: Annotated[Literal[25, 30, 60], tyro.conf.arg(metavar="25|30|60")] = 25
+    """Live Link Face packets a second; the phone's app sends 60. Motion is interpolated, one frame
+    (40 ms) later."""
+    vmc_names: Annotated[Literal["all", "arkit", "vrm"], tyro.conf.arg(metavar="all|arkit|vrm")] = (
+        "all"
+    )
+    """Which values go out by VMC: the 52 of perfect sync, the vowels and blinks that every VRM
+    avatar has, or both. An avatar that moves twice as much wants one of them."""
     log_json: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
     """Tell what happens as a JSON object a line on standard error, for programs that collect it."""
     model: ModelSettings = field(default_factory=ModelSettings)

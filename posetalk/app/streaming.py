@@ -73,7 +73,13 @@ def stream(
     with contextlib.ExitStack() as closing, stop_on_ctrl_c() as stop:
         with working("getting ready"):
             warm_up(session)  # while it is nobody else's
-        senders = open_senders(head, livelink=settings.livelink, vmc=settings.vmc)
+        senders = open_senders(
+            head,
+            livelink=settings.livelink,
+            vmc=settings.vmc,
+            livelink_fps=settings.livelink_fps,
+            vmc_names=settings.vmc_names,
+        )
         for sender in senders:
             closing.callback(lambda it: say(it.summary()), sender)
             closing.callback(sender.close)

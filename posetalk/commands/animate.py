@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from posetalk.app.film import Camera, FilmSettings
 from posetalk.app.settings import ChannelChoice, ModelSettings, channel_of
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
     from posetalk.formats.motion_file import FloatArray
@@ -36,7 +37,8 @@ class Animate:
         tyro.conf.arg(
             aliases=["-o"],
             metavar="OUT.mp4|OUT.npz ...|DIR",
-            help="Files to write, by their endings: .mp4 is a video with the sound; .npz holds "
+            help="Files to write, by their endings: .mp4, .webm and .mov are videos with the "
+            "sound, .png a picture a frame; .npz holds "
             "`exp` (L, 50), `pose` (L, 6: global rotation, jaw; axis-angle), `shape` (100,), "
             "`fps` and `head`; .csv has ARKit weights as Live Link Face exports them; .glb and "
             ".usda are the animated head for Blender, game engines and film tools; .bvh its "
@@ -45,12 +47,20 @@ class Animate:
         ),
     ] = ()
     channel: ChannelChoice = "auto"
-    size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
-    """Width and height of the video in pixels, an even number."""
-    fps: Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 60)")] = (
-        None
-    )
-    """Rows per second of a .csv; the motion between two frames is interpolated. All else has 25."""
+    size: Annotated[str, tyro.conf.arg(metavar="WxH")] = "512"
+    """Width and height of the video in pixels, even numbers; one number is both."""
+    fps: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 25, a .csv 60)")
+    ] = None
+    """Frames per second, 24, 25, 30, 50 or 60 (1 to 240 of a .csv); the motion between two frames
+    is interpolated. Motion files (.npz) have 25."""
+    camera: Annotated[Camera, tyro.conf.arg(metavar="head|bust|profile")] = "head"
+    """Where the film is taken from."""
+    background: Annotated[str, tyro.conf.arg(metavar="COLOUR|IMAGE|transparent")] = "studio"
+    """What is behind the head: a colour (a name, #rrggbb), a picture's file, or nothing, in a .webm
+    (VP9), .mov (ProRes 4444) or .png (a picture a frame)."""
+    neutral: Flag = False
+    """Begin with one frame of the face at rest, for programs that measure from it."""
     mode: Annotated[
         Literal["live", "paper"],
         tyro.conf.arg(
@@ -88,16 +98,12 @@ class Animate:
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.terminal.console import UsageError
-
         jobs = self._jobs()
-        if self.size < 16 or self.size % 2:
-            raise UsageError(f"--size {self.size}: must be even, and 16 or more")
-        for _, paths in jobs:
-            self._check_fps(paths)
+        every = [path for _, paths in jobs for path in paths]
+        film = FilmSettings.of(self.size, self.fps, self.camera, self.background, every)
         self._check_mode()
         for audio, paths in jobs:
-            self._make(audio, paths)
+            self._make(audio, paths, film)
         return 0
 
     def _jobs(self) -> list[tuple[Path, tuple[Path, ...]]]:
@@ -131,7 +137,7 @@ class Animate:
         check_names(names)
         return jobs
 
-    def _make(self, audio: Path, paths: tuple[Path, ...]) -> None:
+    def _make(self, audio: Path, paths: tuple[Path, ...], film: FilmSettings) -> None:
         """Make the files of one sound, and say how fast it went and what they replace."""
         from posetalk.terminal.console import say
         from posetalk.terminal.progress import frame_bar
@@ -140,7 +146,8 @@ class Animate:
 
         source = FileSource(audio, pace="fast", channel=channel_of(self.channel))
         replaced = [str(path) for path in paths if path.exists()]
-        work = self._live(source, paths) if self.mode == "live" else self._paper(source, paths)
+        made = self._live if self.mode == "live" else self._paper
+        work = made(source, paths, film)
         started = time.monotonic()
         done = 0
         try:
@@ -162,19 +169,6 @@ class Animate:
         if replaced:
             say(f"replaced what was there as {', '.join(replaced)}")
 
-    def _check_fps(self, paths: tuple[Path, ...]) -> None:
-        from posetalk.formats.csv_table import check_fps
-        from posetalk.terminal.console import UsageError
-
-        if self.fps is None:
-            return
-        if all(path.suffix.lower() != ".csv" for path in paths):
-            raise UsageError("--fps is for .csv files: all others have 25 frames per second")
-        try:
-            check_fps(self.fps)
-        except ValueError as error:
-            raise UsageError(str(error)) from None
-
     def _check_mode(self) -> None:
         from posetalk.terminal.console import UsageError
 
@@ -194,7 +188,7 @@ class Animate:
         if self.model.backend not in ("auto", "torch"):
             raise UsageError(f"--backend {self.model.backend}: paper mode runs on torch")
 
-    def _live(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
+    def _live(self, source: FileSource, paths: tuple[Path, ...], film: FilmSettings) -> Work:
         """The same session as live, as fast as it goes."""
         from posetalk.app.animate import blocks_of, run
         from posetalk.app.opening import open_session
@@ -211,11 +205,11 @@ class Animate:
         )
         head_id = session.head_id
         outputs = open_outputs(
-            paths, head_id=head_id, shape=session.shape, size=self.size, fps=self.fps
+            paths, head_id=head_id, shape=session.shape, film=film, neutral=self.neutral
         )
         return lambda progress: run(session, blocks_of(source), outputs, progress)
 
-    def _paper(self, source: FileSource, paths: tuple[Path, ...]) -> Work:
+    def _paper(self, source: FileSource, paths: tuple[Path, ...], film: FilmSettings) -> Work:
         """The released pipeline, over the whole clip at once."""
         import numpy as np
 
@@ -241,8 +235,8 @@ class Animate:
         outputs = open_outputs(
             paths,
             head_id=loaded.bundle.head_id,
-            size=self.size,
-            fps=self.fps,
+            film=film,
+            neutral=self.neutral,
             shape=loaded.bundle.statistics.shape_mean if shape is None else shape,
         )
         return lambda progress: paper.run(loaded, clip, settings, outputs, progress)

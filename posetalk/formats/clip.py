@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from head.model import Head
 from head.skinning import motion_to_parameters, rotation_matrices
+from stream.core.resample import at_rate
 from stream.frames import FPS
 
 Floats = NDArray[np.float32]
@@ -40,17 +41,19 @@ class Clip:
     fps: int = FPS
 
     @staticmethod
-    def of(head: Head, rows: Sequence[Floats], shape: Floats | None = None) -> Clip:
-        """From a session's motion vectors, (54,) or (51,) each.
+    def of(head: Head, rows: Sequence[Floats], shape: Floats | None = None, fps: int = FPS) -> Clip:
+        """From a session's motion vectors, (54,) or (51,) each, brought to `fps`.
 
         Raises:
             ValueError: no frames, or vectors of another length.
         """
         if not rows:
             raise ValueError("there are no frames to write")
-        expression, rotation, jaw = motion_to_parameters(np.asarray(rows, np.float32))
+        expression, rotation, jaw = motion_to_parameters(
+            at_rate(np.asarray(rows, np.float32), FPS, fps)
+        )
         own = np.zeros(0, np.float32) if shape is None else shape[: head.shape_count]
-        return Clip(head, expression, rotation, jaw, np.asarray(own, np.float32))
+        return Clip(head, expression, rotation, jaw, np.asarray(own, np.float32), fps)
 
     def __len__(self) -> int:
         return len(self.expression)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from head.arkit.weights import arkit_weights
 from posetalk.formats.clip import Clip
+from stream.core.resample import at_rate
 from stream.senders.livelink import NAMES, face_values
 
 _PAIRS: Final = {"JawLeft": "JawRight", "MouthLeft": "MouthRight"}
@@ -52,16 +52,6 @@ def check_fps(fps: int) -> None:
     """Refuse a frame rate that a table can't have, with a ValueError."""
     if not 1 <= fps <= 240:
         raise ValueError(f"--fps {fps}: choose 1 to 240 rows per second")
-
-
-def at_rate(rows: NDArray[np.float32], old: int, new: int) -> NDArray[np.float32]:
-    """(L, d) at `old` frames per second -> (n, d) at `new`: as long in time, row 0 at time 0."""
-    if old == new:
-        return rows
-    count = -(-len(rows) * new // old)
-    before, now = np.arange(len(rows)) / old, np.arange(count) / new
-    columns = [np.interp(now, before, column) for column in rows.T]
-    return np.stack(columns, axis=-1).astype(np.float32)
 
 
 def timecode(frame: int, fps: int) -> str:

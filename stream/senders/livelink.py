@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import ARKIT_52
-from stream.frames import FPS, FRAME_SAMPLES, Frame
+from stream.frames import FPS, SAMPLE_RATE, Frame
 from stream.senders.angles import eye_angles, yaw_pitch_roll
 
 Floats = NDArray[np.float32]
@@ -80,9 +80,13 @@ class LiveLinkEncoder:
     Args:
         subject: what the engine lists as the subject.
         device: id of the sending device; a new one if None.
+        fps: of the frames that it is given; the app's own is 60.
     """
 
-    def __init__(self, subject: str = "posetalk", device: str | None = None) -> None:
+    def __init__(
+        self, subject: str = "posetalk", device: str | None = None, fps: int = FPS
+    ) -> None:
+        self._fps = fps
         self.subject = subject
         self.device = device or str(uuid.uuid4()).upper()
         self._first: int | None = None
@@ -95,11 +99,11 @@ class LiveLinkEncoder:
             values: (55,) 52 ARKit weights and the head rotation.
             captured: Unix seconds at which the frame's sound was captured.
         """
-        number = frame.sample // FRAME_SAMPLES
+        number = round(frame.sample * self._fps / SAMPLE_RATE)
         if self._first is None:
             local = time.localtime(captured)
             seconds = local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec + captured % 1
-            self._first = int(seconds * FPS) - number
-        at = (self._first + number) % (SECONDS_OF_DAY * FPS)
+            self._first = int(seconds * self._fps) - number
+        at = (self._first + number) % (SECONDS_OF_DAY * self._fps)
         face = face_values(values[:52], values[52:55])
-        return [packet(face, device=self.device, subject=self.subject, frame=at)]
+        return [packet(face, device=self.device, subject=self.subject, frame=at, fps=self._fps)]

@@ -8,9 +8,10 @@ from typing import Final
 
 from head.model import Head
 from stream.clock import Clock
+from stream.frames import FPS
 from stream.senders.livelink import LiveLinkEncoder
 from stream.senders.udp import Encoder, UdpSender
-from stream.senders.vmc import VmcEncoder
+from stream.senders.vmc import VmcEncoder, VmcNames
 from stream.wire.channels import channel_names
 from stream.wire.messages import ARKIT52
 
@@ -46,7 +47,13 @@ def parse_target(text: str, port: int) -> tuple[str, int]:
 
 
 def open_senders(
-    head: Head, *, livelink: str | None = None, vmc: str | None = None, clock: Clock | None = None
+    head: Head,
+    *,
+    livelink: str | None = None,
+    vmc: str | None = None,
+    livelink_fps: int = FPS,
+    vmc_names: VmcNames = "all",
+    clock: Clock | None = None,
 ) -> Sequence[UdpSender]:
     """A sender for each address that is given; close them in the end.
 
@@ -54,6 +61,8 @@ def open_senders(
         head: of the session.
         livelink: Live Link Face, HOST[:11111].
         vmc: VMC over OSC, HOST[:39539].
+        livelink_fps: frames per second of Live Link Face; the phone's app sends 60.
+        vmc_names: perfect sync's names, VRM's, or all.
         clock: the clock of the frames' timings.
 
     Raises:
@@ -61,9 +70,9 @@ def open_senders(
     """
     wanted: list[tuple[str, str, Encoder]] = []
     if livelink is not None:
-        wanted.append(("livelink", livelink, LiveLinkEncoder()))
+        wanted.append(("livelink", livelink, LiveLinkEncoder(fps=livelink_fps)))
     if vmc is not None:
-        wanted.append(("vmc", vmc, VmcEncoder()))
+        wanted.append(("vmc", vmc, VmcEncoder(vmc_names)))
     if wanted and ARKIT52 not in channel_names(head):
         raise SenderError(
             f"--{wanted[0][0]} sends ARKit shapes, and head {head.id!r} has none: "
@@ -71,6 +80,13 @@ def open_senders(
         )
     targets = [parse_target(text, DEFAULT_PORTS[kind]) for kind, text, _ in wanted]
     return [
-        UdpSender(head, encode, target, protocol=NAMES[kind], clock=clock)
+        UdpSender(
+            head,
+            encode,
+            target,
+            protocol=NAMES[kind],
+            fps=livelink_fps if kind == "livelink" else FPS,
+            clock=clock,
+        )
         for (kind, _, encode), target in zip(wanted, targets, strict=True)
     ]

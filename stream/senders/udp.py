@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from head.model import Head
 from stream.clock import Clock, MonotonicClock, unix_time
-from stream.frames import FPS, Frame
+from stream.core.resample import Resampler
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.sinks import FrameTiming
 from stream.wire.channels import channel_values
 from stream.wire.messages import ARKIT52
@@ -28,11 +29,11 @@ log = logging.getLogger(__name__)
 Encoder = Callable[[Frame, NDArray[np.float32], float], list[bytes]]
 """A frame, its (55,) `arkit52` values and its Unix time of capture, to datagrams."""
 
-REMEMBERED = 10 * FPS
+REMEMBERED_SECONDS = 10
 LONGEST_DELAY = 0.5
 """Seconds; a frame that is later than this is sent at once."""
-WAITING = 2 * FPS
-"""Frames that may wait; newest wins."""
+WAITING_SECONDS = 2
+"""Of frames that may wait; newest wins."""
 
 
 class UdpSender:
@@ -43,6 +44,8 @@ class UdpSender:
         encode: makes the datagrams.
         target: (host, port), resolved already.
         protocol: its name, for people.
+        fps: frames per second that are sent; motion between two frames is interpolated, which takes
+            one of them more.
         clock: the clock of the frames' timings.
 
     Attributes:
@@ -57,16 +60,19 @@ class UdpSender:
         target: tuple[str, int],
         *,
         protocol: str = "datagrams",
+        fps: int = FPS,
         clock: Clock | None = None,
     ) -> None:
         self._head, self._encode = head, encode
         self.target, self.protocol = target, protocol
         self._clock = clock or MonotonicClock()
+        self._fps = fps
+        self._resampler, self._base, self._made, self._next = Resampler(fps), 0, 0, 0
         family = socket.AF_INET6 if ":" in target[0] else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self.sent = self.dropped = self.failed = 0
         self.delay = 0.0
-        self._late: deque[float] = deque(maxlen=REMEMBERED)
+        self._late: deque[float] = deque(maxlen=REMEMBERED_SECONDS * fps)
         self._waiting: deque[tuple[float, Frame]] = deque()
         self._lock = threading.Lock()
         self._news, self._stop = threading.Event(), threading.Event()
@@ -81,14 +87,30 @@ class UdpSender:
 
     def on_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """Send this frame when its time has come, without waiting here."""
-        self._late.append(min(self._clock.now() - timing.captured, LONGEST_DELAY))
-        self.delay = max(self._late)
-        with self._lock:
-            self._waiting.append((timing.captured, frame))
-            if len(self._waiting) > WAITING:
-                self._waiting.popleft()
-                self.dropped += 1
+        for captured, each in self._at_rate(frame, timing.captured):
+            self._late.append(min(self._clock.now() - captured, LONGEST_DELAY))
+            self.delay = max(self._late)
+            with self._lock:
+                self._waiting.append((captured, each))
+                if len(self._waiting) > WAITING_SECONDS * self._fps:
+                    self._waiting.popleft()
+                    self.dropped += 1
         self._news.set()
+
+    def _at_rate(self, frame: Frame, captured: float) -> list[tuple[float, Frame]]:
+        """The frames to send, up to this one, and when the sound of each was captured."""
+        if self._fps == FPS:
+            return [(captured, frame)]
+        if frame.sample != self._next:  # a gap, or a new timeline: nothing lies in between
+            self._resampler, self._base, self._made = Resampler(self._fps), frame.sample, 0
+        self._next = frame.sample + FRAME_SAMPLES
+        out = []
+        for motion in self._resampler.feed([frame.motion]):
+            sample = self._base + self._made * SAMPLE_RATE // self._fps
+            before = (frame.sample - sample) / SAMPLE_RATE
+            out.append((captured - before, Frame(self._made, sample, motion)))
+            self._made += 1
+        return out
 
     def close(self) -> None:
         """Send what waits, at once, and stop."""

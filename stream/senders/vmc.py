@@ -1,12 +1,13 @@
 """The VMC protocol over OSC: what VTuber programs listen for, usually on UDP port 39539.
 
-Per frame: status, time, the head's and the eyes' bones, the ARKit ("perfect sync") values, and the
-message that applies them. Axes are Unity's: left-handed, x to the right, y up, z forward.
+Per frame: status, time, the head's and the eyes' bones, the ARKit ("perfect sync") values, the
+expressions that every VRM avatar has, and the message that applies them. Axes are Unity's:
+left-handed, x to the right, y up, z forward.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from stream.frames import SAMPLE_RATE, Frame
 from stream.senders.angles import eye_angles, quaternion
 from stream.senders.livelink import NAMES
+from stream.senders.vrm import VRM_0, VRM_1, vrm_expressions
 
 if TYPE_CHECKING:
     from pythonosc.osc_message import OscMessage
@@ -36,10 +38,19 @@ def unity_rotation(rotation: Floats) -> Floats:
     return quaternion(rotation) * np.array([1, -1, -1, 1], np.float32)
 
 
-class VmcEncoder:
-    """Frames as OSC bundles; the first frame is at time 0."""
+VmcNames = Literal["all", "arkit", "vrm"]
+"""Which values are sent: an avatar with perfect sync that is given both opens its mouth twice."""
 
-    def __init__(self) -> None:
+
+class VmcEncoder:
+    """Frames as OSC bundles; the first frame is at time 0.
+
+    Args:
+        names: whether the 52 of perfect sync are sent, VRM's own expressions, or both.
+    """
+
+    def __init__(self, names: VmcNames = "all") -> None:
+        self._names = names
         self._first: int | None = None
 
     def __call__(self, frame: Frame, values: Floats, captured: float) -> list[bytes]:
@@ -63,10 +74,13 @@ class VmcEncoder:
             _bone("LeftEye", _look(eyes[0])),
             _bone("RightEye", _look(eyes[1])),
         ]
-        messages += [
-            _message("/VMC/Ext/Blend/Val", name, float(weight))
-            for name, weight in zip(SHAPES, weights, strict=True)
-        ]
+        values_of: list[tuple[str, float]] = []
+        if self._names != "vrm":
+            values_of += zip(SHAPES, weights.tolist(), strict=True)
+        if self._names != "arkit":
+            own = vrm_expressions(weights).tolist()
+            values_of += [*zip(VRM_0, own, strict=True), *zip(VRM_1, own, strict=True)]
+        messages += [_message("/VMC/Ext/Blend/Val", name, value) for name, value in values_of]
         messages.append(_message("/VMC/Ext/Blend/Apply"))
         return _bundles(messages)
 

@@ -47,6 +47,12 @@ ENCODERS = {
     "h264_videotoolbox": {"b": "4000000"},
     "mpeg4": {"qscale": "3"},
 }
+ALPHA_ENCODERS = {
+    ".webm": ("libvpx-vp9", "yuva420p", {"b": "0", "crf": "24", "deadline": "realtime",
+                                         "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"}),
+    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444", "vendor": "apl0"}),
+}  # fmt: skip
+"""By the file's ending: films that may be transparent."""
 SOUND_LAG_SECONDS = 1.0  # sound that is later than this behind the pictures becomes silence
 BT601, LIMITED_RANGE = 6, 1  # FFmpeg's numbers; unnamed, large pictures are taken for BT.709
 AAC_SAMPLES = 1024  # the encoder's own frame
@@ -58,6 +64,8 @@ class VideoError(OSError):
 
 class VideoWriter:
     """Writes (height, width, 3) uint8 pictures and mono float sound in -1..1.
+
+    With `alpha` pictures have 4 channels, and the file is a `.webm` (VP9) or `.mov` (ProRes 4444).
 
     Raises VideoError for a path that cannot be written or a disk that is full; what was written
     until then plays. ValueError for sizes that H.264 cannot hold (odd sides).
@@ -72,16 +80,21 @@ class VideoWriter:
         sample_rate: int = SAMPLE_RATE,
         *,
         sound: bool = True,
+        alpha: bool = False,
     ) -> None:
         if width % 2 or height % 2 or min(width, height) < 16:
             raise ValueError(f"video size {width}x{height}: both sides must be even and 16 or more")
         self.path = Path(path)
-        if self.path.suffix.lower() not in (".mp4", ".m4v", ".mov"):
+        ending = self.path.suffix.lower()
+        if alpha and ending not in ALPHA_ENCODERS:
+            raise ValueError(f"{self.path}: a transparent film ends in .webm or .mov")
+        if ending not in (".mp4", ".m4v", *ALPHA_ENCODERS):
             raise ValueError(f"{self.path}: name the video something.mp4")
         import av
 
         self._av = av
-        self._shape = (height, width, 3)
+        self._shape = (height, width, 4 if alpha else 3)
+        self._pixels = "rgba" if alpha else "rgb24"
         self._fps, self._rate = fps, sample_rate
         self._pending = np.zeros(0, np.float32)  # sound that does not fill an encoder frame yet
         self._container: Any = None
@@ -93,10 +106,17 @@ class VideoWriter:
         with self._guard():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = NewFile(self.path)
-            self._container = av.open(str(self._file.beside), "w", format="mp4", options=MUXER)
+            form = ending[1:] if alpha or ending == ".webm" else "mp4"
+            options = MUXER if form == "mp4" else {}
+            self._container = av.open(str(self._file.beside), "w", format=form, options=options)
             self._container.metadata.update(title=TITLE, comment=TITLE)
-            self._video = _video_stream(av, self._container, width, height, fps)
-            self._audio: Any = _audio_stream(self._container, sample_rate) if sound else None
+            if form == "mp4":
+                self._video = _video_stream(av, self._container, width, height, fps)
+            else:
+                self._video = _alpha_stream(av, self._container, (width, height), fps, ending)
+                if not alpha and form == "webm":
+                    self._video.pix_fmt = "yuv420p"
+            self._audio: Any = _audio_stream(self._container, sample_rate, form) if sound else None
             self._container.start_encoding()
 
     @property
@@ -115,7 +135,9 @@ class VideoWriter:
         if index < self.frames:
             return False
         with self._guard():
-            frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+            frame = self._av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(picture), format=self._pixels
+            )
             frame.pts, frame.time_base = index, Fraction(1, self._fps)
             self._container.mux(self._video.encode(frame))
             self.frames = index + 1
@@ -211,6 +233,10 @@ class VideoWriter:
 
     def _send(self, sound: NDArray[np.float32]) -> None:
         frame = self._av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
+        if self._audio.format.name != "fltp":
+            form = self._audio.format.name
+            whole = np.rint(sound * 32767).astype(np.int16) if "s16" in form else sound
+            frame = self._av.AudioFrame.from_ndarray(whole[None], format=form, layout="mono")
         frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
         frame.pts = self._sent
         self._sent += len(sound)
@@ -245,7 +271,20 @@ def _video_stream(av: Any, container: Any, width: int, height: int, fps: int) ->
     raise OSError("this build of PyAV has no video encoder; reinstall it with `pip install av`")
 
 
-def _audio_stream(container: Any, sample_rate: int) -> Any:
-    stream = container.add_stream("aac", rate=sample_rate, layout="mono")
-    stream.bit_rate = 96_000
+def _alpha_stream(av: Any, container: Any, size: tuple[int, int], fps: int, ending: str) -> Any:
+    name, pixels, options = ALPHA_ENCODERS[ending]
+    if name not in av.codecs_available:
+        raise OSError(f"this build of PyAV has no {name} for {ending} films: take another ending")
+    stream = container.add_stream(name, rate=fps, options=options)
+    stream.width, stream.height = size
+    stream.pix_fmt = pixels
+    stream.codec_context.gop_size = fps
+    return stream
+
+
+def _audio_stream(container: Any, sample_rate: int, form: str = "mp4") -> Any:
+    codec = {"webm": "libopus", "mov": "pcm_s16le"}.get(form, "aac")
+    stream = container.add_stream(codec, rate=sample_rate, layout="mono")
+    if codec != "pcm_s16le":
+        stream.bit_rate = 96_000
     return stream

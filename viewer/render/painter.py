@@ -23,11 +23,14 @@ Floats = NDArray[np.float32]
 class Painter(pyrender.Renderer):  # type: ignore[misc]
     """Draws the meshes of a scene over the backdrop; `render` returns (h, w, 3) uint8 or None.
 
+    Without the backdrop it returns (h, w, 4): colours times coverage, and coverage.
+
     The first `bodies` triangles of a primitive are drawn from their front only.
     """
 
-    def __init__(self, width: int, height: int, samples: int = 4) -> None:
+    def __init__(self, width: int, height: int, samples: int = 4, *, backdrop: bool = True) -> None:
         super().__init__(1, 1)
+        self._backdrop = backdrop  # without it pictures have four channels, and nothing behind
         self.dpscale = 1  # sizes here are pixels, on dense screens too
         self.viewport_width, self.viewport_height = width, height
         self._samples = samples
@@ -58,6 +61,8 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         GL.glDisable(GL.GL_BLEND)
         GL.glCullFace(GL.GL_BACK)
         GL.glPolygonMode(GL.GL_FRONT_AND_BACK, GL.GL_FILL)
+        if not self._backdrop:
+            GL.glClearColor(0, 0, 0, 0)
         GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
 
         view, projection = self._get_camera_matrices(scene)
@@ -76,9 +81,10 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
                 GL.glDisable(GL.GL_CULL_FACE)
                 _draw(primitive, bodies, len(primitive.indices) - bodies)
         # Last, at the far plane: pixels under the head are never shaded twice.
-        GL.glUseProgram(backdrop)
-        GL.glBindVertexArray(self._empty_array)
-        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+        if self._backdrop:
+            GL.glUseProgram(backdrop)
+            GL.glBindVertexArray(self._empty_array)
+            GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
         GL.glBindVertexArray(0)
         GL.glUseProgram(0)
         if flags & pyrender.RenderFlags.OFFSCREEN:
@@ -111,8 +117,9 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         )
         GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb)
         GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
-        data = GL.glReadPixels(0, 0, width, height, GL.GL_RGB, GL.GL_UNSIGNED_BYTE)
-        picture = np.frombuffer(data, np.uint8).reshape(height, width, 3)
+        form, depth = (GL.GL_RGB, 3) if self._backdrop else (GL.GL_RGBA, 4)
+        data = GL.glReadPixels(0, 0, width, height, form, GL.GL_UNSIGNED_BYTE)
+        picture = np.frombuffer(data, np.uint8).reshape(height, width, depth)
         return np.ascontiguousarray(picture[::-1])  # OpenGL's first row is the lowest
 
 

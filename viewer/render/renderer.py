@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viewer.render import gl
+from viewer.scene.background import Background
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,11 +25,21 @@ if TYPE_CHECKING:
 class Renderer:
     """Draws a head off-screen. Use it from the thread that made it, and close it.
 
-    `samples` is the multisampling of edges (4 is smooth, 0 is fastest). Raises
+    `samples` is the multisampling of edges (4 is smooth, 0 is fastest), `camera` one of
+    `viewer.scene.framing.CAMERAS`. Raises
     `viewer.render.gl.GLError` where nothing can draw, ValueError for sizes that are no picture.
     """
 
-    def __init__(self, head: Head, width: int = 512, height: int = 512, samples: int = 4) -> None:
+    def __init__(
+        self,
+        head: Head,
+        width: int = 512,
+        height: int = 512,
+        samples: int = 4,
+        *,
+        camera: str = "head",
+        background: Background | None = None,
+    ) -> None:
         if not (16 <= width <= 8192 and 16 <= height <= 8192):
             raise ValueError(f"picture size {width}x{height}: each side must be 16 to 8192 pixels")
         gl.load(window=False)
@@ -36,7 +47,10 @@ class Renderer:
 
         self.width, self.height = width, height
         self._vertices = len(head.template)
-        self._offscreen: Any = Offscreen(head, width, height, samples)
+        self._background = background or Background()
+        self._offscreen: Any = Offscreen(
+            head, width, height, samples, camera, backdrop=self._background.drawn
+        )
 
     def render(
         self,
@@ -46,7 +60,8 @@ class Renderer:
         pitch: float = 0.0,
         zoom: float = 1.0,
     ) -> NDArray[np.uint8]:
-        """Picture (height, width, 3) uint8 of vertices (V, 3) in metres.
+        """Picture (height, width, 3) uint8 of vertices (V, 3) in metres; 4 channels where nothing
+        stands behind it, the last one how much of a pixel is covered.
 
         Degrees of `yaw` and `pitch` move the camera round the face, to the subject's left and up.
         """
@@ -56,7 +71,7 @@ class Renderer:
                 f"vertices of shape {vertices.shape} do not fit this head: ({self._vertices}, 3)"
             )
         picture: NDArray[np.uint8] = self._offscreen.draw(vertices, yaw, pitch, zoom)
-        return picture
+        return picture if self._background.drawn else self._background.put_under(picture)
 
     def close(self) -> None:
         """Free the context; a second call does nothing."""

@@ -12,7 +12,7 @@ from OpenGL.error import Error as OpenGLError
 
 from viewer.render import gl
 from viewer.render.painter import Painter
-from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, frame_head
+from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, Framing, frame_head
 from viewer.scene.shading import SmoothNormals, solid, split_by_material
 from viewer.scene.surface import paint, surface
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 class Stage:
     """The scene that both the off-screen renderer and the window draw."""
 
-    def __init__(self, head: Head) -> None:
+    def __init__(self, head: Head, framing: Framing | None = None) -> None:
         self._normals = SmoothNormals(head.faces, len(head.template))
         self._mesh = split_by_material(head.faces, head.face_material)
         self._buffer = np.zeros((len(self._mesh.source), 14), np.float32)
@@ -43,7 +43,7 @@ class Stage:
             mode=pyrender.GLTF.TRIANGLES,
         )
         self.primitive.bodies = int(bodies.sum())  # so many triangles never show their backs
-        self.framing = frame_head(head)
+        self.framing = framing or frame_head(head)
         camera = pyrender.PerspectiveCamera(
             yfov=np.radians(FIELD_OF_VIEW_DEGREES), znear=self.framing.near, zfar=self.framing.far
         )
@@ -71,9 +71,18 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
     _platform: Any
     _renderer: Any
 
-    def __init__(self, head: Head, width: int, height: int, samples: int) -> None:
-        self._samples = samples
-        self._stage = Stage(head)
+    def __init__(
+        self,
+        head: Head,
+        width: int,
+        height: int,
+        samples: int,
+        camera: str = "head",
+        *,
+        backdrop: bool = True,
+    ) -> None:
+        self._samples, self._backdrop = samples, backdrop
+        self._stage = Stage(head, frame_head(head, camera).within(width, height))
         try:
             super().__init__(width, height)
         except Exception as error:  # assertions, library errors: all mean "no context"
@@ -84,7 +93,9 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
 
     def _create(self) -> None:
         super()._create()
-        self._renderer = Painter(self.viewport_width, self.viewport_height, self._samples)
+        self._renderer = Painter(
+            self.viewport_width, self.viewport_height, self._samples, backdrop=self._backdrop
+        )
 
     def delete(self) -> None:
         """Free this context only: pyrender would end EGL for every other context as well."""
@@ -103,7 +114,7 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
         self._platform = self._renderer = None
 
     def draw(self, vertices: Floats, yaw: float, pitch: float, zoom: float) -> NDArray[np.uint8]:
-        """Picture (h, w, 3) uint8."""
+        """Picture (h, w, 3) uint8, or (h, w, 4) without a backdrop."""
         self._platform.make_current()
         self._stage.scene.set_pose(self._stage.camera, self._stage.framing.pose(yaw, pitch, zoom))
         self._stage.show(self._renderer, vertices)

@@ -279,7 +279,7 @@ def read_bundle(data: bytes) -> list[tuple[str, list[object]]]:
 def test_a_frame_in_vmc() -> None:
     weights = np.linspace(0, 0.51, 52).astype("f4")
     values = np.concatenate([weights, rotation_of(0, 0.2)])
-    encode = VmcEncoder()
+    encode = VmcEncoder("arkit")
     encode(Frame(7, 4480, np.zeros(54, "f4")), values, 0.0)
     datagrams = encode(Frame(8, 5120, np.zeros(54, "f4")), values, 0.0)
     assert all(len(data) <= 1500 for data in datagrams)
@@ -368,6 +368,40 @@ def test_a_burst_is_spread_over_time_in_order() -> None:
     for first, second in zip(left[::2], left[1::2], strict=True):
         assert second[1] - first[1] == pytest.approx(0.04, abs=1e-6)
     assert sender.sent == 6
+
+
+def test_sixty_a_second_lie_evenly_between_the_frames() -> None:
+    """Motion is interpolated; a gap in it begins anew."""
+    left: list[tuple[int, float, float]] = []
+
+    def encode(frame: Frame, values: np.ndarray, captured: float) -> list[bytes]:
+        left.append((frame.sample, float(frame.motion[53]), captured))
+        return []
+
+    clock = FakeClock(100.0)
+    sender = UdpSender(HEAD, encode, ("127.0.0.1", 9), fps=60, clock=clock)
+    for number in (0, 1, 2, 3, 4, 5, 20, 21, 22, 23, 24):
+        motion = np.zeros(54, "f4")
+        motion[53] = number / 100
+        captured = 90 + number / 25
+        sender.on_frame(
+            Frame(number, 640 * number, motion), FrameTiming(captured, *[clock.now()] * 4)
+        )
+    sender.close()
+    assert sender.sent == len(left) == 13 + 10 and sender.dropped == 0
+    samples, jaws, _ = map(np.array, zip(*left, strict=True))
+    assert np.allclose(jaws, samples / 64000, atol=1e-4)
+    assert np.allclose(np.diff(samples[:13]), 16000 / 60, atol=1)
+    encoded = LiveLinkEncoder(fps=60)
+    values = np.zeros(55, "f4")
+    numbers = []
+    for k in (0, 1, 2):
+        [data] = encoded(Frame(k, k * 16000 // 60, np.zeros(54, "f4")), values, 0.0)
+        at = data.index(b"posetalk") + len(b"posetalk")
+        number, _, rate, _ = struct.unpack_from(">ifii", data, at)
+        numbers.append(number)
+        assert rate == 60
+    assert np.diff(numbers).tolist() == [1, 1]
 
 
 def test_a_head_without_arkit_is_refused() -> None:

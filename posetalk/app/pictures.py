@@ -1,0 +1,130 @@
+"""Films of the face with their sound, and sequences of pictures, at any frame rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.app.film import FilmSettings
+from stream.core.resample import Resampler
+from stream.frames import FPS, SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from head.rig import Head
+    from stream.frames import Frame
+
+Floats = NDArray[np.float32]
+
+
+class PictureOutput:
+    """A film (`.mp4`, `.webm`, `.mov`) marked as synthetic; or `NAME.png`, which is written as
+    `NAME-00000.png`, `NAME-00001.png`, ...
+
+    Motion is brought to the film's frame rate before it is drawn: no picture comes twice.
+    """
+
+    def __init__(self, path: Path, shape: Floats | None, head: Head, film: FilmSettings) -> None:
+        from viewer.render.renderer import Renderer
+
+        self.path = path
+        self._head, self._fps = head, film.fps or FPS
+        self._sound = np.zeros(0, np.float32)  # whose picture has not come
+        self._pictures = self._samples = 0
+        self._motion = Resampler(self._fps)
+        own = None if shape is None else shape[: head.shape_count]
+        self._shape = own if np.any(own) else None  # the mean face costs nothing
+        self._renderer = Renderer(
+            head, film.width, film.height, camera=film.camera, background=film.behind()
+        )
+        try:
+            self._writer = _writer(path, film, self._fps)
+        except BaseException:
+            self._renderer.close()
+            raise
+
+    def write_audio(self, samples: Floats) -> None:
+        self._sound = np.concatenate([self._sound, samples])
+
+    def show(self, frames: Sequence[Frame]) -> None:
+        self._draw(self._motion.feed(frame.motion for frame in frames))
+
+    def _draw(self, rows: Sequence[Floats]) -> None:
+        from viewer.play.player import vertices_of_motion
+
+        for motion in rows:
+            vertices = vertices_of_motion(self._head, motion, self._shape)
+            self._writer.add_frame(self._renderer.render(vertices))
+            self._pictures += 1
+            # Sound waits for its picture, so that both end together wherever the work is cut.
+            due = self._pictures * SAMPLE_RATE // self._fps - self._samples
+            self._writer.add_audio(self._sound[:due])
+            self._samples += min(due, len(self._sound))
+            self._sound = self._sound[due:]
+
+    def close(self) -> None:
+        try:
+            self._draw(self._motion.finish())
+            left, self._sound = self._sound, self._sound[:0]
+            self._writer.add_audio(left)  # of the last frame
+            self._writer.close()
+        finally:
+            self._renderer.close()
+
+    def abandon(self) -> Path | None:
+        try:
+            piece: Path | None = self._writer.abandon()
+            return piece
+        finally:
+            self._renderer.close()
+
+
+def _writer(path: Path, film: FilmSettings, fps: int) -> Any:
+    if path.suffix.lower() == ".png":
+        return PictureSequence(path)
+    from viewer.play.video import VideoWriter
+
+    alpha = film.background == "transparent"
+    return VideoWriter(path, film.width, film.height, fps, alpha=alpha)
+
+
+class PictureSequence:
+    """One PNG a frame: `NAME-00000.png` and so on; sound is left to other files.
+
+    Each says that it is synthetic.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self.frames = path, 0
+
+    def add_frame(self, picture: NDArray[np.uint8]) -> None:
+        """Write the next (h, w, 3) or (h, w, 4) picture."""
+        import av
+
+        from viewer.play.video import TITLE
+
+        form = "rgba" if picture.shape[2] == 4 else "rgb24"
+        name = self._path.with_name(f"{self._path.stem}-{self.frames:05d}.png")
+        with av.open(str(name), "w", format="image2", options={"update": "1"}) as file:
+            file.metadata.update(title=TITLE)
+            stream = file.add_stream("png", rate=1)
+            stream.height, stream.width = picture.shape[:2]
+            stream.pix_fmt = form
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form)
+            file.mux(stream.encode(frame))
+            file.mux(stream.encode(None))
+        self.frames += 1
+
+    def add_audio(self, samples: Floats) -> None:
+        """Pictures have no sound."""
+
+    def close(self) -> None:
+        """Every picture is whole already."""
+
+    def abandon(self) -> Path | None:
+        """What is there stays; where it begins, or None."""
+        first = self._path.with_name(f"{self._path.stem}-00000.png")
+        return first if self.frames else None
