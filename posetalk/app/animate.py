@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from posetalk.app.film import DEFAULT_SIZE, Camera, FilmSettings
+from posetalk.app.film.settings import DEFAULT_SIZE, Camera, FilmSettings
 from posetalk.app.outputs import Output, check_names, finishing, open_outputs
 from posetalk.formats.motion_file import Motion, split
 from stream.backends.names import BackendName, Precision

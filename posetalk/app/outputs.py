@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.new_file import NewFile
-from posetalk.app.film import FilmSettings
+from posetalk.app.film.settings import FilmSettings
 from posetalk.formats import FORMATS, Clip, Format
 from posetalk.formats.motion_file import MotionWriter, split
 from posetalk.terminal.console import UsageError
@@ -244,7 +244,7 @@ def open_outputs(
             if ending in FORMATS:
                 outputs.append(ClipOutput(path, shape, head, FORMATS[ending], film.fps))
             else:
-                from posetalk.app.pictures import PictureOutput
+                from posetalk.app.film.output import PictureOutput
 
                 outputs.append(PictureOutput(path, shape, head, film))
             closing.callback(outputs[-1].abandon)

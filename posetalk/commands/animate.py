@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.app.film import Camera, FilmSettings
+from posetalk.app.film.settings import Camera, FilmSettings
 from posetalk.app.settings import ChannelChoice, ModelSettings, channel_of
 from posetalk.commands.options import Debug, Flag
 

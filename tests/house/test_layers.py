@@ -44,6 +44,7 @@ SEAMS = {
     "av": {
         "training/speech/lines.py",
         "viewer/play/video.py",
+        "viewer/play/pictures.py",
         "stream/sources/decoding/libav.py",
         "posetalk/tracking/scenes.py",
         "posetalk/tracking/sources/film.py",

@@ -7,6 +7,7 @@ coverage in them already.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +62,12 @@ def straight(picture: Pixels) -> Pixels:
     return np.concatenate([colours.astype(np.uint8), picture[..., 3:]], axis=-1)
 
 
-def parse_background(text: str, width: int, height: int) -> Background:
-    """`studio`, `transparent`, a colour (a name or #rrggbb), or a picture's file, cut to the size.
+def parse_background(text: str, read: Callable[[Path], Pixels]) -> Background:
+    """`studio`, `transparent`, a colour (a name or #rrggbb), or a picture's file.
+
+    Args:
+        text: one of these.
+        read: gives a file's picture (h, w, 3) in the size that is needed.
 
     Raises:
         ValueError: none of these; one line.
@@ -81,27 +86,4 @@ def parse_background(text: str, width: int, height: int) -> Background:
             f"--background {text}: no such picture, and no colour: give a file, transparent, "
             f"studio, #rrggbb or one of {names}"
         )
-    return Background("plain", read_picture(path, width, height))
-
-
-def read_picture(path: Path, width: int, height: int) -> Pixels:
-    """(height, width, 3) of a picture's file, which fills it and is cut at the longer sides.
-
-    Raises:
-        ValueError: no picture; one line.
-    """
-    import av
-
-    try:
-        with av.open(str(path)) as container:
-            frame = next(container.decode(video=0))
-            scale = max(width / frame.width, height / frame.height)
-            wide, high = (
-                max(width, round(scale * frame.width)),
-                max(height, round(scale * frame.height)),
-            )
-            picture = frame.reformat(wide, high, "rgb24").to_ndarray()
-    except (av.error.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise ValueError(f"--background {path}: not a picture that can be read") from error
-    top, left = (high - height) // 2, (wide - width) // 2
-    return np.ascontiguousarray(picture[top : top + height, left : left + width])
+    return Background("plain", read(path))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import posetalk
-from posetalk.app.film import FilmSettings, parse_size
+from posetalk.app.film.settings import FilmSettings, parse_size
 from posetalk.app.outputs import open_outputs
 from posetalk.terminal.console import UsageError
 from stream.frames import Frame

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.app.film import FilmSettings
+from posetalk.app.film.settings import FilmSettings
 from stream.core.resample import Resampler
 from stream.frames import FPS, SAMPLE_RATE
 
@@ -84,47 +84,10 @@ class PictureOutput:
 
 def _writer(path: Path, film: FilmSettings, fps: int) -> Any:
     if path.suffix.lower() == ".png":
+        from viewer.play.pictures import PictureSequence
+
         return PictureSequence(path)
     from viewer.play.video import VideoWriter
 
     alpha = film.background == "transparent"
     return VideoWriter(path, film.width, film.height, fps, alpha=alpha)
-
-
-class PictureSequence:
-    """One PNG a frame: `NAME-00000.png` and so on; sound is left to other files.
-
-    Each says that it is synthetic.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path, self.frames = path, 0
-
-    def add_frame(self, picture: NDArray[np.uint8]) -> None:
-        """Write the next (h, w, 3) or (h, w, 4) picture."""
-        import av
-
-        from viewer.play.video import TITLE
-
-        form = "rgba" if picture.shape[2] == 4 else "rgb24"
-        name = self._path.with_name(f"{self._path.stem}-{self.frames:05d}.png")
-        with av.open(str(name), "w", format="image2", options={"update": "1"}) as file:
-            file.metadata.update(title=TITLE)
-            stream = file.add_stream("png", rate=1)
-            stream.height, stream.width = picture.shape[:2]
-            stream.pix_fmt = form
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=form)
-            file.mux(stream.encode(frame))
-            file.mux(stream.encode(None))
-        self.frames += 1
-
-    def add_audio(self, samples: Floats) -> None:
-        """Pictures have no sound."""
-
-    def close(self) -> None:
-        """Every picture is whole already."""
-
-    def abandon(self) -> Path | None:
-        """What is there stays; where it begins, or None."""
-        first = self._path.with_name(f"{self._path.stem}-00000.png")
-        return first if self.frames else None

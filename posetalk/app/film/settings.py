@@ -70,10 +70,13 @@ class FilmSettings:
         Raises:
             UsageError: no such colour, and no picture of that name.
         """
+        from viewer.play.pictures import read_picture
         from viewer.scene.background import parse_background
 
         try:
-            return parse_background(self.background, self.width, self.height)
+            return parse_background(
+                self.background, lambda path: read_picture(path, self.width, self.height)
+            )
         except (OSError, ValueError) as error:
             raise UsageError(str(error)) from None
 
