@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from head.model import Head
 from head.skinning import motion_to_parameters, rotation_matrices
-from stream.core.resample import at_rate
 from stream.frames import FPS
+from stream.run.resample import at_rate
 
 Floats = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from head.arkit.weights import arkit_weights
 from posetalk.formats.clip import Clip
-from stream.core.resample import at_rate
+from stream.run.resample import at_rate
 from stream.senders.livelink import NAMES, face_values
 
 _PAIRS: Final = {"JawLeft": "JawRight", "MouthLeft": "MouthRight"}

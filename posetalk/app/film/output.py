@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.app.film.settings import FilmSettings
-from stream.core.resample import Resampler
 from stream.frames import FPS, SAMPLE_RATE
+from stream.run.resample import Resampler
 
 if TYPE_CHECKING:
     from head.rig import Head

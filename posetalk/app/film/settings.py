@@ -100,7 +100,7 @@ def parse_size(text: str | int) -> tuple[int, int]:
 
 def _check_fps(fps: int, endings: set[str]) -> None:
     from posetalk.formats.csv_table import check_fps
-    from stream.core.resample import FILM_RATES
+    from stream.run.resample import FILM_RATES
 
     pictures = endings & {*FILMS, ".png", ".glb", ".usda", ".bvh"}
     if pictures and fps not in FILM_RATES:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.core.resample import FILM_RATES, Resampler, at_rate, count_at_rate
+from stream.run.resample import FILM_RATES, Resampler, at_rate, count_at_rate
 
 
 @pytest.mark.parametrize("fps", [*FILM_RATES, 1, 90])
