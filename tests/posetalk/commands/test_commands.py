@@ -201,7 +201,7 @@ def test_several_sounds_make_a_video_each_in_a_folder(
     monkeypatch.chdir(tmp_path)
     made: list[tuple[str, str]] = []
     monkeypatch.setattr(
-        Animate, "_make", lambda _, audio, paths: made.append((audio.name, str(paths[0])))
+        Animate, "_make", lambda _, audio, paths, film: made.append((audio.name, str(paths[0])))
     )
     (tmp_path / "out").mkdir()
     assert call(["animate", "a.wav", "b.flac", *FAKE, "-o", "out"], capsys)[0] == 0
