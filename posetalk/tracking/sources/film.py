@@ -126,12 +126,15 @@ class Film:
 
 def upright(frame: Any) -> Picture:
     """A picture as people see it: turned as the film's tag says, small, in ordinary colours."""
+    transfer, rotation = int(frame.color_trc), frame.rotation
     scale = min(1.0, LONGEST_SIDE / max(frame.width, frame.height))
     width, height = (max(2, 2 * round(side * scale / 2)) for side in (frame.width, frame.height))
+    if scale < 1:  # in the film's own colours, by means of areas: a third of the work
+        frame = frame.reformat(width=width, height=height, interpolation="AREA")
     picture: Picture = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-    if int(frame.color_trc) in (_PQ, _HLG):
-        picture = _tone(int(frame.color_trc))[picture]
-    turns = round(frame.rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
+    if transfer in (_PQ, _HLG):
+        picture = _tone(transfer)[picture]
+    turns = round(rotation / 90) % 4  # counter-clockwise, as np.rot90 counts
     return np.ascontiguousarray(np.rot90(picture, turns) if turns else picture)
 
 

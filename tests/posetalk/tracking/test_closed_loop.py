@@ -34,6 +34,7 @@ def test_the_table_has_every_scene_and_bar() -> None:
     assert len(lines) == 6 and all(line.count("|") == len(BARS) + 4 for line in lines)
 
 
+@pytest.mark.extra("video")
 def test_a_short_film_comes_back(landmark_model: Path, can_draw: None) -> None:
     figures, found = run(SHORT, landmark_model, builtin_head())
     assert len(found) == 200
@@ -45,6 +46,7 @@ def test_a_short_film_comes_back(landmark_model: Path, can_draw: None) -> None:
     assert abs(figures["lag"]["seconds"]) < MOST_LAG
 
 
+@pytest.mark.extra("video")
 def test_a_hand_before_the_mouth_is_marked(
     landmark_model: Path, can_draw: None, tmp_path: Path
 ) -> None:
@@ -65,6 +67,7 @@ def test_a_hand_before_the_mouth_is_marked(
     assert not covered[:55].any() and not covered[95:].any()
 
 
+@pytest.mark.extra("video")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_bars_are_met_over_all_scenes(landmark_model: Path, can_draw: None) -> None:

@@ -45,6 +45,7 @@ def _film(path: Path, person: int) -> None:
         container.mux(audio.encode(None))
 
 
+@pytest.mark.extra("video")
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_films_become_a_dataset_that_trains(

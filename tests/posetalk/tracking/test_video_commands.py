@@ -52,16 +52,10 @@ def test_what_cannot_be_is_said_in_a_line(
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_a_film_without_a_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    if importlib.util.find_spec("mediapipe") is None:
-        pytest.skip("not run: MediaPipe is not installed (pip install 'posetalk[video]')")
-    from posetalk.tracking.landmarks.model_file import find_model
-    from posetalk.tracking.problem import TrackingError
-
-    try:
-        find_model()
-    except TrackingError:
-        pytest.skip("not run: MediaPipe's landmark model is not here (docs/video.md)")
+@pytest.mark.extra("video")
+def test_a_film_without_a_face(
+    landmark_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     film = _film(tmp_path / "film.mp4")
     assert main(["track", str(film), "-o", str(tmp_path / "m.npz")]) == 1
     assert "no face" in capsys.readouterr().err
