@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from head.rig import builtin_head
 from posetalk.formats.motion_file import Motion
+
+if TYPE_CHECKING:
+    from training.labels.label_styles import SpeakingStyle
 
 FOLDER = Path(__file__).parents[1]
 STYLES = ("lively", "calm", "cheerful", "serious")
@@ -29,12 +34,12 @@ TEXT = (
 )
 
 
-def speak(path: Path) -> list[tuple[str, float, float]]:
-    """Say the text into a sound file; (phone, start s, length s) as it was said."""
+def speak(path: Path, text: str = TEXT, voice: str = VOICE) -> list[tuple[str, float, float]]:
+    """Say a text into a sound file; (phone, start s, length s) as it was said."""
     from training.labels.phones import canonical
 
     said = subprocess.run(
-        ["flite", "-voice", VOICE, "-t", TEXT, "-psdur", "-o", str(path)],
+        ["flite", "-voice", voice, "-t", text, "-psdur", "-o", str(path)],
         check=True,
         capture_output=True,
         text=True,
@@ -47,26 +52,35 @@ def speak(path: Path) -> list[tuple[str, float, float]]:
     return phones
 
 
-def main() -> None:
-    """Write the clips and say how long they are."""
+def moved(
+    styles: Mapping[str, SpeakingStyle], text: str = TEXT, voice: str = VOICE
+) -> Iterator[tuple[str, Motion]]:
+    """How each of `styles` moves the built-in head while the text is said."""
     import soundfile
 
-    from training.labels.label_styles import STYLES as KNOWN
     from training.labels.labels import make_motion
     from training.labels.prosody import extract_prosody
 
     with tempfile.TemporaryDirectory() as folder:
-        phones = speak(Path(folder) / "said.wav")
+        phones = speak(Path(folder) / "said.wav", text, voice)
         samples, _ = soundfile.read(Path(folder) / "said.wav", dtype="float32")
     frames = len(samples) // FRAME
     prosody = extract_prosody(samples[: frames * FRAME])
-    for seed, name in enumerate(STYLES):
-        rows = make_motion(phones, frames, KNOWN[name], np.random.default_rng(seed), prosody)
+    for seed, (name, style) in enumerate(styles.items()):
+        rows = make_motion(phones, frames, style, np.random.default_rng(seed), prosody)
         pose = np.concatenate([rows[:, 50:], np.zeros((frames, 2), np.float32)], -1)
+        shape = np.zeros(100, np.float32)
+        yield name, Motion(rows[:, :50], pose, shape, 25, builtin_head().id)
+
+
+def main() -> None:
+    """Write the clips and say how long they are."""
+    from training.labels.label_styles import STYLES as KNOWN
+
+    for name, motion in moved({name: KNOWN[name] for name in STYLES}):
         path = FOLDER / f"motion_{name}.npz"
-        head = builtin_head()
-        Motion(rows[:, :50], pose, np.zeros(100, np.float32), 25, head.id).save(path)
-        print(f"{path}: {frames / 25:.1f} s, {path.stat().st_size / 1000:.0f} kB")
+        motion.save(path)
+        print(f"{path}: {len(motion) / 25:.1f} s, {path.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":
