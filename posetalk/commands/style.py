@@ -73,8 +73,10 @@ class Extract:
             made, of = self._from_films()
         else:
             clip = open_clip(self.motion[0])
-            with working(f"loading {self.bundle}"):
-                made = extract(clip, self.bundle, start=self.start)
+            made = self._from_tracked(clip.path)
+            if made is None:
+                with working(f"loading {self.bundle}"):
+                    made = extract(clip, self.bundle, start=self.start)
             of = str(clip.path)
         path = Path(self.output) if to_file else own_path(self.output, made.encoder)
         write_style(path, made.vector, encoder=made.encoder, source=of, consent=self.consent)
@@ -102,6 +104,21 @@ class Extract:
             raise UsageError("several files must all be films")
         if any(films) and self.start is not None:
             raise UsageError("--start goes with a motion file")
+
+    def _from_tracked(self, path: Path) -> Extracted | None:
+        """The style in what `posetalk track` wrote; None for other motion."""
+        from posetalk.terminal.console import UsageError
+        from posetalk.tracking.outputs.film_style import extract_from_motion
+        from posetalk.tracking.track_file import read_tracked
+
+        found = read_tracked(path)
+        if found is None:
+            return None
+        if self.start is not None:
+            raise UsageError("--start takes one window: not of tracked motion, which has marks")
+        made, page = extract_from_motion(path, found, self.bundle)
+        print("\n".join(page))
+        return made
 
     def _from_films(self) -> tuple[Extracted, str]:
         """The style of films or the camera, and what it is of."""

@@ -131,23 +131,27 @@ def lag(truth: Doubles, found: Doubles, most: int = 6) -> float:
 def run(
     scene: Scene, model: Path, head: Head, keep: Path | None = None
 ) -> tuple[dict[str, dict[str, float]], Tracked]:
-    """Draw, film, track and compare one scene; landmarks that lie in `keep` are taken from there,
+    """Draw, film, track and compare one scene; `keep` as for `seen_in`."""
+    found = motion_of(seen_in(scene, model, head, keep), head)
+    return compare(head, known_motion(scene), found), found
+
+
+def seen_in(scene: Scene, model: Path, head: Head, keep: Path | None = None) -> Followed:
+    """The landmarks of a scene, drawn and filmed; those that lie in `keep` are taken from there,
     others are left there."""
     kept = None if keep is None else keep / f"{scene.name.replace(' ', '_').replace(',', '')}.npz"
     if kept is not None and kept.is_file():
-        truth, seen = known_motion(scene), _read(kept)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "scene.mp4"
-            truth = film(scene, head, path)
-            with LandmarkTracker(model) as sees:
-                seen = follow(Film(path), sees)
-        if kept is not None:
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            with new_file(kept) as part, part.open("wb") as file:
-                np.savez(file, **{item.name: getattr(seen, item.name) for item in fields(seen)})
-    found = motion_of(seen, head)
-    return compare(head, truth, found), found
+        return _read(kept)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "scene.mp4"
+        film(scene, head, path)
+        with LandmarkTracker(model) as sees:
+            seen = follow(Film(path), sees)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with new_file(kept) as part, part.open("wb") as file:
+            np.savez(file, **{item.name: getattr(seen, item.name) for item in fields(seen)})
+    return seen
 
 
 def _read(path: Path) -> Followed:

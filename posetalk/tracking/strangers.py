@@ -13,7 +13,7 @@ import numpy as np
 
 from posetalk.tracking.scenes import Scene
 
-COUNT: Final = 24
+COUNT: Final = 18
 FIRST_CHARACTER: Final = 100
 """The judging scenes have those below."""
 TEXTS: Final = (
@@ -39,7 +39,7 @@ def strangers(folder: Path, count: int = COUNT) -> list[Scene]:
     folder.mkdir(parents=True, exist_ok=True)
     for part, (text, voice) in enumerate(zip(TEXTS, VOICES, strict=True)):
         members = {
-            f"stranger_{k}": random_style(np.random.default_rng([17, k]), named_share=0.0)
+            f"motion_of_stranger_{k}": random_style(np.random.default_rng([17, k]), named_share=0.0)
             for k in range(part, count, len(TEXTS))
         }
         if all((folder / f"{name}.npz").is_file() for name in members):
@@ -55,7 +55,7 @@ def _scene(k: int, folder: Path) -> Scene:
     dark = float(rng.uniform(0, 0.5)) if rng.random() < 0.4 else 0.0
     return Scene(
         f"stranger {k}",
-        str((folder / f"stranger_{k}").absolute()),
+        str((folder / f"motion_of_stranger_{k}").absolute()),
         FIRST_CHARACTER + k,
         width=side,
         height=side,

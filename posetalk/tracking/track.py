@@ -17,7 +17,7 @@ from posetalk.tracking import quality
 from posetalk.tracking.fitting import skull
 from posetalk.tracking.fitting.person import Person, blink, meet
 from posetalk.tracking.fitting.smoothing import filled, nearest, resample, smooth
-from posetalk.tracking.fitting.solve import SMOOTH_POSE, channels, jaw_radians
+from posetalk.tracking.fitting.solve import SMOOTH_POSE, channels, displacements, jaw_radians
 from posetalk.tracking.landmarks.follow import Followed, SeesFaces, follow
 from posetalk.tracking.landmarks.points import RIGID, places
 from posetalk.tracking.problem import TrackingError
@@ -171,6 +171,19 @@ def _fit(
     turns = skull.axis_angle(np.einsum("ji,njk->nik", person.rest, fit[0]))
     turns = turns - blinks[:, None] * (person.rest.T @ person.blink_turn)
     return weights, smooth(turns, times, segments, SMOOTH_POSE), off.mean(1) / size
+
+
+def moved_points(seen: Followed, head: Head) -> Doubles:
+    """(n, U, 3) how far each landmark is from the person at rest, as the fit has it, in metres.
+
+    All pictures at once: for films of some minutes.
+    """
+    segments = quality.segments_of(seen)
+    person = _meet(seen, head)
+    points = filled(np.asarray(seen.points, np.float64), seen.found, segments)
+    posed = skull.undo(points, skull.similarity(person.skull, points[:, places(RIGID)]))
+    posed = posed - blink(posed, person.opening).mean(1)[:, None, None] * person.blink_points
+    return displacements(posed, seen.times, segments, person)
 
 
 def _matrices(turns: Doubles, rest: Doubles) -> Doubles:

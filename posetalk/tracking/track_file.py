@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from head.files.array_file import read_npz
 from head.model import Head
 from head.new_file import new_file
 from head.retarget import retarget
@@ -88,6 +89,27 @@ def write_motion(path: Path, tracked: Tracked, head: Head | None = None) -> None
             marks=tracked.marks,
             rest=tracked.rest,
         )
+
+
+def read_tracked(path: Path) -> Tracked | None:
+    """The motion that `write_motion` wrote for the built-in head; None for any other motion file.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: not such a file.
+    """
+    arrays = read_npz(path)
+    if not {"exp", "pose", "marks", "rest"} <= arrays.keys():
+        return None
+    exp, pose, rest = (np.asarray(arrays[name], np.float32) for name in ("exp", "pose", "rest"))
+    marks = np.asarray(arrays["marks"]).astype(np.uint16)
+    head = str(arrays.get("head", ""))[:80]
+    sizes = (exp.shape, pose.shape, marks.shape, rest.shape)
+    count = len(marks)
+    if head != builtin_head().id or sizes != ((count, 50), (count, 6), (count,), (3,)):
+        return None
+    if not all(np.isfinite(values).all() for values in (exp, pose, rest)):
+        return None
+    return Tracked(exp, pose, marks, rest, head, count, float(FPS), 0)
 
 
 def write_sound(path: Path, film: Film) -> bool:

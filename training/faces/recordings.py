@@ -49,7 +49,8 @@ class Recording:
 class RecordedMotion:
     """Motion at 25 fps: shape (n, 100), exp (n, 50), pose (n, 6).
 
-    `fps` is what the file had, `head` the rig it names, empty if none.
+    `fps` is what the file had, `head` the rig it names, empty if none; `tracked` whether
+    `posetalk track` wrote it.
     """
 
     shape: FloatArray
@@ -57,6 +58,7 @@ class RecordedMotion:
     pose: FloatArray
     fps: float
     head: str
+    tracked: bool = False
 
 
 def find(source: Path) -> tuple[list[Recording], list[str]]:
@@ -127,7 +129,7 @@ def read_motion(path: Path) -> RecordedMotion:
         raise SetError(f"{path}: {fps:g} frames per second")
     if fps != FPS:
         exp, shape, pose = (resample(values, fps) for values in (exp, shape, pose))
-    return RecordedMotion(shape, exp, pose, fps, head)
+    return RecordedMotion(shape, exp, pose, fps, head, "marks" in arrays)
 
 
 def unnamed(recordings: Sequence[Recording]) -> bool:
@@ -179,7 +181,9 @@ def smoothed(motion: RecordedMotion) -> RecordedMotion:
     depth; what changes from frame to frame goes.
     """
     exp, jaw = (savitzky_golay(values, 5) for values in (motion.exp, motion.pose[:, 3:]))
-    rotation = savitzky_golay(motion.pose[:, :3], 7)
+    rotation = motion.pose[:, :3]
+    if not motion.tracked:  # `posetalk track` has smoothed it, and once is enough
+        rotation = savitzky_golay(rotation, 7)
     return replace(motion, exp=exp, pose=np.concatenate([rotation, jaw], axis=1))
 
 

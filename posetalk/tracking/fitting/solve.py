@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from head.arkit.box import box_least_squares
 from head.model import Head
+from posetalk.tracking.fitting.jaw_reading import jaw_reading
 from posetalk.tracking.fitting.person import CLOSED, Person, blink, eye_width, openings
 from posetalk.tracking.fitting.shapes import COLUMNS, IRIS_BELIEF, JAW, Shapes, shapes_of
 from posetalk.tracking.fitting.smoothing import filled, smooth
@@ -25,6 +26,7 @@ from posetalk.tracking.landmarks.points import (
     RIGID,
     SIDES,
     UPPER_LID,
+    USED,
     places,
 )
 
@@ -38,6 +40,8 @@ SMOOTH_BROWS: Final = 0.045
 SMOOTH_GAZE: Final = 0.03
 SMOOTH_POSE: Final = 0.07
 """Standard deviations in seconds, each as the part moves; lids are not smoothed."""
+READING: Final = 0.6
+"""Share of the jaw that is read off the lower face; the rest is as the shapes alone fit it."""
 
 
 def channels(
@@ -52,28 +56,46 @@ def channels(
     posed = posed - blinks.mean(1)[:, None, None] * person.blink_points
     gaze = _irises(posed, blinks, segments, person, system)
     gaze = smooth(gaze, times, segments, SMOOTH_GAZE)
-    moved = posed - person.neutral
-    brows, lids = places(BROWS + RIGID), _lid_places()
-    others = np.setdiff1d(np.arange(moved.shape[1]), np.concatenate([brows, *lids.values()]))
-    moved[:, brows] = smooth(moved[:, brows], times, segments, SMOOTH_BROWS)
-    moved[:, others] = smooth(moved[:, others], times, segments, SMOOTH_MOUTH)
+    lids, others = _lid_places(), _other_places()
+    moved = displacements(posed, times, segments, person)
+    jaws = np.clip(jaw_reading()(moved) / head.jaw_open_radians, 0.0, LARGEST)
     usual = openings(system.neutral[None])[0]
     for k, side in enumerate(SIDES):
         moved[:, lids[side], 1] *= usual[k] / person.opening[k]
     weighted = (moved * system.weights).reshape(len(moved), -1)
     right = weighted @ system.rows + IRIS_BELIEF * gaze @ system.irises - system.linear
+    normal = system.normal.copy()
+    # So much that the jaw, all else free, comes to lie `READING` of the way to what was read.
+    belief = READING / (1 - READING) / float(np.linalg.inv(normal)[JAW, JAW])
+    normal[JAW, JAW] += belief
+    right[:, JAW] += belief * jaws
     out = np.zeros((len(moved), COLUMNS))
     current = np.zeros(COLUMNS)
     for k in range(len(moved)):
-        current = box_least_squares(system.normal, right[k], current, 0.0, LARGEST)
+        current = box_least_squares(normal, right[k], current, 0.0, LARGEST)
         out[k] = current
     left = (weighted - out @ system.rows.T).reshape(moved.shape)[:, others]
     return out, np.sqrt((left[..., :2] ** 2).mean((1, 2)))
 
 
+def displacements(posed: Doubles, times: Doubles, segments: Ints, person: Person) -> Doubles:
+    """(n, U, 3) metres from the person at rest, smoothed as each part moves."""
+    moved = np.asarray(posed - person.neutral)
+    brows, others = places(BROWS + RIGID), _other_places()
+    moved[:, brows] = smooth(moved[:, brows], times, segments, SMOOTH_BROWS)
+    moved[:, others] = smooth(moved[:, others], times, segments, SMOOTH_MOUTH)
+    return moved
+
+
 def jaw_radians(weights: Doubles, head: Head) -> Doubles:
     """(n,) the jaw's angle."""
     return np.asarray(weights[:, JAW] * head.jaw_open_radians)
+
+
+def _other_places() -> Ints:
+    """Where neither brows, lids nor the skull are."""
+    apart = np.concatenate([places(BROWS + RIGID), *_lid_places().values()])
+    return np.setdiff1d(np.arange(len(USED)), apart).astype(np.int64)
 
 
 def _lid_places() -> dict[str, Ints]:

@@ -10,6 +10,7 @@ import pytest
 from tracking_support import write_film
 
 from head.channels import INDEX
+from posetalk.__main__ import main
 from posetalk.app.settings import TrackingSettings
 from posetalk.formats.motion_file import Motion
 from posetalk.tracking import quality
@@ -127,11 +128,13 @@ def test_a_style_comes_from_several_films(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(
         film_style, "track_source", lambda source, settings, label: _tracked(next(clips))
     )
-    # The clips are no tracker's: there is nothing to take back.
+    # The clips are no tracker's: there is nothing to take back, and the encoder is right.
     monkeypatch.setattr(film_style, "channel_map", lambda: lambda motion: motion)
+    monkeypatch.setattr(film_style, "likened", lambda films, seen, bundle, words: seen)
     from posetalk.app.style_extraction import nearest
 
     made, page = film_style.extract_from([object(), object()], "starter", TrackingSettings())  # type: ignore[list-item]
+    assert len(film_style.words_of([])) == 12 * 16000, "silent films: the demo's words"
     assert made.frames == 1000 and "lively" in nearest(made) and len(page) == 14
     made, _ = film_style.extract_from([object()], "starter", TrackingSettings())  # type: ignore[list-item]
     assert "calm" in nearest(made)
@@ -158,3 +161,42 @@ def test_the_map_that_comes_along_is_whole() -> None:
 
 def _motion(clip: str) -> np.ndarray:
     return motion_vectors(_tracked(clip))
+
+
+def test_tracked_motion_goes_the_way_of_its_film(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("torch", reason="not run: torch is not installed")
+    mapped: list[int] = []
+
+    def note(motion: np.ndarray) -> np.ndarray:
+        mapped.append(len(motion))
+        return motion
+
+    monkeypatch.setattr(film_style, "channel_map", lambda: note)
+    monkeypatch.setattr(film_style, "likened", lambda films, seen, bundle, words: seen)
+    path = tmp_path / "ada.npz"
+    marks = np.zeros(300, np.uint16)
+    marks[:50] = quality.CUT
+    write_motion(path, replace(_tracked(count=300), marks=marks))
+    out = ["-o", str(tmp_path / "style.npz")]
+    assert main(["style", "extract", str(path), *out]) == 0
+    assert mapped == [300] and "a cut" in capsys.readouterr().out
+    assert main(["style", "extract", "motion_lively", *out]) == 0
+    assert mapped == [300], "a clip that no tracker wrote is read as it is"
+    assert main(["style", "extract", str(path), "--start", "3", *out]) == 2
+    assert "--start" in capsys.readouterr().err
+
+
+def test_a_tracked_head_is_smoothed_once(tmp_path: Path) -> None:
+    from training.faces.recordings import read_motion, smoothed
+
+    tracked = _tracked(count=100)
+    write_motion(tmp_path / "a.npz", tracked)
+    Motion(tracked.exp, tracked.pose, np.zeros(100, np.float32), 25, tracked.head).save(
+        tmp_path / "b.npz"
+    )
+    ours, others = (smoothed(read_motion(tmp_path / name)) for name in ("a.npz", "b.npz"))
+    assert np.array_equal(ours.pose[:, :3], tracked.pose[:, :3])
+    assert not np.array_equal(others.pose[:, :3], tracked.pose[:, :3])
+    assert np.array_equal(ours.exp, others.exp)
