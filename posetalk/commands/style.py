@@ -73,10 +73,11 @@ class Extract:
             made, of = self._from_films()
         else:
             clip = open_clip(self.motion[0])
-            made = self._from_tracked(clip.path)
-            if made is None:
+            tracked = self._from_tracked(clip.path)
+            if tracked is None:
                 with working(f"loading {self.bundle}"):
-                    made = extract(clip, self.bundle, start=self.start)
+                    tracked = extract(clip, self.bundle, start=self.start)
+            made = tracked
             of = str(clip.path)
         path = Path(self.output) if to_file else own_path(self.output, made.encoder)
         write_style(path, made.vector, encoder=made.encoder, source=of, consent=self.consent)
