@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,7 @@ from head.new_file import new_file
 from head.rig import builtin_head
 from posetalk.tracking.closed_loop import run
 from posetalk.tracking.landmarks.model_file import find_model
-from posetalk.tracking.scenes import Scene, known_motion
-from posetalk.tracking.strangers import strangers
+from posetalk.tracking.scenes import SCENES, SPEECH_ONLY, Scene, known_motion
 from posetalk.tracking.style import motion_vectors
 
 Floats = NDArray[np.float32]
@@ -88,15 +86,13 @@ def channel_map() -> ChannelMap:
 
 
 def main() -> None:
-    """Draw and track the strangers, and write the map."""
+    """Measure all scenes and write the map."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--model", type=Path, default=None)
-    parser.add_argument("--keep", type=Path, default=None, help="folder for motion and landmarks")
+    parser.add_argument("--keep", type=Path, default=None, help="folder for the landmarks")
     options = parser.parse_args()
     model = find_model(options.model)
-    with tempfile.TemporaryDirectory() as folder:
-        scenes = strangers(options.keep or Path(folder))
-        made = fit_map([pair_of(scene, model, options.keep) for scene in scenes])
+    made = fit_map([pair_of(scene, model, options.keep) for scene in (*SCENES, *SPEECH_ONLY)])
     with new_file(FILE) as part, part.open("wb") as file:
         np.savez_compressed(file, matrix=made.matrix, middle=made.middle, meant=made.meant)
     print(f"{FILE}: {FILE.stat().st_size} bytes")

@@ -14,7 +14,7 @@ people who differ most in it differ in speech the same way, by `CARRIED` of it o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -27,7 +27,7 @@ from head.rig import builtin_head
 from posetalk import demo_speech
 from posetalk.app.animate import read_blocks
 from posetalk.app.style_extraction import cosine, encode
-from posetalk.tracking.channel_map import channel_map
+from posetalk.tracking.channel_map import channel_map, fit_map, pair_of
 from posetalk.tracking.closed_loop import run
 from posetalk.tracking.landmarks.model_file import find_model
 from posetalk.tracking.landmarks.tracker import LandmarkTracker
@@ -35,7 +35,7 @@ from posetalk.tracking.outputs.film_style import habits_of, speaker
 from posetalk.tracking.outputs.likeness import liken, tabulate
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.report import Habits
-from posetalk.tracking.scenes import SPEECH_ONLY
+from posetalk.tracking.scenes import SCENES, SPEECH_ONLY
 from posetalk.tracking.sources.film import Film
 from posetalk.tracking.sources.sound import SAMPLE_RATE
 from posetalk.tracking.style import meant, style_windows
@@ -61,15 +61,16 @@ class Halves:
     habits: Habits
 
 
-def halves(films: Sequence[Tracked]) -> Halves:
-    """Windows (n, 100, 54) of the first and the second half of a person's films.
+def halves(films: Sequence[Tracked], channels: Callable[[Floats], Floats]) -> Halves:
+    """Windows (n, 100, 54) of the first and the second half of a person's films, put through
+    `channels`, and the person's habits as tracked.
 
     Where a half is shorter than 4 s, all of the films makes the style, and nothing is held out.
 
     Raises:
         TrackingError: all of them are shorter than 4 s.
     """
-    read = [meant(film, channel_map()) for film in films]
+    read = [meant(film, channels) for film in films]
     first = [_part(film, 0, len(film) // 2) for film in read]
     second = [_part(film, len(film) // 2, len(film)) for film in read]
     try:
@@ -82,13 +83,15 @@ def halves(films: Sequence[Tracked]) -> Halves:
 def drawn_people(model: Path, keep: Path | None) -> dict[str, Halves]:
     """The speech-only scenes of the closed loop, one person each, by the name of their style.
 
-    Neither the channel map nor the jaw's reading was made with any of them.
+    Each is read by a map of the channels that was made without any scene of that style.
     """
     head = builtin_head()
+    pairs = [pair_of(scene, model, keep) for scene in (*SCENES, *SPEECH_ONLY)]
     out = {}
     for scene in SPEECH_ONLY:
         _, found = run(scene, model, head, keep)
-        out[scene.clip.removeprefix("motion_")] = halves([found])
+        others = fit_map([pair for pair in pairs if pair.clip != scene.clip])
+        out[scene.clip.removeprefix("motion_")] = halves([found], others)
     return out
 
 
@@ -199,7 +202,7 @@ def main() -> None:
         for path in paths.split(","):
             with LandmarkTracker(model) as sees:
                 films.append(track(Film(path), sees))
-        people[name] = halves(films)
+        people[name] = halves(films, channel_map())
     if len(people) < 2:
         raise TrackingError("two people are the least: PERSON=FILM PERSON=FILM, or --drawn")
     if any(len(each.held_out) == 0 for each in people.values()):
