@@ -8,7 +8,7 @@ square metre are 2, 10 and 0.1 here.  Every term is a mean over the elements of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,10 @@ from torch import Tensor, nn
 from head.channels import ROTATION
 from head.rig import Head
 from head.skinning import skin
+
+
+SHUT_MM = 0.8
+"""Lips of a target that are nearer are shut."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,12 @@ class Weights:
     transition: float = 0.0
     shut: float = 0.0
     """Weight of lips nearer than they should be, on top of `gap`, without which it is nothing."""
+    held: float = 0.0
+    """The same of lips that part where they should be shut."""
 
     def without_geometry(self) -> Weights:
         """Equation 2 alone: no geometric loss of the face or of the head."""
-        return replace(Weights(*[0.0] * 9), simple=self.simple)
+        return replace(Weights(*[0.0] * len(fields(self))), simple=self.simple)
 
 
 PAPER = Weights(
@@ -145,10 +151,14 @@ def motion_losses(
         terms["vel"] = _mean_square(a.diff(dim=1) - b.diff(dim=1), valid)
         terms["smooth"] = _mean_square(a.diff(n=2, dim=1), valid)
         if weights.gap and geometry.has_lips:
-            apart = geometry.gap(a) - geometry.gap(b)
+            target_gap = geometry.gap(b)
+            apart = geometry.gap(a) - target_gap
             terms["gap"] = _mean_square(apart, valid)
             if weights.shut:
                 terms["shut"] = _mean_square(apart.clamp(max=0.0), valid)
+            if weights.held:
+                parted = apart.clamp(min=0.0) * (target_gap < SHUT_MM)
+                terms["held"] = _mean_square(parted, valid)
     if predicted.shape[-1] > ROTATION.stop:
         rotation, true = predicted[..., ROTATION], target[..., ROTATION]
         terms["angle"] = _mean_square(rotation - true, valid)

@@ -11,8 +11,8 @@ learns to answer:
 - with other scales than 1: the same, moved by what guidance moves the teacher's estimate,
   x0 + [guided D - D] (guidance distillation, Meng et al. 2023, around the label).
 
-Wherever it is unsure whether the lips are shut, it lets them part (`SHUT`): a vowel through shut
-lips is the worse lie.  The speech encoder stays as it is and is shared.
+Wherever it is unsure whether the lips are shut, two weights decide: what a vowel through shut lips
+costs (`SHUT`), and what a P, B or M through open ones (`HELD`).  The speech encoder stays as it is and is shared.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ GUIDED = 0.3
 """Share of batches with scales other than 1."""
 SHUT = 0.16
 """Weight per mm² of lips that are too near, on top of that of lips that are wrong either way."""
+HELD = 0.4
+"""Weight per mm² of lips that part where they should be shut, on top of the same. One call answers
+with the mean of what may be said: at a P that it half believes in, half open lips. A mouth that is
+shut where speech shuts it is what people look for, so there the mean leans to shut lips, while the
+vowel's frames, which are not shut in the label, keep `SHUT`."""
 SWAY_FRAMES = 25
 """Half of the starts have the smooth head noise of live use (`stream.core.noise`)."""
 
@@ -95,7 +100,7 @@ class DistilLosses:
         self.teacher = copy.deepcopy(teacher.model).eval().requires_grad_(False)
         self.source = WindowSource(teacher, tracks, styles, Dropout())
         self.schedule = noise_schedule(self.teacher.spec.diffusion)
-        self.weights = weights or Weights(shut=SHUT)
+        self.weights = weights or Weights(shut=SHUT, held=HELD)
         lips = torch.zeros(self.teacher.spec.d_motion, dtype=torch.bool)
         lips[list(LIPS)] = True
         self.lips = lips

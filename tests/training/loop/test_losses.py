@@ -79,6 +79,9 @@ def second_losses(x: Array, y: Array, shape: Array, valid: Array) -> dict[str, f
         "smooth": frames(2, lambda r, n: a[r, n] - 2 * a[r, n - 1] + a[r, n - 2]),
         "gap": frames(0, lambda r, n: gap(a[r, n]) - gap(b[r, n])),
         "shut": frames(0, lambda r, n: min(0.0, gap(a[r, n]) - gap(b[r, n]))),
+        "held": frames(
+            0, lambda r, n: max(0.0, gap(a[r, n]) - gap(b[r, n])) if gap(b[r, n]) < 0.8 else 0.0
+        ),
         "angle": frames(0, lambda r, n: turn_x[r, n] - turn_y[r, n]),
         "head_velocity": frames(
             1, lambda r, n: turn_x[r, n] - turn_x[r, n - 1] - (turn_y[r, n] - turn_y[r, n - 1])
@@ -109,7 +112,7 @@ def test_every_term_is_what_is_written(geometry: FaceGeometry, masked: bool) -> 
     valid = np.ones((B, N), bool)
     if masked:
         valid[0, 4:], valid[1, 1:], valid[2] = False, False, True
-    weights = Weights(0.7, 0.31, 0.23, 0.19, 0.17, 0.13, 0.11, 0.053, 0.0, 0.29)
+    weights = Weights(0.7, 0.31, 0.23, 0.19, 0.17, 0.13, 0.11, 0.053, 0.0, 0.29, 0.37)
     total, terms = motion_losses(
         torch.from_numpy(x).float(),
         torch.from_numpy(y).float(),
@@ -192,6 +195,7 @@ def test_the_weights_are_the_papers_and_the_starters() -> None:
         "head_smooth": 0.5,
         "transition": 0.5,
         "shut": 0.0,
+        "held": 0.0,
     }
     assert list(asdict(Weights()).values()) == [
         1.0,
@@ -202,6 +206,7 @@ def test_the_weights_are_the_papers_and_the_starters() -> None:
         0.05,
         1.0,
         0.1,
+        0.0,
         0.0,
         0.0,
     ]
