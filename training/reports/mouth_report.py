@@ -219,6 +219,21 @@ def main(settings: MouthReportSettings) -> None:
         print(takes_table(load_backend("auto", settings.bundle), settings.bundle), flush=True)
 
 
+def live_table(model: Backend, name: str) -> str:
+    """A bundle's live lips beside those of people who judge, with the shipped labels' and loudness's.
+
+    As a Markdown table; it opens the judges' clips: once for each bundle.
+    """
+    people = [clip for person in JUDGES for clip in read_mouths(person)]
+    makers: list[tuple[str, Maker]] = [
+        ("labels", labelled(None)),
+        ("loudness follower", streamed(load_backend("fake"), None)),
+        (f"{name}, live", streamed(model, STYLE)),
+    ]
+    rows = [row(what, compare(make, people, words=False)) for what, make in makers]
+    return table("people out", rows)
+
+
 def takes_table(model: Backend, name: str) -> str:
     """A bundle's live jaw and lower lip beside a Mandarin speaker's, who has no phone times."""
     follower = load_backend("fake")
