@@ -20,7 +20,6 @@ from head.channels import ROTATION
 from head.rig import Head
 from head.skinning import skin
 
-
 SHUT_MM = 0.8
 """Lips of a target that are nearer are shut."""
 

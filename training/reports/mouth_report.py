@@ -220,7 +220,7 @@ def main(settings: MouthReportSettings) -> None:
 
 
 def live_table(model: Backend, name: str) -> str:
-    """A bundle's live lips beside those of people who judge, with the shipped labels' and loudness's.
+    """A bundle's live lips beside those of people who judge, the labels' and loudness's as well.
 
     As a Markdown table; it opens the judges' clips: once for each bundle.
     """

@@ -12,7 +12,8 @@ learns to answer:
   x0 + [guided D - D] (guidance distillation, Meng et al. 2023, around the label).
 
 Wherever it is unsure whether the lips are shut, two weights decide: what a vowel through shut lips
-costs (`SHUT`), and what a P, B or M through open ones (`HELD`).  The speech encoder stays as it is and is shared.
+costs (`SHUT`), and what a P, B or M through open ones (`HELD`).  The speech encoder stays as it is
+and is shared.
 """
 
 from __future__ import annotations
