@@ -27,7 +27,7 @@ OTHERS: dict[str, dict[str, str]] = {
     "docs/performance.md": {**OFFICIAL, **BEFORE},
     "benchmarks/results/official.json": OFFICIAL,
 }
-"""Pages with figures of bundles that are not the shipped starter: their hashes, and what they are.  A
+"""Pages with figures of bundles that are not the shipped starter: hashes, and what they are.  A
 page that is measured anew leaves this table; one that is not, after a new starter, fails."""
 
 
