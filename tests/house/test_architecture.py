@@ -84,3 +84,9 @@ def test_every_file_that_a_page_names_is_there(page: str) -> None:
         assert re.search(rf"\b{names}\b", Path(ROOT / path).read_text("utf-8")), (
             f"{names} in {path}"
         )
+
+
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest imports them by their bare names: the second of a name breaks the whole run."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -21,7 +21,8 @@ import pytest
 from head.model import Head
 from head.rig import builtin_head
 from head.skinning import skin
-from posetalk.app.outputs import VideoOutput
+from posetalk.app.film.output import PictureOutput
+from posetalk.app.film.settings import FilmSettings
 from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import messages
@@ -247,7 +248,7 @@ def test_a_clip_becomes_a_video_with_its_sound(head: Head, tmp_path: Path) -> No
     sound = np.zeros(30 * 640, np.float32)
     sound[10 * 640 : 11 * 640] = 0.5
     path = tmp_path / "a.mp4"
-    output = VideoOutput(path, None, head, 128)
+    output = PictureOutput(path, None, head, FilmSettings(128, 128))
     for k, row in enumerate(motion):
         output.write_audio(sound[640 * k : 640 * (k + 1)])
         output.show([Frame(k, 640 * k, row)])
