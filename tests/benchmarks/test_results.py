@@ -175,6 +175,15 @@ def test_the_table_measures_once_and_says_what_is_missing(tmp_path: Path) -> Non
             paper_table.read_result(tmp_path / "t.json")
 
 
+def test_one_clip_has_no_other_and_rounding_is_no_interval() -> None:
+    rows = [paper_table.of_fake(), paper_table.of_chance()]
+    one = paper_table.make_table(rows, two_clips()[:1], 2, head={"environment": "here"})
+    assert [row["name"] for row in one["rows"]] == ["fake"]
+    row = {"figures": {"ba": [0.5, 1e-17], "lve": [0.5, 0.01]}}
+    assert paper_table.cell(row, "ba", 3) == "0.500"
+    assert "±" in paper_table.cell(row, "lve", 3)
+
+
 def test_a_bundle_of_another_head_is_refused() -> None:
     with pytest.raises(paper_table.TableError, match="animates head 'posetalk-head-1'"):
         paper_table.of_bundle("starter", "x", "x", head="flame")

@@ -61,6 +61,8 @@ SCALE = {"lve_squared": 1e6, "fdd_squared": 1e7}
 Array = NDArray[np.floating[Any]]
 MakesMotion = Callable[[Sequence[EvaluationClip], int], Array]
 """(clips, runs) -> (clips, runs, n, D) raw motion."""
+CHANCE = "chance"
+"""The row of labels that belong to other clips."""
 Progress = Callable[[str], None]
 
 
@@ -205,7 +207,7 @@ def of_chance() -> Candidate:
         each = [clip.label for clip in (*clips[1:], clips[0])]
         return np.repeat(np.stack(each)[:, None], runs, axis=1)
 
-    return Candidate("chance", "label of another clip", NO_NETWORK, "", "", motion)
+    return Candidate(CHANCE, "label of another clip", NO_NETWORK, "", "", motion)
 
 
 def candidates(
@@ -290,6 +292,8 @@ def make_table(
     same = known is not None and all(known.get(name) == value for name, value in about.items())
     before = {row["key"]: row for row in known["rows"]} if known is not None and same else {}
     for candidate in rows:
+        if candidate.name == CHANCE and len(clips) < 2:
+            continue  # there is no other clip: its own label would be no chance
         key = f"{candidate.name} {candidate.key}"
         row = before.get(key)
         if row is None:
@@ -324,7 +328,9 @@ def cell(row: Mapping[str, Any], name: str, digits: int) -> str:
         return "-"
     scale = SCALE.get(name, 1.0)
     text = f"{scale * mean:.{digits}f}"
-    return text if not half else f"{text} ± {scale * half:.{digits}f}"
+    # Runs that differ by rounding alone do not differ.
+    apart = half is not None and half > 1e-9 * max(abs(mean), 1e-9)
+    return f"{text} ± {scale * half:.{digits}f}" if apart else text
 
 
 def markdown(result: Mapping[str, Any], columns: Mapping[str, tuple[str, int, int]]) -> str:
