@@ -328,7 +328,7 @@ def test_every_client_is_on_the_page_and_says_how_to_start() -> None:
         sources = "".join(
             path.read_text("utf-8")
             for path in folder.rglob("*")
-            if path.suffix in (".ts", ".gd", ".cs", ".h")
+            if path.suffix in (".ts", ".gd", ".cs", ".h", ".py")
         )
         assert f"{calls[1]}(" in sources and "--source push" in "\n".join(lines)
     for link in re.findall(r"\]\(([^)#]+)", page):
