@@ -64,9 +64,9 @@ def test_films_become_a_dataset_that_trains(
     assert main(["dataset", "check", str(faces)]) == 0
     with np.load(kept / "ada" / "talk_000.npz", allow_pickle=False) as arrays:
         assert len(arrays["exp"]) >= 200 and arrays["exp"].std(0).max() > 0.05
-    from training.paper.train import Settings
+    from training.paper.train import TrainSettings
     from training.paper.train import main as train
 
     out = tmp_path / "trained"
-    train(Settings(data=faces, out=out, preset="tiny", style_steps=2, steps=2, batch=2))
+    train(TrainSettings(data=faces, out=out, preset="tiny", style_steps=2, steps=2, batch=2))
     assert (out / "bundle" / "model.safetensors").is_file()
