@@ -20,7 +20,6 @@ from torch import Tensor
 from diffposetalk.network.audio_terms import AudioTerms
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.samplers import Denoise
-from diffposetalk.spec import ModelSpec
 
 THRESHOLD_RANGE = (1.0, 4.0)
 """Dynamic thresholding never clips below or above these normalised values."""
@@ -133,7 +132,7 @@ def guided_denoiser(
 
 @dataclass(frozen=True)
 class Guided:
-    """D under guidance, at any time: what `guided_denoiser` gives, and what graphs are made of.
+    """D under guidance, at any time; what `guided_denoiser` gives.
 
     Attributes:
         terms, person, context_motion, indicator, guidance: inputs of D, (R, ...), a row for each
@@ -161,9 +160,8 @@ class Guided:
     def at(self, x_t: Tensor, t: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
         """The same at step t (1,), with alpha and sigma there."""
         x = x_t if self.weights is None else _repeated(x_t, len(self.weights))
-        # The network may be in a half precision; the solver and the sums of motion never are.
         x0: Tensor = self.model.denoising_net.denoise(
-            x.to(self.person.dtype),
+            x,
             t,
             self.terms,
             self.person,
@@ -171,13 +169,11 @@ class Guided:
             self.indicator,
             self.guidance,
             self.unread,
-        ).to(x.dtype)
-        spec = self.model.spec
-        if spec.diffusion.target == "noise":
+        )
+        if self.model.spec.diffusion.target == "noise":
             x0 = (x[:, self.unread :] - sigma * x0) / alpha
         if self.threshold_quantile:
-            most = most_sorted(spec, self.threshold_quantile)
-            x0 = dynamic_threshold(x0, self.threshold_quantile, most)
+            x0 = dynamic_threshold(x0, self.threshold_quantile)
         if self.unread:
             x0 = F.pad(x0, (0, 0, self.unread, 0))
         if self.weights is None:
@@ -228,29 +224,17 @@ def _per_row(scale: Scale, like: Tensor) -> Tensor:
     return scale if isinstance(scale, Tensor) else like.new_full((len(like),), scale)
 
 
-def most_sorted(spec: ModelSpec, quantile: float) -> int:
-    """How many of a full window's largest values its threshold lies among."""
-    return math.ceil((1.0 - quantile) * spec.T_w * spec.d_motion) + 2
-
-
-def dynamic_threshold(x0: Tensor, quantile: float, most: int | None = None) -> Tensor:
+def dynamic_threshold(x0: Tensor, quantile: float) -> Tensor:
     """Clip each entry at s = clamp(quantile of |x0| over frames and channels, 1, 4).
 
     Before guidance mixes the branches, and without rescaling: as in the released code, unlike
     Saharia et al. 2022.  x0 (B, n, D); padding counts.
-
-    Args:
-        most: how many values are sorted at most, see `most_sorted`; None = as many as it takes.
     """
-    flat = x0.abs().flatten(1)
-    size = flat.shape[1]
-    # Linear interpolation between order statistics, as torch.quantile, which does not export; and
-    # the largest alone are sorted, as engines sort at most 3,840 values.
-    count = size if most is None else torch.sym_min(size, most)
-    falling = flat.topk(count).values
-    position = torch.full((1,), size - 1, dtype=torch.float32, device=x0.device) * (1.0 - quantile)
-    at = position.floor()
-    above = falling.index_select(1, at.long())
-    below = falling.index_select(1, position.ceil().long())
-    limit = (above + (position - at) * (below - above)).clamp(*THRESHOLD_RANGE)[..., None]
+    size = x0[0].numel()
+    # Linear interpolation between order statistics, as torch.quantile, which does not export.
+    position = quantile * (size - 1)
+    below = math.floor(position)
+    top = x0.abs().flatten(1).topk(size - below).values  # (B, k), falling
+    at, above = top[:, -1], top[:, max(size - below - 2, 0)]
+    limit = (at + (position - below) * (above - at)).clamp(*THRESHOLD_RANGE)[:, None, None]
     return torch.minimum(torch.maximum(x0, -limit), limit)
