@@ -151,7 +151,7 @@ def _silent(tree: ast.AST) -> set[int]:
 
 
 def tests_of(path: Path) -> list[str]:
-    """Files of tests that import a module; the one with its name first, then those of its folder."""
+    """Files of tests that import a module: with its name, then of its folder; and the folder's."""
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     own = ROOT / "tests" / path.relative_to(ROOT).parent
     if not own.is_dir():  # a room inside a room, whose tests stand beside the outer one's
@@ -161,7 +161,7 @@ def tests_of(path: Path) -> list[str]:
     near = [test for test in every if own in test.parents]
     ordered = [t for t in using if t in near] + [t for t in using if t not in near]
     ordered += [test for test in near if test not in ordered]
-    ordered.sort(key=lambda test: test.stem != f"test_{path.stem}")
+    ordered.sort(key=lambda test: not test.stem.startswith(f"test_{path.stem}"))
     return [str(test.relative_to(ROOT)) for test in ordered[:4]]
 
 
