@@ -68,9 +68,11 @@ GOALS = {
 }
 """What the starter is meant to reach on new voices at the live defaults."""
 OUTSIDE = (
-    "Recordings of other people with other microphones, of whom nothing was seen in training or in "
-    "any choice: first as they are, then as they may be heard, then at other levels; each figure "
-    "with its 95 % interval over clips. The label parts lips no sooner than live lookahead allows."
+    "Recordings of other people with other microphones, of whom nothing was seen in training. "
+    "While the bundle that ships was made they were looked at, and a term of its distillation was "
+    "added after one look, so that they judge it a little less strictly than they should: first as "
+    "they are, then as they may be heard, then at other levels; each figure with its 95 % interval "
+    "over clips. The label parts lips no sooner than live lookahead allows."
 )
 REAL_MOUTHS = (
     "The lips beside those of two people of GRID whom no fit and no training saw: correlation on "
