@@ -39,10 +39,21 @@ class PictureSequence:
     """One PNG a frame: `NAME-00000.png` and so on; sound is left to other files.
 
     Each says that it is synthetic.
+
+    Raises:
+        FileExistsError: pictures of that name are there: a shorter run would leave a mixture.
     """
 
     def __init__(self, path: Path) -> None:
         self._path, self.frames = path, 0
+        if self._first.exists():
+            raise FileExistsError(
+                f"{self._first} is there already: remove these pictures, or choose another name"
+            )
+
+    @property
+    def _first(self) -> Path:
+        return self._path.with_name(f"{self._path.stem}-00000.png")
 
     def add_frame(self, picture: NDArray[np.uint8]) -> None:
         """Write the next (h, w, 3) or (h, w, 4) picture."""
@@ -68,5 +79,4 @@ class PictureSequence:
 
     def abandon(self) -> Path | None:
         """What is there stays; where it begins, or None."""
-        first = self._path.with_name(f"{self._path.stem}-00000.png")
-        return first if self.frames else None
+        return self._first if self.frames else None

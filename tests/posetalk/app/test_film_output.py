@@ -59,6 +59,10 @@ def test_a_transparent_film_is_transparent(tmp_path: Path) -> None:
     posetalk.animate(SOUND, tmp_path / "p.png", backend="fake", size=64, background="transparent")
     names = sorted(tmp_path.glob("p-*.png"))
     assert [name.name for name in names][:2] == ["p-00000.png", "p-00001.png"]
+    before = [name.read_bytes() for name in names]
+    with pytest.raises(FileExistsError, match="is there already"):
+        posetalk.animate(SOUND, tmp_path / "p.png", backend="fake", size=64)
+    assert [name.read_bytes() for name in names] == before
     with av.open(str(names[0])) as file:
         picture = next(file.decode(video=0)).to_ndarray(format="rgba")
     assert picture[1, 1].tolist()[3] == 0 and picture[40, 32, 3] == 255
