@@ -130,6 +130,7 @@ class SoakRun:
                 True,
             )
             worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop})
+            self._hush = loop.interrupt
             self._zero = loop.begin().zero
             worker.start()
             attacker = threading.Thread(target=self._attack, args=(server.port,), daemon=True)
@@ -180,6 +181,7 @@ class SoakRun:
             await asyncio.to_thread(self._between.acquire)
             try:
                 if self._attacks:
+                    self._hush()  # a minute of their speech may lie ahead
                     await asyncio.sleep(SETTLE_SECONDS)
                 gc.collect()
                 self.result.memory.append(process.memory_info().rss)

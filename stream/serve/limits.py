@@ -52,6 +52,9 @@ class Limits:
             address may have all.
         message_bytes: of one message; a longer one closes the socket.
         fragments: of one message.
+        unfinished_bytes: of all messages that have begun and are not whole, beyond the first
+            `unfinished_free` of each; who needs more waits, and while somebody does none may take
+            longer than `unfinished_seconds`.
         rate, burst: units of cost per second on average, and at once; who spends more is read
             more slowly, so that its own socket fills up and nothing here does.
         peer_rate, peer_burst: the same for all that comes from one address; handshakes and pages
@@ -71,6 +74,9 @@ class Limits:
     peer_sessions: int = 4
     message_bytes: int = codec.MAX_MESSAGE_BYTES
     fragments: int = 1_024
+    unfinished_bytes: int = 16 << 20
+    unfinished_free: int = 1 << 16
+    unfinished_seconds: float = 10.0
     rate: float = 500.0
     burst: float = 5_000.0
     peer_rate: float = 2_000.0

@@ -28,7 +28,9 @@ from stream.serve.door.arrivals import Arrivals
 from stream.serve.door.auth import FOREIGN
 from stream.serve.door.doorbell import Doorbell, listen
 from stream.serve.door.guarded import Guards, Places, Turns, guard
+from stream.serve.door.hang_ups import HangUps
 from stream.serve.door.peers import Peers
+from stream.serve.door.unfinished import Unfinished
 from stream.serve.limits import REQUEST, Bucket, Limits, echo
 from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
@@ -87,6 +89,7 @@ class Listener:
         self._telling = Bucket(TOLD_A_SECOND, TOLD_AT_ONCE)
         self.peers = Peers(limits)
         self.arrivals = Arrivals(limits, counts.refuse)
+        self._unfinished, self._hang_ups = Unfinished(limits, counts.refuse), HangUps()
         self.clients: dict[Connection, ServerConnection] = {}
         self.accepting = asyncio.Event()
 
@@ -105,6 +108,8 @@ class Listener:
             limits,
             self.peers,
             self.arrivals,
+            self._unfinished,
+            self._hang_ups,
             Turns(),
             self._places,
             self._counts.take_in,
@@ -139,6 +144,12 @@ class Listener:
                     )
                 )
             await serving(port)
+
+    def tick(self) -> None:
+        """Let time pass."""
+        self.arrivals.tick()
+        self._unfinished.tick()
+        self._hang_ups.tick()
 
     async def drain(self, until: float) -> None:
         """Let the clients have what waits; those that do not read by `until` are cut off."""

@@ -33,7 +33,7 @@ from stream.serve.door.admission import Admission, Site
 from stream.serve.door.auth import Gate, check_door
 from stream.serve.door.http_pages import Page
 from stream.serve.door.origins import normal_origins
-from stream.serve.door.sweeper import Sweeper
+from stream.serve.door.sweeper import Sweeper, keep_returnable
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
@@ -197,6 +197,7 @@ class Server:
 
         Raises `ServerError` when the port is taken or the host is not of this machine.
         """
+        keep_returnable()
         self._thread.start()
         self._ready.wait()
         if self._failure is not None:
@@ -346,5 +347,5 @@ class Server:
         while True:
             await asyncio.sleep(TICK_SECONDS)
             self._sessions.tick(self._requests.limits.session_seconds)
-            self._listener.arrivals.tick()
+            self._listener.tick()
             self._sweeper.tick()

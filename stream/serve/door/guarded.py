@@ -15,13 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.serve.door.arrivals import Arrivals
+from stream.serve.door.hang_ups import HangUps
 from stream.serve.door.peers import Peer, Peers
+from stream.serve.door.unfinished import Unfinished
 from stream.serve.limits import BYTES_A_UNIT, CONTROL_FRAME, FRAGMENT, Budget, Limits
 
 SLICE = 4_096  # bytes; at most 682 control frames
 TURN_SECONDS = 0.004
+READ_AT_ONCE = 1 << 16  # bytes, where the event loop would take four times as many
 LAST_SLICES = 4  # that are still read of who has hung up
 CONTROL_OPCODES = range(0x8, 0x10)
+CONTROL_HEADER = 6  # bytes, with the mask
+TURN = "turn"
 
 
 class Turns:
@@ -59,7 +64,8 @@ class Guards:
     """What all guarded connections of a server share.
 
     Attributes:
-        limits, peers, arrivals: of the server.
+        limits, peers, arrivals, unfinished: of the server.
+        hang_ups: looks after those that are not read.
         turns: of reading.
         places: of websockets.
         on_bytes: told how many bytes came in.
@@ -69,6 +75,8 @@ class Guards:
     limits: Limits
     peers: Peers
     arrivals: Arrivals
+    unfinished: Unfinished
+    hang_ups: HangUps
     turns: Turns
     places: Places
     on_bytes: Callable[[int], None]
@@ -76,10 +84,15 @@ class Guards:
 
 
 class Tap:
-    """A transport that is read only while nobody holds it; everything else passes through."""
+    """A transport that is read only while nobody holds it; everything else passes through.
 
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
+    Args:
+        transport: of asyncio.
+        hang_ups: told while it is held.
+    """
+
+    def __init__(self, transport: Any, hang_ups: HangUps) -> None:
+        self._transport, self._hang_ups = transport, hang_ups
         self._holders: set[str] = set()
         self._is_over = False
 
@@ -99,18 +112,34 @@ class Tap:
     def end(self) -> None:
         """The connection has ended."""
         self._is_over = True
+        self._hang_ups.held.discard(self)
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """Whether it is held for more than its turn."""
+        return not self._holders <= {TURN}
+
+    def fileno(self) -> int:
+        """Of its socket; -1: there is none."""
+        raw = self._transport.get_extra_info("socket")
+        return -1 if raw is None else int(raw.fileno())
 
     def hold(self, who: str) -> None:
         """Read nothing until `who` lets go."""
         if not self._holders:
             self._transport.pause_reading()
+            if not self._is_over:
+                self._hang_ups.held.add(self)
         self._holders.add(who)
 
     def let_go(self, who: str) -> None:
         """`who` holds it no longer."""
         if who in self._holders:
             self._holders.remove(who)
-            if not self._holders and not self._transport.is_closing():
+            if self._holders:
+                return
+            self._hang_ups.held.discard(self)
+            if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def pause_reading(self) -> None:
@@ -137,8 +166,11 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
             self._arrived: deque[memoryview] = deque()
             self._control = 0.0  # cost of what was read and is not paid for
             self._fragments = 0
+            self._begun = 0  # bytes of a message that is not whole
             self._stuck = self._lost = self._has_place = False
-            self._tap = Tap(transport)
+            if hasattr(transport, "max_size"):
+                transport.max_size = READ_AT_ONCE
+            self._tap = Tap(transport, guards.hang_ups)
             self.peer = guards.peers.of(self._address)
             self.budget = guards.peers.budget(self.peer)
             guards.arrivals.joined(self._address, self._tap.abort)
@@ -149,6 +181,7 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
             self._tap.end()
             self._arrived.clear()
             guards.arrivals.left(self._address)
+            guards.unfinished.left(self)
             if self._has_place:
                 guards.places.taken -= 1
                 self.peer.clients -= 1
@@ -157,7 +190,7 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
         def data_received(self, data: bytes) -> None:
             guards.on_bytes(len(data))
             if not self._arrived:
-                self._tap.hold("turn")
+                self._tap.hold(TURN)
                 guards.turns.add(self._pay)
             view = memoryview(data)
             self._arrived.extend(view[at : at + SLICE] for at in range(0, len(data), SLICE))
@@ -176,6 +209,7 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
             self._control = 0.0
             wait = self.budget.take(cost, time.monotonic())
             if wait > 0:
+                self._tap.hold("bill")
                 self.loop.call_later(wait, guards.turns.add, self._digest)
             else:
                 self._digest()
@@ -183,25 +217,39 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
         def _digest(self) -> None:
             if self._lost or not self._arrived or self._tap.is_closing():
                 return
+            size = len(self._arrived[0])
+            if not guards.unfinished.fits(self, size):
+                self._tap.hold("room")
+                guards.unfinished.wait(self, size, lambda: guards.turns.add(self._digest))
+                return
+            for held in ("bill", "room"):
+                self._tap.let_go(held)
+            self._begun += size
             super().data_received(bytes(self._arrived.popleft()))
+            if not self._lost:
+                guards.unfinished.holds(self, self.peer.name, self._begun, self._tap.abort)
             if self._stuck and self._control and not self._lost:
                 self._tap.hold("answers")  # who reads no answers to its pings sends no more
             if self._arrived:
                 guards.turns.add(self._pay)
             else:
-                self._tap.let_go("turn")
+                self._tap.let_go(TURN)
 
         def process_event(self, event: Any) -> None:
             opcode = getattr(event, "opcode", None)
-            if opcode is not None:
-                self._count(int(opcode), bool(event.fin))
+            if opcode is None:
+                self._begun = 0  # its handshake
+            else:
+                self._count(int(opcode), bool(event.fin), len(event.data))
             super().process_event(event)
 
-        def _count(self, opcode: int, ends: bool) -> None:
+        def _count(self, opcode: int, ends: bool, size: int) -> None:
             if opcode in CONTROL_OPCODES:
                 self._control += CONTROL_FRAME
+                self._begun = max(0, self._begun - CONTROL_HEADER - size)
                 return
             self._control += FRAGMENT
+            self._begun = 0 if ends else self._begun
             self._fragments = 0 if ends else self._fragments + 1
             if self._fragments == guards.limits.fragments + 1:
                 guards.on_refused("fragments")

@@ -20,6 +20,9 @@ SWEEP_AFTER, SWEEP_SECONDS = 50, 1.0
 RETURN_AFTER, RETURN_SECONDS = 8, 3.0
 """The same from one return of memory to the next, which takes some milliseconds of one core."""
 
+KEEP_LITTLE = ((-8, 2), (-3, 1 << 18))
+"""Of `mallopt`: M_ARENA_MAX, pools; M_MMAP_THRESHOLD, bytes from which on a piece is mapped."""
+
 
 class Sweeper:
     """Sweeps now and then; used by the event loop.
@@ -52,16 +55,26 @@ class Sweeper:
             self._worker.submit(give_back)
 
 
+def keep_returnable() -> bool:
+    """Let the C library map what is large, of this whole process, and free it when it is freed.
+
+    It would by and by keep ever larger pieces for later, in a pool for every few threads, where
+    what is small and stays holds up what is large and went.  Whether it was the GNU C library.
+    """
+    choose = _of_c_library("mallopt")
+    return choose is not None and all(choose(*option) == 1 for option in KEEP_LITTLE)
+
+
 def give_back() -> bool:
     """Give freed memory back to the system; whether this C library can."""
-    trim = _trim()
+    trim = _of_c_library("malloc_trim")
     return trim is not None and bool(trim(0))
 
 
 @cache
-def _trim() -> Callable[[int], int] | None:
-    """`malloc_trim` of the GNU C library; others give memory back by themselves."""
+def _of_c_library(name: str) -> Callable[..., int] | None:
+    """A function of the GNU C library; others give memory back by themselves."""
     if not sys.platform.startswith("linux"):
         return None
-    found: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
     return found

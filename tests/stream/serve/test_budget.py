@@ -14,6 +14,7 @@ from wire_clients import HEAD, HELLO, client, frame, settled, until
 
 from stream.frames import Frame
 from stream.serve.door.guarded import Tap
+from stream.serve.door.hang_ups import HangUps
 from stream.serve.door.peers import Peers, peer_of
 from stream.serve.frame_encoder import Sound
 from stream.serve.limits import Bucket, Budget, Limits, echo, mix_fault
@@ -244,7 +245,7 @@ def test_a_connection_that_has_ended_may_be_aborted() -> None:
         def abort(self) -> None:
             raise AttributeError("'NoneType' object has no attribute 'call_soon'")  # asyncio's
 
-    tap = Tap(Ended())
+    tap = Tap(Ended(), HangUps())
     with pytest.raises(AttributeError):
         tap.abort()
     tap.end()
