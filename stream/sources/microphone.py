@@ -29,6 +29,8 @@ BLOCK_SECONDS = 0.02
 QUEUE_BLOCKS = 250  # 5 s; the reader only resamples and passes on, so this never fills in practice
 SILENCE_PEAK = 1e-4  # below the noise floor of any open 16-bit microphone
 SILENCE_SECONDS = 5.0
+CLOSE_SECONDS = 0.3
+"""That closing a device is waited for."""
 
 _open_streams = 0
 _open_lock = threading.Lock()
@@ -243,9 +245,15 @@ class Microphone:
         with self._lock:
             stream, self._stream = self._stream, None
         if stream is not None:
-            stream.close(ignore_errors=True)
-            _count_open(-1)
-            self._undo.close()
+            # A sound server that hangs lets go of nobody until it goes on.
+            closing = threading.Thread(target=self._let_go, args=(stream,), daemon=True)
+            closing.start()
+            closing.join(CLOSE_SECONDS)
+
+    def _let_go(self, stream: Any) -> None:
+        stream.close(ignore_errors=True)
+        _count_open(-1)
+        self._undo.close()
 
 
 def _count_open(change: int) -> None:

@@ -15,6 +15,8 @@ from stream.clock import Clock, MonotonicClock
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+END_SECONDS = 0.1
+"""That a device which is being opened is waited for once it is not wanted any more."""
 STALL_SECONDS = 1.0
 """Without sound, after which a device that is expected back counts as gone."""
 
@@ -88,17 +90,22 @@ class ReturningSource:
                 self._source = found.get()
                 self._tell("")
                 return
-        thread.join(self._retry)
+        thread.join(END_SECONDS)
         if not found.empty():
             found.get().close()
 
     def _seek(self, found: queue.Queue[AudioSource]) -> None:
         while not self._closed.is_set():
             try:
-                found.put(self._open_source())
-                return
+                source = self._open_source()
             except SourceError:
                 self._clock.wait(self._closed, self._retry)
+                continue
+            if self._closed.is_set():  # it took longer than anybody waited
+                source.close()
+            else:
+                found.put(source)
+            return
 
     def _tell(self, lost: str) -> None:
         if lost:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from stream.run.sinks import Collected
 from stream.sources import Block
 from stream.sources.microphone import Microphone, MicrophoneError, list_microphones
 from stream.sources.native_messages import quiet_native_code
+from stream.sources.returning import ReturningSource
 
 ROOT = Path(__file__).resolve().parents[3]
 Floats = NDArray[np.float32]
@@ -173,6 +175,40 @@ def test_unplugging_is_one_line_and_loses_nothing(
             Microphone()
     assert list_microphones()  # the first sound server is back
     assert capfd.readouterr() == ("", "")  # nor do ALSA and PortAudio talk
+
+
+def test_a_sound_server_that_hangs_is_silence_until_it_goes_on(virtual: VirtualMicrophone) -> None:
+    """What it does not let go of meanwhile is waited for beside the stream."""
+    with virtual_microphone.virtual_microphone() as other:
+        told: list[str] = []
+        source = ReturningSource(
+            lambda: Microphone(silence_timeout=0.5), on_change=told.append, retry=0.1
+        )
+        goes_on = threading.Timer(30.0, other.daemon.send_signal, [signal.SIGCONT])
+        silent, ends, heard = 0, [0], iter(source)
+        try:
+            for count, block in enumerate(heard, 1):
+                assert block.start == ends[-1], "no sample is missing"
+                ends.append(block.end)
+                if count == 25:
+                    other.daemon.send_signal(signal.SIGSTOP)
+                    goes_on.start()
+                if told == [] or goes_on.finished.is_set():
+                    continue
+                silent += 1
+                if silent == 50:
+                    break
+        finally:
+            goes_on.cancel()
+            other.daemon.send_signal(signal.SIGCONT)
+        assert silent == 50, "there was no silence until the sound server went on"
+        for block in heard:
+            assert block.start == ends[-1]
+            ends.append(block.end)
+            if told[1:] == [""]:
+                break
+        source.close()
+    assert "no sound" in told[0]
 
 
 def test_only_c_code_is_silenced(capfd: pytest.CaptureFixture[str]) -> None:

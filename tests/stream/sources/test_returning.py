@@ -88,6 +88,24 @@ def test_it_is_closed_while_there_is_no_device() -> None:
     assert 5 <= seen < 50
 
 
+def test_a_device_that_opens_after_the_end_is_closed_again() -> None:
+    opened = [Device(1), Device(1)]
+    asked, comes = threading.Event(), threading.Event()
+
+    def opening() -> Device:
+        if len(opened) == 1:
+            asked.set()
+            comes.wait(20)
+        return opened.pop(0)
+
+    late, source = opened[1], ReturningSource(opening, retry=0.05)
+    for _ in source:
+        if asked.is_set():
+            source.close()
+    comes.set()
+    assert late.closed.wait(20)
+
+
 def test_a_device_that_is_missing_is_said_at_once() -> None:
     def opening() -> Device:
         raise SourceError("no microphone found")
