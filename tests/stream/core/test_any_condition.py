@@ -100,6 +100,7 @@ def test_whatever_is_asked_only_motion_is_made(**drawn: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 @settings(max_examples=1_500, deadline=None, suppress_health_check=_checks)
 @_drawn
 def test_whatever_is_asked_only_motion_is_made_at_length(**drawn: Any) -> None:

@@ -149,6 +149,7 @@ def test_whatever_is_sent_only_motion_is_seen(place: Place, sent: list[str | byt
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 @settings(max_examples=600, deadline=None, suppress_health_check=_checks)
 @_drawn
 def test_whatever_is_sent_only_motion_is_seen_for_long(
