@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
@@ -114,7 +115,7 @@ def measured(
                 face.part, ours, truth, run, clip.label, clip.phones, model.spec.live.hop
             )
         )
-        latches += latched(1000.0 * face.opening(ours), clip)
+        latches += latched(1000.0 * np.asarray(lip_gap(face.part, ours)), clip)
     return parts, latches
 
 

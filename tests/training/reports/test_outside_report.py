@@ -84,3 +84,14 @@ def test_a_mouth_that_stays_shut_over_vowels_is_latched() -> None:
     assert not latched(gap, clip), "closures between which it opens are none"
     gap[:45] = 0.2
     assert latched(gap, clip)
+
+
+def test_lips_that_rest_on_each_other_for_a_whole_clip_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    phones = [Phone("AH", 0.2 + 0.3 * i, 0.1) for i in range(6)]
+    still = np.zeros((60, 54), np.float32)
+    clip = HeldoutClip(np.zeros(640 * 60, np.float32), still, phones)
+    monkeypatch.setattr(outside_report, "stream_all", lambda *_: iter([still]))
+    _, latches = outside_report.measured(load_backend("fake"), [clip])
+    assert latches == 1
