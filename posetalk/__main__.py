@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from posetalk.terminal.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
 from posetalk.terminal.interrupts import install
 
-INTERRUPTED_LINE = "posetalk: interrupted"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -36,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, where a reader that has gone is expected
     except KeyboardInterrupt:
-        print(INTERRUPTED_LINE, file=sys.stderr, flush=True)
+        from posetalk.terminal.console import say
+
+        say("interrupted")
         return interrupts.exit_code or INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away; Python must not complain about it at exit either.
@@ -45,11 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        if interrupts.exit_code:
-            print(INTERRUPTED_LINE, file=sys.stderr, flush=True)
-            return interrupts.exit_code
         from posetalk.terminal.console import UsageError, say
 
+        if interrupts.exit_code:
+            say("interrupted")
+            return interrupts.exit_code
         say(explain(error))
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 

@@ -24,12 +24,19 @@ class _AsJson(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """From here on everything that is told goes to standard error that way, INFO and above."""
+    """From here on everything that is told goes to standard error that way, INFO and above.
+
+    With `--debug`, all that other packages tell as well.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_AsJson())
+    root = logging.getLogger()
+    level = min(root.level, logging.INFO)
+    if root.level == logging.DEBUG:
+        root.handlers[:] = [handler]
     for name in console.PACKAGES:
         logger = logging.getLogger(name)
-        logger.setLevel(logging.INFO)
+        logger.setLevel(level)
         logger.handlers[:] = [handler]
         logger.propagate = False
     console.tell = _tell
