@@ -20,7 +20,8 @@ from stream.audio import SAMPLE_RATE, Block, SourceError
 from stream.clock import Clock, MonotonicClock
 from stream.sources.capture_clock import CaptureClock
 from stream.sources.channel_choice import Channel, LiveMixer
-from stream.sources.native_messages import quiet_native_code
+from stream.sources.native.calls import NoAnswerError, answered
+from stream.sources.native.messages import quiet_native_code
 from stream.sources.pcm import LiveResampler
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,15 @@ class InputDevice:
 def list_microphones() -> list[InputDevice]:
     """The input devices there are now.
 
-    Raises `MicrophoneError` when PortAudio is missing.
+    Raises `MicrophoneError` when PortAudio is missing or the sound server does not answer.
     """
+    try:
+        return answered(_list)
+    except NoAnswerError:
+        raise _no_answer() from None
+
+
+def _list() -> list[InputDevice]:
     sd = _portaudio()
     default = _default_input(sd)
     return [
@@ -90,7 +98,8 @@ class Microphone:
         silence_timeout: seconds without any block after which the device counts as gone.
 
     Raises:
-        MicrophoneError: none there, no such device, or it cannot be opened.
+        MicrophoneError: none there, no such device, or it cannot be opened, as of a sound server
+            that does not answer.
     """
 
     realtime = True
@@ -114,9 +123,13 @@ class Microphone:
         self.dropped = 0
         self.overflows = 0
         self.silent_seconds = 0.0
+        self._undo = contextlib.ExitStack()
         with contextlib.ExitStack() as undo:
             undo.enter_context(quiet_native_code())
-            self._open(device, channel)
+            try:
+                answered(lambda: self._open(device, channel), late=self._release)
+            except NoAnswerError:
+                raise _no_answer() from None
             self._undo = undo.pop_all()
 
     def _open(self, device: int | str | None, channel: Channel) -> None:
@@ -186,7 +199,9 @@ class Microphone:
         try:
             with self._lock:
                 if self._stream is not None:
-                    self._stream.start()
+                    answered(self._stream.start)
+        except NoAnswerError:
+            raise _no_answer() from None
         except Exception as error:  # PortAudioError; its class is only known inside sounddevice
             raise MicrophoneError(
                 f"the microphone {self.name!r} does not start ({_reason(error)})"
@@ -254,6 +269,13 @@ class Microphone:
         stream.close(ignore_errors=True)
         _count_open(-1)
         self._undo.close()
+
+
+def _no_answer() -> MicrophoneError:
+    return MicrophoneError(
+        "the sound server does not answer",
+        "start it again, or use another source (`--source demo` or a file)",
+    )
 
 
 def _count_open(change: int) -> None:

@@ -22,7 +22,7 @@ from stream.run.live_loop import LiveLoop
 from stream.run.sinks import Collected
 from stream.sources import Block
 from stream.sources.microphone import Microphone, MicrophoneError, list_microphones
-from stream.sources.native_messages import quiet_native_code
+from stream.sources.native.messages import quiet_native_code
 from stream.sources.returning import ReturningSource
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -209,6 +209,48 @@ def test_a_sound_server_that_hangs_is_silence_until_it_goes_on(virtual: VirtualM
                 break
         source.close()
     assert "no sound" in told[0]
+
+
+def test_a_sound_server_that_does_not_answer_is_one_line(
+    virtual: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with virtual_microphone.virtual_microphone() as other:
+        other.daemon.send_signal(signal.SIGSTOP)
+        goes_on = threading.Timer(60.0, other.daemon.send_signal, [signal.SIGCONT])
+        goes_on.start()
+        monkeypatch.setattr("stream.sources.native.calls.ANSWER_SECONDS", 0.5)
+        try:
+            for _ in range(2):
+                with pytest.raises(MicrophoneError, match="does not answer"):
+                    Microphone()
+            with pytest.raises(MicrophoneError, match="does not answer"):
+                list_microphones()
+            assert not goes_on.finished.is_set(), "it waited until the sound server went on"
+        finally:
+            goes_on.cancel()
+            other.daemon.send_signal(signal.SIGCONT)
+        monkeypatch.setattr("stream.sources.native.calls.ANSWER_SECONDS", 60.0)
+        blocks = listen(Microphone(), 0.2)
+        assert blocks[-1].end >= 0.2 * 16000
+    assert list_microphones()  # of the first sound server: what came late was closed
+
+
+def test_a_command_says_so_and_ends(virtual: VirtualMicrophone) -> None:
+    with virtual_microphone.virtual_microphone() as other:
+        other.daemon.send_signal(signal.SIGSTOP)
+        goes_on = threading.Timer(120.0, other.daemon.send_signal, [signal.SIGCONT])
+        goes_on.start()
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", "-m", "posetalk", "devices"], capture_output=True, text=True
+            )
+            assert not goes_on.finished.is_set(), "it waited until the sound server went on"
+        finally:
+            goes_on.cancel()
+            other.daemon.send_signal(signal.SIGCONT)
+    assert done.returncode == 1
+    assert done.stderr.startswith("posetalk: the sound server does not answer"), done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_only_c_code_is_silenced(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,1 @@
+"""C code beneath the sources: what it prints, and what it keeps waiting."""
