@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from head.channels import INDEX
 from stream.backends.registry import load_backend
 from training.evaluation.heldout import HeldoutClip
 from training.labels.phones import Phone
@@ -86,11 +87,13 @@ def test_a_mouth_that_stays_shut_over_vowels_is_latched() -> None:
     assert latched(gap, clip)
 
 
+@pytest.mark.parametrize("pressed", [0.0, 0.8])
 def test_lips_that_rest_on_each_other_for_a_whole_clip_are_counted(
-    monkeypatch: pytest.MonkeyPatch,
+    pressed: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     phones = [Phone("AH", 0.2 + 0.3 * i, 0.1) for i in range(6)]
     still = np.zeros((60, 54), np.float32)
+    still[:, [INDEX["mouthPressLeft"], INDEX["mouthPressRight"]]] = pressed
     clip = HeldoutClip(np.zeros(640 * 60, np.float32), still, phones)
     monkeypatch.setattr(outside_report, "stream_all", lambda *_: iter([still]))
     _, latches = outside_report.measured(load_backend("fake"), [clip])
