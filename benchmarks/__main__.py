@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+from head.errors import PosetalkError
+from posetalk.terminal.console import UsageError
+from posetalk.terminal.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
 
 MODULES = {
     "throughput": "benchmarks.throughput.run",
@@ -35,17 +39,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or [""]
     if name not in MODULES:
         print(f"posetalk bench: no {name!r}; there are {', '.join(MODULES)}", file=sys.stderr)
-        return 2
+        return WRONG_USAGE
+    return told(f"posetalk bench {name}", lambda: importlib.import_module(MODULES[name]).main(rest))
+
+
+def told(program: str, work: Callable[[], int]) -> int:
+    """Do the work; returns its exit code, and says what it raises in one line."""
     try:
-        code: int = importlib.import_module(MODULES[name]).main(rest)
+        return work()
     except KeyboardInterrupt:
-        return 130
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        return INTERRUPTED
+    except (PosetalkError, OSError, ImportError) as error:
         from posetalk.__main__ import explain
 
-        print(f"posetalk bench {name}: {explain(error)}", file=sys.stderr)
-        return 1
-    return code
+        print(f"{program}: {explain(error)}", file=sys.stderr)
+        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
 if __name__ == "__main__":

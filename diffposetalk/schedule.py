@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.spec import DiffusionSpec
+from head.errors import WrongValue
 
 COSINE_OFFSET = 0.008
 COSINE_BETA_RANGE = (1e-4, 0.999)
@@ -67,7 +68,7 @@ def noise_schedule(spec: DiffusionSpec) -> NoiseSchedule:
     """
     n = spec.steps
     if n < 3:
-        raise ValueError(f"a diffusion needs at least 3 steps, got {n}")
+        raise WrongValue(f"a diffusion needs at least 3 steps, got {n}")
     low, high = BETA_RANGE
     if spec.schedule == "cosine":
         # In single precision, as the released models were trained: the rounding of the small betas
@@ -125,7 +126,7 @@ def sampling_times(schedule: NoiseSchedule, calls: int) -> tuple[int, ...]:
     """
     first = schedule.steps - 2
     if not 1 <= calls <= first:
-        raise ValueError(f"{calls} sampling steps: choose 1 to {first}")
+        raise WrongValue(f"{calls} sampling steps: choose 1 to {first}")
     lambda_ = schedule.lambda_
     wanted = np.linspace(lambda_[first], lambda_[1], calls + 1)[:-1]
     # lambda falls as t grows, and interpolation wants it rising: read the table backwards.

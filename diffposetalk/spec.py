@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.files.json_file import parse_json
 
 FloatArray = NDArray[np.float32]
@@ -29,7 +30,7 @@ FORMER_LIVE_KEYS = {
 """Keys of `live` in the configurations of older bundles, which stay readable."""
 
 
-class SpecError(ValueError):
+class SpecError(PosetalkError, ValueError):
     """A configuration that no model can have; the message is one line."""
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import onnx
 
+from head.errors import NotInstalled
+
 KEPT = ("feature_proj", "motion_dec", "diff_step_map", "person_proj")
 """Layers that stay in fp32: they are small, and stand where motion comes in and goes out."""
 
@@ -27,7 +29,7 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
-        raise RuntimeError(f"int8 needs onnxruntime and onnx ({error})") from None
+        raise NotInstalled(f"int8 needs onnxruntime and onnx ({error})") from None
     kept = []
     for index, node in enumerate(model.graph.node):
         node.name = f"n{index}"  # the tool asks for names

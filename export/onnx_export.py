@@ -32,6 +32,7 @@ from export.graphs.hubert import hubert_graph
 from export.graphs.mel import mel_graph
 from export.graphs.sampler import sampler_graph
 from export.int8 import quantised
+from head.errors import PosetalkError
 from head.new_file import new_file
 
 PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT}
@@ -39,7 +40,7 @@ PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT1
 MOST_STEPS = 20
 
 
-class ExportError(ValueError):
+class ExportError(PosetalkError, ValueError):
     """What cannot be exported; the message is one line."""
 
 

@@ -21,6 +21,7 @@ from onnx.reference import ReferenceEvaluator
 
 from export.graphs.builder import OPSET
 from export.int8 import KEPT
+from head.errors import WrongValue
 
 LARGEST: Mapping[str, float] = {"int8": 127.0, "fp8": 448.0}
 STORED: Mapping[str, int] = {"int8": TensorProto.INT8, "fp8": TensorProto.FLOAT8E4M3FN}
@@ -108,7 +109,7 @@ def quantised(
         node = made.graph.node[product.node]
         value, name = node.input[0], product.name
         if name not in peaks:
-            raise ValueError(f"there is no calibrated range for {name}: calibrate again")
+            raise WrongValue(f"there is no calibrated range for {name}: calibrate again")
         fresh: list[onnx.NodeProto] = []
         if weights_only:
             seen[f"{value} {name}"] = value

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import JAW_OPEN_RADIANS
+from head.errors import PosetalkError
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int32]
@@ -18,7 +19,7 @@ JOINTS: Final = ("root", "neck", "jaw", "eye_left", "eye_right")
 PARENTS: Final = (-1, 0, 1, 1, 1)
 
 
-class HeadError(ValueError):
+class HeadError(PosetalkError, ValueError):
     """A head, or a file that should hold one, is not usable. The message is one plain line."""
 
 

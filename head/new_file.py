@@ -13,6 +13,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from head.errors import FileError
+
 UNFINISHED = "unfinished"
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
 
@@ -35,7 +37,7 @@ class NewFile:
         self.path = Path(path)
         with contextlib.suppress(FileNotFoundError):
             if not stat.S_ISREG(self.path.stat().st_mode):
-                raise OSError(f"{self.path} is no file: what is made must not replace it")
+                raise FileError(f"{self.path} is no file: what is made must not replace it")
         name = f"{self.path.stem}.{UNFINISHED}-{secrets.token_hex(4)}{self.path.suffix}"
         self.beside = self.path.with_name(name)
         os.close(os.open(self.beside, _FLAGS, 0o666))

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import JAW_OPEN_RADIANS
+from head.errors import WrongValue
 from head.files.array_file import ArrayFileError, parse_arrays
 from head.files.json_file import parse_json
 from head.files.regular_file import read_regular
@@ -253,7 +254,7 @@ def _pack_basis(name: str, basis: Floats, exact: bool) -> dict[str, NDArray[Any]
 def _unpack_basis(name: str, arrays: dict[str, NDArray[Any]], vertices: int) -> Floats:
     scale = arrays[f"{name}.scale"]
     if scale.ndim != 1 or vertices * len(scale) > MOST_DELTAS:
-        raise ValueError(f"{name} of {vertices} vertices and {scale.shape} channels")
+        raise WrongValue(f"{name} of {vertices} vertices and {scale.shape} channels")
     vertex, channel = arrays[f"{name}.index"]
     basis = np.zeros((vertices, 3, len(scale)), dtype=np.float32)
     basis[vertex, :, channel] = arrays[f"{name}.value"].astype(np.float32) * scale[channel][:, None]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from head.errors import WrongValue
 from head.model import Head
 
 Array = Any
@@ -108,7 +109,7 @@ def motion_to_parameters(motion: Array) -> tuple[Array, Array, Array]:
     xp = _namespace(motion)
     channels = motion.shape[-1] if motion.ndim else 0
     if channels not in (51, 54):
-        raise ValueError(
+        raise WrongValue(
             f"motion of {channels} channels: give 54 (expression, head rotation, jaw), or 51 "
             "without the rotation"
         )

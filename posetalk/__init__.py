@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from head.errors import PosetalkError
     from head.rig import Head, builtin_head, load_head
     from posetalk.app.animate import animate
     from posetalk.app.session import Session
@@ -21,6 +22,7 @@ __all__ = [
     "Client",
     "Head",
     "Motion",
+    "PosetalkError",
     "Session",
     "animate",
     "builtin_head",
@@ -33,6 +35,7 @@ _HOMES = {
     "Client": "posetalk.client",
     "Head": "head.rig",
     "Motion": "posetalk.formats.motion_file",
+    "PosetalkError": "head.errors",
     "Session": "posetalk.app.session",
     "animate": "posetalk.app.animate",
     "builtin_head": "head.rig",

@@ -58,13 +58,14 @@ def explain(error: Exception) -> str:
     """One line on an error, for people."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
+    from head.errors import PosetalkError
     from posetalk.terminal.install_hints import advice, is_damaged_package
     from posetalk.terminal.installation import here
 
     if isinstance(error, MemoryError):
         return "there is not enough memory for this"
     text = " ".join(str(error).split())
-    if isinstance(error, ValueError | OSError | RuntimeError) and text:
+    if isinstance(error, PosetalkError | OSError) and text:
         return here(text)
     if isinstance(error, ImportError) or (
         isinstance(error, AttributeError) and is_damaged_package(error)

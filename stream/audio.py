@@ -9,12 +9,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.frames import SAMPLE_RATE as SAMPLE_RATE
 
 BLOCK_SAMPLES = 320  # 20 ms: half a frame, the smallest block that audio servers deliver evenly
 
 
-class SourceError(OSError):
+class SourceError(PosetalkError, OSError):
     """A source cannot be opened, or broke; the message is one line for the user."""
 
 

@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.wire import codec, messages
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ HELLO_SECONDS = 10.0
 INBOX_ITEMS = 1000  # 20 s of frames and sound: more means that nobody takes them
 
 
-class ClientError(RuntimeError):
+class ClientError(PosetalkError, RuntimeError):
     """The server cannot be watched; one line that says why and what to do."""
 
 

@@ -15,10 +15,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, Self
 
+from head.errors import PosetalkError
+
 _PROC = Path("/proc")
 
 
-class BenchmarkError(RuntimeError):
+class BenchmarkError(PosetalkError, RuntimeError):
     """Something could not be measured; one line that says why."""
 
 

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.harness.probes import COLUMNS, Notebook, Now, TimedBackend, TimedEncoder
-from benchmarks.harness.processes import answer, resident_mb
+from benchmarks.harness.processes import BenchmarkError, answer, resident_mb
 from benchmarks.harness.setting import Setting
 from stream.frames import FPS
 
@@ -175,10 +175,10 @@ def obey(server: Server) -> None:
         wanted, until = int(rest[0]), time.monotonic() + CLIENT_SECONDS
         while server.counts.clients < wanted:
             if time.monotonic() > until:
-                raise RuntimeError(f"{server.counts.clients} of {wanted} clients connected")
+                raise BenchmarkError(f"{server.counts.clients} of {wanted} clients connected")
             time.sleep(0.02)
         answer(clients=server.counts.clients)
-    raise RuntimeError("the benchmark that started this is gone")
+    raise BenchmarkError("the benchmark that started this is gone")
 
 
 def open_source(setting: Setting) -> AudioSource:

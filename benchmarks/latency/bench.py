@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from benchmarks.__main__ import told
 from benchmarks.harness.environment import describe, environment, load_average
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.harness.setting import Setting, grid
@@ -28,7 +29,7 @@ from benchmarks.latency.roofline import measure_speed, roofline_of
 from benchmarks.latency.terminal_report import report
 from benchmarks.quality import lip_error
 from posetalk.terminal.console import UsageError
-from posetalk.terminal.exit_codes import DONE, FAILED, INTERRUPTED, WRONG_USAGE
+from posetalk.terminal.exit_codes import DONE
 from training.evaluation.paper_metrics import interval
 
 QUICK_SECONDS, FULL_SECONDS = 10.0, 60.0
@@ -230,14 +231,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = tyro.cli(
         BenchLatency, prog="bench-latency", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
-    try:
+
+    def measured() -> int:
         command.run()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except (OSError, ValueError, RuntimeError) as error:
-        print(f"bench-latency: {error}", file=sys.stderr)
-        return WRONG_USAGE if isinstance(error, UsageError) else FAILED
-    return DONE
+        return DONE
+
+    return told("bench-latency", measured)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Every number on it is read from a file that `bench-latency` or `posetalk bench t
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ from benchmarks.pages import (
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
+from head.errors import PosetalkError
 
 KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f", "attacks")
 ELSEWHERE = ("curves",)
@@ -58,7 +58,7 @@ guidance are one set: a figure means nothing without its set, so it stands besid
 """
 
 
-class PerformancePageError(ValueError):
+class PerformancePageError(PosetalkError, ValueError):
     """A results file that cannot be used; one line."""
 
 
@@ -153,12 +153,8 @@ def write(results: Results, output: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 written, 1 failed, 2 wrong usage."""
+    """Exit codes: 0 written, 2 wrong usage; raises what `benchmarks.__main__` explains."""
     command = tyro.cli(WritePage, prog="posetalk bench page", args=arguments)
-    try:
-        write(read_results(command.results), command.output)
-    except (OSError, PerformancePageError) as error:
-        print(f"page: {error}", file=sys.stderr)
-        return 1
+    write(read_results(command.results), command.output)
     print(f"wrote {command.output}")
     return 0

@@ -7,7 +7,6 @@ The paper's own numbers stand in `PAPER`; every other number on the page is read
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import tyro
 from benchmarks.harness.environment import describe
 from benchmarks.pages.curve_plots import PLOTS, draw
 from benchmarks.quality.curves import ALL_STEPS
+from head.errors import PosetalkError
 from head.new_file import new_file
 from training.evaluation.live_figures import FIGURES
 from training.evaluation.paper_table import COLUMNS, OTHER_CONVENTIONS, markdown, read_result
@@ -104,7 +104,7 @@ figures a thousand times off for this reason. Both conventions are given.
 """
 
 
-class ResultsPageError(ValueError):
+class ResultsPageError(PosetalkError, ValueError):
     """Figures that no page can be made of; one line."""
 
 
@@ -368,13 +368,9 @@ class WriteResultsPage:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 written, 1 failed, 2 wrong usage."""
+    """Exit codes: 0 written, 2 wrong usage; raises what `benchmarks.__main__` explains."""
     command = tyro.cli(WriteResultsPage, prog="posetalk bench results", args=arguments)
-    try:
-        curves = read_curves(command.folder / "curves.json")
-        write_page(command.output, curves, command.folder / "table.json", plots=True)
-    except (ValueError, OSError) as error:
-        print(f"posetalk bench results: {error}", file=sys.stderr)
-        return 1
+    curves = read_curves(command.folder / "curves.json")
+    write_page(command.output, curves, command.folder / "table.json", plots=True)
     print(f"wrote {command.output}")
     return 0

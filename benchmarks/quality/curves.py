@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tyro
 
 from benchmarks.harness.environment import environment
+from head.errors import PosetalkError
 from head.new_file import new_file
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Curves:
     threads: int = 1
 
 
-class CurvesError(ValueError):
+class CurvesError(PosetalkError, ValueError):
     """Curves that cannot be measured; one line."""
 
 
@@ -296,18 +297,15 @@ def write(path: Path, result: Mapping[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 measured and written, 1 failed, 2 wrong usage, 130 Ctrl-C (nothing is lost)."""
+    """Exit codes: 0 measured and written, 2 wrong usage; what is interrupted is not lost.
+
+    Raises what `benchmarks.__main__` explains.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy, whose idle threads spin
     command = tyro.cli(Curves, prog="posetalk bench curves", args=arguments)
     from benchmarks.pages.results import write_page
 
-    try:
-        result = measure(command)
-        write_page(command.page, result, command.json.with_name("table.json"), plots=True)
-    except (ValueError, OSError, RuntimeError) as error:
-        print(f"posetalk bench curves: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    result = measure(command)
+    write_page(command.page, result, command.json.with_name("table.json"), plots=True)
     print(f"wrote {command.json} and {command.page}")
     return 0

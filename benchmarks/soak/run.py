@@ -13,7 +13,6 @@ import contextlib
 import gc
 import json
 import random
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,6 +30,7 @@ from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.soak.checked_client import CheckedClient, SoakResult
+from head.errors import PosetalkError
 from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
 from stream.core.session import Session
@@ -61,7 +61,7 @@ PATIENCE = 120.0
 """Seconds of the machine's in which something must move."""
 
 
-class SoakError(RuntimeError):
+class SoakError(PosetalkError, RuntimeError):
     """The run came to a standstill; one line."""
 
 
@@ -292,10 +292,6 @@ def figures(result: SoakResult, backend: str, took: float) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 held, 1 did not, 2 wrong usage."""
+    """Exit codes: 0 held, 1 did not, 2 wrong usage; raises what `benchmarks.__main__` explains."""
     command = tyro.cli(Soak, prog="posetalk bench soak", args=arguments)
-    try:
-        return 1 if command.run()["soak"]["faults"] else 0
-    except (OSError, RuntimeError) as error:
-        print(f"soak: {error}", file=sys.stderr)
-        return 1
+    return 1 if command.run()["soak"]["faults"] else 0

@@ -21,6 +21,7 @@ from typing import Annotated
 import tyro
 
 from export.parity import babble
+from head.errors import WrongValue
 from stream.backends.registry import load_backend
 from stream.core.device_session import DeviceSession, make_session
 from stream.core.session import Session
@@ -69,7 +70,7 @@ def measure(backend: str, bundle: str, hops: int = 200, *, whole_hops: bool = Fa
     model = load_backend(backend, bundle, threads=1)
     session = make_session(model) if whole_hops else Session(model)
     if whole_hops and not isinstance(session, DeviceSession):
-        raise ValueError(f"{bundle} has no graph of whole hops: `posetalk export --whole-hops`")
+        raise WrongValue(f"{bundle} has no graph of whole hops: `posetalk export --whole-hops`")
     samples = (session.lookahead + hops * session.hop) * model.spec.frame_samples
     session.append(babble(samples))
     session.step()  # the first one fills caches

@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
+from head.errors import PosetalkError
 from head.files.json_file import read_json
 from head.files.regular_file import open_regular, read_regular
 from head.library import is_id
@@ -47,7 +48,7 @@ LARGEST_CONFIG, LARGEST_CARD, LARGEST_VALUES = 4 << 20, 1 << 20, 64 << 20
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,127}")
 
 
-class BundleError(ValueError):
+class BundleError(PosetalkError, ValueError):
     """A bundle that cannot be used; the message is one line that says what to do."""
 
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from head.errors import WrongValue
+
 _DEEPEST: Final = 16
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Field numbers of onnx.proto: where a tensor may be, from the model down.
@@ -51,20 +53,20 @@ def check_links(model: bytes, folder: Path) -> None:
     for name in sorted(external_files(model)):
         shown = repr(name[:80])
         if name in ("", ".", "..") or any(mark in name for mark in "/\\:\0"):
-            raise ValueError(f"it takes weights from {shown}, which is no file beside it")
+            raise WrongValue(f"it takes weights from {shown}, which is no file beside it")
         path = folder / name
         try:
             regular = stat.S_ISREG(path.stat().st_mode)
             inside = path.resolve().parent == folder.resolve()
         except OSError:
-            raise ValueError(f"it takes weights from {shown}, which is not there") from None
+            raise WrongValue(f"it takes weights from {shown}, which is not there") from None
         if not regular or not inside:
-            raise ValueError(f"it takes weights from {shown}, which is no file in its bundle")
+            raise WrongValue(f"it takes weights from {shown}, which is no file in its bundle")
 
 
 def _locations(data: memoryview, kind: str, depth: int) -> Iterator[str]:
     if depth > _DEEPEST:
-        raise ValueError("a graph nested too deeply")
+        raise WrongValue("a graph nested too deeply")
     if kind == "tensor":
         for number, value in _fields(data):
             if number == _EXTERNAL_DATA:
@@ -93,19 +95,19 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
             yield tag >> 3, data[place : place + size]
             place += size
         else:
-            raise ValueError("no ONNX graph")
+            raise WrongValue("no ONNX graph")
         if place > len(data):
-            raise ValueError("an ONNX graph that is cut short")
+            raise WrongValue("an ONNX graph that is cut short")
 
 
 def _varint(data: memoryview, place: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if place >= len(data):
-            raise ValueError("an ONNX graph that is cut short")
+            raise WrongValue("an ONNX graph that is cut short")
         byte = data[place]
         place += 1
         value |= (byte & 127) << shift
         if byte < 128:
             return value, place
-    raise ValueError("no ONNX graph")
+    raise WrongValue("no ONNX graph")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from diffposetalk.bundle.bundle import CONFIG, FILE_NAME, MODEL, Bundle
+from head.errors import PosetalkError, WrongValue
 from head.files.json_file import read_json
 from head.files.regular_file import read_regular
 
@@ -28,7 +29,7 @@ LARGEST_GRAPH = 2 << 30
 SPEECH, LOOP, HOP = "speech", "sampler", "hop"
 
 
-class GraphsError(ValueError):
+class GraphsError(PosetalkError, ValueError):
     """Graphs that cannot be used; the message is one line."""
 
 
@@ -97,9 +98,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         data = read_json(path)
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
-            raise ValueError("it describes something else")
+            raise WrongValue("it describes something else")
         if data.pop("version", None) != VERSION:
-            raise ValueError("it is of another version of posetalk; export again")
+            raise WrongValue("it is of another version of posetalk; export again")
         data["graphs"] = {name: GraphFile(**graph) for name, graph in data["graphs"].items()}
         return _checked(Manifest(**data))
     except FileNotFoundError:
@@ -127,16 +128,16 @@ def _checked(manifest: Manifest) -> Manifest:
     }
     for name, kind in kinds.items():
         if not isinstance(getattr(manifest, name), kind):
-            raise ValueError(f"{name!r} is of another kind")
+            raise WrongValue(f"{name!r} is of another kind")
     names = [graph.file for graph in manifest.graphs.values()]
     for name in (*names, *([manifest.weights] if manifest.weights else [])):
         if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
-            raise ValueError(f"it names {str(name)[:80]!r}, which is no file beside it")
+            raise WrongValue(f"it names {str(name)[:80]!r}, which is no file beside it")
     for graph in manifest.graphs.values():
         if not isinstance(graph.inputs, dict) or not isinstance(graph.outputs, dict):
-            raise ValueError("a graph's inputs or outputs are of another kind")
+            raise WrongValue("a graph's inputs or outputs are of another kind")
         if not (graph.steps is None or type(graph.steps) is int):
-            raise ValueError("a graph's steps are no number")
+            raise WrongValue("a graph's steps are no number")
     return manifest
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.files.array_file import read_arrays
 from head.files.json_file import read_json
 from head.new_file import new_file
@@ -36,7 +37,7 @@ MOST_SHARE = 20.0
 """The largest share of a mix, either way: what lies beyond is no motion of anybody's."""
 
 
-class StyleError(ValueError):
+class StyleError(PosetalkError, ValueError):
     """A style that cannot be used; the message is one line."""
 
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.files.json_file import parse_json
 from head.files.regular_file import open_regular
 
@@ -58,17 +59,17 @@ class TensorFile(Mapping[str, TensorPlace]):
                 whole = os.fstat(file.fileno()).st_size
                 (size,) = struct.unpack("<Q", file.read(8))
                 if size > min(LONGEST_HEADER, whole - 8):
-                    raise ValueError("its header is too long")
+                    raise WrongValue("its header is too long")
                 header = parse_json(file.read(size))
             for name, entry in header.items():
                 if name != "__metadata__":
                     self._places[name] = _place(name, entry, 8 + size, whole)
         except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{path} cannot be read as safetensors: {error}") from None
+            raise WrongValue(f"{path} cannot be read as safetensors: {error}") from None
 
     def __getitem__(self, name: str) -> TensorPlace:
         if name not in self._places:
-            raise ValueError(f"{self.path} has no tensor {name}")
+            raise WrongValue(f"{self.path} has no tensor {name}")
         return self._places[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -108,10 +109,10 @@ class TensorFile(Mapping[str, TensorPlace]):
             wide = (raw.astype(np.uint32) << 16).view(np.float32)
             return wide.reshape(place.shape)
         if place.dtype not in _DTYPES:
-            raise ValueError(f"{self.path}: {name} has the element type {place.dtype}")
+            raise WrongValue(f"{self.path}: {name} has the element type {place.dtype}")
         kind = np.dtype(_DTYPES[place.dtype])
         if place.length != math.prod(place.shape) * kind.itemsize:
-            raise ValueError(f"{self.path}: {name} does not fill its shape {place.shape}")
+            raise WrongValue(f"{self.path}: {name} does not fill its shape {place.shape}")
         array = np.fromfile(self.path, kind, place.length // kind.itemsize, offset=place.offset)
         wide_enough = array.astype(np.float32) if kind == np.float16 else array
         return wide_enough.reshape(place.shape)
@@ -123,7 +124,7 @@ def _place(name: str, entry: Any, start: int, whole: int) -> TensorPlace:
     shape = entry["shape"]
     numbers = (first, last, *shape)
     if len(shape) > 8 or not all(type(n) is int and 0 <= n <= whole for n in numbers):
-        raise ValueError(f"{name[:80]} has an impossible place or shape")
+        raise WrongValue(f"{name[:80]} has an impossible place or shape")
     if not first <= last <= whole - start or not isinstance(entry["dtype"], str):
-        raise ValueError(f"{name[:80]} lies beyond the file's end")
+        raise WrongValue(f"{name[:80]} lies beyond the file's end")
     return TensorPlace(entry["dtype"], tuple(shape), start + first, last - first)

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from head.errors import PosetalkError
 from head.files.regular_file import open_regular
 
 LARGEST_FILE = 8 << 30
@@ -20,7 +21,7 @@ MOST_MEMBERS = 20_000
 _PIECE = 1 << 20
 
 
-class CheckpointError(ValueError):
+class CheckpointError(PosetalkError, ValueError):
     """A file that cannot be read as a checkpoint; the message is one line."""
 
 

@@ -22,13 +22,15 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from head.errors import PosetalkError
+
 MOST_VALUES, MOST_TEXT, DEEPEST = 200_000, 1 << 20, 12
 LONGEST_PATH = 4096
 SPARE_BYTES = 1 << 30
 """Memory beyond twice the file's size that reading may take."""
 
 
-class Refused(Exception):
+class Refused(PosetalkError):
     """Why a file is not read: part of a line."""
 
 

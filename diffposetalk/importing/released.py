@@ -22,6 +22,7 @@ from diffposetalk.importing.tensors import filled
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import FloatArray, ModelSpec, SpeechEncoderSpec, StyleEncoderSpec
+from head.errors import FileError
 
 DEFAULT_HEAD = "flame"
 NO_STYLE = "none"
@@ -105,7 +106,7 @@ def import_released(files: Files, folder: str | Path) -> Bundle:
             style_encoder=encoder,
         )
     except SafetensorError as error:  # which hides the system's own error
-        raise OSError(f"{folder}: cannot be written ({' '.join(str(error).split())})") from None
+        raise FileError(f"{folder}: cannot be written ({' '.join(str(error).split())})") from None
 
 
 def _part(
@@ -185,7 +186,7 @@ def _check_room(folder: Path, files: Files) -> None:
     parent = next(p for p in folder.absolute().parents if p.is_dir())
     free = shutil.disk_usage(parent).free
     if free < needed + SPARE_BYTES:
-        raise OSError(
+        raise FileError(
             f"{folder} takes {needed / 1e6:.0f} MB, and {parent} has {free / 1e6:.0f} MB left: "
             "make room or choose another folder"
         )

@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffposetalk.inference.packed_linear import Convolution, PackedLinear, attend
+from head.errors import WrongValue
 
 
 class Encoded(NamedTuple):
@@ -50,7 +51,7 @@ class FastHubert(nn.Module):
             or not config.feat_proj_layer_norm
             or config.conv_pos_batch_norm
         ):
-            raise ValueError("only HuBERT models of the base family can be made ready")
+            raise WrongValue("only HuBERT models of the base family can be made ready")
         self.dtype = dtype
         self.front = _Front(first.conv, norm, dtype)
         self.convolutions = nn.ModuleList(

@@ -16,6 +16,7 @@ from diffposetalk.inference.decoder import FastLayer
 from diffposetalk.inference.hubert import FastHubert
 from diffposetalk.network.mel import MelEncoder
 from diffposetalk.network.model import DiffPoseTalk
+from head.errors import WrongValue
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def make_ready(model: DiffPoseTalk, precision: str = "fp32") -> DiffPoseTalk:
             speech, or a HuBERT of another family).
     """
     if precision not in DTYPES:
-        raise ValueError(f"no precision {precision!r}: choose {' or '.join(DTYPES)}")
+        raise WrongValue(f"no precision {precision!r}: choose {' or '.join(DTYPES)}")
     dtype, net = DTYPES[precision], model.denoising_net
     half = dtype is not torch.float32
     if half:
@@ -44,7 +45,7 @@ def make_ready(model: DiffPoseTalk, precision: str = "fp32") -> DiffPoseTalk:
             FastLayer(layer, dtype, last=layer is layers[-1]) for layer in layers
         )
     elif half:
-        raise ValueError(
+        raise WrongValue(
             f"{precision} needs an alignment mask of width 1, this network has "
             f"{net.align_mask_width}: use fp32"
         )

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from head.errors import WrongValue
+
 
 class Attention(nn.Module):
     """Weights of multi-head attention, named as in `nn.MultiheadAttention`, and its parts.
@@ -20,7 +22,7 @@ class Attention(nn.Module):
     def __init__(self, d_model: int, n_heads: int, dropout: float = 0.0) -> None:
         super().__init__()
         if d_model % n_heads:
-            raise ValueError(f"{n_heads} heads do not divide a width of {d_model}")
+            raise WrongValue(f"{n_heads} heads do not divide a width of {d_model}")
         self.n_heads = n_heads
         self.dropout = dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * d_model, d_model))

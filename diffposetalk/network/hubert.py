@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffposetalk.spec import HubertSpec
+from head.errors import NotInstalled, WrongValue
 
 DEFAULT_SIZES = HubertSpec()
 UNIT = 320
@@ -32,7 +33,7 @@ def build_hubert(d_out: int = 768, sizes: HubertSpec = DEFAULT_SIZES, **changes:
     try:
         from transformers import HubertConfig, HubertModel
     except ImportError:
-        raise RuntimeError(
+        raise NotInstalled(
             "this model hears with HuBERT: run `pip install 'posetalk[torch]'` first"
         ) from None
     of_sizes: dict[str, Any] = {
@@ -56,7 +57,7 @@ def hubert_features(hubert: nn.Module, pcm: Tensor) -> Tensor:
         ValueError: not a whole number of motion frames, or none.
     """
     if pcm.shape[-1] == 0 or pcm.shape[-1] % (2 * UNIT):
-        raise ValueError(f"{pcm.shape[-1]} samples are not whole frames of {2 * UNIT}")
+        raise WrongValue(f"{pcm.shape[-1]} samples are not whole frames of {2 * UNIT}")
     return clip_features(hubert, pcm)
 
 

@@ -34,6 +34,7 @@ from diffposetalk.network.mel_front import (
     mel_filterbank,
 )
 from diffposetalk.spec import ModelSpec
+from head.errors import WrongValue
 
 
 class MelState(NamedTuple):
@@ -144,7 +145,7 @@ class MelEncoder(nn.Module):
         speech = spec.speech
         needed = self.FRONT_FRAMES + sum(KEPT_FRAMES) + 1
         if speech.history_frames != needed:
-            raise ValueError(f"the mel encoder reads {needed} frames, not {speech.history_frames}")
+            raise WrongValue(f"the mel encoder reads {needed} frames, not {speech.history_frames}")
         hidden, d = speech.d_hidden, speech.d_out
         self.filters: Tensor
         self.register_buffer(

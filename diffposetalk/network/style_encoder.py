@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from diffposetalk.network.attention import EncoderLayer, SinusoidTable, Stack
 from diffposetalk.spec import ModelSpec
+from head.errors import WrongValue
 
 POSITION_ROWS = 600
 
@@ -39,7 +40,7 @@ class StyleEncoder(nn.Module):
         """
         frames = motion.shape[1]
         if not 1 <= frames < POSITION_ROWS:
-            raise ValueError(f"a style clip has 1 to {POSITION_ROWS - 1} frames, not {frames}")
+            raise WrongValue(f"a style clip has 1 to {POSITION_ROWS - 1} frames, not {frames}")
         # The released encoder adds row L to every frame, so it does not know their order; its
         # weights expect that row.
         x = self.dropout(self.motion_proj(motion) + self.position.pe[:, frames, None])

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from head.errors import PosetalkError
 from head.files.regular_file import open_regular
 
 _LEAST_BYTES = 2
@@ -18,7 +19,7 @@ _LEAST_BYTES = 2
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class WeightsError(ValueError):
+class WeightsError(PosetalkError, ValueError):
     """A weights file that does not fit its network; the message is one line."""
 
 

@@ -12,6 +12,7 @@ from diffposetalk.inference.precision import make_ready
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.schedule import noise_schedule, sampling_times
 from diffposetalk.spec import FloatArray, ModelSpec
+from head.errors import WrongValue
 
 SamplerName = Literal["ancestral", "dpm++"]
 SAMPLERS: tuple[SamplerName, ...] = ("ancestral", "dpm++")
@@ -96,10 +97,10 @@ def check_settings(settings: PaperSettings, spec: ModelSpec) -> None:
         ValueError: a value that cannot be, or that this model does not have.
     """
     if settings.sampler not in SAMPLERS:
-        raise ValueError(f"no sampler {settings.sampler!r}: choose {' or '.join(SAMPLERS)}")
+        raise WrongValue(f"no sampler {settings.sampler!r}: choose {' or '.join(SAMPLERS)}")
     trained = spec.diffusion.steps
     if settings.sampler == "ancestral" and settings.steps not in (None, trained):
-        raise ValueError(
+        raise WrongValue(
             f"ancestral sampling takes all {trained} steps; choose the sampler dpm++ for "
             f"{settings.steps}"
         )
@@ -108,6 +109,6 @@ def check_settings(settings: PaperSettings, spec: ModelSpec) -> None:
         sampling_times(noise_schedule(spec.diffusion), calls)
     for scale in (settings.audio_guidance, settings.style_guidance):
         if scale is not None and not math.isfinite(scale):
-            raise ValueError(f"guidance {scale:g}: must be a finite number")
+            raise WrongValue(f"guidance {scale:g}: must be a finite number")
     if settings.threshold is not None and not 0.0 <= settings.threshold <= 1.0:
-        raise ValueError(f"threshold {settings.threshold:g}: a quantile is 0 to 1")
+        raise WrongValue(f"threshold {settings.threshold:g}: a quantile is 0 to 1")

@@ -17,6 +17,7 @@ from diffposetalk.paper_mode.inputs import DEFAULT_STEPS, Loaded, PaperClip, Pap
 from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import Denoise, ancestral, dpm_solver_pp_2m
 from diffposetalk.spec import FloatArray, ModelSpec
+from head.errors import WrongValue
 
 
 class ClipState:
@@ -67,7 +68,7 @@ class ClipState:
         given = clip.step_noise
         if given is not None:
             if settings.sampler != "ancestral":
-                raise ValueError(f"{settings.sampler} adds no noise: leave the step noise out")
+                raise WrongValue(f"{settings.sampler} adds no noise: leave the step noise out")
             _sized("step noise", given, (count, spec.diffusion.steps, *size))
         fresh = _generator(clip.seed, 1)
 
@@ -96,10 +97,10 @@ def clip_windows(samples: FloatArray, spec: ModelSpec) -> tuple[int, int]:
         ValueError: not mono, not finite, or less than a frame.
     """
     if samples.ndim != 1 or not np.isfinite(samples).all():
-        raise ValueError(f"sound is (n,) finite mono samples, got {samples.shape}")
+        raise WrongValue(f"sound is (n,) finite mono samples, got {samples.shape}")
     frames = len(samples) // spec.frame_samples
     if not frames:
-        raise ValueError(
+        raise WrongValue(
             f"only {len(samples)} samples of sound: one frame takes {spec.frame_samples}"
         )
     return frames, max(1, math.ceil(frames / spec.T_w))
@@ -205,5 +206,5 @@ def _generator(seed: int, stream: int) -> np.random.Generator:
 def _sized(what: str, value: FloatArray, shape: tuple[int, ...]) -> FloatArray:
     array = np.asarray(value, np.float32)
     if array.shape != shape:
-        raise ValueError(f"the {what} is {array.shape}, it must be {shape}")
+        raise WrongValue(f"the {what} is {array.shape}, it must be {shape}")
     return array

@@ -13,6 +13,7 @@ import onnx
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
 from export.graphs.builder import FLOAT, Graph, Value
+from head.errors import WrongValue
 
 NAME = "audio_encoder"
 STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -42,7 +43,7 @@ def hubert_rows(g: Graph, spec: ModelSpec, pcm: Value) -> Value:
     """
     sizes = spec.speech.hubert
     if f"{NAME}.feature_extractor.conv_layers.0.layer_norm.weight" not in set(g.weights):
-        raise ValueError(f"{g.weights.path} holds no HuBERT base, which is what can be exported")
+        raise WrongValue(f"{g.weights.path} holds no HuBERT base, which is what can be exported")
     x = g.unsqueeze(g.cast(pcm, g.precision), 1)
     pads = g.constant([0, 0, PADDING, 0, 0, PADDING], np.int64)
     for _ in range(2):

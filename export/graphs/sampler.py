@@ -19,6 +19,7 @@ from diffposetalk.spec import ModelSpec
 from export.graphs.builder import FLOAT, INT64, Graph, Value
 from export.graphs.denoiser import DenoiserGraph, Inputs
 from export.graphs.feature_rows import NET, row_width
+from head.errors import WrongValue
 
 THRESHOLD_RANGE = (1.0, 4.0)
 """As `diffposetalk.sampling.guidance`'s."""
@@ -103,7 +104,7 @@ def sample(g: Graph, spec: ModelSpec, inputs: Inputs, steps: int | None) -> Valu
         ValueError: as `sampler_graph`.
     """
     if spec.denoiser.align_mask_width != 1:
-        raise ValueError(
+        raise WrongValue(
             f"an alignment mask of width {spec.denoiser.align_mask_width} cannot be exported, "
             "only of width 1: use the torch backend"
         )

@@ -15,6 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.files.regular_file import open_regular
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,7 +42,7 @@ _DAMAGES = (
 )
 
 
-class ArrayFileError(ValueError):
+class ArrayFileError(PosetalkError, ValueError):
     """A file that holds no such arrays, or too many; the message is part of a line."""
 
 

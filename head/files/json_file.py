@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from head.errors import WrongValue
 from head.files.regular_file import read_regular
 
 MOST_BYTES = 4 << 20
@@ -31,15 +32,15 @@ def parse_json(data: bytes | str) -> Any:
         text = data.decode("utf-8") if isinstance(data, bytes) else data
         return json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        raise WrongValue("nested too deeply") from None
 
 
 def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number in JSON")
+    raise WrongValue(f"{name} is no number in JSON")
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if value - value != 0.0:
-        raise ValueError(f"{text[:40]} is too large for a number")
+        raise WrongValue(f"{text[:40]} is too large for a number")
     return value

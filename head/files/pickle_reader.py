@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from head.errors import PosetalkError
+
 SPARSE: Final = re.compile(r"scipy\.sparse(\.\w+)?:(csc|csr|coo)_(matrix|array)")
 _WIDE: Final = re.compile(rb"\\u(?!00)|\\U")
 _LONGEST_NUMBER: Final = 64
@@ -24,7 +26,7 @@ _LONGEST_WIDE_TEXT: Final = 1 << 20
 """Bytes; longer texts are numpy's numbers, each byte a character below 256."""
 
 
-class PickleError(ValueError):
+class PickleError(PosetalkError, ValueError):
     """A pickle that is not read; the message is part of a line."""
 
 

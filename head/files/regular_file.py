@@ -11,6 +11,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from head.errors import PosetalkError
+
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _PIECE = 16 << 20
 _KINDS = (
@@ -22,7 +24,7 @@ _KINDS = (
 )
 
 
-class FileRefusedError(OSError):
+class FileRefusedError(PosetalkError, OSError):
     """A name that is not opened: no regular file, or one that is too large; one line."""
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.files.regular_file import open_regular, read_regular
 from head.model import HeadError
 
@@ -84,7 +85,7 @@ def read_obj_files(place: Path) -> Mapping[str, bytes]:
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise HeadError(f"cannot read {place}: {what.splitlines()[0]}") from None
     except (ValueError, RuntimeError) as error:
-        what = str(error) if type(error) is ValueError else "packed in an unknown way"
+        what = str(error) if isinstance(error, WrongValue) else "packed in an unknown way"
         raise HeadError(f"cannot read {place}: {what.splitlines()[0][:120]}") from None
     if not found:
         raise HeadError(f"{place} holds no .obj files; give the folder FaceXModel of ICT-FaceKit")
@@ -149,9 +150,9 @@ class _Bounded:
 
     def read(self, size: int = -1) -> bytes:
         if not 0 <= size <= LARGEST_BYTES:
-            raise ValueError("a piece larger than any file of a head")
+            raise WrongValue("a piece larger than any file of a head")
         if self._file.tell() > MOST_UNPACKED:
-            raise ValueError("more unpacked than any head has")
+            raise WrongValue("more unpacked than any head has")
         data: bytes = self._file.read(size)
         return data
 
@@ -159,7 +160,7 @@ class _Bounded:
 def _few(members: Iterable[T]) -> Iterator[T]:
     for number, member in enumerate(members):
         if number >= MOST_MEMBERS:
-            raise ValueError("more files than any head has")
+            raise WrongValue("more files than any head has")
         yield member
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from head.errors import WrongValue
 from posetalk.app.film.settings import DEFAULT_SIZE, Camera, FilmSettings
 from posetalk.app.outputs import Output, check_names, finishing, open_outputs
 from posetalk.formats.motion_file import Motion, split
@@ -88,7 +89,7 @@ def run(
             show(session.feed(block))
         show(session.finish())
         if samples < FRAME_SAMPLES:
-            raise ValueError(f"only {samples} samples of sound: one frame takes {FRAME_SAMPLES}")
+            raise WrongValue(f"only {samples} samples of sound: one frame takes {FRAME_SAMPLES}")
     return frames
 
 
@@ -204,7 +205,7 @@ def animate(
             return [collector, *open_outputs(paths, head_id=head, shape=own, film=film)]
 
         if any(wish is not None for wish in (hop, lookahead, head)) or preset != "default":
-            raise ValueError(
+            raise WrongValue(
                 "paper mode has no preset, hop, lookahead and head of its own: leave them out"
             )
         made = paper.animate(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from head.arkit.solver import SOLVED, own_motion
 from head.arkit.weights import arkit_weights, has_arkit_channels, solver_of
 from head.channels import ARKIT_52
+from head.errors import WrongValue
 from head.model import Head
 from head.retarget import retarget
 from head.rig import builtin_head
@@ -116,7 +117,7 @@ def _motion(head: Head, file: Path | None) -> tuple[Floats, Floats]:
     if file is not None:
         motion = Motion.load(file)
         if motion.head and motion.head != head.id:
-            raise ValueError(f"{file} moves the head {motion.head!r}, not {head.id!r}")
+            raise WrongValue(f"{file} moves the head {motion.head!r}, not {head.id!r}")
         expression, jaw = motion.exp, motion.pose[:, 3:6]
     else:
         from posetalk import animate, demo_speech

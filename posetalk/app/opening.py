@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from head.errors import WrongValue
 from posetalk.app.settings import AddressSettings, ModelSettings, StreamSettings, channel_of
 from posetalk.app.tokens import OPERATOR_VARIABLE
 from posetalk.terminal.console import say
@@ -33,7 +34,7 @@ def load_model(settings: ModelSettings) -> tuple[Backend, Retarget | None]:
 
     Raises:
         diffposetalk.bundle.bundle.BundleError: no bundle.
-        head.HeadError: no such head, or the motion cannot be mapped to it.
+        head.model.HeadError: no such head, or the motion cannot be mapped to it.
         ValueError: a setting that cannot be.
     """
     from head.rig import open_head
@@ -65,7 +66,7 @@ def open_session(
 
     Raises:
         diffposetalk.bundle.bundle.BundleError: no bundle, or its head is not here.
-        head.HeadError, ValueError: as `load_model`.
+        head.model.HeadError, ValueError: as `load_model`.
     """
     from diffposetalk.bundle.bundle import require_head
     from posetalk.terminal.progress import working
@@ -172,7 +173,7 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
     Raises:
         stream.serve.server.ServerError: it may not serve there.
         OSError, ValueError: the certificate cannot be used.
-        head.HeadError: there is no such head.
+        head.model.HeadError: there is no such head.
     """
     from head.rig import load_head, open_head
     from stream.run.push_session import SessionFactory
@@ -264,14 +265,14 @@ def tls_context(address: AddressSettings) -> ssl.SSLContext | None:
         context.load_cert_chain(certificate, key)
     except ssl.SSLError:
         what = "a PEM file with a certificate" + ("" if key else " and its private key")
-        raise ValueError(
+        raise WrongValue(
             f"{certificate}: not {what}" + (f", or {key} is not its key" if key else "")
         ) from None
     if clients is not None:
         try:
             context.load_verify_locations(clients)
         except ssl.SSLError:
-            raise ValueError(f"{clients}: not a PEM file with certificates") from None
+            raise WrongValue(f"{clients}: not a PEM file with certificates") from None
         context.verify_mode = ssl.CERT_REQUIRED
     return context
 

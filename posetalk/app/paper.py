@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import bundle_folder
 from diffposetalk.bundle.styles import encoder_of, own_styles, resolve
+from head.errors import NotInstalled, WrongValue
 from head.files.array_file import read_arrays
 from posetalk.app.outputs import finishing
 from stream.backends.threads import let_threads_sleep
@@ -34,7 +35,7 @@ def load(bundle: str, precision: str | None = None) -> Loaded:
     try:
         import torch
     except ModuleNotFoundError:
-        raise RuntimeError(
+        raise NotInstalled(
             "paper mode needs torch: run `pip install 'posetalk[torch]'`, or use --mode live"
         ) from None
     from diffposetalk.paper_mode.pipeline import Loaded
@@ -156,7 +157,7 @@ def read_shape(path: str, size: int) -> FloatArray:
         array = np.zeros(0)
     array = array[0] if array.ndim == 2 and len(array) else array
     if array.dtype.kind != "f" or array.shape != (size,) or not np.isfinite(array).all():
-        raise ValueError(
+        raise WrongValue(
             f"{path}: an identity is ({size},) finite numbers in a .npy file, or `shape` in a "
             "motion file"
         )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.bundle.styles import StyleError, check_name, encoder_of, own_folder, own_styles
+from head.errors import MissingFile
 from head.files.array_file import read_npz
 from head.skinning import parameters_to_motion
 
@@ -65,7 +66,7 @@ def open_clip(path: str | Path) -> Clip:
         head = str(arrays["head"])[:80] if "head" in arrays else ""
     except FileNotFoundError:
         known = ", ".join(samples()) or "none"
-        raise FileNotFoundError(f"{path}: no such file, nor a clip so called ({known})") from None
+        raise MissingFile(f"{path}: no such file, nor a clip so called ({known})") from None
     except (KeyError, TypeError, ValueError, OSError) as error:
         reason = " ".join(str(error).split())
         raise StyleError(f"{path}: not a motion file with `exp` and `pose` ({reason})") from None

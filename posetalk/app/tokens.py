@@ -7,6 +7,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+from head.errors import WrongValue
+
 TOKEN_VARIABLE = "POSETALK_TOKEN"
 OPERATOR_VARIABLE = "POSETALK_OPERATOR_TOKEN"
 MOST_BYTES = 4096
@@ -28,7 +30,7 @@ def read_token(
         OSError: the file cannot be read.
     """
     if given is not None and file is not None:
-        raise ValueError("--token and --token-file are two tokens: give one of them")
+        raise WrongValue("--token and --token-file are two tokens: give one of them")
     if given is not None:
         return given
     if file is not None:
@@ -39,14 +41,14 @@ def read_token(
 def _read(file: Path) -> str:
     with open(file, "rb", opener=lambda path, flags: os.open(path, flags | _NO_WAIT)) as opened:
         if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise ValueError(f"{file}: not a file that holds a token")
+            raise WrongValue(f"{file}: not a file that holds a token")
         data = opened.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
-        raise ValueError(f"{file}: too long for a token")
+        raise WrongValue(f"{file}: too long for a token")
     try:
         return data.decode().strip()
     except UnicodeDecodeError:
-        raise ValueError(f"{file}: not text, so no token") from None
+        raise WrongValue(f"{file}: not text, so no token") from None
 
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)

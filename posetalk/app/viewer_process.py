@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import IO
 
+from head.errors import PosetalkError
 from posetalk.app.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE
 
 WATCHING = "watching"
@@ -23,6 +24,10 @@ VARIABLES = (TOKEN_VARIABLE, OPERATOR_VARIABLE)
 """Of our own, which a viewer gets only where it needs one."""
 FINISH_SECONDS = 60.0
 """A recording may be that far behind on a slow machine; a window ends at once."""
+
+
+class ViewerFailed(PosetalkError, RuntimeError):
+    """The viewer's process ended by itself; the line has its last words."""
 
 
 @dataclass

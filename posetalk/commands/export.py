@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from head.errors import NotInstalled
 from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class Export:
             from export.onnx_export import export_onnx
             from export.shipped_graphs import STEPS
         except ModuleNotFoundError as error:
-            raise RuntimeError(
+            raise NotInstalled(
                 f"exporting needs {error.name}: run `pip install 'posetalk[export]'`"
             ) from None
         if self.output is None and not self.steps:
@@ -112,7 +113,7 @@ class Export:
         try:
             from export.tensorrt import export_engines
         except ModuleNotFoundError as error:
-            raise RuntimeError(
+            raise NotInstalled(
                 f"exporting needs {error.name}: run `pip install 'posetalk[export]'`"
             ) from None
         sound = None

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from head.errors import NotInstalled
 from posetalk.commands.options import Debug
 
 
@@ -53,7 +54,7 @@ class Import:
         try:
             from diffposetalk.importing.released import Files, import_released
         except ModuleNotFoundError as error:
-            raise RuntimeError(
+            raise NotInstalled(
                 f"reading checkpoints needs {error.name}: run `pip install 'posetalk[torch]'`"
             ) from None
 

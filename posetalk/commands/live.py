@@ -46,7 +46,7 @@ class Live(StreamSettings):
     def run(self) -> int:
         from posetalk.app.opening import open_server, open_session, open_source, page_address
         from posetalk.app.streaming import stream, summary
-        from posetalk.app.viewer_process import FINISH_SECONDS
+        from posetalk.app.viewer_process import FINISH_SECONDS, ViewerFailed
         from posetalk.terminal.console import UsageError, say
         from posetalk.terminal.progress import working
         from stream.sources.returning import ReturningSource
@@ -89,7 +89,7 @@ class Live(StreamSettings):
                 say(f"recorded {record}")
         say(summary(ending.statistics))
         if child is not None and child.failed and needed and not ending.stopped:
-            raise RuntimeError(f"the viewer failed: {child.last_words}")
+            raise ViewerFailed(f"the viewer failed: {child.last_words}")
         return 130 if ending.stopped else 0
 
     def _choose_view(self) -> tuple[View, Path | None]:

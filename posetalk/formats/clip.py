@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.model import Head
 from head.skinning import motion_to_parameters, rotation_matrices
 from stream.frames import FPS
@@ -48,7 +49,7 @@ class Clip:
             ValueError: no frames, or vectors of another length.
         """
         if not rows:
-            raise ValueError("there are no frames to write")
+            raise WrongValue("there are no frames to write")
         expression, rotation, jaw = motion_to_parameters(
             at_rate(np.asarray(rows, np.float32), FPS, fps)
         )

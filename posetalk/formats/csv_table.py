@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from head.arkit.weights import arkit_weights
+from head.errors import WrongValue
 from posetalk.formats.clip import Clip
 from stream.run.resample import at_rate
 from stream.senders.livelink import NAMES, face_values
@@ -51,7 +52,7 @@ def write(clip: Clip, fps: int = APP_FPS) -> bytes:
 def check_fps(fps: int) -> None:
     """Refuse a frame rate that a table can't have, with a ValueError."""
     if not 1 <= fps <= 240:
-        raise ValueError(f"--fps {fps}: choose 1 to 240 rows per second")
+        raise WrongValue(f"--fps {fps}: choose 1 to 240 rows per second")
 
 
 def timecode(frame: int, fps: int) -> str:

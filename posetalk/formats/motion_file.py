@@ -17,6 +17,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.files.array_file import read_npz
 from head.new_file import NewFile
 from head.skinning import motion_to_parameters
@@ -72,12 +73,12 @@ class Motion:
         except FileNotFoundError:
             raise
         except (KeyError, TypeError, ValueError, OSError) as error:
-            raise ValueError(f"{path}: not a motion file of posetalk ({error})") from None
+            raise WrongValue(f"{path}: not a motion file of posetalk ({error})") from None
         if motion.exp.shape != (len(motion), N_EXPRESSION) or motion.pose.shape != (
             len(motion),
             N_POSE,
         ):
-            raise ValueError(f"{path}: `exp` is not (L, 50) or `pose` not (L, 6)")
+            raise WrongValue(f"{path}: `exp` is not (L, 50) or `pose` not (L, 6)")
         return motion
 
 
@@ -119,7 +120,7 @@ class MotionWriter:
             ValueError: arrays of other shapes; nothing of them is written.
         """
         if exp.shape != (len(exp), N_EXPRESSION) or pose.shape != (len(exp), N_POSE):
-            raise ValueError(
+            raise WrongValue(
                 f"motion of {exp.shape} and {pose.shape}: give `exp` (n, {N_EXPRESSION}) and "
                 f"`pose` (n, {N_POSE})"
             )

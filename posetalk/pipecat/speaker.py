@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.arkit.weights import arkit_weights
+from head.errors import WrongValue
 from head.model import Head
 from head.skinning import motion_to_parameters
 from stream.core.session import Session
@@ -87,7 +88,7 @@ class Speaker:
         if self._clip is None:
             fault = format_fault(True, rate, channels, BITS)
             if fault is not None:
-                raise ValueError(fault)
+                raise WrongValue(fault)
             self._session.reset()
             self._clip = Clip(rate, channels)
         clip = self._clip

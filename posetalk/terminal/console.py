@@ -6,10 +6,12 @@ import logging
 import sys
 from collections.abc import Callable
 
+from head.errors import PosetalkError
+
 PACKAGES = ("diffposetalk", "head", "posetalk", "stream", "training", "viewer")
 
 
-class UsageError(ValueError):
+class UsageError(PosetalkError, ValueError):
     """The options make no sense together; the command ends with exit code 2."""
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from head.errors import PosetalkError
 
-class TrackingError(ValueError):
+
+class TrackingError(PosetalkError, ValueError):
     """A film, a camera or the landmark model cannot be used. The message is one plain line."""

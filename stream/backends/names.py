@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
+from head.errors import WrongValue
+
 BackendName = Literal[
     "auto",
     "onnxruntime",
@@ -31,7 +33,7 @@ def check_precision(backend: str, precision: str | None) -> None:
     if precision is None:
         return
     if precision not in get_args(Precision):
-        raise ValueError(f"no precision {precision!r}: choose {' or '.join(get_args(Precision))}")
+        raise WrongValue(f"no precision {precision!r}: choose {' or '.join(get_args(Precision))}")
     if backend in ("auto", "torch"):
         return
     why = "its precision is that of the exported graphs (`posetalk export --precision`)"
@@ -39,4 +41,4 @@ def check_precision(backend: str, precision: str | None) -> None:
         why = "its precision is that of the engines (`posetalk export --precision`)"
     elif backend == "fake":
         why = "it has no network"
-    raise ValueError(f"--precision {precision} goes with --backend torch, not {backend}: {why}")
+    raise WrongValue(f"--precision {precision} goes with --backend torch, not {backend}: {why}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
+from head.errors import PosetalkError
 
 __all__ = [
     "BATCH_ON_CPU",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 
 
-class RuntimeProblem(RuntimeError):
+class RuntimeProblem(PosetalkError, RuntimeError):
     """A runtime cannot open, build or run a graph; the message is one line."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 
+from head.errors import NotInstalled, WrongValue
 from stream.backends.names import BACKENDS, check_precision
 from stream.backends.protocol import Backend
 from stream.backends.threads import let_threads_sleep
@@ -36,7 +37,7 @@ def load_backend(
     """
     check_precision(name, precision)
     if gpu is not None and (gpu < 0 or name in ("onnxruntime", "fake")):
-        raise ValueError(
+        raise WrongValue(
             f"--gpu {gpu} goes with a backend that runs on a GPU, and counts from 0: choose "
             "`--backend torch`, `onnxruntime-cuda` or `tensorrt`"
         )
@@ -66,7 +67,7 @@ def load_backend(
         from stream.backends.tensorrt.backend import TensorrtBackend
 
         return TensorrtBackend.load(bundle, name, gpu or 0)
-    raise ValueError(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")
+    raise WrongValue(f"no backend {name!r}: choose one of {', '.join(BACKENDS)}")
 
 
 def _best(bundle: str, threads: int | None, steps: int | None) -> Backend:
@@ -101,4 +102,4 @@ def _require(library: str) -> None:
     """
     if importlib.util.find_spec(library) is None:
         extra = "torch" if library == "torch" else "cpu"
-        raise RuntimeError(f"{library} is not installed: run `pip install 'posetalk[{extra}]'`")
+        raise NotInstalled(f"{library} is not installed: run `pip install 'posetalk[{extra}]'`")

@@ -16,6 +16,7 @@ from diffposetalk.network.hubert import hubert_features
 from diffposetalk.network.mel import MelEncoder, MelState
 from diffposetalk.sampling.guidance import Scale, guided_denoiser
 from diffposetalk.sampling.samplers import SAMPLERS, known_prefix
+from head.errors import WrongValue
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import (
     BATCH_ON_CPU,
@@ -63,7 +64,7 @@ class TorchBackend:
         torch.set_num_threads(threads)
         if bundle.spec.live.sampler not in SAMPLERS:
             known = ", ".join(SAMPLERS)
-            raise ValueError(f"no sampler {bundle.spec.live.sampler!r}: there are {known}")
+            raise WrongValue(f"no sampler {bundle.spec.live.sampler!r}: there are {known}")
         self.threads, self.precision = threads, precision
         self.spec = bundle.spec
         self.styles: Mapping[str, FloatArray] = bundle.styles

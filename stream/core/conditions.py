@@ -10,6 +10,7 @@ import numpy as np
 
 from diffposetalk.bundle.styles import check_vector, resolve
 from diffposetalk.spec import FloatArray
+from head.errors import WrongValue
 from stream.backends.protocol import Backend, Conditions
 
 MOST_GUIDANCE = 20.0
@@ -26,7 +27,7 @@ def check_guidance(name: str, scale: float) -> float:
         ValueError: not a number from 0 to MOST_GUIDANCE.
     """
     if not (math.isfinite(scale) and 0.0 <= scale <= MOST_GUIDANCE):
-        raise ValueError(f"{name} guidance {scale:g}: choose a number from 0 to {MOST_GUIDANCE:g}")
+        raise WrongValue(f"{name} guidance {scale:g}: choose a number from 0 to {MOST_GUIDANCE:g}")
     return float(scale)
 
 
@@ -88,9 +89,9 @@ class ConditionTrack:
         spec, statistics = backend.spec, backend.statistics
         raw = statistics.shape_mean if shape is None else np.asarray(shape, np.float32)
         if raw.shape != (spec.n_shape,):
-            raise ValueError(f"a shape is ({spec.n_shape},), got {raw.shape}")
+            raise WrongValue(f"a shape is ({spec.n_shape},), got {raw.shape}")
         if not np.isfinite(raw).all():
-            raise ValueError("a shape is a row of finite numbers: this one has some that are not")
+            raise WrongValue("a shape is a row of finite numbers: this one has some that are not")
         self.shape = raw.copy()
         self._normal_shape = (raw - statistics.shape_mean) / statistics.shape_std
         self._styles = backend.styles
@@ -139,7 +140,7 @@ class ConditionTrack:
     def _vector(self, style: str | FloatArray | None) -> FloatArray:
         vector = style_vector(next(iter(self._styles)) if style is None else style, self._styles)
         if vector.shape != (self._style_size,):
-            raise ValueError(f"a style is ({self._style_size},), got {vector.shape}")
+            raise WrongValue(f"a style is ({self._style_size},), got {vector.shape}")
         return vector
 
     def _name(self, style: str | FloatArray | None) -> str:

@@ -17,7 +17,7 @@ def retarget_to(backend: Backend, target: Head) -> Retarget | None:
     """How a backend's motion moves `target`; None where it belongs to it already.
 
     Raises:
-        head.HeadError: the model's own head is not here, or the motion cannot be mapped.
+        head.model.HeadError: the model's own head is not here, or the motion cannot be mapped.
     """
     from head.retarget import retarget
     from head.rig import load_head

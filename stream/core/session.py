@@ -21,6 +21,7 @@ import numpy as np
 
 from diffposetalk.spec import WindowRule
 from head.channels import ARTICULATION
+from head.errors import WrongValue
 from stream.backends.protocol import (
     Backend,
     FloatArray,
@@ -98,12 +99,12 @@ class Session:
         self.steps = live.steps if wish.steps is None else wish.steps
         self.window_rule = wish.window_rule or live.window_rule
         if self.hop < 1 or self.lookahead < 0 or self.hop + self.lookahead > spec.T_w:
-            raise ValueError(
+            raise WrongValue(
                 f"hop {self.hop} (at least 1) and lookahead {self.lookahead} (at least 0) "
                 f"must fit a window of {spec.T_w} frames"
             )
         if not 1 <= self.steps <= 20:
-            raise ValueError(f"{self.steps} steps: choose 1 to 20 network calls per hop")
+            raise WrongValue(f"{self.steps} steps: choose 1 to 20 network calls per hop")
         self.lip_noise = _noise("lip_noise", wish.lip_noise, live.lip_noise)
         self.head_noise = _noise("head_noise", wish.head_noise, live.head_noise)
         self.face_noise = _noise("face_noise", wish.face_noise, live.face_noise)
@@ -350,5 +351,5 @@ def _noise(name: str, wished: float | None, default: float) -> float:
     """
     scale = default if wished is None else wished
     if not 0.0 <= scale <= MOST_NOISE:
-        raise ValueError(f"{name} {scale:g}: choose a number from 0 to {MOST_NOISE:g}")
+        raise WrongValue(f"{name} {scale:g}: choose a number from 0 to {MOST_NOISE:g}")
     return scale

@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
+
 
 class Timeline:
     """Append-only audio with a bounded past.
@@ -31,10 +33,10 @@ class Timeline:
             ValueError: the block is not one-dimensional, or the timeline is closed.
         """
         if self.closed:
-            raise ValueError("audio after finish(): call reset() to begin a new stream")
+            raise WrongValue("audio after finish(): call reset() to begin a new stream")
         samples = np.asarray(block, np.float32)
         if samples.ndim != 1:
-            raise ValueError(f"a block is (n,) mono samples, got shape {samples.shape}")
+            raise WrongValue(f"a block is (n,) mono samples, got shape {samples.shape}")
         samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
         self._make_room(len(samples))
         at = self.end - self._first

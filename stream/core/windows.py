@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diffposetalk.spec import WindowRule
+from head.errors import WrongValue
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def plan(rule: WindowRule, committed: int, end: int, lookahead: int, T_w: int, T
     """
     emit_end = end - lookahead
     if emit_end <= committed:
-        raise ValueError(f"nothing to emit: frames before {emit_end} are committed")
+        raise WrongValue(f"nothing to emit: frames before {emit_end} are committed")
     if end - committed > T_w:
-        raise ValueError(f"{end - committed} new frames do not fit a window of {T_w}")
+        raise WrongValue(f"{end - committed} new frames do not fit a window of {T_w}")
     if rule == "adjacent":
         start = committed
         length = end - committed

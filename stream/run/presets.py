@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, get_args
 
+from head.errors import WrongValue
+
 if TYPE_CHECKING:
     from stream.core.session import SessionOptions
 
@@ -30,6 +32,6 @@ def with_preset(preset: PresetName, options: SessionOptions) -> SessionOptions:
         ValueError: there is no such preset.
     """
     if preset not in PRESETS:
-        raise ValueError(f"no preset {preset!r}: choose {', '.join(get_args(PresetName))}")
+        raise WrongValue(f"no preset {preset!r}: choose {', '.join(get_args(PresetName))}")
     own = PRESETS[preset].get("lookahead") if options.lookahead is None else None
     return options if own is None else replace(options, lookahead=own)

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.retarget import Retarget
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
@@ -310,7 +311,7 @@ class SessionFactory:
             ValueError: it cannot be; one sentence.
         """
         if wish.pace not in PACES:
-            raise ValueError(f"a pace is one of {', '.join(PACES)}")
+            raise WrongValue(f"a pace is one of {', '.join(PACES)}")
         session = self.session(wish)
         return ClientSession(
             self.scheduler,
@@ -332,9 +333,9 @@ class SessionFactory:
         other = self.heads.get(wish.head)
         if other is None and wish.head not in ("", self._head_id):
             names = ", ".join([self._head_id, *self.heads])
-            raise ValueError(f"this server has no head {wish.head[:80]!r}, but {names}")
+            raise WrongValue(f"this server has no head {wish.head[:80]!r}, but {names}")
         if other is not None and wish.shape:
-            raise ValueError("a shape is of the hello's head: leave it out on another head")
+            raise WrongValue("a shape is of the hello's head: leave it out on another head")
         options = self._options
         if wish.audio_guidance is not None:
             options = replace(options, audio_guidance=wish.audio_guidance)
@@ -353,5 +354,5 @@ class SessionFactory:
 def _shape(numbers: Sequence[float]) -> Floats:
     """Raises ValueError for an identity that is none: 1 is one standard deviation."""
     if not all(abs(number) <= MOST_SHAPE for number in numbers):
-        raise ValueError(f"a shape's numbers are at most {MOST_SHAPE:g}")
+        raise WrongValue(f"a shape's numbers are at most {MOST_SHAPE:g}")
     return np.array(numbers, np.float32)

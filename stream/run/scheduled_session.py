@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
+from head.errors import WrongValue
 from stream.backends.protocol import FloatArray
 from stream.core.session import Session
 from stream.frames import FPS, SAMPLE_RATE, Frame
@@ -151,12 +152,12 @@ class ScheduledSession:
         """
         samples = np.array(block, np.float32)  # a copy: the caller may reuse its buffer
         if samples.ndim != 1:
-            raise ValueError(f"a block is (n,) mono samples, got shape {samples.shape}")
+            raise WrongValue(f"a block is (n,) mono samples, got shape {samples.shape}")
         with self._host.lock:
             while wait and self.waiting and not self._fits(len(samples)) and not self._over:
                 self._host.lock.wait()
             if self._over:
-                raise ValueError("this session has ended: open another one")
+                raise WrongValue("this session has ended: open another one")
             if not wait and not self._fits(len(samples)):
                 self.counts.refused += len(samples)
                 return False

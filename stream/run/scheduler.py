@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from head.errors import PosetalkError, WrongValue
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
@@ -23,7 +24,7 @@ from stream.run.scheduled_session import AudioListener, Deliver, OnEnd, Schedule
 log = logging.getLogger(__name__)
 
 
-class CapacityError(RuntimeError):
+class CapacityError(PosetalkError, RuntimeError):
     """No room for another session; the message is one sentence."""
 
 
@@ -57,7 +58,7 @@ class Scheduler:
         clock: Clock | None = None,
     ) -> None:
         if capacity is not None and capacity < 1:
-            raise ValueError(f"a capacity of {capacity}: at least one session must fit")
+            raise WrongValue(f"a capacity of {capacity}: at least one session must fit")
         self.backend = backend
         self._batcher = Batcher(self.backend, workers)
         self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
@@ -111,7 +112,7 @@ class Scheduler:
             ValueError: the session is of another backend.
         """
         if session.backend is not self.backend:
-            raise ValueError("a session of another backend: one scheduler runs one model")
+            raise WrongValue("a session of another backend: one scheduler runs one model")
         with self.lock:
             if self._closing:
                 raise CapacityError("no new sessions: this server is shutting down")

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import ARKIT_52
+from head.errors import WrongValue
 from stream.frames import FPS, SAMPLE_RATE, Frame
 from stream.senders.angles import eye_angles, yaw_pitch_roll
 
@@ -55,7 +56,7 @@ def packet(
         ValueError: not 61 values, or some that are not finite.
     """
     if values.shape != (len(NAMES),) or not np.isfinite(values).all():
-        raise ValueError(f"Live Link Face takes {len(NAMES)} finite values, not {values.shape}")
+        raise WrongValue(f"Live Link Face takes {len(NAMES)} finite values, not {values.shape}")
     return b"".join(
         (
             struct.pack(">B", VERSION),

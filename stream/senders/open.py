@@ -6,6 +6,7 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
+from head.errors import PosetalkError
 from head.model import Head
 from stream.clock import Clock
 from stream.frames import FPS
@@ -19,7 +20,7 @@ DEFAULT_PORTS: Final = {"livelink": 11111, "vmc": 39539}
 NAMES: Final = {"livelink": "Live Link Face", "vmc": "VMC"}
 
 
-class SenderError(ValueError):
+class SenderError(PosetalkError, ValueError):
     """There is nowhere to send to; one line that says why."""
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.frames import Frame
 from stream.serve.door.auth import Role
 from stream.serve.door.peers import Peer
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 SENT_AT_ONCE, TAKEN_AT_ONCE = 8, 4  # messages, before the event loop may do something else
 
 
-class GoneError(Exception):
+class GoneError(PosetalkError):
     """The client has gone while it was to pay."""
 
 

@@ -21,6 +21,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from head.errors import PosetalkError
 from stream.serve.connection import Connection, GoneError, Socket
 from stream.serve.door import http_pages
 from stream.serve.door.admission import Admission, reason_of
@@ -45,7 +46,7 @@ TOLD_A_SECOND, TOLD_AT_ONCE = 0.2, 10.0
 CLOSE_SECONDS = 0.3  # that a client may take to say goodbye, too
 
 
-class ServerError(OSError):
+class ServerError(PosetalkError, OSError):
     """The server cannot be started; the message is one line for the user."""
 
 

@@ -34,7 +34,7 @@ def other_heads(
     """By id, without the head `moved` that the server's own stream moves, by default the model's.
 
     Raises:
-        head.HeadError: the model's own head is not here, or its motion cannot be mapped.
+        head.model.HeadError: the model's own head is not here, or its motion cannot be mapped.
     """
     return {
         head.id: OtherHead(head, retarget_to(backend, head), make_hello(head))

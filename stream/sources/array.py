@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from head.errors import WrongValue
 from stream.audio import SAMPLE_RATE, Block
 from stream.clock import Clock, MonotonicClock
 from stream.sources.channel_choice import Channel, Meter, fixed, tell
@@ -69,12 +70,12 @@ def _one_channel(samples: NDArray[np.float32], rate: int, channel: Channel) -> N
         samples = samples[:, None]
     if samples.ndim != 2 or not 1 <= samples.shape[1] <= MOST_CHANNELS:
         turned = " (transpose it?)" if samples.ndim == 2 and samples.shape[1] else ""
-        raise ValueError(f"samples are (n,) or (n, channels), this is {samples.shape}{turned}")
+        raise WrongValue(f"samples are (n,) or (n, channels), this is {samples.shape}{turned}")
     channels = samples.shape[1]
     try:
         choice = fixed(channel, channels)
     except ValueError as error:
-        raise ValueError(f"the array {error}") from None
+        raise WrongValue(f"the array {error}") from None
     if choice is None:
         meter = Meter(rate, channels)
         meter.add(samples[: LISTEN_SECONDS * rate])

@@ -15,6 +15,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
+
 log = logging.getLogger(__name__)
 
 FloatArray = NDArray[np.float32]
@@ -51,7 +53,7 @@ def parse_channel(text: str) -> Channel:
     if text == "mix":
         return "mix"
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 1024:
-        raise ValueError(f"--channel {text}: give a channel's number, from 1, or mix")
+        raise WrongValue(f"--channel {text}: give a channel's number, from 1, or mix")
     return int(text)
 
 
@@ -181,12 +183,12 @@ def fixed(channel: Channel, channels: int) -> Choice | None:
     """
     if channel == "mix" or channels == 1:
         if isinstance(channel, int) and channel != 1:
-            raise ValueError(f"has one channel, no channel {channel}")
+            raise WrongValue(f"has one channel, no channel {channel}")
         return mean_of(channels)
     if channel == "auto":
         return None
     if not 1 <= channel <= channels:
-        raise ValueError(f"has {channels} channels, no channel {channel}")
+        raise WrongValue(f"has {channels} channels, no channel {channel}")
     return only(channel - 1, channels)
 
 

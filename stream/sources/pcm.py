@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from head.errors import WrongValue
 from stream.audio import SAMPLE_RATE
 
 RATES = (4_000, 384_000)
@@ -37,27 +38,27 @@ def to_float(samples: ArrayLike) -> NDArray[np.float32]:
         ValueError: bytes, another type, or floats beyond 4, which are on another scale; one line.
     """
     if isinstance(samples, bytes | bytearray | memoryview):
-        raise ValueError(
+        raise WrongValue(
             f"{len(samples):,} bytes are no samples: np.frombuffer(data, np.int16) makes some of "
             "raw PCM, and the name of a file reads a file"
         )
     try:
         array = np.asarray(samples)
     except ValueError:  # rows of several lengths
-        raise ValueError("samples are an array (n,) or (n, channels) of numbers") from None
+        raise WrongValue("samples are an array (n,) or (n, channels) of numbers") from None
     if array.dtype.kind == "f":
         found = array.astype(np.float32, copy=False)
         peak = float(
             np.abs(found, where=np.isfinite(found), out=np.zeros_like(found)).max(initial=0)
         )
         if peak > LOUDEST:
-            raise ValueError(
+            raise WrongValue(
                 f"samples reach {peak:,.0f}: floats go from -1 to 1 (int16 and int32 arrays are "
                 "scaled by their type)"
             )
         return found
     if array.dtype.name not in _INTEGERS:
-        raise ValueError(
+        raise WrongValue(
             f"samples of type {array.dtype.name[:40]} have no known scale: give float32 in "
             "[-1, 1], int16, int32 or uint8"
         )
@@ -139,7 +140,7 @@ def make_filter(rate: int, zero_crossings: int = 24) -> ResamplingFilter:
         ValueError: a rate outside that range.
     """
     if not RATES[0] <= rate <= RATES[1]:
-        raise ValueError(f"a sample rate of {rate} Hz: use {RATES[0]} to {RATES[1]} Hz")
+        raise WrongValue(f"a sample rate of {rate} Hz: use {RATES[0]} to {RATES[1]} Hz")
     common = math.gcd(rate, SAMPLE_RATE)
     up, down = SAMPLE_RATE // common, rate // common
     band = 0.95 * min(rate, SAMPLE_RATE) / rate  # cut-off, as a part of the input's Nyquist

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.wire.messages import ARKIT52, FLAME, PROTOCOL, VERTICES, Text, Unknown
 
 MAGIC = b"PTK1"
@@ -28,7 +29,7 @@ MOST_ITEMS = 4096
 Payload: TypeAlias = NDArray[Any]
 
 
-class WireError(ValueError):
+class WireError(PosetalkError, ValueError):
     """What a peer sent is not the protocol; `code` is for machines, the text for people.
 
     `kind` and `request` are the type of the text message that it was found in, and the number that

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main as run_benchmark
 from benchmarks.attacks import run
 from benchmarks.attacks.attack import ATTACKS
 from benchmarks.attacks.verdict import MEMORY_BAR, Result, summary, unreadable
@@ -65,9 +66,9 @@ def test_lines_that_no_person_can_read() -> None:
 
 
 def test_an_attack_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.main(["--only", "no-such"]) == 1
+    assert run_benchmark(["attacks", "--only", "no-such"]) == 1
     said = capsys.readouterr().err
-    assert said.startswith("attacks: no attack 'no-such'") and said.count("\n") == 1
+    assert said.startswith("posetalk bench attacks: no attack 'no-such'") and said.count("\n") == 1
 
 
 def test_the_figures_are_written_as_json() -> None:

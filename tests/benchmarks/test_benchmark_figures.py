@@ -20,6 +20,7 @@ from noted_runs import (
     run_of,
 )
 
+from benchmarks.__main__ import main as run_benchmark
 from benchmarks.harness.probes import COLUMNS
 from benchmarks.harness.setting import Setting
 from benchmarks.latency import bench, many_sessions, percentiles
@@ -266,7 +267,7 @@ def test_files_that_are_no_results_are_one_line(
 ) -> None:
     path = tmp_path / "bad.json"
     path.write_text(text)
-    assert performance.main([str(path), "-o", str(tmp_path / "page.md")]) == 1
+    assert run_benchmark(["page", str(path), "-o", str(tmp_path / "page.md")]) == 1
     assert words in capsys.readouterr().err
     assert not (tmp_path / "page.md").exists()
 

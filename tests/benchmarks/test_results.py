@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.__main__ import main as run_benchmark
 from benchmarks.pages.curve_plots import draw
 from benchmarks.pages.results import ResultsPageError, page, read_curves
 from benchmarks.quality import curves
@@ -243,7 +244,7 @@ def test_curves_that_cannot_be_are_one_line(
         (["--bundle", str(tmp_path / "none")], "none"),
         ([], "POSETALK_DATA"),
     ):
-        assert curves.main([*arguments, *out]) == 1
+        assert run_benchmark(["curves", *arguments, *out]) == 1
         said = capsys.readouterr().err
         assert told in said and said.count("\n") == 1, said
     other.write_text('{"kind": "latency"}')

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import main as run_benchmark
 from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.pages import performance
 from benchmarks.soak import run
@@ -150,5 +151,5 @@ def test_the_command_writes_what_the_page_reads(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_said_before_the_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run.main(["--json", str(tmp_path / "no" / "soak.json")]) == 1
+    assert run_benchmark(["soak", "--json", str(tmp_path / "no" / "soak.json")]) == 1
     assert "there is no such folder" in capsys.readouterr().err

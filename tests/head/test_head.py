@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from head import BUILTIN_ID, CHANNELS, Head, HeadError, builtin_head, load_head, save_head
 from head.arkit.weights import arkit_weights
-from head.channels import ARKIT_52, INDEX, JAW_OPEN_RADIANS, mirrored
+from head.channels import ARKIT_52, CHANNELS, INDEX, JAW_OPEN_RADIANS, mirrored
 from head.geometry.measure import lip_gap
+from head.model import Head, HeadError
+from head.rig import BUILTIN_ID, builtin_head, load_head, save_head
 from head.skinning import skin
 
 

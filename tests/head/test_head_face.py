@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from head import CHANNELS, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS, Head, builtin_head
-from head.channels import INDEX, mirrored
+from head.channels import CHANNELS, INDEX, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS, mirrored
 from head.geometry.measure import eye_opening, lip_gap, lip_protrusion, mouth_width
+from head.model import Head
 from head.poses import POSES
+from head.rig import builtin_head
 from head.skinning import skin
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from head import Head, builtin_head
 from head.geometry.measure import eye_opening, lip_gap, lip_protrusion, mouth_width
+from head.model import Head
+from head.rig import builtin_head
 from head.skinning import motion_to_parameters, parameters_to_motion, rotation_matrices, skin
 
 

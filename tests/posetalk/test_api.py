@@ -28,7 +28,7 @@ def test_the_page_has_every_name_and_no_other() -> None:
 
 def test_arguments_are_called_as_the_page_says() -> None:
     for name, (arguments, _) in ROWS.items():
-        if name != "Head":
+        if name not in ("Head", "PosetalkError"):
             assert list(inspect.signature(getattr(posetalk, name)).parameters) == arguments, name
 
 
@@ -41,7 +41,7 @@ def test_what_things_have_is_there() -> None:
 
 def test_errors_and_events_of_clients() -> None:
     named = set(
-        re.findall(r"`(\w+)`", PAGE.partition("`posetalk.client`")[2].partition("Wrong")[0])
+        re.findall(r"`(\w+)`", PAGE.partition("`posetalk.client`")[2].partition("## Errors")[0])
     )
     assert named - {"code"} == set(posetalk.client.__all__) - {"Client", "AsyncClient"}
     for name in named - {"code"}:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.new_file import new_file
 
 Array = NDArray[np.floating[Any]]
@@ -25,7 +26,7 @@ RIDGE = 1e-3
 MOST_FRAMES = 200_000
 
 
-class BaselineError(ValueError):
+class BaselineError(PosetalkError, ValueError):
     """A file of baselines that cannot be used; one line."""
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk.spec import ModelSpec
+from head.errors import PosetalkError
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
 from stream.core.session import Session, SessionOptions
 
@@ -35,7 +36,7 @@ class Rollout:
     shape: FloatArray | None = None
 
 
-class RolloutError(ValueError):
+class RolloutError(PosetalkError, ValueError):
     """Rollouts that cannot go together, or a model that answers nonsense; one line."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.frames import FPS, FRAME_SAMPLES
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
@@ -48,7 +49,7 @@ class EvaluationClip:
     shape: NDArray[np.float32] | None = None
 
 
-class ClipError(ValueError):
+class ClipError(PosetalkError, ValueError):
     """A choice of clips that cannot be had; one line."""
 
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.rig import Head
 from head.skinning import skin
 
@@ -67,7 +68,7 @@ T_975 = (
 Array = NDArray[np.floating[Any]]
 
 
-class PaperMetricError(ValueError):
+class PaperMetricError(PosetalkError, ValueError):
     """Motion or a head that cannot be measured; one line."""
 
 

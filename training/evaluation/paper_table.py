@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.rig import BUILTIN_ID, builtin_head
 from training.evaluation.baselines import Baselines, load_baselines
 from training.evaluation.batch_rollout import Rollout, rollout
@@ -66,7 +67,7 @@ CHANCE = "chance"
 Progress = Callable[[str], None]
 
 
-class TableError(ValueError):
+class TableError(PosetalkError, ValueError):
     """A table that cannot be made; one line."""
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.frames import SAMPLE_RATE
 
 FloatArray = NDArray[np.float32]
@@ -17,7 +18,7 @@ SEGMENT_FRAMES = 100
 WIDTHS = {"shape": 100, "exp": 50, "pose": 6}
 
 
-class SetError(ValueError):
+class SetError(PosetalkError, ValueError):
     """A dataset, or something in it, that cannot be used; the message is one line."""
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from head.errors import FileError, NotInstalled
 from head.files.json_file import read_json
 from head.files.pickle_reader import PickleError
 from head.files.regular_file import read_regular
@@ -39,7 +40,7 @@ from training.faces.plain_values import dumps, loads
 try:
     import lmdb
 except ImportError:
-    raise RuntimeError("datasets need lmdb: run `pip install 'posetalk[train]'` first") from None
+    raise NotInstalled("datasets need lmdb: run `pip install 'posetalk[train]'` first") from None
 
 SPLITS = ("train", "val", "test")
 DATA, ABOUT, STATS = "data.mdb", "about.json", "stats_train.npz"
@@ -230,7 +231,7 @@ class LmdbWriter:
         try:
             self._env.sync(True)
         except lmdb.Error as error:
-            raise OSError(f"{self._folder} cannot be written: {error}") from None
+            raise FileError(f"{self._folder} cannot be written: {error}") from None
         finally:
             self._env.close()
         (self._folder / "lock.mdb").unlink(missing_ok=True)
@@ -245,7 +246,7 @@ class LmdbWriter:
             except lmdb.MapFullError:
                 self._env.set_mapsize(self._env.info()["map_size"] + _GROW)
             except lmdb.Error as error:
-                raise OSError(f"{self._folder} cannot be written: {error}") from None
+                raise FileError(f"{self._folder} cannot be written: {error}") from None
 
 
 _shared: dict[str, tuple[Any, int]] = {}

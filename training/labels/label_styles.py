@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from head.errors import WrongValue
+
 
 @dataclass(frozen=True)
 class SpeakingStyle:
@@ -304,7 +306,7 @@ STYLES: MappingProxyType[str, SpeakingStyle] = MappingProxyType({s.name: s for s
 def named_style(name: str) -> SpeakingStyle:
     """A named style. Raises ValueError listing the names when there is none of that name."""
     if name not in STYLES:
-        raise ValueError(f"no speaking style {name!r}; there are {', '.join(sorted(STYLES))}")
+        raise WrongValue(f"no speaking style {name!r}; there are {', '.join(sorted(STYLES))}")
     return STYLES[name]
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from training.labels.label_styles import SpeakingStyle
 from training.labels.phones import BILABIALS, LABIODENTALS, PAUSE_SECONDS, SILENCE, Phone
 
@@ -80,7 +81,7 @@ def opened_in_time(
     if lookahead is None:
         return read
     if not lookahead >= 0.0:
-        raise ValueError(f"a lookahead of {lookahead} s: give 0 or more, or None for all of it")
+        raise WrongValue(f"a lookahead of {lookahead} s: give 0 or more, or None for all of it")
     for pause, word in pairwise(phones):
         if pause.name != SILENCE or word.name == SILENCE or pause.length < PAUSE_SECONDS:
             continue

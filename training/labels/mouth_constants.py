@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.new_file import new_file
 from training.labels.phones import DIPHTHONGS, INVENTORY, SILENCE
 
@@ -104,7 +105,7 @@ def read_constants(path: Path) -> MouthConstants:
     try:
         told = json.loads(path.read_text("utf-8"))
         if told["articulators"] != list(FITTED):
-            raise ValueError(f"articulators {told['articulators']}")
+            raise WrongValue(f"articulators {told['articulators']}")
         phones = [told["phones"][name] for name in NAMES]
         values = {key: np.array([p[key] for p in phones], float) for key in _PHONE}
         values["core"] = np.array([p["core"] for p in phones], float)
@@ -117,10 +118,10 @@ def read_constants(path: Path) -> MouthConstants:
             np.isfinite(v).all()
             for v in (*values.values(), *pairs["ahead"].values(), *pairs["carried"].values())
         ):
-            raise ValueError("values that are not numbers")
+            raise WrongValue("values that are not numbers")
         return MouthConstants(**values, **pairs)  # type: ignore[arg-type]
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path.name} is no file of mouth constants: {error}") from error
+        raise WrongValue(f"{path.name} is no file of mouth constants: {error}") from error
 
 
 def write_constants(path: Path, made: MouthConstants, about: Mapping[str, object]) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from head.errors import WrongValue
 from training.labels.prosody import Prosody
 
 SILENCE = "SIL"
@@ -75,7 +76,7 @@ def canonical(name: str) -> str:
     plain = name.strip().upper().rstrip("012")
     plain = _SYNONYMS.get(plain, plain)
     if plain not in INVENTORY:
-        raise ValueError(f"unknown phone {name!r}: expected ARPABET, for example 'AH' or 'SIL'")
+        raise WrongValue(f"unknown phone {name!r}: expected ARPABET, for example 'AH' or 'SIL'")
     return plain
 
 

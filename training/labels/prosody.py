@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from head.errors import WrongValue
 from stream.frames import FPS, SAMPLE_RATE
 
 PROSODY_RATE_HZ = 100
@@ -53,7 +54,7 @@ def extract_prosody(samples: np.ndarray) -> Prosody:
     Raises ValueError when `samples` has more than one axis.
     """
     if samples.ndim != 1:
-        raise ValueError(f"prosody needs mono samples (n,), got an array of shape {samples.shape}")
+        raise WrongValue(f"prosody needs mono samples (n,), got an array of shape {samples.shape}")
     sound = np.nan_to_num(np.asarray(samples, np.float32))
     count = sound.size // PROSODY_HOP_SAMPLES
     level = _level(sound, count)

@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from head.errors import PosetalkError, WrongValue
 from head.files.regular_file import open_regular
 
 NAME = "checkpoint.pt"
 
 
-class TrainingStateError(OSError):
+class TrainingStateError(PosetalkError, OSError):
     """A checkpoint that cannot be written or read; the message is one line."""
 
 
@@ -52,7 +53,7 @@ def load(folder: Path, device: torch.device | str = "cpu") -> dict[str, Any] | N
         open_regular(path).close()
         state = torch.load(path, map_location=device, weights_only=True)
         if not {"model", "optimiser", "average", "step", "minutes"} <= set(state):
-            raise ValueError("it is no checkpoint of a run")
+            raise WrongValue("it is no checkpoint of a run")
     except Exception as error:  # torch raises what the damage happens to hit
         raise TrainingStateError(
             f"{path} cannot be read ({_first_line(error)}): delete it to begin anew"

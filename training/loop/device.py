@@ -17,6 +17,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from head.errors import NotInstalled
+
 
 class Engine(Protocol):
     """The processes of a run."""
@@ -59,7 +61,7 @@ class Accelerated:
         try:
             from accelerate import Accelerator
         except ImportError:
-            raise RuntimeError(
+            raise NotInstalled(
                 "several processes need accelerate: run `pip install 'posetalk[train]'` first"
             ) from None
         self._accelerator: Any = Accelerator(cpu=cpu)

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from diffposetalk.importing.checkpoint import read_checkpoint
+from head.errors import PosetalkError
 from head.files.regular_file import open_regular
 
 WHERE = (
@@ -17,7 +18,7 @@ WHERE = (
 )
 
 
-class PretrainedError(ValueError):
+class PretrainedError(PosetalkError, ValueError):
     """Weights that cannot be used; the message is one line."""
 
 

@@ -21,6 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from head.errors import MissingFile
 from training.loop import checkpoint
 from training.loop.device import Engine, OneProcess
 from training.loop.prefetch import Prefetcher
@@ -98,7 +99,7 @@ def averaged(folder: Path, model: nn.Module) -> nn.Module:
     """
     state = checkpoint.load(folder)
     if state is None:
-        raise FileNotFoundError(f"{folder}: no {checkpoint.NAME}; train it first")
+        raise MissingFile(f"{folder}: no {checkpoint.NAME}; train it first")
     checkpoint.restore(model, state["average"], folder)
     return model.eval()
 

@@ -18,6 +18,7 @@ import torch
 from diffposetalk.bundle.bundle import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
+from head.errors import PosetalkError
 from head.rig import builtin_head
 from stream.frames import FPS
 from training.evaluation.baselines import fit_baselines, save_baselines
@@ -62,7 +63,7 @@ class AblationSettings:
     """Compute in bfloat16 where it is safe."""
 
 
-class AblationError(ValueError):
+class AblationError(PosetalkError, ValueError):
     """AblationSettings or tracks that no table can be made of; one line."""
 
 

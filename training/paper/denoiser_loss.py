@@ -23,6 +23,7 @@ from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import noise_schedule
 from head.channels import ROTATION
+from head.errors import WrongValue
 from training.faces.crops import Batch, CropSource
 from training.loop.losses import FaceGeometry, motion_losses, transition_loss
 from training.paper.presets import DenoiserTraining
@@ -66,9 +67,9 @@ class TwoWindowLosses:
         settings: DenoiserTraining,
     ) -> None:
         if model.spec.use_style and style is None:
-            raise ValueError("a model with styles needs its style encoder")
+            raise WrongValue("a model with styles needs its style encoder")
         if model.spec.diffusion.target != "sample":
-            raise ValueError("the losses are those of a model that predicts the sample")
+            raise WrongValue("the losses are those of a model that predicts the sample")
         self.model, self.style, self.geometry = model, style, geometry
         self.crops, self.settings = crops, settings
         self.schedule = noise_schedule(model.spec.diffusion)

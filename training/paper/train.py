@@ -20,6 +20,7 @@ import tyro
 
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
+from head.errors import WrongValue
 from head.new_file import new_file
 from head.rig import load_head
 from training.faces.clip_arrays import SetError
@@ -236,7 +237,7 @@ class Trainer:
             before = json.loads(path.read_text("utf-8"))
             other = [key for key in record if before.get(key) != record[key]]
             if other:
-                raise ValueError(
+                raise WrongValue(
                     f"{self.settings.out} holds a training with other settings "
                     f"({', '.join(other)}): choose another --out, or the same settings to go on"
                 )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import JAW
+from head.errors import WrongValue
 from head.eye_turns import looks
 from stream.backends.protocol import Backend
 from stream.core.session import Session
@@ -51,7 +52,7 @@ def long_run(backend: Backend, minutes: int, style: str) -> list[Minute]:
     session = Session(backend, style=style)
     motion = np.stack([frame.motion for frame in session.feed(sound) + session.finish()])
     if not np.isfinite(motion).all():
-        raise ValueError("the motion of a long run is not finite")
+        raise WrongValue("the motion of a long run is not finite")
     statistics = backend.statistics
     size = np.abs((motion - statistics.motion_mean) / statistics.motion_std).max(1)
     return [

@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from head.channels import INDEX, JAW
+from head.errors import WrongValue
 from stream.backends.protocol import Backend
 from stream.core.session import Session
 from stream.frames import FPS, FRAME_SAMPLES
@@ -58,11 +59,11 @@ def read_take(path: Path) -> Take:
         names = [str(name) for name in file["names"]]
         for channel in (JAW_CHANNEL, *LOWER_CHANNELS):
             if channel not in names:
-                raise ValueError(f"{path.name} has no channel {channel}")
+                raise WrongValue(f"{path.name} has no channel {channel}")
         columns = [names.index(channel) for channel in (JAW_CHANNEL, *LOWER_CHANNELS)]
         recorded, rate = file["weights"][:, columns], float(file["fps"])
     if not np.isfinite(recorded).all():
-        raise ValueError(f"{path.name} holds values that are not numbers")
+        raise WrongValue(f"{path.name} holds values that are not numbers")
     samples, _ = soundfile.read(path.with_suffix(".opus"), dtype="float32")
     n = min(len(samples) // FRAME_SAMPLES, int(len(recorded) / rate * FPS))
     samples = samples[: n * FRAME_SAMPLES]

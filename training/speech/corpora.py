@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from head.errors import PosetalkError
 from head.new_file import new_file
 from stream.frames import SAMPLE_RATE
 from training.labels.phones import SILENCE, Phone, as_phones, tidy
@@ -34,7 +35,7 @@ _CLUSTERS = 72
 _CACHE_VERSION = 2  # counts changes of `tidy`, `voice_features` and prosody
 
 
-class CorpusError(OSError):
+class CorpusError(PosetalkError, OSError):
     """The data folder or something in it cannot be read."""
 
 

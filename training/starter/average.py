@@ -15,6 +15,7 @@ import tyro
 
 from diffposetalk.bundle.bundle import load_bundle, save_bundle
 from export.shipped_graphs import write_shipped_graphs
+from head.errors import WrongValue
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,10 @@ def main(settings: AverageSettings) -> None:
     model = second.model()
     one = first.model().state_dict()
     if {k: v.shape for k, v in one.items()} != {k: v.shape for k, v in model.state_dict().items()}:
-        raise ValueError("the bundles' networks differ in shape")
+        raise WrongValue("the bundles' networks differ in shape")
     for name in ("motion_mean", "motion_std"):
         if not np.allclose(getattr(first.statistics, name), getattr(second.statistics, name)):
-            raise ValueError("the bundles have other units: train the second with --start FIRST")
+            raise WrongValue("the bundles have other units: train the second with --start FIRST")
     with torch.no_grad():
         for name, weight in model.named_parameters():
             weight.copy_(0.5 * (one[name] + weight))

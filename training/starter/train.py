@@ -25,6 +25,7 @@ from diffposetalk.spec import (
     SpeechEncoderSpec,
     StyleEncoderSpec,
 )
+from head.errors import WrongValue
 from head.rig import builtin_head
 from training.loop.losses import FaceGeometry
 from training.loop.trainer import RunSettings, averaged, train
@@ -212,7 +213,7 @@ def keep_units(tracks: Path, start: str) -> None:
     with np.load(path, allow_pickle=False) as found:
         pairs = ((found["mean"], units.motion_mean), (found["std"], units.motion_std))
         if not all(np.allclose(a, b, atol=1e-6) for a, b in pairs):
-            raise ValueError(f"{path} is not the normalisation of {start}: remove the file")
+            raise WrongValue(f"{path} is not the normalisation of {start}: remove the file")
 
 
 def note(settings: StarterSettings) -> None:

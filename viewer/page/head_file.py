@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from viewer.scene.framing import CAMERAS, FIELD_OF_VIEW_DEGREES, frame_head
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Index and arrays of a file; what the page's JavaScript does, for tests."""
     magic, length = struct.unpack_from("<4sI", data)
     if magic != MAGIC:
-        raise ValueError("not a packed head")
+        raise WrongValue("not a packed head")
     index = json.loads(data[8 : 8 + length])
     base = 8 + length
     arrays = {}

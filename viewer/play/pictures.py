@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from viewer.play.video import TITLE
 
 Pixels = NDArray[np.uint8]
@@ -30,7 +31,7 @@ def read_picture(path: Path, width: int, height: int) -> Pixels:
             )
             picture = frame.reformat(wide, high, "rgb24").to_ndarray()
     except (av.error.FFmpegError, StopIteration, IndexError, ValueError) as error:
-        raise ValueError(f"--background {path}: not a picture that can be read") from error
+        raise WrongValue(f"--background {path}: not a picture that can be read") from error
     top, left = (high - height) // 2, (wide - width) // 2
     return np.ascontiguousarray(picture[top : top + height, left : left + width])
 

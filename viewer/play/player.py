@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from head.model import Head, HeadError
 from head.rig import load_head
 from head.skinning import motion_to_parameters, skin
@@ -16,7 +17,7 @@ Floats = NDArray[np.float32]
 EXPRESSIONS, FLAME_VALUES = 50, 56
 
 
-class PlayerError(ValueError):
+class PlayerError(PosetalkError, ValueError):
     """The server's motion does not fit a head that is here; one line that says what to do."""
 
 

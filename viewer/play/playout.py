@@ -20,6 +20,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
+from head.errors import WrongValue
 from stream.frames import SAMPLE_RATE
 
 QUANTILE = 0.99
@@ -67,9 +68,9 @@ class PlayoutBuffer(Generic[F]):
         self, rate: int = SAMPLE_RATE, delay: float | None = None, capacity: int = CAPACITY_FRAMES
     ) -> None:
         if delay is not None and not delay >= 0:
-            raise ValueError(f"play-out delay {delay}: must be 0 seconds or more")
+            raise WrongValue(f"play-out delay {delay}: must be 0 seconds or more")
         if capacity < 1:
-            raise ValueError(f"play-out capacity {capacity}: must be 1 frame or more")
+            raise WrongValue(f"play-out capacity {capacity}: must be 1 frame or more")
         self.rate, self.delay, self.capacity = rate, delay, capacity
         self.counts = Counts()
         self._waiting: list[tuple[int, int, F]] = []  # (sample, push number, frame), ascending

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import PosetalkError
 from stream.frames import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ HELD_SECONDS = 10.0
 BLOCK_SECONDS, LATENCY_SECONDS = 0.02, 0.06  # "low" stutters on sound servers
 
 
-class SpeakerError(RuntimeError):
+class SpeakerError(PosetalkError, RuntimeError):
     """There is nothing to play sound on; one line that says why."""
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import FileError, PosetalkError, WrongValue
 from head.new_file import NewFile
 from stream.frames import FPS, SAMPLE_RATE
 
@@ -58,7 +59,7 @@ BT601, LIMITED_RANGE = 6, 1  # FFmpeg's numbers; unnamed, large pictures are tak
 AAC_SAMPLES = 1024  # the encoder's own frame
 
 
-class VideoError(OSError):
+class VideoError(PosetalkError, OSError):
     """The video cannot be written; one line that says why and what has been kept."""
 
 
@@ -83,13 +84,13 @@ class VideoWriter:
         alpha: bool = False,
     ) -> None:
         if width % 2 or height % 2 or min(width, height) < 16:
-            raise ValueError(f"video size {width}x{height}: both sides must be even and 16 or more")
+            raise WrongValue(f"video size {width}x{height}: both sides must be even and 16 or more")
         self.path = Path(path)
         ending = self.path.suffix.lower()
         if alpha and ending not in ALPHA_ENCODERS:
-            raise ValueError(f"{self.path}: a transparent film ends in .webm or .mov")
+            raise WrongValue(f"{self.path}: a transparent film ends in .webm or .mov")
         if ending not in (".mp4", ".m4v", *ALPHA_ENCODERS):
-            raise ValueError(f"{self.path}: name the video something.mp4")
+            raise WrongValue(f"{self.path}: name the video something.mp4")
         import av
 
         self._av = av
@@ -130,7 +131,7 @@ class VideoWriter:
         False where that time has passed already and the picture was left out.
         """
         if picture.shape != self._shape or picture.dtype != np.uint8:
-            raise ValueError(f"picture {picture.shape} {picture.dtype}: needs {self._shape} uint8")
+            raise WrongValue(f"picture {picture.shape} {picture.dtype}: needs {self._shape} uint8")
         index = self.frames if index is None else index
         if index < self.frames:
             return False
@@ -150,7 +151,7 @@ class VideoWriter:
     def add_audio(self, samples: NDArray[np.floating], start: int | None = None) -> None:
         """Add mono sound (n,), at sample `start` or next; gaps become silence, overlaps are cut."""
         if self._audio is None:
-            raise ValueError("this video was opened without sound")
+            raise WrongValue("this video was opened without sound")
         sound = np.nan_to_num(np.asarray(samples, np.float32).reshape(-1)).clip(-1.0, 1.0)
         start = self.samples if start is None else start
         if start < self.samples:
@@ -268,13 +269,13 @@ def _video_stream(av: Any, container: Any, width: int, height: int, fps: int) ->
             codec.gop_size = fps
             codec.colorspace, codec.color_range = BT601, LIMITED_RANGE  # as the conversion does it
             return stream
-    raise OSError("this build of PyAV has no video encoder; reinstall it with `pip install av`")
+    raise FileError("this build of PyAV has no video encoder; reinstall it with `pip install av`")
 
 
 def _alpha_stream(av: Any, container: Any, size: tuple[int, int], fps: int, ending: str) -> Any:
     name, pixels, options = ALPHA_ENCODERS[ending]
     if name not in av.codecs_available:
-        raise OSError(f"this build of PyAV has no {name} for {ending} films: take another ending")
+        raise FileError(f"this build of PyAV has no {name} for {ending} films: take another ending")
     stream = container.add_stream(name, rate=fps, options=options)
     stream.width, stream.height = size
     stream.pix_fmt = pixels

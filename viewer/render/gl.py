@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from head.errors import PosetalkError
+
 logger = logging.getLogger(__name__)
 
 INSTALL_HINT = (
@@ -26,7 +28,7 @@ INSTALL_HINT = (
 )
 
 
-class GLError(RuntimeError):
+class GLError(PosetalkError, RuntimeError):
     """There is no way to draw here; one line that says why and what to install."""
 
 

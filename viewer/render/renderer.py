@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from viewer.render import gl
 from viewer.scene.background import Background
 
@@ -41,7 +42,7 @@ class Renderer:
         background: Background | None = None,
     ) -> None:
         if not (16 <= width <= 8192 and 16 <= height <= 8192):
-            raise ValueError(f"picture size {width}x{height}: each side must be 16 to 8192 pixels")
+            raise WrongValue(f"picture size {width}x{height}: each side must be 16 to 8192 pixels")
         gl.load(window=False)
         from viewer.render.stage import Offscreen  # needs gl.load first
 
@@ -67,7 +68,7 @@ class Renderer:
         """
         vertices = np.asarray(vertices, np.float32)
         if vertices.shape != (self._vertices, 3):
-            raise ValueError(
+            raise WrongValue(
                 f"vertices of shape {vertices.shape} do not fit this head: ({self._vertices}, 3)"
             )
         picture: NDArray[np.uint8] = self._offscreen.draw(vertices, yaw, pitch, zoom)

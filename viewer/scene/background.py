@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
+
 Pixels = NDArray[np.uint8]
 
 COLOURS = {
@@ -82,7 +84,7 @@ def parse_background(text: str, read: Callable[[Path], Pixels]) -> Background:
     path = Path(text)
     if not path.is_file():
         names = ", ".join(COLOURS)
-        raise ValueError(
+        raise WrongValue(
             f"--background {text}: no such picture, and no colour: give a file, transparent, "
             f"studio, #rrggbb or one of {names}"
         )

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from head.model import Head
 from posetalk.tracking.fitting import skull
 from posetalk.tracking.landmarks.points import (
@@ -67,7 +68,7 @@ def meet(points: Doubles, known: Bools, head: Head) -> Person:
         ValueError: no frame is known.
     """
     if not known.any():
-        raise ValueError("no frame is known")
+        raise WrongValue("no frame is known")
     good = points[known]
     rigid = places(RIGID)
     like = head.template[[vertices_of(head.id)[k] for k in RIGID]].astype(np.float64)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
+
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
@@ -51,7 +53,7 @@ def filled(values: Doubles, known: Bools, segments: Ints) -> Doubles:
         ValueError: no frame is known.
     """
     if not known.any():
-        raise ValueError("no frame is known")
+        raise WrongValue("no frame is known")
     if known.all():
         return values
     out = values.copy()

@@ -11,6 +11,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from head.errors import PosetalkError
 from stream.serve.door.admission import Admission, Site, reason_of
 from stream.serve.door.auth import WRONG_TOKEN, Gate
 from stream.serve.door.peers import Peer, Peers
@@ -20,7 +21,7 @@ UNAUTHENTICATED, EXHAUSTED = "UNAUTHENTICATED", "RESOURCE_EXHAUSTED"
 
 
 @dataclass(eq=False)
-class Refused(Exception):
+class Refused(PosetalkError):
     """A call that is not let in.
 
     Attributes:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.arkit.weights import arkit_weights, has_arkit_channels
+from head.errors import WrongValue
 from head.model import Head
 from head.skinning import motion_to_parameters
 from stream.core.conditions import style_vector
@@ -111,7 +112,7 @@ class Animation:
             later = [*self._emotions, (sample, style)]
             self._emotions = deque(sorted(later, key=lambda each: each[0]))
         else:
-            raise ValueError(f"{MOST_EMOTIONS} emotions are ahead of the sound: send no more")
+            raise WrongValue(f"{MOST_EMOTIONS} emotions are ahead of the sound: send no more")
         return unshown(emotions, self._styles)
 
     async def hear(self, data: bytes) -> None:

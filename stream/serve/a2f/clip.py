@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from head.errors import WrongValue
 from stream.frames import FPS, FRAME_SAMPLES
 from stream.serve.pushed_audio import MOST_CHANNELS, rate_fault
 from stream.sources.pcm import LiveResampler, ResamplingFilter, from_int16, mono
@@ -54,7 +55,7 @@ class Clip:
         """
         step = SAMPLE_BYTES * self.channels
         if len(data) % step:
-            raise ValueError(f"{len(data)} bytes are no whole samples of {step} bytes")
+            raise WrongValue(f"{len(data)} bytes are no whole samples of {step} bytes")
         length = samples * step
         return [data[at : at + length] for at in range(0, len(data), length)]
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nvidia_ace import animation_pb2, audio_pb2, status_pb2
 from nvidia_audio2face_3d import audio2face_pb2_grpc, messages_pb2
 
+from head.errors import WrongValue
 from stream.serve.a2f.clip import format_fault
 from stream.serve.a2f.emotions import EmotionMix, emotion_fault
 from stream.serve.a2f.shaping import NAMES, Shape, read_shape
@@ -58,7 +59,7 @@ def read_header(header: Any) -> Header:
     beginning = dict(header.emotion_params.beginning_emotion)
     fault = fault or emotion_fault(beginning)
     if fault is not None:
-        raise ValueError(fault)
+        raise WrongValue(fault)
     shapes, face = header.blendshape_params, header.face_params
     shape, ignored = read_shape(
         face.float_params,
@@ -83,7 +84,7 @@ def _read_mix(given: Any) -> tuple[EmotionMix, list[str]]:
     strength = value("emotion_strength", usual.strength)
     preferred = value("preferred_emotion_strength", usual.preferred)
     if not (0.0 <= strength <= 1.0 and 0.0 <= preferred <= 1.0):
-        raise ValueError("emotion_strength and preferred_emotion_strength are 0 to 1")
+        raise WrongValue("emotion_strength and preferred_emotion_strength are 0 to 1")
     if not value("enable_preferred_emotion", True):
         preferred = None
     ignored = []
@@ -106,7 +107,7 @@ def read_emotions(audio: Any) -> list[tuple[float, dict[str, float]]]:
         if fault is None and not 0.0 <= seconds < 1e6:
             fault = "the time codes of emotions are seconds from the clip's beginning"
         if fault is not None:
-            raise ValueError(fault)
+            raise WrongValue(fault)
     return found
 
 

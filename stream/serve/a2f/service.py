@@ -12,6 +12,7 @@ from typing import Any
 
 import grpc
 
+from head.errors import PosetalkError, WrongValue
 from head.model import Head
 from stream.run.push_session import SessionFactory
 from stream.serve.a2f import messages
@@ -34,7 +35,7 @@ IDLE_SECONDS = 60.0
 
 
 @dataclass(eq=False)
-class Fault(Exception):
+class Fault(PosetalkError):
     """A call that ends badly: gRPC's status by name, and a sentence for the client."""
 
     code: str
@@ -193,14 +194,14 @@ class Call:
                 if part == "end_of_audio":
                     break
                 if part != "audio_with_emotion":
-                    raise ValueError("after the header come audio_with_emotion and end_of_audio")
+                    raise WrongValue("after the header come audio_with_emotion and end_of_audio")
                 audio = request.audio_with_emotion
                 for seconds, emotions in messages.read_emotions(audio):
                     await self._warn_of(animation.feel(seconds, emotions))
                 heard = heard or bool(audio.audio_buffer)
                 await animation.hear(audio.audio_buffer)
             if not heard:
-                raise ValueError("no sound came before the end of the stream")
+                raise WrongValue("no sound came before the end of the stream")
             await animation.finish()
         except ValueError as error:
             if animation.error is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import ARKIT_52
+from head.errors import WrongValue
 from stream.frames import FPS
 
 Floats = NDArray[np.float32]
@@ -108,7 +109,7 @@ def read_shape(
     for given in (face, multipliers, offsets):
         for name, value in given.items():
             if not (math.isfinite(value) and abs(value) <= MOST):
-                raise ValueError(f"{name[:80]!a} is no number up to {MOST:g}")
+                raise WrongValue(f"{name[:80]!a} is no number up to {MOST:g}")
     gain, offset, smoothing = _read_face(face)
     ignored = [name for name, value in sorted(face.items()) if _means_nothing(name, value)]
     for name, value in multipliers.items():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from http.cookies import CookieError, SimpleCookie
 
+from head.errors import WrongValue
 from stream.serve.door.origins import (
     ANY,
     OriginError,
@@ -51,9 +52,9 @@ def check_token(token: str | None, name: str = "token") -> None:
     if token is None:
         return
     if not token:
-        raise ValueError(f"the {name} is empty: is its variable set? Leave it out to have none")
+        raise WrongValue(f"the {name} is empty: is its variable set? Leave it out to have none")
     if len(token) < SHORTEST_TOKEN:
-        raise ValueError(
+        raise WrongValue(
             f"the {name} has {len(token)} characters: give it {SHORTEST_TOKEN} or more, such as "
             '`python -c "import secrets; print(secrets.token_urlsafe())"` prints'
         )
@@ -68,7 +69,7 @@ def check_door(host: str, token: str | None, operator_token: str | None) -> None
     check_token(token)
     check_token(operator_token, "operator's token")
     if not is_loopback(host) and token is None:
-        raise ValueError(
+        raise WrongValue(
             f"serving on {host} lets others connect: give them a token with --token SECRET, "
             "or stay on 127.0.0.1"
         )

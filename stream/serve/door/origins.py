@@ -5,13 +5,15 @@ from __future__ import annotations
 import urllib.parse
 from collections.abc import Iterable
 
+from head.errors import PosetalkError
+
 ANY = "*"
 NULL = "null"
 """The origin of files, of sandboxed frames and of `data:` pages, whoever they belong to."""
 USUAL_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
-class OriginError(ValueError):
+class OriginError(PosetalkError, ValueError):
     """It is no origin; one line."""
 
 

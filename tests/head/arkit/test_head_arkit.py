@@ -10,15 +10,16 @@ import pytest
 from flame_files import flame_model, pickled
 from scipy.optimize import lsq_linear
 
-from head import ARKIT_52, CHANNELS, Head, HeadError, builtin_head
 from head.arkit.box import box_least_squares
 from head.arkit.shapes import arkit_shapes
 from head.arkit.solver import SOLVED, own_motion, region_weights
 from head.arkit.weights import arkit_weights, channels_from_arkit, solver_of
-from head.channels import INDEX, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
+from head.channels import ARKIT_52, CHANNELS, INDEX, JAW_OPEN_RADIANS, MOUTH_CLOSE_RADIANS
 from head.geometry.measure import lip_gap
 from head.importing.flame import import_flame
+from head.model import Head, HeadError
 from head.retarget import retarget
+from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 
 SOLVED_NAMES = [ARKIT_52[k] for k in SOLVED]

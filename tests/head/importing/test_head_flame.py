@@ -18,12 +18,13 @@ from cli import finish, start
 from flame_files import Model, flame_model, pickled, plain
 
 from benchmarks.hostile.opcodes import Chumpy, Raw, Sparse, code, reference
-from head import Head, HeadError, builtin_head, load_head, save_head
 from head.arkit.shapes import arkit_shapes
 from head.files.pickle_reader import read_pickle
 from head.files.pickled_arrays import to_array
 from head.importing import import_head
 from head.importing.flame import LIMITS, import_flame
+from head.model import Head, HeadError
+from head.rig import builtin_head, load_head, save_head
 from head.skinning import skin
 
 

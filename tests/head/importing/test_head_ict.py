@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from head import CHANNELS, Head, HeadError, load_head, save_head
-from head.channels import INDEX
+from head.channels import CHANNELS, INDEX
 from head.geometry.measure import lip_gap
 from head.importing import ict_parts as parts
 from head.importing import import_head, obj
+from head.model import Head, HeadError
+from head.rig import load_head, save_head
 from head.skinning import skin
 
 DATA = Path(os.environ.get("POSETALK_DATA", "/nonexistent")) / "heads" / "ict_facekit"

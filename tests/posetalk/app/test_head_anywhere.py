@@ -9,11 +9,11 @@ import pytest
 from cli import call
 from flame_files import flame_model, pickled
 
-from head import Head, HeadError, builtin_head, load_head, save_head
 from head.importing.flame import import_flame
 from head.library import heads_folder, own_heads
+from head.model import Head, HeadError
 from head.retarget import retarget
-from head.rig import open_head
+from head.rig import builtin_head, load_head, open_head, save_head
 from stream.backends.fake import FakeBackend
 from stream.core.retarget import retarget_to
 from stream.core.session import Session

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from cli import call
 
+from head.errors import NotInstalled
 from posetalk.__main__ import explain
 from posetalk.terminal import doctor_checks, install_hints, installation
 
@@ -106,7 +107,7 @@ def test_what_a_library_names_is_told_as_it_is_typed_here(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(installation, "ROOT", tmp_path)
-    error = RuntimeError("datasets need lmdb: run `pip install 'posetalk[train]'` first")
+    error = NotInstalled("datasets need lmdb: run `pip install 'posetalk[train]'` first")
     assert f"run `{PIP} install --extra-index-url" in explain(error)
     assert explain(OSError("reinstall it with `pip install av`")) == (
         f"reinstall it with `{PIP} install av`"

@@ -11,9 +11,10 @@ from flame_files import flame_model, pickled
 from websockets.sync.client import connect
 from wire_clients import until
 
-from head import Head, builtin_head
 from head.importing.flame import import_flame
+from head.model import Head
 from head.retarget import retarget
+from head.rig import builtin_head
 from posetalk import Client
 from posetalk.client import RequestError
 from stream.backends.fake import FakeBackend

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from flame_files import flame_model, pickled
 
-from head import Head, builtin_head
 from head.importing.flame import import_flame
+from head.model import Head
+from head.rig import builtin_head
 from head.skinning import skin
 from viewer.page.head_file import pack_head
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from head import builtin_head
 from head.poses import POSES
+from head.rig import builtin_head
 
 ROOT = Path(__file__).resolve().parents[3]
 
