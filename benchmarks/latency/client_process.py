@@ -7,7 +7,7 @@ import sys
 import time
 
 from benchmarks.harness.processes import answer, resident_mb
-from viewer.client import ClientThread, Ended, ReceivedMotion, Restarted, ViewerClient
+from viewer.client.watching import ClientThread, Ended, ReceivedMotion, Restarted, ViewerClient
 
 POLL_SECONDS = 0.5  # arrivals are stamped by the client's own thread, so this costs no accuracy
 FIRST_POLL_SECONDS = 0.02

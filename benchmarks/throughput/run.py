@@ -143,7 +143,7 @@ def first_frame(backend: str, bundle: str, view: str) -> float:
 
     Raises BenchmarkError when none comes, with the command's own words.
     """
-    from viewer.client import ClientThread, ReceivedMotion, ViewerClient
+    from viewer.client.watching import ClientThread, ReceivedMotion, ViewerClient
 
     with tempfile.TemporaryDirectory(prefix="posetalk-bench-") as folder:
         port = free_port()

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 from posetalk.client.asynchronous import AsyncClient
 from posetalk.client.blocking import Client
-from posetalk.client.events import (
-    ClientEvent,
-    ClientFrame,
-    ClientSound,
-    ConnectionFailed,
-    Refused,
-    RequestError,
-    VersionMismatch,
-)
-from viewer.client import ClientError
+from posetalk.client.events import ClientEvent, ClientFrame, ClientSound, RequestError
+from viewer.client.errors import ClientError, ConnectionFailed, Refused, VersionMismatch
 
 __all__ = [
     "AsyncClient",

@@ -12,20 +12,13 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.client.connect import dial, greeting
-from posetalk.client.events import (
-    ClientEvent,
-    ClientFrame,
-    ClientSound,
-    ConnectionFailed,
-    Reading,
-    RequestError,
-    VersionMismatch,
-)
+from posetalk.client.events import ClientEvent, ClientFrame, ClientSound, Reading, RequestError
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import mono, to_float
 from stream.wire import codec, messages
-from viewer.client import HELLO_SECONDS, ClientError, parse_url
+from viewer.client.address import parse_url, split_token
+from viewer.client.errors import ClientError, ConnectionFailed
+from viewer.client.link import HELLO_SECONDS, Link
 
 Samples: TypeAlias = NDArray[np.floating[Any]] | NDArray[np.int16]
 
@@ -43,7 +36,7 @@ class AsyncClient:
         set: the frames to get: `flame`, `arkit52`, `vertices`, or `""` for none.
         audio: whether to get the sound too.
         ahead: whether to get frames as they are made, where speech is pushed ahead of time.
-        token: what the server was started with.
+        token: what the server was started with; `?token=` of the address does too.
         timeout: seconds that an answer may take.
         ssl: a TLS context for `wss://`, if the system's is not the one.
 
@@ -63,12 +56,13 @@ class AsyncClient:
         timeout: float = HELLO_SECONDS,
         ssl: tls.SSLContext | None = None,
     ) -> None:
-        self.url = parse_url(url)
+        self.url, brought = split_token(parse_url(url))
         self.dropped = 0
         self._wish = messages.Subscribe(set=set, audio=audio, ahead=ahead or None)
-        self._token, self._timeout, self._ssl = token, timeout, ssl
+        self._token = token if brought is None else brought
+        self._timeout, self._ssl = timeout, ssl
         self._reading: Reading | None = None
-        self._link: Any = None
+        self._link: Link | None = None
         self._reader: asyncio.Task[None] | None = None
         self._clear()
 
@@ -94,14 +88,11 @@ class AsyncClient:
         """
         await self.close()
         self._clear()
-        self._link = await dial(self.url, self._token, self._timeout, self._ssl)
-        try:
-            self._reading = Reading(await greeting(self._link, self.url, self._timeout))
-            await self._link.send(codec.serialise_text(self._wish))
-        except BaseException:
-            await self._link.close()
-            raise
-        self._reader = asyncio.create_task(self._read())
+        self._link = link = await Link.open(self.url, self._token, self._timeout, self._ssl)
+        self._reading = reading = Reading(link.hello)
+        with contextlib.suppress(ConnectionFailed):  # what has arrived until then still counts
+            await link.send(codec.serialise_text(self._wish))
+        self._reader = asyncio.create_task(self._read(link, reading))
         return self
 
     async def close(self) -> None:
@@ -167,26 +158,16 @@ class AsyncClient:
             raise event
         return event
 
-    async def _read(self) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        assert self._reading is not None, "connect() has heard the hello"
-        over: ClientError
+    async def _read(self, link: Link, reading: Reading) -> None:
         try:
-            async for data in self._link:
-                event = self._reading.event(data)
+            while True:
+                event = reading.event(await link.receive())
                 # What was sent before the server had read our wish is not what we wished for.
                 other = isinstance(event, ClientFrame) and event.set != self._wish.set
                 if event is not None and not other:
                     self._take(event)
-            over = ConnectionFailed(f"{self.url} closed the connection")
-        except ConnectionClosed:
-            over = ConnectionFailed(f"the connection to {self.url} was lost")
-        except codec.VersionError as error:
-            over = VersionMismatch(f"{self.url}: {error}")
-        except codec.WireError as error:
-            over = ClientError(f"{self.url} sent what is not the protocol: {error}")
-        self._finish(over)
+        except ClientError as over:
+            self._finish(over)
 
     def _take(self, event: ClientEvent) -> None:
         match event:
@@ -371,11 +352,6 @@ class AsyncClient:
             raise ConnectionFailed(f"{self.url} does not answer") from None
 
     async def _send(self, message: str | bytes) -> None:
-        from websockets.exceptions import ConnectionClosed
-
         if self._over is not None or self._link is None:
             raise self._over or ConnectionFailed("not connected: call connect(), or use `with`")
-        try:
-            await self._link.send(message)
-        except ConnectionClosed:
-            raise ConnectionFailed(f"the connection to {self.url} was lost") from None
+        await self._link.send(message)

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.client.asynchronous import AsyncClient, Samples
-from posetalk.client.events import ClientEvent, ClientFrame, ConnectionFailed
+from posetalk.client.events import ClientEvent, ClientFrame
 from stream.frames import SAMPLE_RATE
 from stream.wire import messages
-from viewer.client import HELLO_SECONDS
+from viewer.client.errors import ConnectionFailed
+from viewer.client.link import HELLO_SECONDS
 
 T = TypeVar("T")
 

@@ -12,19 +12,8 @@ from numpy.typing import NDArray
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import from_int16
 from stream.wire import codec, messages
-from viewer.client import ClientError
-
-
-class ConnectionFailed(ClientError):
-    """Nobody answers there, or the connection broke."""
-
-
-class Refused(ClientError):
-    """The server does not let this client in: a token is missing, or there is no room."""
-
-
-class VersionMismatch(ClientError):
-    """Server and client speak different versions of the protocol."""
+from viewer.client.errors import ClientError
+from viewer.client.link import Received
 
 
 class RequestError(ClientError):
@@ -105,14 +94,12 @@ class Reading:
         whole = len(corners) == 3 * (self._now or self.hello).faces
         return corners.reshape(-1, 3) if whole else None
 
-    def event(self, data: str | bytes) -> ClientEvent | None:
-        """The event in a message; None for what is to be skipped.  Raises `wire.WireError`."""
-        if isinstance(data, str):
-            text = codec.parse_text(data)
-            if isinstance(text, messages.Opened | messages.Closed):
-                self._turn_to(text)
-            return None if isinstance(text, messages.Unknown) else text
-        message = codec.parse(data)
+    def event(self, message: Received) -> ClientEvent | None:
+        """The event in a message; None for what is to be skipped."""
+        if not isinstance(message, codec.Message):
+            if isinstance(message, messages.Opened | messages.Closed):
+                self._turn_to(message)
+            return None if isinstance(message, messages.Unknown) else message
         if message.kind == codec.Kind.PCM:
             int16 = message.flags & codec.Flag.INT16
             samples = from_int16(message.payload) if int16 else np.array(message.payload)

@@ -112,7 +112,8 @@ class View:
             UsageError: a value that cannot be.
         """
         from posetalk.terminal.console import UsageError
-        from viewer.client import ClientError, parse_url
+        from viewer.client.address import parse_url
+        from viewer.client.errors import ClientError
 
         try:
             parse_url(self.url)

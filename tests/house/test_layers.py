@@ -29,12 +29,7 @@ HEAVY = (
 
 SEAMS = {
     "sounddevice": {"stream/sources/microphone.py", "viewer/play/speaker.py"},
-    "websockets": {
-        "stream/serve/listener.py",
-        "viewer/client.py",
-        "posetalk/client/asynchronous.py",
-        "posetalk/client/connect.py",
-    },
+    "websockets": {"stream/serve/listener.py", "viewer/client/link.py"},
     "grpc": {"stream/serve/a2f/server.py", "stream/serve/a2f/service.py"},
     "nvidia_ace": {"stream/serve/a2f/messages.py"},
     "nvidia_audio2face_3d": {"stream/serve/a2f/messages.py"},
@@ -59,7 +54,7 @@ SEAMS = {
 LIGHT = {
     "posetalk": HEAVY,
     "posetalk.commands": HEAVY,
-    "viewer.client": ("torch", "transformers", "sounddevice", "pyrender"),
+    "viewer.client.watching": ("torch", "transformers", "sounddevice", "pyrender"),
     "viewer.render.renderer": ("torch", "transformers", "sounddevice", "websockets"),
     "viewer.play.video": ("torch", "transformers", "sounddevice", "websockets"),
     "stream.core.session": HEAVY,

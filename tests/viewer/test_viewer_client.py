@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection as ThreadedConnection
+from websockets.sync.server import serve as serve_threaded
 
 from head.model import Head
 from head.rig import builtin_head
@@ -19,8 +22,10 @@ from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.channels import make_hello
-from viewer.client import (
-    ClientError,
+from viewer.client.address import parse_url
+from viewer.client.errors import ClientError, refusal
+from viewer.client.retries import WAITS_SECONDS, Retries
+from viewer.client.watching import (
     ClientThread,
     Ended,
     Event,
@@ -29,8 +34,6 @@ from viewer.client import (
     Restarted,
     Sound,
     ViewerClient,
-    parse_url,
-    refusal,
 )
 
 
@@ -89,6 +92,25 @@ def peer(*messages: str | bytes, hold: bool = True) -> Iterator[str]:
         loop.call_soon_threadsafe(stop.set_result, None)
         thread.join()
         loop.close()
+
+
+@contextlib.contextmanager
+def refusing(status: int) -> Iterator[tuple[str, list[int]]]:
+    """A server that answers every client with this status; gives its address, and the answers."""
+    answers: list[int] = []
+
+    def answer(link: ThreadedConnection, request: Request) -> Response:
+        answers.append(status)
+        return link.respond(status, "no\n")
+
+    with serve_threaded(lambda link: None, "127.0.0.1", 0, process_request=answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"ws://127.0.0.1:{server.socket.getsockname()[1]}", answers
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def failure(client: ViewerClient) -> str:
@@ -167,7 +189,7 @@ def test_a_lost_connection_is_made_again(head: Head) -> None:
         kinds = [type(event) for event in events]
         assert kinds[:6] == [Restarted, ReceivedMotion] * 3
         assert thread.client.connections >= 3
-        assert "connection was lost" in failure(ViewerClient(url, reconnect=False))
+        assert "was lost" in failure(ViewerClient(url, reconnect=False))
 
 
 def test_no_server_is_one_line_after_the_patience(head: Head) -> None:
@@ -208,6 +230,44 @@ def test_a_refusal_is_passed_on(head: Head) -> None:
         assert "wants a token" in failure(ViewerClient(server.url))
         with ClientThread(ViewerClient(server.url + "/?token=a-secret-of-sixteen")) as thread:
             gather(thread, has(Restarted))
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(401, "wants a token"), (403, "not let this")])
+def test_a_closed_door_is_knocked_at_once(status: int, sentence: str) -> None:
+    with refusing(status) as (url, knocks):
+        assert sentence in failure(ViewerClient(url))
+    assert knocks == [status]
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(503, "no room"), (502, "nothing answers")])
+def test_a_full_or_absent_server_is_asked_again(status: int, sentence: str) -> None:
+    with refusing(status) as (url, knocks):
+        assert sentence in failure(ViewerClient(url, patience=0.6))
+    assert len(knocks) >= 3
+
+
+def test_a_restarted_server_is_found_again_and_its_end_is_the_end(head: Head) -> None:
+    with contextlib.ExitStack() as until_crash, contextlib.ExitStack() as watching:
+        url = until_crash.enter_context(peer(codec.serialise_text(make_hello(head))))
+        thread = watching.enter_context(ClientThread(ViewerClient(url)))
+        gather(thread, has(Restarted))
+        until_crash.close()
+        with Server(head, make_hello(head), port=int(url.rpartition(":")[2])) as server:
+            gather(thread, has(Restarted))
+            server.close()
+            gather(thread, has(Ended))
+        thread.join(2)
+        assert not thread.running and thread.client.connections == 2
+
+
+def test_waits_are_short_grow_and_begin_anew_after_a_connection_that_held() -> None:
+    retries = Retries()
+    waits = [retries.wait() for _ in range(7)]
+    for wait, longest in zip(waits, (*WAITS_SECONDS, 3.0, 3.0), strict=True):
+        assert longest / 2 <= wait <= longest
+    assert retries.wait(held=1.0) >= 1.5, "a server that drops its clients is not asked at once"
+    assert retries.wait(held=60.0) == 0.0
+    assert len({Retries().wait() + Retries(4).wait() for _ in range(5)}) > 1
 
 
 def test_unknown_messages_are_skipped(head: Head) -> None:
@@ -274,4 +334,4 @@ def test_what_is_no_address_is_refused(given: str) -> None:
 def test_the_pages_address_is_the_servers_and_a_wrong_token_is_named() -> None:
     assert parse_url("http://there:9000/") == "ws://there:9000/"
     assert parse_url("https://there/?token=x") == "wss://there/?token=x"
-    assert "token" in refusal("ws://a:1", 401) and "403" in refusal("ws://a:1", 403)
+    assert "token" in str(refusal("ws://a:1", 401)) and "403" in str(refusal("ws://a:1", 403))

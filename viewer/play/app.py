@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from viewer.client import ClientThread, ViewerClient
+from viewer.client.watching import ClientThread, ViewerClient
 from viewer.play.speaker import Speaker, SpeakerError
 from viewer.play.watch import Shown, Status, Until, Watch
 from viewer.render import gl
@@ -61,7 +61,7 @@ def view(
     server's audio with a window, where there is a loudspeaker.
 
     Raises:
-        viewer.client.ClientError: no server, another protocol, a refusal.
+        viewer.client.errors.ClientError: no server, another protocol, a refusal.
         viewer.play.player.PlayerError: the server's head is not here, or `head` is another.
         viewer.render.gl.GLError: nothing can draw here.
         viewer.play.video.VideoError: the recording cannot be written.

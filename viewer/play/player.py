@@ -10,7 +10,7 @@ from head.model import Head, HeadError
 from head.rig import load_head
 from head.skinning import motion_to_parameters, skin
 from stream.wire import messages
-from viewer.client import ReceivedMotion
+from viewer.client.watching import ReceivedMotion
 
 Floats = NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import FPS, SAMPLE_RATE
-from viewer.client import ReceivedMotion, Sound
+from viewer.client.watching import ReceivedMotion, Sound
 from viewer.play.video import VideoError, VideoWriter
 from viewer.render.renderer import Renderer
 

@@ -19,7 +19,7 @@ from head.errors import PosetalkError
 from stream.frames import SAMPLE_RATE
 
 if TYPE_CHECKING:
-    from viewer.client import Sound
+    from viewer.client.watching import Sound
 
 logger = logging.getLogger(__name__)
 

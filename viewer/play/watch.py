@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.wire import messages
-from viewer.client import ClientThread, Ended, Event, ReceivedMotion, Restarted, Sound
+from viewer.client.watching import ClientThread, Ended, Event, ReceivedMotion, Restarted, Sound
 from viewer.play.player import check_head, head_for, shape_for, vertices_of
 from viewer.play.playout import PlayoutBuffer
 from viewer.play.recorder import Recorder

@@ -27,7 +27,8 @@ from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import messages
 from stream.wire.channels import make_hello
-from viewer.client import ClientError, ReceivedMotion, Sound
+from viewer.client.errors import ClientError
+from viewer.client.watching import ReceivedMotion, Sound
 from viewer.play.app import Status, choose_mode, view
 from viewer.play.player import PlayerError, head_for, shape_for, vertices_of
 from viewer.play.recorder import Recorder

@@ -258,7 +258,7 @@ def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 def test_the_viewer_needs_neither_torch_nor_the_model() -> None:
     code = (
         "import sys, numpy as np\n"
-        "import viewer.play.app, viewer.client, viewer.play.playout\n"
+        "import viewer.play.app, viewer.client.watching, viewer.play.playout\n"
         "import viewer.render.renderer, viewer.play.video\n"
         "lazy = {'pyrender', 'OpenGL', 'av', 'websockets'} & set(sys.modules)\n"
         "from head.rig import builtin_head\n"

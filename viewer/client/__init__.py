@@ -1,0 +1,1 @@
+"""The websocket client: one link to a server, and a viewer that follows it through restarts."""
