@@ -176,10 +176,10 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         head.model.HeadError: there is no such head.
     """
     from head.rig import load_head, open_head
+    from stream.run.other_heads import other_heads
     from stream.run.push_session import SessionFactory
     from stream.run.scheduler import Scheduler
     from stream.serve.limits import Limits
-    from stream.serve.other_heads import other_heads
     from stream.serve.server import Server
     from stream.wire.channels import make_hello
     from viewer.page.site import make_site

@@ -22,8 +22,8 @@ from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session, SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
+from stream.run.other_heads import OtherHead
 from stream.run.push_timeline import PushTimeline
-from stream.serve.other_heads import OtherHead
 from stream.wire import messages
 
 Floats = NDArray[np.float32]
@@ -267,7 +267,7 @@ class SessionFactory:
         options: live settings; clients may choose their own strengths.
         style, shape: what clients get that name none.
         retarget: to the server's head, where that is not the model's.
-        heads: that clients may name besides the server's (`stream.serve.other_heads`).
+        heads: that clients may name besides the server's (`stream.run.other_heads`).
     """
 
     def __init__(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Concatenate, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from stream.serve.connection import Connection
 from stream.serve.frame_encoder import Encoder
 from stream.serve.server_counts import ServerCounts
 from stream.wire import messages
+
+P = ParamSpec("P")
 
 
 class ClientSessions:
@@ -135,34 +138,40 @@ class ClientSessions:
     # --- the listener: from any thread ---------------------------------------------------------
     def session_frames(self, opened: ClientSession, frames: list[Frame]) -> None:
         """Frames of a client's own session."""
-        self._tell(opened, lambda client: self._give(client, frames))
+        self._tell(opened, self._give, frames)
 
     def session_audio(
         self, opened: ClientSession, start: int, samples: NDArray[np.float32]
     ) -> None:
         """The audio that its frames belong to."""
-        self._tell(opened, lambda client: client.session_pcm(start, samples))
+        self._tell(opened, Connection.session_pcm, start, samples)
 
     def session_cut(self, opened: ClientSession, sample: int) -> None:
         """Its speech was cut."""
-        self._tell(opened, lambda client: client.cut(sample))
+        self._tell(opened, Connection.cut, sample)
 
     def session_ended(self, opened: ClientSession, error: Exception | None) -> None:
         """It will make no more frames."""
         reason = "ended" if error is None else "failed"
-        self._tell(opened, lambda client: self.close(client, reason))
+        self._tell(opened, self.close, reason)
 
     def _give(self, client: Connection, frames: list[Frame]) -> None:
         for frame in frames:
             self._counts.dropped += client.motion(frame)
         self._counts.session_sent += len(frames)
 
-    def _tell(self, opened: ClientSession, action: Callable[[Connection], None]) -> None:
-        """Do something to its client, unless it has another session by then."""
+    def _tell(
+        self,
+        opened: ClientSession,
+        call: Callable[Concatenate[Connection, P], None],
+        *args: P.args,
+        **options: P.kwargs,
+    ) -> None:
+        """Call with its client, in the event loop, unless that has another session by then."""
 
         def act() -> None:
             client = self._clients.get(opened)
             if client is not None and client.session is opened:
-                action(client)
+                call(client, *args, **options)
 
         self._post(act)

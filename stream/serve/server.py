@@ -16,8 +16,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,8 @@ from stream.serve.server_counts import ServerCounts
 from stream.wire import messages
 
 __all__ = ["Server", "ServerError"]
+
+P = ParamSpec("P")
 
 log = logging.getLogger(__name__)
 
@@ -219,37 +222,37 @@ class Server:
 
     def on_frame(self, frame: Frame, timing: FrameTiming | None = None) -> None:
         """Give a frame to every viewer, without waiting."""
-        self._note(lambda: self._broadcast.frame(frame, timing))
+        self._note(self._broadcast.frame, frame, timing)
 
     def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Give the audio that the frames belong to, to the viewers that asked for it."""
-        self._note(lambda: self._broadcast.audio(start, samples))
+        self._note(self._broadcast.audio, start, samples)
 
     def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """Give a frame that was made before its time to the viewers that want it so.
 
         The others get it by `on_frame`, when its time has come.
         """
-        self._note(lambda: self._broadcast.on_early_frame(frame, timing))
+        self._note(self._broadcast.on_early_frame, frame, timing)
 
     def on_early_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """The audio that goes with it."""
-        self._note(lambda: self._broadcast.on_early_audio(start, samples))
+        self._note(self._broadcast.on_early_audio, start, samples)
 
     def on_interrupt(self, sample: int) -> None:
         """Tell the viewers that speech was cut at `sample`: what lies ahead is taken back."""
-        self._note(lambda: self._broadcast.cut(sample))
+        self._note(self._broadcast.cut, sample)
 
     def style_changed(self, name: str) -> None:
         """Tell the viewers, now and in later hellos, that the style is another."""
         self._broadcast.hello = replace(self._broadcast.hello, style=name)
-        self._note(lambda: self._broadcast.text(messages.Style(name)))
+        self._note(self._broadcast.text, messages.Style(name))
 
     def guidance_changed(self, audio: float, style: float) -> None:
         """Tell the viewers, now and in later hellos, how much voice and style count."""
         guidance = {"audio": audio, "style": style}
         self._broadcast.hello = replace(self._broadcast.hello, guidance=guidance)
-        self._note(lambda: self._broadcast.text(messages.Guidance(audio, style)))
+        self._note(self._broadcast.text, messages.Guidance(audio, style))
 
     def offer_sound(self) -> None:
         """Tell the viewers in later hellos that what is spoken may be played aloud."""
@@ -261,7 +264,7 @@ class Server:
         """
         self.health.source = lost
         told = messages.Source("lost", lost) if lost else messages.Source()
-        self._note(lambda: self._broadcast.text(told))
+        self._note(self._broadcast.text, told)
 
     def close(self, deadline: float = STOP_SECONDS) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
@@ -289,12 +292,13 @@ class Server:
     ) -> None:
         self.close()
 
-    def _note(self, action: Callable[[], None]) -> None:
+    def _note(self, call: Callable[P, None], *args: P.args, **options: P.kwargs) -> None:
+        """Do it in the event loop, where nothing is made to wait: the oldest are lost."""
         if self._loop is None or self._closed:
             return
         if len(self._notes) == self._notes.maxlen:
             self.counts.dropped += 1
-        self._notes.append(action)
+        self._notes.append(partial(call, *args, **options))
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._read_notes)
 

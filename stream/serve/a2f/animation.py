@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +26,7 @@ from stream.serve.a2f.emotions import EmotionMix, style_vector_of, unshown
 from stream.serve.a2f.shaping import Shape, Shaper
 
 Floats = NDArray[np.float32]
+T = TypeVar("T")
 
 MOST_AHEAD = 4 * SAMPLE_RATE
 """Sound that may be on its way through the model and not sent yet: more is not read."""
@@ -184,16 +187,14 @@ class Animation:
 
     # --- the scheduler's side: its thread ------------------------------------------------------
     def _deliver(self, frames: list[Frame]) -> None:
-        self._tell(lambda: self._take(frames))
+        self._tell(self._take, frames)
 
     def _end(self, error: Exception | None) -> None:
-        self._tell(lambda: self._stop(error))
+        self._tell(self._stop, error)
 
-    def _tell(self, action: Callable[[], None]) -> None:
-        try:
-            self._post(action)
-        except RuntimeError:  # the loop is closed: nobody is there to hear it
-            return
+    def _tell(self, call: Callable[[T], None], value: T) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is there to hear it
+            self._post(call, value)
 
     def _take(self, frames: list[Frame]) -> None:
         self._frames.extend(frames)

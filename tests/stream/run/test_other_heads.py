@@ -22,9 +22,9 @@ from stream.backends.protocol import FloatArray, SamplerCall
 from stream.core.retarget import retarget_to
 from stream.core.session import Session
 from stream.frames import Frame
+from stream.run.other_heads import other_heads
 from stream.run.push_session import SessionFactory
 from stream.run.scheduler import Scheduler
-from stream.serve.other_heads import other_heads
 from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.channels import channel_names, make_hello
