@@ -12,21 +12,22 @@ from typing import Annotated, get_args, get_type_hints
 
 import tyro
 
-from posetalk.commands import bench, train
+from posetalk.commands import bench
 from posetalk.commands.animate import Animate
 from posetalk.commands.bench import Bench
-from posetalk.commands.dataset import Dataset
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
-from posetalk.commands.evaluate import Evaluate
-from posetalk.commands.export import Export
 from posetalk.commands.head import Heads
-from posetalk.commands.import_ import Import
 from posetalk.commands.live import Live
+from posetalk.commands.models import train
+from posetalk.commands.models.dataset import Dataset
+from posetalk.commands.models.evaluate import Evaluate
+from posetalk.commands.models.export import Export
+from posetalk.commands.models.import_ import Import
+from posetalk.commands.models.train import Train
 from posetalk.commands.serve import Serve
 from posetalk.commands.style import Style
 from posetalk.commands.track import Track
-from posetalk.commands.train import Train
 from posetalk.commands.view import View
 from posetalk.terminal.console import UsageError
 from posetalk.terminal.exit_codes import DONE, FAILED, INTERRUPTED, TERMINATED, WRONG_USAGE

@@ -13,7 +13,7 @@ from cli import call, finish, start
 from benchmarks.__main__ import MODULES
 from benchmarks.__main__ import main as run_benchmark
 from posetalk.commands import bench, train
-from posetalk.commands.train import PARTS
+from posetalk.commands.models.train import PARTS
 
 
 @pytest.mark.parametrize("part", PARTS)

@@ -1,5 +1,5 @@
-"""The golden bytes of the wire format: `python tests/support/golden_wire.py` writes
-`tests/data/wire/`.
+"""The golden bytes of the wire format: `python tests/support/wire/golden_wire.py`
+writes `tests/data/wire/`.
 
 They are the conformance suite for clients in other languages: `manifest.json` says what each file
 must be read as, or with which error code it must be refused.
@@ -16,7 +16,7 @@ import numpy as np
 from stream.wire import codec, messages
 from stream.wire.codec import Flag, Kind, Message
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "wire"
+FOLDER = Path(__file__).resolve().parents[2] / "data" / "wire"
 
 
 def binary_messages() -> dict[str, Message]:
