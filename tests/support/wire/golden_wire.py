@@ -1,5 +1,4 @@
-"""The golden bytes of the wire format: `python tests/support/wire/golden_wire.py`
-writes `tests/data/wire/`.
+"""The golden bytes of the wire format: `python tests/support/wire/golden_wire.py` writes them.
 
 They are the conformance suite for clients in other languages: `manifest.json` says what each file
 must be read as, or with which error code it must be refused.
