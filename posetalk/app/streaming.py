@@ -13,6 +13,8 @@ from posetalk.app.settings import StreamSettings
 from posetalk.terminal.console import say
 from posetalk.terminal.progress import working
 from posetalk.terminal.status import StreamStatus, status_line
+from stream.core.conditions import ConditionChange
+from stream.wire import messages
 
 if TYPE_CHECKING:
     from posetalk.app.viewer_process import Child
@@ -139,18 +141,13 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     from stream.sources.pushed import PushedSource
     from stream.sources.returning import ReturningSource
 
-    def change_style(name: str) -> None:
-        loop.set_style(name)
-        server.style_changed(name)
-
-    def change_guidance(audio: float | None, style: float | None) -> None:
-        loop.set_guidance(audio, style)
-        server.guidance_changed(*loop.guidance)
+    def change(wish: messages.Condition) -> None:
+        loop.change(ConditionChange(**wish.asked()))
+        server.changed(wish.of(loop.conditions))
 
     server.controls.interrupt = loop.interrupt
-    server.controls.set_style = change_style
-    server.controls.set_guidance = change_guidance
-    server.guidance_changed(*loop.guidance)
+    server.controls.change = change
+    server.changed(messages.Guidance.of(loop.conditions))
     if not isinstance(source, ReturningSource):
         server.offer_sound()  # a microphone's would come back to it
     if isinstance(loop, PushLoop):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +32,10 @@ def check_guidance(name: str, scale: float) -> float:
     return float(scale)
 
 
+def _scale(name: str, asked: float | None, now: float) -> float:
+    return now if asked is None else check_guidance(name, asked)
+
+
 def style_vector(style: str | FloatArray, styles: Mapping[str, FloatArray]) -> FloatArray:
     """The vector, finite float32, of a style's name, of a mix of names, or of a vector.
 
@@ -38,6 +43,20 @@ def style_vector(style: str | FloatArray, styles: Mapping[str, FloatArray]) -> F
         ValueError: an unknown name, or numbers that are not finite.
     """
     return resolve(style, styles) if isinstance(style, str) else check_vector(style)
+
+
+@dataclass(frozen=True)
+class ConditionChange:
+    """What is to be another from the next call on; None leaves it as it is.
+
+    Attributes:
+        style: a name, a mix of names, or a vector (d_style,).
+        audio_guidance, style_guidance: 1 is as trained.
+    """
+
+    style: str | FloatArray | None = None
+    audio_guidance: float | None = None
+    style_guidance: float | None = None
 
 
 @dataclass
@@ -66,7 +85,7 @@ class ConditionTrack:
     Args:
         backend: has the statistics of shapes, the styles by name, and their size.
         shape: (n_shape,) raw identity; None is the statistics' mean.
-        style: see `set_style`.
+        style: see `ConditionChange`; None is the first named one.
         audio_guidance, style_guidance: 1 is as trained.
 
     Attributes:
@@ -102,30 +121,32 @@ class ConditionTrack:
         self.style_name = self._name(style)
         self._change = StyleChange(vector, vector, 0)
 
-    def set_style(self, style: str | FloatArray | None, committed: int) -> None:
-        """Speak in this style from the next call on: a name, a mix of names, or a vector.
+    def change(self, wish: ConditionChange, committed: int) -> None:
+        """Speak like this from the next call on.
 
-        None is the first named style.  Who speaks already (`committed` frames were made) takes it
-        on over EASE_FRAMES.
-
-        Raises:
-            ValueError: an unknown name, or a vector of another size or with numbers that are not
-                finite; the style stays as it is.
-        """
-        vector = self._vector(style)
-        before = self._change.at(committed) if committed else vector
-        self.style_name = self._name(style)
-        self._change = StyleChange(before, vector, committed)
-
-    def set_guidance(self, audio: float | None, style: float | None) -> None:
-        """Guide by these scales from the next call on; None leaves one as it is.
+        Who speaks already (`committed` frames were made) takes a style on over EASE_FRAMES.
 
         Raises:
-            ValueError: not a number from 0 to MOST_GUIDANCE; both stay as they are.
+            ValueError: an unknown style, or a vector of another size or with numbers that are not
+                finite; a guidance that is no number from 0 to MOST_GUIDANCE; all stays as it is.
         """
-        audio = self.audio_guidance if audio is None else check_guidance("audio", audio)
-        style = self.style_guidance if style is None else check_guidance("style", style)
+        audio = _scale("audio", wish.audio_guidance, self.audio_guidance)
+        style = _scale("style", wish.style_guidance, self.style_guidance)
+        if wish.style is not None:
+            vector = self._vector(wish.style)
+            before = self._change.at(committed) if committed else vector
+            self.style_name = self._name(wish.style)
+            self._change = StyleChange(before, vector, committed)
         self.audio_guidance, self.style_guidance = audio, style
+
+    @property
+    def now(self) -> dict[str, Any]:
+        """The conditions of the next call by the names of `ConditionChange`, the style as asked."""
+        return {
+            "style": self.style_name,
+            "audio_guidance": self.audio_guidance,
+            "style_guidance": self.style_guidance,
+        }
 
     def begin_anew(self) -> None:
         """The stream is new: its style is the wanted one from its first frame on."""

@@ -30,7 +30,7 @@ from stream.backends.protocol import (
     SpeechState,
     encode_speech,
 )
-from stream.core.conditions import ConditionTrack
+from stream.core.conditions import ConditionChange, ConditionTrack
 from stream.core.fence import is_motion
 from stream.core.state import SessionState, rotation_channels
 from stream.core.windows import Window, plan
@@ -163,13 +163,22 @@ class Session:
         """The last call's end; frames before it had all their sound."""
         return self.state.end
 
+    def change(self, wish: ConditionChange) -> None:
+        """Speak like this from the next call on, see `ConditionTrack.change`.
+
+        Raises:
+            ValueError: a condition that cannot be; all stay as they are.
+        """
+        self.conditions.change(wish, self.committed)
+
     def set_style(self, style: str | FloatArray | None) -> None:
-        """Speak in this style from the next call on, see `ConditionTrack.set_style`.
+        """Speak in this style from the next call on; None is the first named one.
 
         Raises:
             ValueError: a style that cannot be; it stays as it is.
         """
-        self.conditions.set_style(style, self.committed)
+        first = next(iter(self.backend.styles))
+        self.change(ConditionChange(style=first if style is None else style))
 
     def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
         """Guide by these scales from the next call on; None leaves one as it is, 1 = unguided.
@@ -177,7 +186,7 @@ class Session:
         Raises:
             ValueError: not a number from 0 to 20; both stay as they are.
         """
-        self.conditions.set_guidance(audio, style)
+        self.change(ConditionChange(audio_guidance=audio, style_guidance=style))
 
     def copy_state(self) -> SessionState:
         """What it remembers, as a value of its own."""

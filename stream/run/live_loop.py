@@ -16,6 +16,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from stream.audio import SAMPLE_RATE, AudioSource, Block
 from stream.backends.protocol import BATCH_ON_CPU
 from stream.clock import Clock, MonotonicClock
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.metrics import LiveStatistics
@@ -86,19 +88,14 @@ class LiveLoop:
         self._scheduled.interrupt()
         self.statistics.interrupts += 1
 
-    def set_style(self, style: str | NDArray[np.float32] | None) -> None:
-        """Speak in another style from the next call on; raises ValueError for one not there."""
-        self._scheduled.set_style(style)
-
-    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
-        """Guide by these scales from the next call on; None leaves one; raises ValueError."""
-        self._scheduled.set_guidance(audio, style)
+    def change(self, wish: ConditionChange) -> None:
+        """Speak like this from the next call on; raises ValueError where that cannot be."""
+        self._scheduled.change(wish)
 
     @property
-    def guidance(self) -> tuple[float, float]:
-        """The scales of voice and style by now."""
-        session = self._scheduled.session
-        return session.audio_guidance, session.style_guidance
+    def conditions(self) -> dict[str, Any]:
+        """How it speaks by now, see `ConditionTrack.now`."""
+        return self._scheduled.session.conditions.now
 
     # --- the loop ------------------------------------------------------------------------------
     def run(

@@ -12,13 +12,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.audio import BLOCK_SAMPLES
 from stream.clock import Clock, MonotonicClock
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.metrics import LiveStatistics
@@ -105,24 +106,14 @@ class PushLoop:
         else:
             self._waiting.clear()
 
-    def set_style(self, style: str) -> None:
-        """Speak in another style from the next call on; raises ValueError for one not there."""
-        if self._client_session is not None:
-            self._client_session.set_style(style)
-        else:
-            self._session.set_style(style)
-
-    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
-        """Guide by these scales from the next call on; raises ValueError."""
-        if self._client_session is not None:
-            self._client_session.set_guidance(audio, style)
-        else:
-            self._session.set_guidance(audio, style)
+    def change(self, wish: ConditionChange) -> None:
+        """Speak like this from the next call on; raises ValueError where that cannot be."""
+        (self._client_session or self._session).change(wish)
 
     @property
-    def guidance(self) -> tuple[float, float]:
-        """The scales of voice and style by now."""
-        return self._session.audio_guidance, self._session.style_guidance
+    def conditions(self) -> dict[str, Any]:
+        """How it speaks by now, see `ConditionTrack.now`."""
+        return self._session.conditions.now
 
     # --- the loop ------------------------------------------------------------------------------
     def run(

@@ -20,6 +20,7 @@ from head.errors import WrongValue
 from head.retarget import Retarget
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session, SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.other_heads import OtherHead
@@ -48,8 +49,7 @@ class OpenSession(Protocol):
     def finish(self) -> None: ...
     def interrupt(self) -> None: ...
     def close(self) -> None: ...
-    def set_style(self, style: str | Floats | None) -> None: ...
-    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None: ...
+    def change(self, wish: ConditionChange) -> None: ...
 
 
 class OpenScheduler(Protocol):
@@ -199,13 +199,9 @@ class ClientSession:
             self._listener.session_audio(self, cut, silence)
         self.pump()
 
-    def set_style(self, name: str) -> None:
-        """Raises ValueError for a style that is not there."""
-        self._scheduled.set_style(name)
-
-    def set_guidance(self, audio: float | None, style: float | None) -> None:
-        """Raises ValueError for a number that cannot be."""
-        self._scheduled.set_guidance(audio, style)
+    def change(self, wish: ConditionChange) -> None:
+        """Speak like this from the next call on; raises ValueError where that cannot be."""
+        self._scheduled.change(wish)
 
     def close(self) -> None:
         """End it; nothing more is told."""

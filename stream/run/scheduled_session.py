@@ -13,6 +13,7 @@ import numpy as np
 
 from head.errors import WrongValue
 from stream.backends.protocol import FloatArray
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import FPS, SAMPLE_RATE, Frame
 from stream.run.metrics import MOST_MERGES
@@ -186,15 +187,10 @@ class ScheduledSession:
         """End now: what waits is forgotten, and the place is free for another session."""
         self.end(None)
 
-    def set_style(self, style: str | FloatArray | None) -> None:
-        """Speak in this style from the next call on; see `Session.set_style`."""
+    def change(self, wish: ConditionChange) -> None:
+        """Speak like this from the next call on; see `Session.change`."""
         with self._host.lock:
-            self.session.set_style(style)
-
-    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
-        """Guide by these scales from the next call on; see `Session.set_guidance`."""
-        with self._host.lock:
-            self.session.set_guidance(audio, style)
+            self.session.change(wish)
 
     @property
     def waiting(self) -> int:

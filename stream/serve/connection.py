@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.errors import PosetalkError
+from stream.core.conditions import ConditionChange
 from stream.frames import Frame
 from stream.serve.door.auth import Role
 from stream.serve.door.peers import Peer
@@ -76,10 +77,7 @@ class Host(Protocol):
     def take_audio(
         self, client: Connection, samples: NDArray[np.float32]
     ) -> messages.Error | None: ...
-    def change_style(self, name: str) -> messages.Error | None: ...
-    def change_guidance(
-        self, audio: float | None, style: float | None
-    ) -> messages.Error | None: ...
+    def change(self, wish: messages.Condition) -> messages.Error | None: ...
     def interrupt(self, client: Connection) -> messages.Error | None: ...
 
 
@@ -312,12 +310,9 @@ class Connection:
             case messages.Interrupt(at):
                 await self._pay(INTERRUPT)
                 self._answer(self._interrupt(at), message)
-            case messages.Style(name):
+            case messages.ConditionMessage():
                 await self._pay(CONTROL + self._fan_out())
-                self._answer(self._set_style(name), message)
-            case messages.Guidance(audio, style):
-                await self._pay(CONTROL + self._fan_out())
-                self._answer(self._set_guidance(audio, style), message)
+                self._answer(self._change(message), message)
             case messages.Open():
                 await self._pay(OPEN)
                 self._answer(self._host.open_session(self, message), message)
@@ -351,28 +346,18 @@ class Connection:
         self.session.interrupt(at)
         return None
 
-    def _set_style(self, name: str) -> messages.Error | None:
-        fault = mix_fault(name, len(self._host.styles))
-        if fault is not None:
-            return messages.Error("no_such_style", fault, False)
+    def _change(self, wish: messages.Condition) -> messages.Error | None:
+        if isinstance(wish, messages.Style):
+            fault = mix_fault(wish.name, len(self._host.styles))
+            if fault is not None:
+                return messages.Error(wish.REFUSED, fault, False)
         if self.session is None:
-            return self._host.change_style(name)
+            return self._host.change(wish)
         try:
-            self.session.set_style(name)
+            self.session.change(ConditionChange(**wish.asked()))
         except ValueError as error:
-            return messages.Error("no_such_style", str(error), False)
-        self.text(messages.Style(name))
-        return None
-
-    def _set_guidance(self, audio: float | None, style: float | None) -> messages.Error | None:
-        if self.session is None:
-            return self._host.change_guidance(audio, style)
-        try:
-            self.session.set_guidance(audio, style)
-        except ValueError as error:
-            return messages.Error("guidance", str(error), False)
-        animated = self.session.session
-        self.text(messages.Guidance(animated.audio_guidance, animated.style_guidance))
+            return messages.Error(wish.REFUSED, str(error), False)
+        self.text(wish.of(self.session.session.conditions.now))
         return None
 
     async def _subscribe(self, wanted: messages.Subscribe) -> None:

@@ -31,17 +31,14 @@ class StreamControls:
         push: takes (n,) float32 at 16 kHz, returns False if it does not fit.
         fits: whether so many samples would fit, before any work is done for them.
         interrupt: cuts the speech.
-        set_style: takes a name or a mix; raises ValueError for one that is not there.
-        set_guidance: takes the strengths of voice and style, None leaves one; raises ValueError
-            for a number that cannot be.
+        change: speaks as a wish for a condition says; raises ValueError where that cannot be.
         sends_early: whether frames come before their time, to those that subscribe to that.
     """
 
     push: Callable[[NDArray[np.float32]], bool] | None = None
     fits: Callable[[int], bool] | None = None
     interrupt: Callable[[], None] | None = None
-    set_style: Callable[[str], None] | None = None
-    set_guidance: Callable[[float | None, float | None], None] | None = None
+    change: Callable[[messages.Condition], None] | None = None
     sends_early: bool = False
 
 
@@ -100,9 +97,7 @@ class ClientRequests:
 
     def _hello(self) -> messages.Hello:
         """The hello, with what clients may ask for by now."""
-        can = {
-            "style": self._controls.set_style,
-            "guidance": self._controls.set_guidance,
+        can = {kind.TYPE: self._controls.change for kind in messages.CONDITIONS} | {
             "interrupt": self._controls.interrupt,
             "audio": self._controls.push,
             "open": self._sessions.factory,
@@ -175,28 +170,17 @@ class ClientRequests:
         """What it costs to tell every viewer something."""
         return FAN_OUT * self._counts.clients
 
-    def change_style(self, name: str) -> messages.Error | None:
-        """Pass a client's wish for a style on."""
-        styles = ", ".join(self._broadcast.hello.styles)
-        refused = messages.Error(
-            "no_such_style", f"choose one of {styles}, or a mix of them", False
-        )
-        if self._controls.set_style is None:
-            return refused
+    def change(self, wish: messages.Condition) -> messages.Error | None:
+        """Pass a client's wish for a condition on."""
+        if self._controls.change is None:
+            return messages.Error(wish.REFUSED, "how it speaks is fixed here", False)
         try:
-            self._controls.set_style(name)
-        except ValueError:
-            return refused
-        return None
-
-    def change_guidance(self, audio: float | None, style: float | None) -> messages.Error | None:
-        """Pass a client's wish for strengths on."""
-        if self._controls.set_guidance is None:
-            return messages.Error("guidance", "the strengths are fixed here", False)
-        try:
-            self._controls.set_guidance(audio, style)
+            self._controls.change(wish)
         except ValueError as error:
-            return messages.Error("guidance", str(error), False)
+            names = ", ".join(self.styles)
+            known = f"choose one of {names}, or a mix of them"
+            sentence = known if isinstance(wish, messages.Style) else str(error)
+            return messages.Error(wish.REFUSED, sentence, False)
         return None
 
     def interrupt(self, client: Connection) -> messages.Error | None:

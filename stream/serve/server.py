@@ -243,16 +243,10 @@ class Server:
         """Tell the viewers that speech was cut at `sample`: what lies ahead is taken back."""
         self._note(self._broadcast.cut, sample)
 
-    def style_changed(self, name: str) -> None:
-        """Tell the viewers, now and in later hellos, that the style is another."""
-        self._broadcast.hello = replace(self._broadcast.hello, style=name)
-        self._note(self._broadcast.text, messages.Style(name))
-
-    def guidance_changed(self, audio: float, style: float) -> None:
-        """Tell the viewers, now and in later hellos, how much voice and style count."""
-        guidance = {"audio": audio, "style": style}
-        self._broadcast.hello = replace(self._broadcast.hello, guidance=guidance)
-        self._note(self._broadcast.text, messages.Guidance(audio, style))
+    def changed(self, condition: messages.Condition) -> None:
+        """Tell the viewers, now and in later hellos, how it speaks."""
+        self._broadcast.hello = replace(self._broadcast.hello, **condition.in_hello())
+        self._note(self._broadcast.text, condition)
 
     def offer_sound(self) -> None:
         """Tell the viewers in later hellos that what is spoken may be played aloud."""

@@ -6,8 +6,9 @@ is a number of their choice, which comes back in the error that answers it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import ClassVar, TypeAlias
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Self, TypeAlias, get_args
 
 PROTOCOL = 1
 FLAME, ARKIT52, VERTICES = "flame", "arkit52", "vertices"
@@ -85,23 +86,64 @@ class Interrupted:
     sample: int = 0
 
 
+class ConditionMessage:
+    """Client: speak like this from now on; server: it is so.
+
+    One class for each thing that speech is conditioned on; what is here holds for one whose fields
+    are called as those of `stream.core.conditions.ConditionChange`.
+    """
+
+    TYPE: ClassVar[str]
+    REFUSED: ClassVar[str]  # the code of the error where it cannot be
+
+    def asked(self) -> dict[str, Any]:
+        """What it asks for, by the names of `ConditionChange`."""
+        names = [each.name for each in fields(self) if each.name != "request"]  # type: ignore[arg-type]
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def of(cls, now: Mapping[str, Any]) -> Self:
+        """What the server says, where these are the conditions."""
+        known = [each.name for each in fields(cls) if each.name in now]  # type: ignore[arg-type]
+        return cls(**{name: now[name] for name in known})
+
+    def in_hello(self) -> dict[str, Any]:
+        """The fields of later hellos that say the same."""
+        return {}
+
+
 @dataclass(frozen=True)
-class Style:
+class Style(ConditionMessage):
     """Client: speak in another of the hello's `styles`; server: the style changed."""
 
     TYPE: ClassVar[str] = "style"
+    REFUSED: ClassVar[str] = "no_such_style"
     name: str = ""
     request: int | None = None
 
+    def asked(self) -> dict[str, Any]:
+        return {"style": self.name}
+
+    @classmethod
+    def of(cls, now: Mapping[str, Any]) -> Self:
+        return cls(now["style"])
+
+    def in_hello(self) -> dict[str, Any]:
+        return {"style": self.name}
+
 
 @dataclass(frozen=True)
-class Guidance:
+class Guidance(ConditionMessage):
     """Client: follow the voice and the style that much; server: it changed.  1 is as trained."""
 
     TYPE: ClassVar[str] = "guidance"
+    REFUSED: ClassVar[str] = "guidance"
     audio_guidance: float | None = None  # None leaves it
     style_guidance: float | None = None
     request: int | None = None
+
+    def in_hello(self) -> dict[str, Any]:
+        return {"guidance": {"audio": self.audio_guidance, "style": self.style_guidance}}
 
 
 @dataclass(frozen=True)
@@ -269,3 +311,7 @@ Text: TypeAlias = (
     | Error
     | End
 )
+
+Condition: TypeAlias = Style | Guidance
+CONDITIONS = get_args(Condition)
+"""The messages that say how to speak."""

@@ -17,7 +17,7 @@ from head.arkit.weights import arkit_weights, has_arkit_channels
 from head.errors import WrongValue
 from head.model import Head
 from head.skinning import motion_to_parameters
-from stream.core.conditions import style_vector
+from stream.core.conditions import ConditionChange, style_vector
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.push_session import OpenScheduler
@@ -110,7 +110,7 @@ class Animation:
         style = style_vector_of(emotions, self._base, self._styles, share, mix.most)
         sample = round(seconds * SAMPLE_RATE)
         if sample <= self._reached:
-            self._scheduled.set_style(style)
+            self._scheduled.change(ConditionChange(style=style))
         elif len(self._emotions) < MOST_EMOTIONS:
             later = [*self._emotions, (sample, style)]
             self._emotions = deque(sorted(later, key=lambda each: each[0]))
@@ -201,7 +201,7 @@ class Animation:
         self._came.set()
         self._reached = frames[-1].sample + FRAME_SAMPLES
         while self._emotions and self._emotions[0][0] <= self._reached:
-            self._scheduled.set_style(self._emotions.popleft()[1])
+            self._scheduled.change(ConditionChange(style=self._emotions.popleft()[1]))
 
     def _stop(self, error: Exception | None) -> None:
         self.error, self._over = error, True

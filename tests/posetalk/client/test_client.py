@@ -52,12 +52,12 @@ def avatar() -> Iterator[Server]:
         server.controls.push = source.push
         server.controls.interrupt = loop.interrupt
 
-        def on_style(name: str) -> None:
-            if name not in hello.styles:
-                raise ValueError(name)
-            server.style_changed(name)
+        def on_style(wish: messages.Condition) -> None:
+            if wish.asked()["style"] not in hello.styles:
+                raise ValueError(wish)
+            server.changed(wish)
 
-        server.controls.set_style = on_style
+        server.controls.change = on_style
         worker = threading.Thread(target=loop.run, kwargs={"stop": stop})
         worker.start()
         yield server

@@ -17,6 +17,7 @@ from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
 from stream.clock import FakeClock
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 from stream.run.live_loop import LiveLoop, replay, stop_on_ctrl_c, warm_up
@@ -336,9 +337,9 @@ def test_style_can_be_changed_while_it_runs() -> None:
     session = Session(backend)
     script = Script(speech(0.5), FakeClock())
     loop = LiveLoop(script, session, [])
-    loop.set_style("lively")
+    loop.change(ConditionChange(style="lively"))
     with pytest.raises(ValueError, match="no style 'drunken'"):
-        loop.set_style("drunken")
+        loop.change(ConditionChange(style="drunken"))
     assert session.style_name == "lively"
     script.release_all()
     loop.run()
@@ -369,13 +370,14 @@ def test_interrupt_silences_what_waits_for_the_session() -> None:
 def test_guidance_can_be_changed_while_it_runs() -> None:
     session, script = Session(BACKEND), Script(speech(0.5), FakeClock())
     loop = LiveLoop(script, session, [Collect()])
-    loop.set_guidance(audio=2.0)
-    loop.set_guidance(style=3.0)
+    loop.change(ConditionChange(audio_guidance=2.0))
+    loop.change(ConditionChange(style_guidance=3.0))
     with pytest.raises(ValueError, match="audio guidance -1: choose a number from 0 to 20"):
-        loop.set_guidance(audio=-1.0)
+        loop.change(ConditionChange(audio_guidance=-1.0))
     script.release_all()
     loop.run()
-    assert loop.guidance == (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
+    assert (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
+    assert loop.conditions == {"style": "", "audio_guidance": 2.0, "style_guidance": 3.0}
 
 
 def test_a_model_that_fails_ends_the_run_and_says_why() -> None:

@@ -17,6 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from head.rig import builtin_head
 from stream.backends.registry import load_backend
 from stream.clock import FakeClock
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.push_session import EASE_FRAMES, ClientSession, SessionFactory
@@ -103,11 +104,8 @@ class ScheduledSession:
     def close(self) -> None:
         self.closed = True
 
-    def set_style(self, style: Any) -> None:
-        self.session.set_style(style)
-
-    def set_guidance(self, audio: float | None = None, style: float | None = None) -> None:
-        self.session.set_guidance(audio, style)
+    def change(self, wish: ConditionChange) -> None:
+        self.session.change(wish)
 
 
 class Desk:

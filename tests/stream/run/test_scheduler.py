@@ -15,6 +15,7 @@ from tiny_model import speech, tiny_backend
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.clock import FakeClock
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 from stream.run.batching import MOST_SESSIONS, Batcher, measure_capacity, run_batch
@@ -442,10 +443,10 @@ def test_style_and_guidance_change_while_a_session_speaks(tiny) -> None:
         until = time.monotonic() + PATIENCE
         while not heard.frames and time.monotonic() < until:
             time.sleep(0.005)
-        scheduled.set_style("lively")
-        scheduled.set_guidance(audio=1.5)
+        scheduled.change(ConditionChange(style="lively"))
+        scheduled.change(ConditionChange(audio_guidance=1.5))
         with pytest.raises(ValueError, match="no style 'nobody'"):
-            scheduled.set_style("nobody")
+            scheduled.change(ConditionChange(style="nobody"))
         scheduled.feed(speech(2))
     (before, unguided), (after, guided) = seen[:2]
     calm, lively = tiny.styles["calm"][0], tiny.styles["lively"][0]

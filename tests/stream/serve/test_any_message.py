@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import load_head
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.run.push_loop import PushLoop
 from stream.run.push_session import SessionFactory
@@ -86,8 +87,7 @@ class Place:
         loop = PushLoop(self.session, [server], early=server)
         controls = server.controls
         controls.push, controls.interrupt, controls.sends_early = loop.push, loop.interrupt, True
-        controls.set_style = loop.set_style
-        controls.set_guidance = loop.set_guidance
+        controls.change = lambda wish: loop.change(ConditionChange(**wish.asked()))
         self._worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop}, daemon=True)
         self._worker.start()
         self.neighbours = [Neighbour(server.url, False), Neighbour(server.url, True)]

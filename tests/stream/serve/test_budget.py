@@ -95,9 +95,9 @@ def test_filters_are_made_once_for_usual_rates() -> None:
 
 # --- over the socket ---------------------------------------------------------------------------
 def test_names_are_short_and_what_is_refused_is_not_repeated_whole() -> None:
-    taken: list[str] = []
+    taken: list[messages.Condition] = []
     with Server(HEAD, HELLO, port=0) as server, client(server) as connection:
-        server.controls.set_style = taken.append
+        server.controls.change = taken.append
         for name in ("calm*" + "9" * 400, "\U0001f600" * 4_000, "calm+" * 30 + "calm"):
             connection.send(codec.serialise_text(messages.Style(name)))
             error = until(connection, messages.Error)
@@ -107,7 +107,7 @@ def test_names_are_short_and_what_is_refused_is_not_repeated_whole() -> None:
         assert until(connection, messages.Error).code == "open"
         connection.send(codec.serialise_text(messages.Style("calm*0.5+lively*0.5")))
         settled(connection)
-    assert taken == ["calm*0.5+lively*0.5"]
+    assert taken == [messages.Style("calm*0.5+lively*0.5")]
 
 
 def test_a_text_has_a_length() -> None:

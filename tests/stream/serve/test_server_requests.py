@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,13 +90,14 @@ def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
 def test_interrupt_and_style(server: Server) -> None:
     seen: list[str] = []
 
-    def speak(style: str) -> None:
+    def speak(wish: messages.Condition) -> None:
+        style = wish.asked()["style"]
         if style == "drunken":
             raise ValueError("no such style")
         seen.append(style)
 
     server.controls.interrupt = lambda: seen.append("interrupt")
-    server.controls.set_style = speak
+    server.controls.change = speak
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.Interrupt()))
         connection.send(codec.serialise_text(messages.Style("lively")))
@@ -104,7 +106,7 @@ def test_interrupt_and_style(server: Server) -> None:
         assert (error.code, error.fatal) == ("no_such_style", False)
         server.on_interrupt(3200)
         assert until(connection, messages.Interrupted).sample == 3200
-        server.style_changed("lively")
+        server.changed(messages.Style("lively"))
         assert until(connection, messages.Style).name == "lively"
         connection.send(codec.serialise_text(messages.Style("calm*0.7+lively*0.3")))
         settled(connection)
@@ -133,26 +135,30 @@ def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
 
 
 def test_strengths_are_asked_for_and_told(server: Server) -> None:
-    seen: list[tuple[float | None, float | None]] = []
+    seen: list[dict[str, Any]] = []
 
-    def guide(audio: float | None, style: float | None) -> None:
-        if audio is not None and audio > 20:
+    def guide(wish: messages.Condition) -> None:
+        asked = wish.asked()
+        if asked["audio_guidance"] > 20:
             raise ValueError("audio guidance 99: choose a number from 0 to 20")
-        seen.append((audio, style))
+        seen.append(asked)
 
-    server.controls.set_guidance = guide
+    server.controls.change = guide
     with client(server) as connection:
         connection.send('{"type":"guidance","audio_guidance":1.5}')
         connection.send('{"type":"guidance","audio_guidance":99}')
         error = until(connection, messages.Error)
         assert (error.code, error.fatal) == ("guidance", False) and "0 to 20" in error.message
-        server.guidance_changed(1.5, 1.0)
+        server.changed(messages.Guidance(1.5, 1.0))
         assert until(connection, messages.Guidance) == messages.Guidance(1.5, 1.0)
-    assert seen == [(1.5, None)]
+    assert seen == [{"audio_guidance": 1.5, "style_guidance": None}]
     with connect(server.url) as late:
         hello = codec.parse_text(late.recv(timeout=10))
         assert isinstance(hello, messages.Hello)
-        assert hello.guidance == {"audio": 1.5, "style": 1.0} and hello.accepts == ["guidance"]
+        assert hello.guidance == {"audio": 1.5, "style": 1.0} and hello.accepts == [
+            "style",
+            "guidance",
+        ]
 
 
 def test_a_set_the_head_cannot_give_is_refused_politely(server: Server) -> None:

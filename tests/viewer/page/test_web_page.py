@@ -20,6 +20,7 @@ import posetalk
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.fake import FakeBackend
+from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
 from stream.run.push_session import SessionFactory
@@ -27,6 +28,7 @@ from stream.run.scheduler import Scheduler
 from stream.run.sinks import Collected
 from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
+from stream.wire import messages
 from stream.wire.channels import make_hello
 from viewer.page.site import make_site
 
@@ -68,17 +70,17 @@ class Avatar:
         loop = LiveLoop(self.source, self.session, [self.server, self.kept])
         server = self.server
 
-        def style(name: str) -> None:
-            self.heard.append(name)
-            server.style_changed(name)
+        def change(wish: messages.Condition) -> None:
+            if isinstance(wish, messages.Style):
+                self.heard.append(wish.name)
+                server.changed(wish)
+            else:
+                self.session.change(ConditionChange(**wish.asked()))
+                server.changed(wish.of(self.session.conditions.now))
 
-        def guide(audio: float | None, style: float | None) -> None:
-            self.session.set_guidance(audio, style)
-            server.guidance_changed(self.session.audio_guidance, self.session.style_guidance)
-
-        server.controls.set_style, server.controls.set_guidance = style, guide
+        server.controls.change = change
         server.controls.interrupt = loop.interrupt
-        server.guidance_changed(1.0, 1.0)
+        server.changed(messages.Guidance(1.0, 1.0))
         self.thread = threading.Thread(target=loop.run, kwargs={"stop": self.stop})
         self.thread.start()
         return self
