@@ -211,8 +211,6 @@ class TorchBackend:
         noise_scale: Tensor,
         features: Tensor,
         context_motion: Tensor,
-        shape: Tensor,
-        style: Tensor | None = None,
         known: Tensor | None = None,
         valid: Tensor | None = None,
         *,
@@ -220,8 +218,12 @@ class TorchBackend:
         style_guidance: Scale,
         steps: int,
         threshold: float | None,
+        **vectors: Any,
     ) -> tuple[Tensor, ...]:
-        """Sample windows: tensors (B, ...) as in `SamplerCall`, context before window."""
+        """Sample windows: tensors (B, ...) as in `SamplerCall`, context before window.
+
+        `vectors` are those of `Conditions`.
+        """
         n = noise.shape[1]
         indicator = None
         if valid is not None:
@@ -229,14 +231,13 @@ class TorchBackend:
         denoise = guided_denoiser(
             self.model,
             self._terms(features),
-            shape,
-            style,
-            context_motion,
+            context_motion=context_motion,
             audio_scale=audio_guidance,
             style_scale=style_guidance,
             indicator=indicator,
             threshold_quantile=threshold,
             known=0 if known is None else known.shape[1],
+            **{"style": None} | vectors,
         )
         x0 = SAMPLERS[self.spec.live.sampler](
             denoise,
