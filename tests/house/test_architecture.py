@@ -67,6 +67,15 @@ def test_every_question_has_an_answer_with_files() -> None:
         assert re.search(r"`[\w/]+(\.py|/)`", where), what
 
 
+def test_a_condition_is_no_business_of_what_carries_it() -> None:
+    """Sessions, loops and the server pass conditions on as values, whatever they are."""
+    carriers = ("scheduler", "scheduled_session", "live_loop", "push_loop")
+    for path in [ROOT / "stream" / "run" / f"{name}.py" for name in carriers]:
+        assert not re.search(r"guidance|\bset_style\b", path.read_text("utf-8")), path
+    for name in ("server", "requests", "connection", "broadcast"):
+        assert "guidance" not in (ROOT / "stream" / "serve" / f"{name}.py").read_text("utf-8")
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_is_there(page: str) -> None:
     text = (ROOT / page).read_text("utf-8")

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from stream.wire import codec, messages
 from viewer.client.address import parse_url, split_token
 from viewer.client.errors import PASSING, ClientError, ConnectionFailed
-from viewer.client.link import Link, Received
 from viewer.client.retries import Retries
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from viewer.client.link import Received
 
 logger = logging.getLogger(__name__)
 
@@ -169,6 +170,8 @@ class ViewerClient:
 
     async def _watch(self) -> None:
         """One connection from hello to the last frame; raises ClientError where there was none."""
+        from viewer.client.link import Link  # websockets, which those who look on do without
+
         link = await Link.open(self.url, self._token)
         try:
             self.hello = link.hello
