@@ -6,10 +6,10 @@ committed results.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from typing import Any
 
 COLOURS = (
     "#3267a8",
@@ -22,9 +22,17 @@ COLOURS = (
     "#b3514b",
     "#6b6b6b",
 )
-WIDTH, HEIGHT = 720, 360
-LEFT, RIGHT, TOP, BOTTOM = 64, 176, 40, 52
-BAR = 26
+WIDTH, HEIGHT, BAR, MARGIN = 7.2, 3.6, 0.26, 1.1
+"""Inches; of a picture, of a bar, and what stands above and below the bars."""
+LOOK = {
+    "svg.hashsalt": "posetalk",
+    "svg.fonttype": "none",
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+}
 
 
 @dataclass(frozen=True)
@@ -54,129 +62,51 @@ def chart(
     from_zero: bool = True,
 ) -> str:
     """A chart of series over two number axes; the y axis begins at 0 if `from_zero`."""
-    xs = [x for one in series for x, _ in one.points]
-    ys = [y for one in series for _, y in one.points] + ([limit.value] if limit else [])
-    x_ticks = ticks(min(xs), max(xs))
-    y_ticks = ticks(0.0 if from_zero else min(ys), max(ys))
-    plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
-    def at(x: float, y: float) -> tuple[float, float]:
-        across = (x - x_ticks[0]) / ((x_ticks[-1] - x_ticks[0]) or 1.0)
-        up = (y - y_ticks[0]) / ((y_ticks[-1] - y_ticks[0]) or 1.0)
-        return LEFT + across * plot_width, TOP + (1.0 - up) * plot_height
+    def draw(axes: Any) -> None:
+        for one, colour in zip(series, COLOURS, strict=False):
+            style = "o-" if one.joined else "o"
+            axes.plot(*zip(*one.points, strict=True), style, color=colour, label=one.name)
+            for point, text in zip(one.points, one.texts, strict=False):
+                axes.annotate(text, point, (5, 4), textcoords="offset points", color=colour)
+        if limit is not None:
+            axes.axhline(limit.value, color="#c03030", linestyle="--", label=limit.text)
+        if from_zero:
+            axes.set_ylim(bottom=0)
+        axes.set_ylabel(y_label)
+        axes.grid(axis="y")
 
-    out = []
-    for tick in y_ticks:
-        _, y = at(x_ticks[0], tick)
-        out.append(_line(LEFT, y, LEFT + plot_width, y, "#dddddd"))
-        out.append(_text(LEFT - 8, y + 4, _number(tick), "end"))
-    for tick in x_ticks:
-        x, _ = at(tick, y_ticks[0])
-        out.append(_text(x, HEIGHT - BOTTOM + 18, _number(tick), "middle"))
-    if limit is not None:
-        _, y = at(x_ticks[0], limit.value)
-        out += [
-            _line(LEFT, y, LEFT + plot_width, y, "#c03030", "6 4"),
-            _text(LEFT + plot_width + 6, y + 4, limit.text, "start", "#c03030"),
-        ]
-    for number, one in enumerate(series):
-        colour = COLOURS[number % len(COLOURS)]
-        places = [at(x, y) for x, y in one.points]
-        if one.joined and len(places) > 1:
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-            look = f'fill="none" stroke="{colour}" stroke-width="2"'
-            out.append(f'<polyline points="{path}" {look}/>')
-        for k, (x, y) in enumerate(places):
-            out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>')
-            if k < len(one.texts):
-                out.append(_text(x + 7, y - 5, one.texts[k], "start", colour, 11))
-    out += _legend([one.name for one in series])
-    out += [
-        _text(LEFT + plot_width / 2, HEIGHT - 12, x_label, "middle"),
-        f'<text x="16" y="{TOP + plot_height / 2:.1f}" text-anchor="middle" font-size="12" '
-        f'fill="#333333" transform="rotate(-90 16 {TOP + plot_height / 2:.1f})">'
-        f"{escape(y_label)}</text>",
-    ]
-    return _picture(title, out, HEIGHT)
+    return _picture(title, x_label, HEIGHT, draw)
 
 
 def bars(title: str, x_label: str, rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     """Horizontal bars, one a row, stacked of parts that all rows share."""
-    names = list(dict.fromkeys(name for _, parts in rows for name in parts))
-    left = 24 + round(6.7 * max(len(name) for name, _ in rows))
-    scale = ticks(0.0, max(sum(parts.values()) for _, parts in rows))
-    plot_width, height = WIDTH - left - RIGHT, TOP + BAR * len(rows) + BOTTOM
-    height = max(height, TOP + 20 * len(names) + 20)
-    out = []
-    for tick in scale:
-        x = left + tick / scale[-1] * plot_width
-        bottom = TOP + BAR * len(rows)
-        out += [_line(x, TOP, x, bottom, "#dddddd"), _text(x, bottom + 16, _number(tick), "middle")]
-    for row, (name, parts) in enumerate(rows):
-        x, y = float(left), TOP + BAR * row + 4
-        out.append(_text(left - 8, y + 13, name, "end"))
-        for part, value in parts.items():
-            width = value / scale[-1] * plot_width
-            colour = COLOURS[names.index(part) % len(COLOURS)]
-            out.append(
-                f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 8}" '
-                f'fill="{colour}"/>'
-            )
-            x += width
-    out += _legend(names)
-    out.append(_text(left + plot_width / 2, TOP + BAR * len(rows) + 36, x_label, "middle"))
-    return _picture(title, out, height)
+
+    def draw(axes: Any) -> None:
+        names = list(dict.fromkeys(name for _, parts in rows for name in parts))
+        places, ends = range(len(rows)), [0.0] * len(rows)
+        for name, colour in zip(names, COLOURS, strict=False):
+            widths = [parts.get(name, 0.0) for _, parts in rows]
+            axes.barh(places, widths, 0.7, ends, color=colour, label=name)
+            ends = [end + width for end, width in zip(ends, widths, strict=True)]
+        axes.set_yticks(places, [name for name, _ in rows])
+        axes.invert_yaxis()
+        axes.grid(axis="x")
+
+    return _picture(title, x_label, BAR * len(rows) + MARGIN, draw)
 
 
-def ticks(low: float, high: float, most: int = 7) -> list[float]:
-    """Round numbers from at or below `low` to at or above `high`."""
-    if high <= low:
-        high = low + 1.0
-    rough = (high - low) / (most - 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(s * power for s in (1.0, 2.0, 2.5, 5.0, 10.0) if s * power >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(k * step, 10) for k in range(first, last + 1)]
+def _picture(title: str, x_label: str, height: float, draw: Callable[[Any], None]) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure
 
-
-def _legend(names: Sequence[str]) -> list[str]:
-    x = WIDTH - RIGHT + 14
-    out = []
-    for number, name in enumerate(names):
-        y = TOP + 4 + 20 * number
-        colour = COLOURS[number % len(COLOURS)]
-        out += [
-            f'<rect x="{x}" y="{y}" width="11" height="11" fill="{colour}"/>',
-            _text(x + 17, y + 10, name, "start"),
-        ]
-    return out
-
-
-def _picture(title: str, parts: Sequence[str], height: int) -> str:
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" '
-        f'viewBox="0 0 {WIDTH} {height}" font-family="sans-serif">'
-    )
-    background = f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>'
-    heading = _text(LEFT, 22, title, "start", "#111111", 14)
-    return "\n".join([head, background, heading, *parts, "</svg>", ""])
-
-
-def _text(
-    x: float, y: float, text: str, anchor: str, colour: str = "#333333", size: int = 12
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" '
-        f'fill="{colour}">{escape(text)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, dashes: str = "") -> str:
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}"{dashed}/>'
-    )
-
-
-def _number(value: float) -> str:
-    return f"{value:g}"
+    with matplotlib.rc_context(LOOK):
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
+        figure.suptitle(title, x=0.01, ha="left")
+        axes.set_xlabel(x_label)
+        figure.legend(loc="outside right upper", frameon=False)
+        text = io.StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

@@ -377,7 +377,8 @@ def test_guidance_can_be_changed_while_it_runs() -> None:
     script.release_all()
     loop.run()
     assert (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
-    assert loop.conditions == {"style": "", "audio_guidance": 2.0, "style_guidance": 3.0}
+    told = {"style": session.style_name, "audio_guidance": 2.0, "style_guidance": 3.0}
+    assert loop.conditions == told
 
 
 def test_a_model_that_fails_ends_the_run_and_says_why() -> None:
