@@ -24,7 +24,7 @@ COLOURS = (
 )
 WIDTH, HEIGHT, BAR, MARGIN = 7.2, 3.6, 0.26, 1.1
 """Inches; of a picture, of a bar, and what stands above and below the bars."""
-LOOK = {
+LOOK: dict[Any, Any] = {
     "svg.hashsalt": "posetalk",
     "svg.fonttype": "none",
     "font.size": 8,
