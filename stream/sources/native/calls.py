@@ -13,12 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from head.errors import PosetalkError
+
 ANSWER_SECONDS = 5.0
 
 Result = TypeVar("Result")
 
 
-class NoAnswerError(Exception):
+class NoAnswerError(PosetalkError):
     """It has not come back in time, or one before it has not yet."""
 
 
