@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -283,11 +282,6 @@ class OnnxBackend:
         from stream.backends.onnx_session import GraphSession  # engines need no onnxruntime
 
         return GraphSession(path, self._weights, device=self._device, threads=self._threads)
-
-
-def installed() -> bool:
-    """Whether onnxruntime is here."""
-    return importlib.util.find_spec("onnxruntime") is not None
 
 
 def _batch(arrays: Sequence[FloatArray]) -> FloatArray:

@@ -31,8 +31,6 @@ GATE_DB, LEAST_DB = 9.0, -66.0
 """Speech is GATE_DB above the least of the last FLOOR_FRAMES, and never below LEAST_DB."""
 FALL = 0.5
 """What is quieter than the voice so far counts for less: rooms are, and ends of words."""
-TOO_LOW_DB = -50.0
-"""Speech below it loses its consonants in any microphone's noise."""
 
 
 class InputGain:
@@ -49,11 +47,6 @@ class InputGain:
         self.heard = 0
         self.gain_db = TARGET_DB - PRIOR_DB
         self._recent = np.full(FLOOR_FRAMES, PRIOR_FLOOR_DB)
-
-    @property
-    def too_low(self) -> bool:
-        """Whether speech was heard, and is too quiet to be told."""
-        return self.heard > PRIOR_FRAMES and self.speech_db < TOO_LOW_DB
 
     def apply(self, frames: FloatArray) -> FloatArray:
         """The stream's next frames, (n, samples of a frame) -> the same shape, at one level."""

@@ -64,10 +64,3 @@ class NoiseTrack:
             fresh = frame_noise(self._seed, held, stop, self._channels)
             self._white = np.concatenate([self._white, fresh])
         return self._white[: stop - start]
-
-
-def swaying_noise(
-    seed: int, start: int, stop: int, channels: int, slow: slice, frames: int
-) -> NDArray[np.float32]:
-    """`NoiseTrack.take` of a stream that begins here."""
-    return NoiseTrack(seed, channels, slow, frames).take(start, stop)

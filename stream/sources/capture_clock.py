@@ -42,8 +42,3 @@ class CaptureClock:
         self._buckets.append((bucket, offset))
         self.t0 = min(least for _, least in self._buckets)
         return self.t0 + end / self.rate
-
-    def time_of(self, sample: float) -> float:
-        """Capture time of sample `sample`, in the seconds of `update`."""
-        assert self.t0 is not None, "no block has arrived yet"
-        return self.t0 + sample / self.rate

@@ -7,8 +7,6 @@ from types import MappingProxyType
 
 import numpy as np
 
-from head.errors import WrongValue
-
 
 @dataclass(frozen=True)
 class SpeakingStyle:
@@ -301,13 +299,6 @@ _NAMED = (
     ),
 )
 STYLES: MappingProxyType[str, SpeakingStyle] = MappingProxyType({s.name: s for s in _NAMED})
-
-
-def named_style(name: str) -> SpeakingStyle:
-    """A named style. Raises ValueError listing the names when there is none of that name."""
-    if name not in STYLES:
-        raise WrongValue(f"no speaking style {name!r}; there are {', '.join(sorted(STYLES))}")
-    return STYLES[name]
 
 
 def random_style(rng: np.random.Generator, named_share: float = 0.35) -> SpeakingStyle:

@@ -21,7 +21,7 @@ import numpy as np
 from head.errors import PosetalkError
 from head.new_file import new_file
 from stream.frames import SAMPLE_RATE
-from training.labels.phones import SILENCE, Phone, as_phones, tidy
+from training.labels.phones import Phone, as_phones, tidy
 from training.labels.prosody import PROSODY_HOP_SAMPLES, Prosody, extract_prosody
 
 log = logging.getLogger(__name__)
@@ -270,8 +270,3 @@ def choose_groups(groups: np.ndarray, sets: np.ndarray, share: float) -> set[int
             chosen.add(int(group))
             taken += inside
     return chosen
-
-
-def speech_seconds(utterance: Utterance) -> float:
-    """Seconds of an utterance in which a phone is spoken."""
-    return sum(p.length for p in utterance.phones if p.name != SILENCE)

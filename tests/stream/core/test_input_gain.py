@@ -75,13 +75,6 @@ def test_later_sound_changes_no_earlier_frame_and_gains_do_not_jump() -> None:
     assert np.abs(np.diff(played)).max() < 1e-4
 
 
-def test_it_says_when_a_voice_is_too_low() -> None:
-    low, fine = InputGain(), InputGain()
-    low.apply(speech(300, -54.0, room_db=-90))
-    fine.apply(speech(60, -30.0))
-    assert low.too_low and not fine.too_low and not InputGain().too_low
-
-
 class _Hearing(FakeBackend):
     """Keeps what its encoder is given."""
 

@@ -15,7 +15,7 @@ from stream.backends.fake import FakeBackend, loudness
 from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
 from stream.core.level_normaliser import RunningLevel
-from stream.core.noise import NoiseTrack, frame_noise, swaying_noise
+from stream.core.noise import NoiseTrack, frame_noise
 from stream.core.session import Session, SessionOptions
 from stream.core.timeline import Timeline
 from stream.core.windows import plan
@@ -301,8 +301,8 @@ def test_noise_belongs_to_the_frame(seed, start, cut) -> None:
 @given(start=st.integers(0, 2**40), cut=st.integers(1, 19), frames=st.integers(1, 30))
 @settings(max_examples=30, deadline=None)
 def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
-    whole = swaying_noise(7, start, start + 20, 54, slice(50, 53), frames)
-    later = swaying_noise(7, start + cut, start + 20, 54, slice(50, 53), frames)
+    whole = NoiseTrack(7, 54, slice(50, 53), frames).take(start, start + 20)
+    later = NoiseTrack(7, 54, slice(50, 53), frames).take(start + cut, start + 20)
     np.testing.assert_allclose(whole[cut:], later, atol=1e-6)
     white = frame_noise(7, start, start + 20, 54)
     assert np.array_equal(whole[:, :50], white[:, :50])
@@ -318,12 +318,12 @@ def test_a_track_draws_the_noise_that_a_fresh_one_would(moves, frames) -> None:
     track, start = NoiseTrack(7, 54, slice(50, 53), frames), 0
     for step, length in moves:
         start = max(0, start + step)
-        expected = swaying_noise(7, start, start + length, 54, slice(50, 53), frames)
+        expected = NoiseTrack(7, 54, slice(50, 53), frames).take(start, start + length)
         assert np.array_equal(track.take(start, start + length), expected)
 
 
 def test_swaying_noise_is_slow_and_has_unit_variance() -> None:
-    noise = swaying_noise(1, 0, 4000, 54, slice(50, 53), 25)
+    noise = NoiseTrack(1, 54, slice(50, 53), 25).take(0, 4000)
     assert noise[:, 50:53].std() == pytest.approx(1.0, abs=0.1)
     assert np.diff(noise[:, 50:53], axis=0).std() < 0.3 < np.diff(noise[:, :50], axis=0).std()
 

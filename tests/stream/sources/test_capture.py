@@ -41,12 +41,6 @@ def test_memory_is_constant() -> None:
     assert len(clock._buckets) == 10
 
 
-def test_time_of_any_sample() -> None:
-    clock = CaptureClock(16000)
-    clock.update(16000, 101.0)
-    assert clock.time_of(8000) == 100.5
-
-
 def test_bursts_of_a_sound_server_do_not_shake_the_estimate() -> None:
     rng = np.random.default_rng(1)
     clock = CaptureClock(16000)

@@ -14,8 +14,10 @@ import numpy as np
 
 from stream.wire import codec, messages
 from stream.wire.codec import Flag, Kind, Message
+from stream.wire.schema import schema
 
 FOLDER = Path(__file__).resolve().parents[2] / "data" / "wire"
+SCHEMA_FILE = FOLDER.parents[2] / "clients" / "messages.json"
 
 
 def binary_messages() -> dict[str, Message]:
@@ -152,3 +154,4 @@ if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, data in golden().items():
         (FOLDER / name).write_bytes(data)
+    SCHEMA_FILE.write_text(json.dumps(schema(), indent=1) + "\n", "utf-8")
