@@ -28,6 +28,9 @@ from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.channels import make_hello
 
+# Websockets draw their pings from `random`, in other threads, while hypothesis draws.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
+
 PATIENCE = 60.0
 FREE = Limits(rate=1e9, burst=1e9, peer_rate=1e9, peer_burst=1e9, server_rate=1e9, server_burst=1e9)
 
