@@ -23,9 +23,8 @@ from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
 from training.labels.gaze_drift import add_gaze_drift
 from training.loop.losses import ROTATION, FaceGeometry, Weights, motion_losses
-from training.speech.column_augment import disturbed
 from training.speech.track_batches import Tracks
-from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining
+from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining, mask_columns
 from training.starter.wrong_past import LATEST_FRAMES, gone_wrong
 
 LENGTHS = {1: 0.07, 2: 0.17, 3: 0.3, 4: 0.14, 6: 0.08, 12: 0.07, 25: 0.08, 50: 0.05, 100: 0.04}
@@ -117,7 +116,7 @@ class WindowSource:
         crops = self.tracks.crops(
             self.crops, crop, spec.speech.history_frames, rng, starts=self.dropout.begin, lead=T_p
         )
-        columns = disturbed(crops.columns, rng)
+        columns = mask_columns(crops.columns, rng)
         # A truncated batch has one window a crop, as what follows its end falls silent.
         truncated = n >= LONG and rng.random() < self.dropout.truncate
         ends = torch.full((self.crops,), crop)

@@ -13,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.network.mel import MelEncoder
+from diffposetalk.network.mel import COLUMNS, LOWEST, MelEncoder
 from diffposetalk.spec import ModelSpec
 from head.channels import ARTICULATION
-from training.speech.column_augment import disturbed
 from training.speech.track_batches import Tracks
 from training.speech.tracks import PHONES
 
@@ -72,4 +71,15 @@ def batch_losses(
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """One batch of crops through the model, with small masks over time and frequency."""
     crops = tracks.crops(batch, n, model.encoder_history, rng, starts=BEGIN)
-    return model.losses(disturbed(crops.columns, rng), crops.phone, crops.motion)
+    return model.losses(mask_columns(crops.columns, rng), crops.phone, crops.motion)
+
+
+def mask_columns(columns: Tensor, rng: np.random.Generator) -> Tensor:
+    """A band of up to 12 filters and a gap of up to 2 frames fall silent, in half of the crops."""
+    out = columns + float(rng.uniform(-0.15, 0.15))
+    for row in np.flatnonzero(rng.random(len(columns)) < 0.5):
+        low = int(rng.integers(0, columns.shape[2] - 12))
+        out[row, :, low : low + int(rng.integers(2, 13))] = LOWEST / 2
+        start = int(rng.integers(0, columns.shape[1] - 2 * COLUMNS))
+        out[row, start : start + int(rng.integers(1, 2 * COLUMNS))] = LOWEST / 2
+    return out
