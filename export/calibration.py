@@ -83,8 +83,8 @@ def calibrate(bundle: Bundle, sound: FloatArray) -> Calibration:
         plain, probed = Path(folder) / "plain", Path(folder) / "probed"
         graphs = build_graphs(bundle, steps, external_weights=False)
         taps = {name: tapped(model) for name, model in graphs.items()}
-        write_graphs(plain, graphs, bundle, precision="fp32", external_weights=False)
-        write_graphs(probed, taps, bundle, precision="fp32", external_weights=False)
+        for place, models in ((plain, graphs), (probed, taps)):
+            write_graphs(place, models, bundle, precision="fp32", external_weights=False)
         try:
             backend = _WatchedBackend(bundle, plain)
             session = Session(backend)

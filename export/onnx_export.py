@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx
 
-from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle
+from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle, sha256_of
 from diffposetalk.bundle.graphs import (
     FOLDER,
     HOP,
@@ -218,6 +218,8 @@ def _copy(bundle: Bundle, home: Path) -> None:
     taken = any(home.iterdir()) if home.is_dir() else home.exists()
     if taken and not (home / CONFIG).is_file():
         raise ExportError(f"{home} holds something else: choose an empty or new folder")
+    if taken and sha256_of(home / CONFIG) != bundle.hash:
+        raise ExportError(f"{home} is another bundle: choose an empty or new folder")
     try:
         home.mkdir(parents=True, exist_ok=True)
         for path in bundle.folder.iterdir():

@@ -1,13 +1,16 @@
 """Files that take their name when they are whole: until then what stood there stays.
 
 Work goes into a file beside, under a name that nobody can guess, and is renamed at the end.  Links
-are not followed: one that stands where the name goes is replaced, what it points to stays.
+are not followed: one that stands where the name goes is replaced, what it points to stays.  A disk
+that is full leaves nothing behind, and its error names the file.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -16,6 +19,8 @@ from pathlib import Path
 from head.errors import FileError
 
 UNFINISHED = "unfinished"
+FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+"""What the system says where a disk takes no more."""
 _FLAGS = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
 
 
@@ -60,7 +65,37 @@ def new_file(path: str | Path) -> Iterator[Path]:
     """
     made = NewFile(path)
     try:
-        yield made.beside
-        made.keep()
+        with naming(path):
+            yield made.beside
+            made.keep()
     finally:
         made.discard()
+
+
+@contextlib.contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """A disk that is full raises an OSError that names `path`, whatever a library made of it."""
+    try:
+        yield
+    except Exception as error:
+        full = full_disk(error)
+        if full is None:
+            raise
+        raise OSError(full.errno, full.strerror, str(path)) from error
+
+
+def full_disk(error: BaseException | None) -> OSError | None:
+    """The error of a disk that takes no more, in an exception or behind it; None if it is none.
+
+    Archives raise others in closing what could not be written; safetensors has it in its text.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in FULL:
+            return error
+        told = re.search(r"\(os error (\d+)\)", str(error))
+        if told and int(told[1]) in FULL:
+            return OSError(int(told[1]), os.strerror(int(told[1])))
+        error = error.__cause__ or error.__context__
+    return None

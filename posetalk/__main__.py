@@ -59,6 +59,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     from head.errors import PosetalkError
+    from head.new_file import full_disk
     from posetalk.terminal.install_hints import advice, is_damaged_package
     from posetalk.terminal.installation import here
 
@@ -67,6 +68,8 @@ def explain(error: Exception) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, PosetalkError | OSError) and text:
         return here(text)
+    if (full := full_disk(error)) is not None:
+        return f"a file cannot be written: {full.strerror}"
     if isinstance(error, ImportError) or (
         isinstance(error, AttributeError) and is_damaged_package(error)
     ):

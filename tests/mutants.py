@@ -42,6 +42,8 @@ NOT_HERE = ("tensorrt", "cuda_graphs", "reports", "pictures", "ablation_runs", "
 """Modules that need a device, voices or hours."""
 OF_TASTE = ("training/labels", "training/speech")
 """How labels and augmentations look: no test can say which of two numbers is the right one."""
+MOST_TESTS = 5
+"""Files of tests that a change is tried on."""
 COMPARE = {ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "=="}
 FLIPPED = COMPARE | {ast.Lt: ">", ast.LtE: ">", ast.Gt: "<", ast.GtE: "<"}
 BINARY = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
@@ -150,8 +152,11 @@ def _silent(tree: ast.AST) -> set[int]:
     return rows
 
 
-def tests_of(path: Path) -> list[str]:
-    """Files of tests that import a module: with its name, then of its folder; and the folder's."""
+def tests_of(path: Path, line: int) -> list[str]:
+    """Files of tests of a line: with the module's name; then those that name what it is part of.
+
+    The rarer the name the sooner; then those that import the module, and those of its folder.
+    """
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
     own = ROOT / "tests" / path.relative_to(ROOT).parent
     if not own.is_dir():  # a room inside a room, whose tests stand beside the outer one's
@@ -161,8 +166,44 @@ def tests_of(path: Path) -> list[str]:
     near = [test for test in every if own in test.parents]
     ordered = [t for t in using if t in near] + [t for t in using if t not in near]
     ordered += [test for test in near if test not in ordered]
-    ordered.sort(key=lambda test: not test.stem.startswith(f"test_{path.stem}"))
-    return [str(test.relative_to(ROOT)) for test in ordered[:4]]
+    told = {test: 0.5 * (test in near) for test in every}
+    for name in reaching(path.read_text("utf-8"), line):
+        having = [test for test in every if name in _words(test)]
+        for test in having:
+            told[test] += 1 / len(having)
+    ordered += [test for test in every if told[test] > 0.8 and test not in ordered]
+    ordered.sort(key=lambda test: (not test.stem.startswith(f"test_{path.stem}"), -told[test]))
+    return [str(test.relative_to(ROOT)) for test in ordered[:MOST_TESTS]]
+
+
+def reaching(text: str, line: int) -> set[str]:
+    """Names by which a line of a module is reached: of its function, class or constant.
+
+    And of the functions and classes of the module that use those, twice removed at most.
+    """
+    parts: list[tuple[str, int, int, set[str]]] = []
+    tree = ast.parse(text)
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    for node in [*tree.body, *(part for each in classes for part in each.body)]:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+        else:
+            continue
+        used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        used |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+        parts += [(name, node.lineno, node.end_lineno or 0, used) for name in names]
+    found = {name for name, first, last, _ in parts if first <= line <= last}
+    for _ in range(2):
+        found |= {name for name, _, _, used in parts if used & found}
+    return {name for name in found if not name.startswith("__")}
+
+
+@functools.cache
+def _words(test: Path) -> frozenset[str]:
+    return frozenset(re.findall(r"\w+", test.read_text("utf-8")))
 
 
 def _imports(test: Path, module: str) -> bool:
@@ -174,7 +215,7 @@ def _imports(test: Path, module: str) -> bool:
 
 def found(mutant: Mutant, copy: Path, seconds: int, *, trusted: bool) -> str:
     """What the tests make of a change: `found` or `SURVIVED`; or why they cannot say."""
-    tests = tests_of(mutant.path)
+    tests = tests_of(mutant.path, mutant.line)
     if not tests:
         return "NO TESTS"
     target = copy / mutant.path.relative_to(ROOT)

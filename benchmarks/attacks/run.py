@@ -8,7 +8,6 @@ same load aimed at nothing, which tells what the attacker takes of the machine i
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import secrets
@@ -34,6 +33,7 @@ from benchmarks.harness.processes import BenchmarkError, Helper, resident_mb
 from benchmarks.hostile.run import HEADER as FILES_HEADER
 from benchmarks.hostile.run import KINDS as FILES
 from benchmarks.hostile.run import FileResult, run_files
+from head.files.json_file import write_json
 from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
 
@@ -283,7 +283,7 @@ class Attacks:
                 "results": [asdict(r) | {"faults": r.faults} for r in results],
                 "files": [asdict(r) for r in read],
             }
-            self.json.write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+            write_json(self.json, about)
         return [*results, *read]
 
     def _attack(self, kinds: Sequence[Attack]) -> list[Result]:

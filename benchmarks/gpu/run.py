@@ -16,7 +16,7 @@ import tyro
 from benchmarks.gpu.card import Card
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.harness.processes import BenchmarkError
-from head.new_file import new_file
+from head.files.json_file import write_json
 
 
 @dataclass(frozen=True)
@@ -112,8 +112,7 @@ def _read(path: Path, machine: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:
-    with new_file(path) as part:
-        part.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    write_json(path, found)
 
 
 def _text(figure: Any) -> str:

@@ -8,7 +8,6 @@ clip after the other, each from another place on and at another moment.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from benchmarks.harness.setting import Setting
 from benchmarks.latency.live_run import waiting
 from benchmarks.latency.many_sessions import GOLDEN, demo
 from benchmarks.latency.percentiles import distribution
+from head.files.json_file import write_json
 from stream.backends.names import BackendName
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from stream.sources.pcm import to_int16
@@ -99,7 +99,7 @@ class A2F:
             results["at_once"].append({"streams": streams, **summarise(heard, self.seconds)})
             print(report(results["at_once"][-1]), flush=True)
         if self.json is not None:
-            self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+            write_json(self.json, results)
         return results
 
     @contextmanager

@@ -6,7 +6,6 @@ All moments are read from the system's monotonic clock, which the processes of o
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +27,7 @@ from benchmarks.latency.precision import Exports
 from benchmarks.latency.roofline import measure_speed, roofline_of
 from benchmarks.latency.terminal_report import report
 from benchmarks.quality import lip_error
+from head.files.json_file import write_json
 from posetalk.terminal.console import UsageError
 from posetalk.terminal.exit_codes import DONE
 from training.evaluation.paper_metrics import interval
@@ -200,7 +200,7 @@ class BenchLatency:
     def _write(self, results: dict[str, Any]) -> None:
         """Write the file, after every run, so that what is measured is kept."""
         if self.json is not None:
-            self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+            write_json(self.json, results)
 
 
 def measure(setting: Setting, microphone: VirtualMicrophone | None, label: str) -> dict[str, Any]:

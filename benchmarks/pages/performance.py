@@ -27,6 +27,7 @@ from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
 from head.errors import PosetalkError
+from head.new_file import new_file
 
 KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f", "attacks")
 ELSEWHERE = ("curves",)
@@ -141,7 +142,8 @@ class WritePage:
 
 def write(results: Results, output: Path) -> None:
     """Write the page, and its pictures into the folder beside it."""
-    output.write_text(page(results), "utf-8")
+    with new_file(output) as part:
+        part.write_text(page(results), "utf-8")
     folder, pictures = output.parent / PICTURES, plots(results)
     if folder.is_dir():
         for old in folder.glob("*.svg"):

@@ -21,7 +21,7 @@ import tyro
 
 from benchmarks.harness.environment import environment
 from head.errors import PosetalkError
-from head.new_file import new_file
+from head.files.json_file import write_json
 
 if TYPE_CHECKING:
     from diffposetalk.spec import WindowRule
@@ -292,8 +292,7 @@ def _json(values: Mapping[str, tuple[float, float]]) -> dict[str, list[float | N
 def write(path: Path, result: Mapping[str, Any]) -> None:
     """Write JSON beside the old file, then put it in its place."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as part:
-        part.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    write_json(path, result)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

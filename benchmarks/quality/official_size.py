@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.harness.environment import environment
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics, WindowRule
+from head.files.json_file import write_json
 from stream.backends.threads import let_threads_sleep
 
 ALL_STEPS, K = 500, 4
@@ -260,5 +261,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = json.dumps(result, indent=1)
     print(text)
     if options.json:
-        options.json.write_text(text + "\n", "utf-8")
+        write_json(options.json, result)
     return 0

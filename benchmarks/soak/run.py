@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import random
 import threading
 import time
@@ -31,6 +30,7 @@ from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.soak.checked_client import CheckedClient, SoakResult
 from head.errors import PosetalkError
+from head.files.json_file import write_json
 from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
 from stream.core.session import Session
@@ -271,7 +271,7 @@ class Soak:
         results["soak"]["bundle_hash"] = soak.bundle_hash
         print(f"took {results['soak']['took_s']:.0f} s; {'; '.join(result.faults()) or 'held'}")
         if self.json is not None:
-            self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+            write_json(self.json, results)
         return results
 
 

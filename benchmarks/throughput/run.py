@@ -6,7 +6,6 @@ Every part runs in processes of its own, one after the other.
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.harness.setting import Setting
 from benchmarks.latency.live_run import waiting
 from benchmarks.latency.terminal_report import describe_live
+from head.files.json_file import write_json
 from stream.backends.names import BackendName
 
 Part = Literal["animate", "render", "memory", "start"]
@@ -74,7 +74,7 @@ class Throughput:
                 results[part] = self._work(part)
             print(report(part, results[part]), flush=True)
             if self.json is not None:
-                self.json.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+                write_json(self.json, results)
         return results
 
     def _work(self, part: Part) -> dict[str, Any]:

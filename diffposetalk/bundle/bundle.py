@@ -32,6 +32,7 @@ from head.errors import PosetalkError
 from head.files.json_file import read_json
 from head.files.regular_file import open_regular, read_regular
 from head.library import is_id
+from head.new_file import naming
 
 if TYPE_CHECKING:
     from diffposetalk.network.model import DiffPoseTalk
@@ -221,6 +222,7 @@ def save_bundle(
 
     Raises:
         BundleError: values that do not fit each other, or a folder that is something else.
+        OSError: the disk is full.
     """
     from diffposetalk.network.weights import WeightsError, save_weights
 
@@ -238,25 +240,26 @@ def save_bundle(
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         made.chmod(0o755)
-        save_file(_arrays(dataclasses.asdict(statistics)), made / STATISTICS)
-        save_file(_arrays(styles), made / STYLES)
-        _read_statistics(made / STATISTICS, spec)
-        _read_styles(made / STYLES, list(styles), spec)
-        save_weights(model, made / MODEL, half=half)
-        if style_encoder is not None:
-            save_weights(style_encoder, made / STYLE_ENCODER, half=half)
-        config = {
-            "format": FORMAT,
-            "version": VERSION,
-            "head": head_id,
-            "styles": list(styles),
-            "model": json.loads(spec.to_json()),
-            "provenance": dict(provenance),
-            "files": {path.name: sha256_of(path) for path in sorted(made.iterdir())},
-        }
-        (made / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        (made / CARD).write_text(card, "utf-8")
-        _swap(made, folder)
+        with naming(folder):
+            save_file(_arrays(dataclasses.asdict(statistics)), made / STATISTICS)
+            save_file(_arrays(styles), made / STYLES)
+            _read_statistics(made / STATISTICS, spec)
+            _read_styles(made / STYLES, list(styles), spec)
+            save_weights(model, made / MODEL, half=half)
+            if style_encoder is not None:
+                save_weights(style_encoder, made / STYLE_ENCODER, half=half)
+            config = {
+                "format": FORMAT,
+                "version": VERSION,
+                "head": head_id,
+                "styles": list(styles),
+                "model": json.loads(spec.to_json()),
+                "provenance": dict(provenance),
+                "files": {path.name: sha256_of(path) for path in sorted(made.iterdir())},
+            }
+            (made / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
+            (made / CARD).write_text(card, "utf-8")
+            _swap(made, folder)
     except WeightsError as error:
         raise BundleError(str(error)) from None
     finally:

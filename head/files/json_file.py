@@ -1,4 +1,4 @@
-"""JSON from elsewhere: small regular files, not nested without end, finite numbers."""
+"""JSON from elsewhere: small regular files, not nested without end, finite numbers; and our own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from head.errors import WrongValue
 from head.files.regular_file import read_regular
+from head.new_file import new_file
 
 MOST_BYTES = 4 << 20
 
@@ -20,6 +21,16 @@ def read_json(path: str | Path, most_bytes: int = MOST_BYTES) -> Any:
         OSError: it cannot be opened, is no regular file, or larger.
     """
     return parse_json(read_regular(path, most_bytes))
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write JSON of one space a level: the file is whole, or as it was.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with new_file(path) as part:
+        part.write_text(json.dumps(value, indent=1) + "\n", "utf-8")
 
 
 def parse_json(data: bytes | str) -> Any:

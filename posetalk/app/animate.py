@@ -113,6 +113,9 @@ class _Collector:
     def abandon(self) -> None:
         """Nothing to keep."""
 
+    def discard(self) -> None:
+        """Nothing to leave."""
+
 
 def animate(
     audio: Audio,

@@ -15,6 +15,7 @@ from head.arkit.weights import arkit_weights, has_arkit_channels, solver_of
 from head.channels import ARKIT_52
 from head.errors import WrongValue
 from head.model import Head
+from head.new_file import new_file
 from head.retarget import retarget
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters
@@ -140,7 +141,8 @@ def _pairs(head: Head, own: Floats, made: Floats, weights: Floats, path: Path, s
     with Renderer(head, size, size) as renderer:
         pictures = [_pair(renderer, own[t], made[t]) for t in chosen]
     rows = [np.concatenate(pictures[k : k + 2], axis=1) for k in range(0, len(pictures), 2)]
-    Image.fromarray(np.concatenate(rows)).save(path)
+    with new_file(path) as part:
+        Image.fromarray(np.concatenate(rows)).save(part)
 
 
 def _pair(renderer: Renderer, own: Floats, made: Floats) -> NDArray[np.uint8]:

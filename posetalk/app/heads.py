@@ -9,6 +9,7 @@ import numpy as np
 from head.channels import CHANNELS
 from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
+from head.new_file import new_file
 from head.poses import POSES
 from head.rig import BUILTIN_ID, builtin_head, load_head
 from head.skinning import skin
@@ -87,4 +88,5 @@ def picture(head: Head, path: Path, size: int) -> None:
             *[renderer.render(face) for face in faces],
         ]
     rows = [np.concatenate(views[k : k + 5], axis=1) for k in range(0, 10, 5)]
-    Image.fromarray(np.concatenate(rows)).save(path)
+    with new_file(path) as part:
+        Image.fromarray(np.concatenate(rows)).save(part)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from head.new_file import NewFile
+from head.new_file import NewFile, full_disk, naming
 from posetalk.app.film.settings import FilmSettings
 from posetalk.formats import FORMATS, Clip, Format
 from posetalk.formats.motion_file import MotionWriter, split
@@ -68,6 +68,10 @@ class Output(Protocol):
         """
         ...
 
+    def discard(self) -> None:
+        """Nothing of it is wanted: leave nothing; after `close` it does nothing."""
+        ...
+
 
 class MotionOutput:
     """An npz file of motion."""
@@ -88,6 +92,9 @@ class MotionOutput:
 
     def abandon(self) -> Path | None:
         return self._writer.abandon()
+
+    def discard(self) -> None:
+        self._writer.discard()
 
 
 class ClipOutput:
@@ -135,13 +142,22 @@ class ClipOutput:
             if file is not None:
                 file.discard()
             return None
-        self._write_to(file)
+        try:
+            self._write_to(file)
+        except BaseException:
+            file.discard()
+            raise
         return file.beside
 
+    def discard(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.discard()
+
     def _write_to(self, file: NewFile) -> None:
-        file.beside.write_bytes(
-            self._write(Clip.of(self._head, self._rows, self._shape, self._fps))
-        )
+        made = self._write(Clip.of(self._head, self._rows, self._shape, self._fps))
+        with naming(self.path):
+            file.beside.write_bytes(made)
 
 
 class NeutralFirst:
@@ -168,12 +184,16 @@ class NeutralFirst:
     def abandon(self) -> Path | None:
         return self._output.abandon()
 
+    def discard(self) -> None:
+        self._output.discard()
+
 
 @contextlib.contextmanager
 def finishing(outputs: Sequence[Output]) -> Iterator[None]:
     """Close every output when the block ends; when it raises, keep what came under other names.
 
-    What one output raises in that hinders no other; the first error is raised in the end.
+    What one output raises in that hinders no other; the first error is raised in the end.  Of a
+    full disk nothing is kept: it can be made again, and what is missing is room.
     """
     error: BaseException | None = None
     try:
@@ -185,10 +205,14 @@ def finishing(outputs: Sequence[Output]) -> Iterator[None]:
         try:
             if whole:
                 output.close()
+            elif full_disk(error) is not None:
+                output.discard()
             elif (piece := output.abandon()) is not None:
                 log.warning("%s stays as it was; what was finished is in %s", output.path, piece)
         except Exception as raised:
             error = error or raised
+            with contextlib.suppress(Exception):
+                output.discard()
     if error is not None:
         raise error
 

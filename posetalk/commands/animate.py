@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,16 +95,23 @@ class Animate:
         tyro.conf.arg(metavar="FILE.npy", help_behavior_hint="(default: the bundle's mean)"),
     ] = None
     """Identity, (100,) shape coefficients of the head; or a motion file, to look as it does."""
+    force: Flag = False
+    """Replace whatever is there; without it, only clips of posetalk's own that are no longer."""
     model: ModelSettings = field(default_factory=ModelSettings)
     debug: Debug = False
 
     def run(self) -> int:
+        from posetalk.terminal.console import say
+
         jobs = self._jobs()
         every = [path for _, paths in jobs for path in paths]
         film = FilmSettings.of(self.size, self.fps, self.camera, self.background, every)
         self._check_mode()
-        for audio, paths in jobs:
+        replaced = [self._replaced(audio, paths) for audio, paths in jobs]
+        for (audio, paths), there in zip(jobs, replaced, strict=True):
             self._make(audio, paths, film)
+            if there:
+                say(f"replaced what was there as {', '.join(map(str, there))}")
         return 0
 
     def _jobs(self) -> list[tuple[Path, tuple[Path, ...]]]:
@@ -137,37 +145,40 @@ class Animate:
         check_names(names)
         return jobs
 
+    def _replaced(self, audio: Path, paths: tuple[Path, ...]) -> list[Path]:
+        """Which files of one sound are there already.
+
+        Raises:
+            UsageError: more would be lost than is made.
+        """
+        from posetalk.formats.existing import check_existing
+        from stream.sources.decoding.decoder import open_decoder
+
+        if not any(path.exists() for path in paths):
+            return []
+        with contextlib.closing(open_decoder(audio)) as decoder:
+            seconds = decoder.seconds
+        read = [audio, *([] if self.shape is None else [self.shape])]
+        return check_existing(paths, seconds, inputs=read, force=self.force)
+
     def _make(self, audio: Path, paths: tuple[Path, ...], film: FilmSettings) -> None:
-        """Make the files of one sound, and say how fast it went and what they replace."""
+        """Make the files of one sound, and say how fast it went."""
         from posetalk.terminal.console import say
         from posetalk.terminal.progress import frame_bar
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
 
         source = FileSource(audio, pace="fast", channel=channel_of(self.channel))
-        replaced = [str(path) for path in paths if path.exists()]
         made = self._live if self.mode == "live" else self._paper
         work = made(source, paths, film)
         started = time.monotonic()
-        done = 0
-        try:
-            with frame_bar(audio.name, source.samples // FRAME_SAMPLES) as progress:
-
-                def note(frames: int) -> None:
-                    nonlocal done
-                    done = frames
-                    progress(frames)
-
-                work(note)
-        finally:
-            spent = time.monotonic() - started
-            length = done * FRAME_SAMPLES / SAMPLE_RATE
-            if done:
-                names = ", ".join(map(str, paths))
-                speed = length / max(spent, 1e-9)
-                say(f"{names}: {length:.1f} s in {spent:.1f} s ({speed:.1f} times real time)")
-        if replaced:
-            say(f"replaced what was there as {', '.join(replaced)}")
+        with frame_bar(audio.name, source.samples // FRAME_SAMPLES) as progress:
+            frames = work(progress)
+        spent = time.monotonic() - started
+        length = frames * FRAME_SAMPLES / SAMPLE_RATE
+        speed = length / max(spent, 1e-9)
+        names = ", ".join(map(str, paths))
+        say(f"{names}: {length:.1f} s in {spent:.1f} s ({speed:.1f} times real time)")
 
     def _check_mode(self) -> None:
         from posetalk.terminal.console import UsageError

@@ -93,16 +93,18 @@ class Import:
         return 0
 
 
-def check_picture(path: Path | None, size: int) -> None:
+def check_picture(path: Path | None, size: int, *, force: bool) -> None:
     """Judge the options of a picture before any work is done.
 
     Raises:
-        UsageError: a name that is no picture's, or a size that cannot be drawn.
+        UsageError: a name that is no picture's or is taken, or a size that cannot be drawn.
     """
     from posetalk.terminal.console import UsageError
 
     if path is not None and path.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise UsageError(f"{path}: end the name in .png")
+    if path is not None and path.exists() and not force:
+        raise UsageError(f"{path} is there already: give another -o, or --force")
     if not 16 <= size <= 8192:
         raise UsageError(f"--size {size}: 16 to 8192 pixels")
 
@@ -148,13 +150,15 @@ class Show:
     """Picture of it: at rest, with its jaw open, its channels' largest motions, from the side."""
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 320
     """Width and height in pixels of each view."""
+    force: Flag = False
+    """Replace a picture that is there."""
     debug: Debug = False
 
     def run(self) -> int:
         from head.rig import load_head
         from posetalk.app.heads import about, picture
 
-        check_picture(self.output, self.size)
+        check_picture(self.output, self.size, force=self.force)
         head = load_head(self.head)
         print(about(head))
         if self.output is not None:
@@ -187,13 +191,15 @@ class Arkit:
     """Pairs of pictures: left the head's own motion, right what the 52 weights make of it."""
     size: Annotated[int, tyro.conf.arg(metavar="N")] = 256
     """Width and height in pixels of each view."""
+    force: Flag = False
+    """Replace a picture that is there."""
     debug: Debug = False
 
     def run(self) -> int:
         from head.rig import load_head
         from posetalk.app.arkit_report import judge
 
-        check_picture(self.output, self.size)
+        check_picture(self.output, self.size, force=self.force)
         print(judge(load_head(self.head), self.motion, self.output, self.size))
         return 0
 

@@ -39,6 +39,8 @@ class Live(StreamSettings):
         Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
+    force: Flag = False
+    """Record over a file that is there."""
     clean: Flag = False
     """With --view web: the address of the face alone, transparent, as OBS takes it for a source."""
     debug: Debug = False
@@ -97,6 +99,7 @@ class Live(StreamSettings):
         drawn.
         """
         from posetalk.app.outputs import check_names
+        from posetalk.formats.existing import check_existing
         from posetalk.terminal.console import say
         from viewer.play.app import default_recording
         from viewer.render.gl import GLError, choose_platform, display_available
@@ -104,6 +107,7 @@ class Live(StreamSettings):
         view, record = self.view, self.record
         if record is not None:
             check_names([record], kinds=(".mp4",))
+            check_existing([record], 0.0, force=self.force)
         if view == "auto":
             view = "window" if display_available() else "offscreen"
         if view in ("web", "none") and record is None:
@@ -134,7 +138,7 @@ class Live(StreamSettings):
         host = REACHABLE.get(server.host, server.host)
         url = f"ws://{host}:{server.port}"
         mode = "window" if view == "window" else "offscreen"
-        extra = [] if record is None else ["--record", str(record)]
+        extra = [] if record is None else ["--record", str(record), "--force"]  # judged above
         extra += ["--sound"] if sound and mode == "window" else []
         extra += ["--head", self.model.head] if self.model.head is not None else []
         return start([url, "--once", "--view", mode, *extra], token=self.address.secret())

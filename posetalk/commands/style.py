@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.settings import TrackingSettings
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:
     from posetalk.app.style_extraction import Extracted
@@ -53,14 +53,17 @@ class Extract:
         tyro.conf.arg(metavar="N", help_behavior_hint="(default: the mean over the whole clip)"),
     ] = None
     """Take the 4 seconds from this frame of a motion file alone, as the released code does."""
+    force: Flag = False
+    """Replace a style that has this name, or a file that is there."""
     bundle: Bundle = "starter"
     landmarks: TrackingSettings = field(default_factory=TrackingSettings)
     debug: Debug = False
 
     def run(self) -> int:
-        from diffposetalk.bundle.styles import SUFFIXES, own_path, write_style
+        from diffposetalk.bundle.bundle import load_bundle
+        from diffposetalk.bundle.styles import SUFFIXES, encoder_of, own_path, write_style
         from posetalk.app.style_extraction import extract, nearest, open_clip, refuse_taken
-        from posetalk.terminal.console import say
+        from posetalk.terminal.console import UsageError, say
         from posetalk.terminal.progress import working
         from posetalk.tracking.track_file import is_film
 
@@ -68,6 +71,11 @@ class Extract:
         to_file = Path(self.output).suffix.lower() in SUFFIXES
         if not to_file:
             refuse_taken(self.output, self.bundle)
+        path = Path(self.output)
+        if not to_file:
+            path = own_path(self.output, encoder_of(load_bundle(self.bundle).folder))
+        if path.exists() and not self.force:
+            raise UsageError(f"{path} is there already: give another -o, or --force")
         filmed = self.source == "camera" or is_film(self.motion[0])
         if filmed:
             made, of = self._from_films()
@@ -79,7 +87,6 @@ class Extract:
                     tracked = extract(clip, self.bundle, start=self.start)
             made = tracked
             of = str(clip.path)
-        path = Path(self.output) if to_file else own_path(self.output, made.encoder)
         write_style(path, made.vector, encoder=made.encoder, source=of, consent=self.consent)
         say(f"{path}: {made.frames} frames of {of}, {nearest(made)}")
         if filmed and not self.consent:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from posetalk.app.settings import TrackingSettings
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +39,14 @@ class Track:
         Path | None, tyro.conf.arg(metavar="FILE.mp4", help_behavior_hint="(default: none)")
     ] = None
     """Also write a film with person and head side by side, to see whether it worked."""
+    force: Flag = False
+    """Replace whatever is there; without it, only tracked motion that is no longer."""
     landmarks: TrackingSettings = field(default_factory=TrackingSettings)
     debug: Debug = False
 
     def run(self) -> int:
         from head.rig import open_head
+        from posetalk.formats.existing import TRACKED, check_existing
         from posetalk.terminal.console import UsageError, say
         from posetalk.tracking.outputs.with_progress import track_source
         from posetalk.tracking.report import lines
@@ -57,12 +60,18 @@ class Track:
             raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         check_motion_path(self.output)
         film = Film(self.film, start=self.start, seconds=self.seconds)
+        sound = self.output.with_suffix(".wav")
+        names = [self.output, *([] if self.compare is None else [self.compare])]
+        if not self.output.exists():  # else it is the sound of that motion
+            names.append(sound)
+        there = check_existing(
+            names, film.seconds, inputs=[self.film], force=self.force, arrays=TRACKED
+        )
         head = None if self.head is None else open_head(self.head)
         label = f"tracking {self.film.name}"
         found = track_source(film, self.landmarks, label, self.output.parent)
         page = lines(found, self.film.name)
         write_motion(self.output, found, head)
-        sound = self.output.with_suffix(".wav")
         heard = write_sound(sound, film)
         print("\n".join(page))
         moved = found.head if head is None else head.id
@@ -73,4 +82,6 @@ class Track:
 
             write_comparison(self.compare, film, found)
             say(f"{self.compare}: person and head side by side")
+        if there:
+            say(f"replaced what was there as {', '.join(map(str, there))}")
         return 0

@@ -39,6 +39,8 @@ class View:
         Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
+    force: Flag = False
+    """Record over a file that is there."""
     head: Annotated[
         str | None,
         tyro.conf.arg(metavar="NAME|FILE.npz", help_behavior_hint="(default: the server's)"),
@@ -63,6 +65,7 @@ class View:
     def run(self) -> int:
         from posetalk.app.outputs import check_names
         from posetalk.app.viewer_process import WATCHING
+        from posetalk.formats.existing import check_existing
         from posetalk.terminal.console import say
         from posetalk.terminal.status import status_line
         from stream.run.live_loop import stop_on_ctrl_c
@@ -71,6 +74,7 @@ class View:
         self._check()
         if self.record is not None:
             check_names([self.record], kinds=(".mp4",))
+            check_existing([self.record], 0.0, force=self.force)
         head = None
         if self.head is not None:
             from head.rig import load_head

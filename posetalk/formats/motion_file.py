@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 import zipfile
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from head.errors import WrongValue
 from head.files.array_file import read_npz
-from head.new_file import NewFile
+from head.new_file import NewFile, naming
 from head.skinning import motion_to_parameters
 from stream.frames import FPS
 
@@ -118,14 +119,16 @@ class MotionWriter:
 
         Raises:
             ValueError: arrays of other shapes; nothing of them is written.
+            OSError: the disk is full.
         """
         if exp.shape != (len(exp), N_EXPRESSION) or pose.shape != (len(exp), N_POSE):
             raise WrongValue(
                 f"motion of {exp.shape} and {pose.shape}: give `exp` (n, {N_EXPRESSION}) and "
                 f"`pose` (n, {N_POSE})"
             )
-        self._exp.write(np.ascontiguousarray(exp, np.float32).tobytes())
-        self._pose.write(np.ascontiguousarray(pose, np.float32).tobytes())
+        with naming(self.path):
+            self._exp.write(np.ascontiguousarray(exp, np.float32).tobytes())
+            self._pose.write(np.ascontiguousarray(pose, np.float32).tobytes())
         self.frames += len(exp)
 
     def close(self) -> None:
@@ -143,15 +146,31 @@ class MotionWriter:
         if self._exp.closed:
             return None
         if not self.frames:
-            self._exp.close()
-            self._pose.close()
-            self._file.discard()
+            self.discard()
             return None
-        self._write(self._file.beside)
+        try:
+            self._write(self._file.beside)
+        except BaseException:
+            self._file.discard()
+            raise
         return self._file.beside
 
+    def discard(self) -> None:
+        """End it, and leave nothing; after `close` or `abandon` it does nothing."""
+        if self._exp.closed:
+            return
+        for waiting in (self._exp, self._pose):
+            with contextlib.suppress(OSError):  # of what a full disk did not take
+                waiting.close()
+        self._file.discard()
+
     def _write(self, path: Path) -> None:
-        with self._exp, self._pose, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        with (
+            naming(self.path),
+            self._exp,
+            self._pose,
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
             self._copy(archive, "exp", self._exp, N_EXPRESSION)
             self._copy(archive, "pose", self._pose, N_POSE)
             small: dict[str, Any] = {"shape": self._shape, "fps": FPS, "head": self._head}

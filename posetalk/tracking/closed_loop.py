@@ -11,7 +11,6 @@ known.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from head.channels import INDEX
 from head.eye_turns import looks
+from head.files.json_file import write_json
 from head.geometry.measure import eye_opening, lip_gap, mouth_width
 from head.model import Head
 from head.new_file import new_file
@@ -199,8 +199,7 @@ def main() -> None:
         print(f"\n{table(results)}\n")
         figures[title] = {s.name: {"scene": asdict(s), "figures": results[s.name]} for s in scenes}
     if options.output is not None:
-        with new_file(options.output) as part:
-            part.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        write_json(options.output, figures)
 
 
 if __name__ == "__main__":

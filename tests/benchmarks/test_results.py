@@ -341,11 +341,16 @@ def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Pat
         shape = np.full((frames, 100), 0.1 * number, np.float32)
         sound = 0.1 * rng.standard_normal(640 * frames).astype(np.float32)
         writer.add(f"p{number}/000", lmdb_dataset.FaceClip(sound, shape, exp, pose))
+    short = lmdb_dataset.FaceClip(sound[: 640 * 159], shape[:159], exp[:159], pose[:159])
+    writer.add("p1/001", short)  # too short for a clip and a style beside it
     writer.close()
-    (tmp_path / "set" / "test.txt").write_text("".join(f"{name}\n" for name in motions))
+    names = ["p0/000", "p1/000", "p1/001", "p2/000"]
+    (tmp_path / "set" / "test.txt").write_text("".join(f"{name}\n" for name in names))
     assert split_name("a/b:val") == (Path("a/b"), "val") and split_name("a")[1] == "test"
     clips, head = dataset_clips(str(tmp_path / "set"), 2, 60)
     assert head == builtin_head().id and [clip.name for clip in clips] == ["p0/000", "p2/000"]
+    more, _ = dataset_clips(str(tmp_path / "set"), 3, 60)
+    assert [clip.name for clip in more] == ["p0/000", "p1/000", "p2/000"]
     for clip in clips:
         np.testing.assert_array_equal(clip.label, motions[clip.name][:60])
         np.testing.assert_array_equal(clip.style_motion, motions[clip.name][60:160])

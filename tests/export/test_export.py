@@ -322,3 +322,17 @@ def test_graphs_of_other_steps_open_when_they_are_asked_for(
     assert "no graph that samples in 1 steps" in caplog.text
     with pytest.raises(RuntimeProblem, match="no graph sampler_1"):
         Session(load_backend("onnxruntime", str(folder))).feed(sound)
+
+
+def test_a_case_has_all_that_sessions_may_differ_in() -> None:
+    """Padding at the end of every second one, other places filled, other scales."""
+    case = random_case(PLAIN, "sliding", 4, 2, scales=(1.1, 1.0))
+    n, T_p = PLAIN.T_w, PLAIN.T_p
+    assert [call.valid for call in case.calls] == [n, n - 3, n, n - 3]
+    assert [call.missing for call in case.calls] == [T_p, T_p - 1, T_p - 2, T_p - 3]
+    assert [call.conditions.audio_guidance for call in case.calls] == pytest.approx(
+        [1.1, 1.2, 1.3, 1.4]
+    )
+    assert all(len(call.known) == n // 2 for call in case.calls)
+    short = random_case(PLAIN, "adjacent", 3, 2).calls
+    assert [(call.valid, len(call.known)) for call in short] == [(min(5, n), 0)] * 3

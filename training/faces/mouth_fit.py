@@ -105,10 +105,9 @@ def fit(frames: Frames, settings: LabelSettings, *, leave_out: bool) -> Mouth:
         error = model(*frames.chosen(index)) - curves[torch.from_numpy(index)]
         # A tracker slips now and then: far errors count less than their square.
         loss = nn.functional.huber_loss(error, torch.zeros_like(error), delta=1.5)
-        added = (model.ahead**2).sum() + (model.carried**2).sum()
         held = settings.alike * model.alike() + settings.rest * model.plain()
         held = held + settings.near * model.overshoot()
-        (loss + held + settings.pairs * added / len(NAMES)).backward()  # type: ignore[no-untyped-call]
+        (loss + held + settings.pairs * model.added() / len(NAMES)).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         optimiser.zero_grad()
         decay.step()

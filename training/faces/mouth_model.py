@@ -233,6 +233,10 @@ class Mouth(nn.Module):
             total = total + ((values[rows] - others) ** 2).mean()
         return total
 
+    def added(self) -> Tensor:
+        """How much neighbours add to targets, which only pairs that were seen can tell."""
+        return (self.ahead**2).sum() + (self.carried**2).sum()
+
     def overshoot(self) -> Tensor:
         """How far targets lie from what is seen: far ones fit few contexts and no new ones."""
         return ((self.target - self.usual) ** 2).mean()

@@ -19,6 +19,7 @@ from diffposetalk.bundle.bundle import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
 from head.errors import PosetalkError
+from head.files.json_file import write_json
 from head.rig import builtin_head
 from stream.frames import FPS
 from training.evaluation.baselines import fit_baselines, save_baselines
@@ -187,7 +188,7 @@ def main(settings: AblationSettings) -> None:
     check(settings)
     torch.set_num_threads(settings.threads)
     settings.folder.mkdir(parents=True, exist_ok=True)
-    (settings.folder / BUDGET).write_text(json.dumps(budget(settings), indent=1) + "\n", "utf-8")
+    write_json(settings.folder / BUDGET, budget(settings))
     tracks = Tracks(settings.tracks)
     save_baselines(settings.folder / BASELINES, fit_baselines(tracks))
     _, style = train_encoders(settings, tracks)

@@ -112,6 +112,11 @@ VARIANTS = (
 )
 
 
+def window_length(rng: np.random.Generator) -> int:
+    """Frames of a batch's windows: all, or now and then fewer."""
+    return int(rng.integers(1, NEW_FRAMES)) if rng.random() < SHORTER else NEW_FRAMES
+
+
 class VariantLosses:
     """Draws batches of windows and returns a variant's loss on them; call it once a step."""
 
@@ -139,7 +144,7 @@ class VariantLosses:
         )
         features = model.audio_feature_map(encoded)
 
-        n = int(rng.integers(1, NEW_FRAMES)) if rng.random() < SHORTER else NEW_FRAMES
+        n = window_length(rng)
         rows = torch.arange(CROPS).repeat_interleave(WINDOWS_PER_CROP)
         starts = torch.from_numpy(rng.integers(T_p, T_p + CROP_FRAMES - n + 1, len(rows)))
         span = starts[:, None] + torch.arange(-T_p, n)[None]  # (B, T_p + n)

@@ -21,7 +21,7 @@ import tyro
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from head.errors import WrongValue
-from head.new_file import new_file
+from head.files.json_file import write_json
 from head.rig import load_head
 from training.faces.clip_arrays import SetError
 from training.faces.crops import CropSource
@@ -243,8 +243,7 @@ class Trainer:
                 )
         elif self.engine.rank == 0:
             self.settings.out.mkdir(parents=True, exist_ok=True)
-            with new_file(path) as part:
-                part.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+            write_json(path, record)
 
 
 def main(settings: TrainSettings) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
+from head.new_file import new_file
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
@@ -349,7 +350,7 @@ def main(settings: ReportSettings) -> None:
     text = "\n\n".join(report(settings))
     print(text)
     if settings.page:
-        settings.page.write_text(
+        page = (
             "# How the starter measures\n\nWritten by `posetalk evaluate --page`; "
             "the voices were held out of training whole. The label is what the coarticulation "
             "model of `training/` makes of the known phones; nobody's face was recorded for it. "
@@ -357,6 +358,7 @@ def main(settings: ReportSettings) -> None:
             "and what its distillation weighs were chosen with some of these clips in view, so its "
             "figures are those of a validation set. The loudness follower opens the jaw with the "
             "sound's log energy.\n\n"
-            f"{text}\n",
-            "utf-8",
+            f"{text}\n"
         )
+        with new_file(settings.page) as part:
+            part.write_text(page, "utf-8")

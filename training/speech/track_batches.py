@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from diffposetalk.network.mel import COLUMNS, LOWEST
+from head.new_file import new_file
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def _statistics(
         std = motion.std(0)
         floor = np.full(len(std), 0.02, np.float32)  # keeps silent channels from being blown up
         floor[50:] = 0.005
-        np.savez(path, mean=motion.mean(0), std=np.maximum(std, floor))
+        with new_file(path) as part, part.open("wb") as file:
+            np.savez(file, mean=motion.mean(0), std=np.maximum(std, floor))
     with np.load(path, allow_pickle=False) as found:
         return found["mean"].astype(np.float32), found["std"].astype(np.float32)

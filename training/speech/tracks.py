@@ -21,6 +21,8 @@ import soxr
 import torch
 from numpy.typing import NDArray
 
+from head.files.json_file import write_json
+from head.new_file import new_file
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
@@ -286,23 +288,27 @@ def main(settings: TrackSettings) -> None:
             about = {key: track[key] for key in ("style", "set", "restarts")}
             spans.append({"start": at, "end": at + n, **about})
             at += n
-    np.save(settings.out / "motion.npy", np.concatenate(motion))
+    _save(settings.out / "motion.npy", np.concatenate(motion))
     if settings.motion_only:
         _note_relabelling(settings)
         return
-    np.save(settings.out / "columns.npy", np.concatenate(columns, 1))
-    np.save(settings.out / "phone.npy", np.concatenate(phone))
-    (settings.out / "tracks.json").write_text(
-        json.dumps(
-            {
-                "spans": spans,
-                "styles": [asdict(s) for s in style_table(settings.seed)],
-                "named": list(STYLES),
-                "settings": {k: str(v) for k, v in asdict(settings).items()},
-            }
-        )
+    _save(settings.out / "columns.npy", np.concatenate(columns, 1))
+    _save(settings.out / "phone.npy", np.concatenate(phone))
+    write_json(
+        settings.out / "tracks.json",
+        {
+            "spans": spans,
+            "styles": [asdict(s) for s in style_table(settings.seed)],
+            "named": list(STYLES),
+            "settings": {k: str(v) for k, v in asdict(settings).items()},
+        },
     )
     log.info("%d tracks, %.1f minutes", len(spans), at / FPS / 60)
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with new_file(path) as part, part.open("wb") as file:
+        np.save(file, array)
 
 
 def _note_relabelling(settings: TrackSettings) -> None:
@@ -311,4 +317,4 @@ def _note_relabelling(settings: TrackSettings) -> None:
     about = json.loads(path.read_text())
     about["styles"] = [asdict(style) for style in style_table(settings.seed)]
     about["settings"]["relabelled"] = 1 + about["settings"].get("relabelled", 0)
-    path.write_text(json.dumps(about))
+    write_json(path, about)

@@ -26,6 +26,8 @@ from diffposetalk.spec import (
     StyleEncoderSpec,
 )
 from head.errors import WrongValue
+from head.files.json_file import write_json
+from head.new_file import new_file
 from head.rig import builtin_head
 from training.loop.losses import FaceGeometry
 from training.loop.trainer import RunSettings, averaged, train
@@ -209,7 +211,8 @@ def keep_units(tracks: Path, start: str) -> None:
     """
     path, units = tracks / "statistics.npz", load_bundle(start).statistics
     if not path.exists():
-        np.savez(path, mean=units.motion_mean, std=units.motion_std)
+        with new_file(path) as part, part.open("wb") as file:
+            np.savez(file, mean=units.motion_mean, std=units.motion_std)
     with np.load(path, allow_pickle=False) as found:
         pairs = ((found["mean"], units.motion_mean), (found["std"], units.motion_std))
         if not all(np.allclose(a, b, atol=1e-6) for a, b in pairs):
@@ -232,7 +235,7 @@ def note(settings: StarterSettings) -> None:
         own = ("distil", "scales") if settings.part == "distil" else (settings.part,)
         mine = {f"{part}_steps": told[f"{part}_steps"] for part in own}
         told = json.loads(path.read_text()) | mine
-    path.write_text(json.dumps(told, indent=1))
+    write_json(path, told)
 
 
 def main(settings: StarterSettings) -> None:

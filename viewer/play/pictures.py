@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.errors import WrongValue
+from head.new_file import new_file
 from viewer.play.video import TITLE
 
 Pixels = NDArray[np.uint8]
@@ -54,15 +55,20 @@ class PictureSequence:
 
     @property
     def _first(self) -> Path:
-        return self._path.with_name(f"{self._path.stem}-00000.png")
+        return self._name(0)
+
+    def _name(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.stem}-{number:05d}.png")
 
     def add_frame(self, picture: NDArray[np.uint8]) -> None:
         """Write the next (h, w, 3) or (h, w, 4) picture."""
         import av
 
         form = "rgba" if picture.shape[2] == 4 else "rgb24"
-        name = self._path.with_name(f"{self._path.stem}-{self.frames:05d}.png")
-        with av.open(str(name), "w", format="image2", options={"update": "1"}) as file:
+        with (
+            new_file(self._name(self.frames)) as part,
+            av.open(str(part), "w", format="image2", options={"update": "1"}) as file,
+        ):
             file.metadata.update(title=TITLE)
             stream = file.add_stream("png", rate=1)
             stream.height, stream.width = picture.shape[:2]
@@ -81,3 +87,9 @@ class PictureSequence:
     def abandon(self) -> Path | None:
         """What is there stays; where it begins, or None."""
         return self._first if self.frames else None
+
+    def discard(self) -> None:
+        """Take away the pictures of this run."""
+        for number in range(self.frames):
+            self._name(number).unlink(missing_ok=True)
+        self.frames = 0

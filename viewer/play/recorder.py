@@ -93,5 +93,5 @@ class Recorder:
 
     def _fail(self, error: VideoError) -> None:
         if self.failure is None:
-            self.failure = str(error)
-            logger.error("%s", error)
+            self.failure = f"{error}{self._writer.kept}"
+            logger.error("%s", self.failure)

@@ -60,7 +60,7 @@ AAC_SAMPLES = 1024  # the encoder's own frame
 
 
 class VideoError(PosetalkError, OSError):
-    """The video cannot be written; one line that says why and what has been kept."""
+    """The video cannot be written; one line that says why."""
 
 
 class VideoWriter:
@@ -69,7 +69,7 @@ class VideoWriter:
     With `alpha` pictures have 4 channels, and the file is a `.webm` (VP9) or `.mov` (ProRes 4444).
 
     Raises VideoError for a path that cannot be written or a disk that is full; what was written
-    until then plays. ValueError for sizes that H.264 cannot hold (odd sides).
+    until then plays (`kept`). ValueError for sizes that H.264 cannot hold (odd sides).
     """
 
     def __init__(
@@ -124,6 +124,14 @@ class VideoWriter:
     def unfinished(self) -> Path:
         """Where the video is while it is made, and stays if it is not finished."""
         return self.path if self._file is None else self._file.beside
+
+    @property
+    def kept(self) -> str:
+        """What a film that could not be finished leaves, to end a line with; else nothing."""
+        if self._broken is None or self._file is None or not self.frames:
+            return ""
+        seconds = self.frames / self._fps
+        return f"; the first {seconds:.0f} s are kept: {self.unfinished}"
 
     def add_frame(self, picture: NDArray[np.uint8], index: int | None = None) -> bool:
         """Add a picture, at picture time `index` or next; the one before stays until then.
@@ -193,6 +201,14 @@ class VideoWriter:
             return None
         return file.beside
 
+    def discard(self) -> None:
+        """End it, and leave nothing; after `close` or `abandon` it does nothing."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(VideoError):
+                self._finish()
+            file.discard()
+
     def _finish(self) -> None:
         if self._container is None:
             return
@@ -251,12 +267,10 @@ class VideoWriter:
         try:
             yield
         except (OSError, self._av.error.FFmpegError) as error:
-            seconds = self.frames / self._fps
-            kept = f"; the first {seconds:.0f} s are kept: {self.unfinished}" if self.frames else ""
             reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
             if self._file is not None and not self.frames:
                 self._file.discard()
-            self._broken = f"cannot write the video {self.path}: {reason}{kept}"
+            self._broken = f"cannot write the video {self.path}: {reason}"
             raise VideoError(self._broken) from error
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
+from head.new_file import new_file
 from head.poses import POSES, YAW_DEGREES
 from head.rig import load_head
 from viewer.render.renderer import Renderer
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, default=320, help="pixels of each picture")
     options = parser.parse_args(arguments)
     picture = Image.fromarray(sheet(load_head(options.head), options.size))
-    picture.save(options.output, optimize=True)
+    with new_file(options.output) as part:
+        picture.save(part, optimize=True)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
     return 0

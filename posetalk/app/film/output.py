@@ -81,6 +81,10 @@ class PictureOutput:
         finally:
             self._renderer.close()
 
+    def discard(self) -> None:
+        self._writer.discard()
+        self._renderer.close()
+
 
 def _writer(path: Path, film: FilmSettings, fps: int) -> Any:
     if path.suffix.lower() == ".png":

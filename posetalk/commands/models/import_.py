@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from head.errors import NotInstalled
-from posetalk.commands.options import Debug
+from posetalk.commands.options import Debug, Flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class Import:
         tyro.conf.arg(metavar="NAME=VALUE ...", help_behavior_hint="(default: nothing)"),
     ] = ()
     """Training arguments that the checkpoint does not say, as audio_model=hubert."""
+    force: Flag = False
+    """Replace a bundle that is there."""
     debug: Debug = False
 
     def run(self) -> int:
@@ -51,6 +53,8 @@ class Import:
         given = dict(text.partition("=")[::2] for text in self.set)
         if not all("=" in text for text in self.set) or "" in given:
             raise UsageError("--set takes NAME=VALUE")
+        if self.output.is_dir() and any(self.output.iterdir()) and not self.force:
+            raise UsageError(f"{self.output} is there already: give another -o, or --force")
         try:
             from diffposetalk.importing.released import Files, import_released
         except ModuleNotFoundError as error:

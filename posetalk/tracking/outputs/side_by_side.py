@@ -67,10 +67,9 @@ def write_comparison(path: Path, film: Film, tracked: Tracked) -> None:
                 if block is None:
                     break
                 writer.add_audio(block)
-    except BaseException:
-        writer.abandon()
-        raise
-    writer.close()
+        writer.close()
+    finally:
+        writer.discard()
 
 
 def _square(picture: Picture, side: int) -> NDArray[np.uint8]:

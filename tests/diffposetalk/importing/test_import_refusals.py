@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from released_files import Content, changed, download, files, refused, rewrite
 
 from diffposetalk.importing.archive import CheckpointError
 from diffposetalk.importing.checkpoint import read_checkpoint
-from diffposetalk.importing.checkpoint_process import stand_ins
+from diffposetalk.importing.checkpoint_process import limit, stand_ins
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -317,3 +319,28 @@ def test_damaged_files(tmp_path: Path, damage: Callable[[Path], object], message
     damage(given.denoiser)
     line = refused(given, tmp_path / "bundle")
     assert re.search(message, line), line
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="limits of a process are not had here")
+def test_whoever_reads_a_checkpoint_has_little_of_everything() -> None:
+    """No file to write, no core, some seconds, and memory for the file, whatever was before."""
+    import resource
+
+    what = ("RLIMIT_CORE", "RLIMIT_FSIZE", "RLIMIT_CPU", "RLIMIT_AS")
+    seen, told = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            limit(1 << 20, 77)
+            bounds = [resource.getrlimit(getattr(resource, name)) for name in what]
+            os.write(told, repr(bounds).encode())
+        finally:
+            os._exit(0)
+    os.close(told)
+    os.waitpid(child, 0)
+    with os.fdopen(seen) as file:
+        core, files, seconds, memory = ast.literal_eval(file.read())
+    assert core == (0, 0) and files == (0, 0)
+    before = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    assert seconds == ((77, 77) if before == resource.RLIM_INFINITY else (min(77, before),) * 2)
+    assert 0 < memory[0] < 1 << 50 and memory[0] == memory[1]

@@ -97,9 +97,11 @@ def test_a_refused_clip_destroys_nothing(
     soundfile.write("short.wav", np.zeros(100), 16000)
     kept = tmp_path / f"keep{ending}"
     kept.write_bytes(b"what was made before")
-    code, _, message = call(["animate", "short.wav", *FAKE, "-o", str(kept)], capsys)
-    assert code == 1 and "samples of sound" in message
-    assert kept.read_bytes() == b"what was made before"
+    refused = ([], 2, "give another name, or --force")
+    for force, code, said in (refused, (["--force"], 1, "samples of sound")):
+        ended, _, message = call(["animate", "short.wav", *FAKE, *force, "-o", str(kept)], capsys)
+        assert ended == code and said in message and message.count("\n") == 1
+        assert kept.read_bytes() == b"what was made before"
     assert sorted(path.name for path in tmp_path.iterdir()) == [kept.name, "short.wav"]
 
 

@@ -176,7 +176,7 @@ def test_tracked_motion_goes_the_way_of_its_film(
     marks = np.zeros(300, np.uint16)
     marks[:50] = quality.CUT
     write_motion(path, replace(_tracked(count=300), marks=marks))
-    out = ["-o", str(tmp_path / "style.npz")]
+    out = ["-o", str(tmp_path / "style.npz"), "--force"]
     assert main(["style", "extract", str(path), *out]) == 0
     assert mapped == [300] and "a cut" in capsys.readouterr().out
     assert main(["style", "extract", "motion_lively", *out]) == 0

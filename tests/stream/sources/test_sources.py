@@ -44,6 +44,13 @@ def joined(blocks: list[Block]) -> NDArray[np.float32]:
 
 
 # --- resampling --------------------------------------------------------------------------------
+def test_resampler_holds_no_more_than_its_filter_reads() -> None:
+    resampler = LiveResampler(44100)
+    for _ in range(50):
+        resampler.feed(np.zeros(4410, np.float32))
+        assert len(resampler._held) <= 2 * resampler._half + 3
+
+
 @pytest.mark.parametrize("rate", RATES)
 def test_resampler_keeps_a_tone_and_its_time(rate: int) -> None:
     resampler = LiveResampler(rate)

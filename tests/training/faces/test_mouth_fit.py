@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -147,3 +149,11 @@ def test_the_judges_are_read_with_words_and_a_neutral_of_their_own() -> None:
         assert -0.05 < np.percentile(spoken[:, 1], 5) < 0.05, person
         for one in found:
             assert not one.known[:2].any() and len(one.curves) == len(one.known)
+
+
+def test_what_neighbours_add_costs_its_square(clips: list[MouthClip], model: Mouth) -> None:
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.ahead.fill_(2.0)
+        other.carried.fill_(3.0)
+    assert float(other.added()) == 4.0 * other.ahead.numel() + 9.0 * other.carried.numel()

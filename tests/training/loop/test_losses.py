@@ -302,6 +302,19 @@ def test_gradients_are_cut_at_their_norm(tmp_path: Path) -> None:
         assert norm > 0.6, "else there is nothing to cut"
 
 
+@pytest.mark.parametrize(("every", "asked"), [(0, True), (2, True), (2, False)])
+def test_a_validation_comes_when_it_is_due_and_there_is_one(
+    tmp_path: Path, every: int, asked: bool
+) -> None:
+    run = a_run(tmp_path, steps=5, validate_every=every)
+    seen: list[int] = []
+    if asked:
+        run.validate = lambda *_: {}
+    run._validate = lambda writer: seen.append(run.step)  # type: ignore[method-assign]
+    run.run()
+    assert seen == ([2, 4] if every and asked else [])
+
+
 def test_weights_without_a_term_leave_it_out(geometry: FaceGeometry) -> None:
     x, y = torch.zeros(1, 3, 54), torch.ones(1, 3, 54)
     _, terms = motion_losses(x, y, geometry, replace(PAPER, shut=1.0))

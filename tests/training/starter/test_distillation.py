@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from diffposetalk.network.mel_front import COLUMNS
 from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import dpm_solver_pp_2m
 from diffposetalk.schedule import sampling_times
 from head.rig import builtin_head
 from training.loop.losses import FaceGeometry
 from training.speech.track_batches import Crops, Tracks
-from training.starter.adjacent_windows import Training, WindowLosses, Windows
+from training.starter.adjacent_windows import DIGITAL_SILENCE, LONG, Training, WindowLosses, Windows
 from training.starter.distillation import (
     AUDIO_SCALES,
     STYLE_SCALES,
@@ -101,6 +102,34 @@ def test_both_networks_hear_streams_begin(
             source.draw(rng)
     begun = torch.cat([one.before for one in drawn]) > 0
     assert 4 <= begun.sum() <= 24, "about a fifth of 60"
+
+
+@torch.no_grad()
+def test_after_a_windows_end_nothing_is_heard_and_up_to_it_all(
+    losses: DistilLosses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = losses.source
+    source.dropout = replace(source.dropout, truncate=1.0)
+    encoder, heard = source.training.model.audio_encoder, []
+
+    def hear(columns: torch.Tensor) -> Any:
+        heard.append(columns)
+        return encode(columns)
+
+    encode = encoder.forward
+    monkeypatch.setattr(encoder, "forward", hear)
+    rng, seen = np.random.default_rng(0), 0
+    for _ in range(20):
+        windows, *_ = source.draw(rng)
+        ends = SPEC.T_p + windows.valid.sum(1)
+        if windows.valid.shape[1] < LONG or len(ends) != len(heard[-1]):
+            continue
+        silent = (heard[-1] == DIGITAL_SILENCE).all(-1)
+        first = COLUMNS * (SPEC.speech.history_frames - 1 + ends)
+        for row, at in zip(silent, first.tolist(), strict=True):
+            assert row[at:].all() and not row[at - 1]
+            seen += 1
+    assert seen > 20
 
 
 @torch.no_grad()

@@ -187,7 +187,7 @@ def test_a_full_disk_is_one_line_and_keeps_what_was_written(tmp_path: Path) -> N
                 writer.add_frame(random.integers(0, 255, (64, 64, 3), np.uint8))
                 writer.add_audio(random.normal(size=640))
         except VideoError as error:
-            print("LINE", error)
+            print("LINE", f"{{error}}{{writer.kept}}")
         writer.close()
     """
     root = Path(__file__).resolve().parents[3]
