@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from real_server import RealServer, lines_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,7 +40,7 @@ def test_golden_bytes(dist: Path) -> None:
         ["node", SCRIPTS / "node_golden.mjs", dist, ROOT / "tests" / "data" / "wire"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert ran.returncode == 0, ran.stderr
     manifest = json.loads((ROOT / "tests" / "data" / "wire" / "manifest.json").read_text())
@@ -99,7 +100,7 @@ def test_another_version_is_said_and_not_tried_again(dist: Path) -> None:
         thread.start()
         url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
         script = ["node", str(SCRIPTS / "node_follow.mjs"), str(dist), url]
-        ran = subprocess.run(script, capture_output=True, text=True, timeout=30)
+        ran = subprocess.run(script, capture_output=True, text=True, timeout=PATIENCE)
         server.shutdown()
         thread.join()
     said = [json.loads(line) for line in ran.stdout.splitlines()]

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from websockets.asyncio.server import ServerConnection, serve
 
 import posetalk
@@ -43,7 +44,7 @@ def avatar() -> Iterator[Server]:
         worker.start()
         yield server
         stop.set()
-        worker.join(5)
+        worker.join(PATIENCE)
 
 
 def example() -> ModuleType:

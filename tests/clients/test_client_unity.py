@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from real_server import RealServer, lines_of
 from websockets.sync.server import ServerConnection, serve
 
@@ -52,7 +53,7 @@ def test_only_one_file_needs_the_engine() -> None:
 
 def test_golden_bytes_and_pure_parts(programs: Path) -> None:
     ran = subprocess.run(
-        ["mono", programs / "golden.exe", GOLDEN], capture_output=True, text=True, timeout=60
+        ["mono", programs / "golden.exe", GOLDEN], capture_output=True, text=True, timeout=PATIENCE
     )
     assert ran.returncode == 0, ran.stderr
     manifest = json.loads((GOLDEN / "manifest.json").read_text())
@@ -101,7 +102,10 @@ def test_another_version_is_said_and_not_tried_again(programs: Path) -> None:
         try:
             url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
             ran = subprocess.run(
-                ["mono", programs / "follow.exe", url], capture_output=True, text=True, timeout=60
+                ["mono", programs / "follow.exe", url],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
             )
         finally:
             server.shutdown()

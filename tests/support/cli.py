@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from patience import PATIENCE
 
 from posetalk.__main__ import main
 from posetalk.terminal.console import PACKAGES
@@ -37,7 +38,7 @@ def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[st
     )
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen[str], seconds: float = PATIENCE) -> tuple[int, str, str]:
     """(exit code, output, messages) once it has ended; no traceback may be among them."""
     try:
         output, messages = process.communicate(timeout=seconds)
@@ -60,7 +61,7 @@ def wait_for_line(process: subprocess.Popen[str], text: str) -> str:
 
 def wait_for_recording(process: subprocess.Popen[str], path: Path) -> None:
     """Until there is some video in a file that the process writes."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + PATIENCE
     while not any(
         part.stat().st_size > 50_000
         for part in path.parent.glob(f"{path.stem}.unfinished-*{path.suffix}")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection as ThreadedConnection
@@ -49,7 +50,7 @@ def frame(k: int) -> Frame:
 def gather(thread: ClientThread, until: Callable[[list[Event]], bool]) -> list[Event]:
     """Events until the condition holds, at most 8 s."""
     events: list[Event] = []
-    end = time.monotonic() + 8
+    end = time.monotonic() + PATIENCE
     while not until(events):
         assert time.monotonic() < end, f"only {[type(event).__name__ for event in events]}"
         events += thread.take()
@@ -164,7 +165,7 @@ def test_the_end_of_the_server_ends_the_client(head: Head) -> None:
             gather(thread, has(Restarted))
             server.close()
             gather(thread, has(Ended))
-            thread.join(2)
+            thread.join(PATIENCE)
             assert not thread.running
 
 

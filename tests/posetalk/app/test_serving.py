@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from certificates import make_certificate
 from cli import brings, call, finish, start, wait_for_line
+from patience import PATIENCE
 from websockets.sync.client import ClientConnection, connect
 
 from posetalk.app.opening import tls_context
@@ -32,14 +33,14 @@ def free_port() -> int:
 
 
 def hello(link: ClientConnection) -> messages.Hello:
-    greeting = codec.parse_text(link.recv(timeout=20))
+    greeting = codec.parse_text(link.recv(timeout=PATIENCE))
     assert isinstance(greeting, messages.Hello)
     return greeting
 
 
 def read(link: ClientConnection, kind: Any) -> Any:
     while True:
-        data = link.recv(timeout=20)
+        data = link.recv(timeout=PATIENCE)
         message = codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
         if isinstance(message, kind):
             return message
@@ -54,7 +55,7 @@ def test_live_on_a_page_waits_for_somebody_to_look_and_tells_what_may_be_asked(
         # There is no microphone on this machine: the page's will do.
         wait_for_line(process, "speak through the page")
         assert f"http://127.0.0.1:{port}/" in wait_for_line(process, "the face is at")
-        page = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        page = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         page.request("GET", "/")
         assert b"<canvas" in page.getresponse().read()
         page.close()
@@ -93,7 +94,7 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
     try:
         assert f"https://127.0.0.1:{port}/" in wait_for_line(process, "serving at wss://")
         trust = ssl.create_default_context(cafile=str(certificate))
-        page = http.client.HTTPSConnection("localhost", port, timeout=20, context=trust)
+        page = http.client.HTTPSConnection("localhost", port, timeout=PATIENCE, context=trust)
         page.request("GET", "/app.js")
         assert page.getresponse().status == 200
         page.close()

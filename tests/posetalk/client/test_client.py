@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from certificates import make_certificate
+from patience import PATIENCE
 from real_server import RealServer
 from websockets.sync.server import ServerConnection, serve
 
@@ -62,7 +63,7 @@ def avatar() -> Iterator[Server]:
         worker.start()
         yield server
         stop.set()
-        worker.join(5)
+        worker.join(PATIENCE)
         assert not worker.is_alive()
 
 

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import soundfile
 from cli import call, finish, start, wait_for_recording, watch_video
+from patience import PATIENCE
 
 import posetalk
 from diffposetalk.bundle.bundle import PACKAGED, save_bundle
@@ -78,7 +79,7 @@ def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
     process = start("animate", "demo", *FAKE, "-o", "part.mp4", "part.npz", cwd=tmp_path)
     wait_for_recording(process, tmp_path / "part.mp4")
     process.send_signal(signal.SIGINT)
-    code, _, messages = finish(process, 20)
+    code, _, messages = finish(process)
     assert code == 130 and "part.npz stays as it was" in messages
     assert not (tmp_path / "part.npz").exists() and not (tmp_path / "part.mp4").exists()
     [kept], [recording] = tmp_path.glob("part.*.npz"), tmp_path.glob("part.*.mp4")
@@ -341,7 +342,7 @@ def test_help_for_a_reader_who_has_gone_ends_quietly(tmp_path: Path) -> None:
     process = start("animate", "--help", cwd=tmp_path)
     assert process.stdout is not None and process.stderr is not None
     process.stdout.close()  # as `| head` does, long before the command has loaded
-    assert process.wait(60) == 1
+    assert process.wait(PATIENCE) == 1
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.stdin is not None

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 from cli import call, finish, start, wait_for_line, wait_for_recording, watch_video
+from patience import PATIENCE
 from virtual_microphone import missing, virtual_microphone
 from websockets.sync.client import connect
 
@@ -58,7 +59,7 @@ def test_ctrl_c_while_the_viewer_starts_is_no_failure(seconds: float, tmp_path: 
     wait_for_line(process, "serving at")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
-    code, _, said = finish(process, 30)
+    code, _, said = finish(process)
     assert code == 130 and "Traceback" not in said and "failed" not in said
 
 
@@ -68,7 +69,7 @@ def test_ctrl_c_ends_live_and_the_recording_plays(tmp_path: Path) -> None:
     recording = tmp_path / "cut.mp4"
     wait_for_recording(process, recording)
     process.send_signal(signal.SIGINT)
-    code, _, said = finish(process, 20)
+    code, _, said = finish(process)
     assert code == 130
     assert "recorded cut.mp4" in said
     pictures, sound, _ = watch_video(recording)
@@ -150,12 +151,12 @@ def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
     process = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
     url = ws_url(wait_for_line(process, "serving at"))
     with connect(url) as socket_:
-        hello = codec.parse_text(str(socket_.recv(timeout=10)))
+        hello = codec.parse_text(str(socket_.recv(timeout=PATIENCE)))
         assert isinstance(hello, messages.Hello) and hello.synthetic
         socket_.send(codec.serialise_text(messages.Subscribe()))
         frames = []
         while len(frames) < 10:
-            data = socket_.recv(timeout=10)
+            data = socket_.recv(timeout=PATIENCE)
             if isinstance(data, bytes):
                 frames.append(codec.parse(data))
         assert [b.sample - a.sample for a, b in itertools.pairwise(frames)] == [640] * 9
@@ -164,7 +165,7 @@ def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
         code, _, said = finish(second)
         assert code == 1 and f"port {port}" in said and "in use" in said
     process.send_signal(signal.SIGINT)
-    code, _, said = finish(process, 20)
+    code, _, said = finish(process)
     assert code == 130 and "frames" in said
 
 
@@ -197,7 +198,7 @@ def test_the_microphone_reaches_a_client(tmp_path: Path) -> None:
                 if isinstance(data, bytes):
                     frames.append(codec.parse(data))
         code, _, said = finish(process)
-        assert speaking.wait(10) == 0
+        assert speaking.wait(PATIENCE) == 0
     assert code == 0, said
     assert "100 frames of 4.0 s" in said and "dropped 0" in said
     assert "demo speech" not in said
@@ -218,7 +219,7 @@ def test_a_microphone_that_is_unplugged_ends_live_and_loses_nothing(tmp_path: Pa
         recording = tmp_path / "cut.mp4"
         wait_for_recording(process, recording)
         microphone.unplug()
-        code, _, said = finish(process, 30)
+        code, _, said = finish(process)
     assert code == 1
     assert "is gone" in said.splitlines()[-1]
     assert len(watch_video(recording)[0]) >= 10

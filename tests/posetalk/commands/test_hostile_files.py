@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 
 if sys.platform != "linux":
     pytest.skip("not run: limits of address space; this is for Linux", allow_module_level=True)
@@ -80,7 +81,7 @@ def test_reading_ends_when_it_is_told_to(tmp_path: Path) -> None:
     reader = _wait_for_reader(process.pid)
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 143
+    assert process.wait(PATIENCE) == 143
     assert process.stderr is not None
     with process.stderr:
         assert process.stderr.read() == b"posetalk: interrupted\n"
@@ -93,7 +94,7 @@ def test_reading_ends_when_it_is_told_to(tmp_path: Path) -> None:
 
 def _wait_for_reader(parent: int) -> int:
     """The process that reads for `parent`."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         if children:

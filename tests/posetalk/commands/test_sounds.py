@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from cli import COMMAND, call, finish, start
+from patience import PATIENCE
 from sound_files import encode, wave, words
 
 import posetalk
@@ -71,7 +72,7 @@ def test_a_wav_stream_on_standard_input_is_played_as_what_it_is(folder: Path) ->
         input=(folder / "a.wav").read_bytes(),
         capture_output=True,
         cwd=folder,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0 and b"50 frames of 2.0 s" in done.stderr, done.stderr
 

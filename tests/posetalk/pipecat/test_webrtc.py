@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
+from patience import PATIENCE
 from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
@@ -155,7 +156,7 @@ async def call() -> AsyncIterator[tuple[PipelineWorker, Client]]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(done: Any, seconds: float = 100.0) -> None:
+async def until(done: Any, seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not done():
             await asyncio.sleep(0.02)

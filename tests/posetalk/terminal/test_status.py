@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli import COMMAND
+from patience import PATIENCE
 
 from posetalk.terminal.status import StreamStatus
 from stream.run.metrics import LiveStatistics
@@ -49,7 +50,7 @@ def on_a_terminal(arguments: list[str], folder: Path) -> str:
             break
         shown += piece
     os.close(master)
-    assert process.wait(30) == 0, shown
+    assert process.wait(PATIENCE) == 0, shown
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from patience import PATIENCE
 
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
@@ -316,7 +317,7 @@ def test_interrupt_silences_the_mouth_within_one_hop() -> None:
     time.sleep(0.8)
     assert source.waiting > 16000 * 18
     loop.interrupt()
-    worker.join(5)
+    worker.join(PATIENCE)
     (cut,) = sink.cuts
     assert loop.statistics.interrupts == 1
     assert 8000 < cut < 19200
@@ -355,14 +356,14 @@ def test_interrupt_silences_what_waits_for_the_session() -> None:
     loop.interrupt()  # what has arrived by now, and waits in the source, is silence
     capture = threading.Thread(target=loop._capture)
     capture.start()
-    until = time.monotonic() + 5
+    until = time.monotonic() + PATIENCE
     while loop._fed < 16000 and time.monotonic() < until:
         time.sleep(0.01)
     assert loop._fed == 16000
     clock.advance(1.0)
     script.release_all()
-    capture.join(5)
-    assert loop._scheduled.ended.wait(5)
+    capture.join(PATIENCE)
+    assert loop._scheduled.ended.wait(PATIENCE)
     assert sink.cuts == [0]
     assert not sink.heard[:16000].any() and sink.heard[16000:].all()
 

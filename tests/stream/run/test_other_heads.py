@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 from flame_files import flame_model, pickled
+from patience import PATIENCE
 from websockets.sync.client import connect
 from wire_clients import until
 
@@ -72,7 +73,7 @@ def test_two_heads_share_a_batch_and_each_gets_its_own_frames(flame: Head) -> No
                     scheduled.feed(SPEECH[start : start + 1280])
         for scheduled in scheduled_sessions:
             scheduled.finish()
-            assert scheduled.ended.wait(20) and scheduled.error is None
+            assert scheduled.ended.wait(PATIENCE) and scheduled.error is None
     assert max(model.sizes) == 2 and model.sizes.count(2) > len(model.sizes) / 2
     own, other = (np.array([frame.motion for frame in frames]) for frames in heard)
     assert len(own) == len(other) == 25
@@ -163,7 +164,7 @@ def test_two_clients_at_once_each_with_a_head(server: Server, flame: Head) -> No
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert heard[""][0].names == tuple(channel_names(builtin_head())["flame"])
     assert heard["flame"][0].names == tuple(channel_names(flame)["flame"])
     jaws = [np.array([frame["jawX"] for frame in frames]) for frames in heard.values()]

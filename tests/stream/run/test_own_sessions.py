@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
@@ -294,7 +295,7 @@ def server() -> Iterator[Server]:
 
 
 def read(socket: ClientConnection) -> Any:
-    data = socket.recv(timeout=10)
+    data = socket.recv(timeout=PATIENCE)
     return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 
 from head.rig import builtin_head
 from posetalk import Client
@@ -226,7 +227,7 @@ def avatar() -> Any:
         thread.start()
         yield server
         stop.set()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def test_who_wants_frames_ahead_gets_them_at_once_and_the_others_in_time(avatar: Server) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from tiny_model import speech, tiny_backend
 
 from stream.backends.fake import FakeBackend
@@ -24,7 +25,6 @@ from stream.run.scheduled_session import MOST_WAITING, ScheduledSession
 from stream.run.scheduler import CapacityError, Scheduler
 
 FRAME = 640
-PATIENCE = 20.0
 
 
 class Heard:
@@ -118,7 +118,7 @@ def test_a_source_that_has_time_waits_for_room() -> None:
         for _ in range(20):
             assert scheduled.feed(np.zeros(16000, np.float32), wait=True)
         scheduled.finish()
-        assert scheduled.ended.wait(20)
+        assert scheduled.ended.wait(PATIENCE)
     assert len(frames) == 30 * 25 and scheduled.counts.refused == 640
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli import call, finish, start
+from patience import PATIENCE
 from pythonosc.osc_packet import OscPacket
 
 from head.channels import ARKIT_52, CHANNELS
@@ -360,7 +361,7 @@ def test_a_burst_is_spread_over_time_in_order() -> None:
             while len(left) < 2 * hop + 2 and not done.wait(0.001):
                 pass
             clock.advance(0.04)
-        assert done.wait(5)
+        assert done.wait(PATIENCE)
     finally:
         sender.close()
     assert [number for number, _ in left] == list(range(6))

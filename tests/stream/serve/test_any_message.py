@@ -14,6 +14,7 @@ from any_client import wishes
 from any_client.witness import Witness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from patience import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -30,8 +31,6 @@ from stream.wire.channels import make_hello
 
 # Websockets draw their pings from `random`, in other threads, while hypothesis draws.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
-
-PATIENCE = 60.0
 FREE = Limits(rate=1e9, burst=1e9, peer_rate=1e9, peer_burst=1e9, server_rate=1e9, server_burst=1e9)
 
 
@@ -68,7 +67,7 @@ class Neighbour:
 
     def close(self) -> None:
         self._closing.close()
-        self._thread.join(5.0)
+        self._thread.join(PATIENCE)
 
 
 class Place:
@@ -100,7 +99,7 @@ class Place:
         for neighbour in self.neighbours:
             neighbour.close()
         self._stop.set()
-        self._worker.join(10)
+        self._worker.join(PATIENCE)
         self.server.close()
 
 

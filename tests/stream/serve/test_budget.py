@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
@@ -115,7 +116,7 @@ def test_a_text_has_a_length() -> None:
         connection.send(json.dumps({"type": "ping", "x": "y" * 70_000}))
         assert until(connection, messages.Error).code == "too_long"
         with pytest.raises(ConnectionClosed):
-            connection.recv(timeout=10)
+            connection.recv(timeout=PATIENCE)
         assert server.counts.refusals == {"too_long": 1}
 
 
@@ -147,7 +148,7 @@ def test_unusual_rates_are_taken_and_too_many_at_once_are_not() -> None:
                 connection.send(codec.serialise_text(messages.AudioFormat(47_975 - 25 * number)))
                 connection.send(codec.serialise_text(messages.Ping(number)))
                 while True:
-                    told = codec.parse_text(connection.recv(timeout=30))
+                    told = codec.parse_text(connection.recv(timeout=PATIENCE))
                     if isinstance(told, messages.Pong):
                         break
                     assert isinstance(told, messages.Error)
@@ -228,7 +229,7 @@ def test_a_flood_of_pings_is_paid_for_and_slows_nobody_else() -> None:
         # 6 bytes each: far fewer came in than were sent, as their sender is not read.
         assert server.counts.bytes_in - received < 600_000
         stop.set()
-        thread.join(5)
+        thread.join(PATIENCE)
 
 
 def test_a_message_in_too_many_pieces_ends_its_connection() -> None:
@@ -236,7 +237,7 @@ def test_a_message_in_too_many_pieces_ends_its_connection() -> None:
         with client(server) as connection:
             connection.socket.sendall(b"\x01\x80\0\0\0\0" + b"\x00\x80\0\0\0\0" * 200)
             with pytest.raises(ConnectionClosed):
-                connection.recv(timeout=10)
+                connection.recv(timeout=PATIENCE)
         assert server.counts.refusals["fragments"] == 1
 
 
@@ -257,7 +258,7 @@ def test_who_leaves_in_debt_is_gone_and_holds_up_no_end() -> None:
         server.controls.push = lambda _: True
         with client(server) as link:
             link.send('{"type":"audio_format","sample_rate":47975}')
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while not server.counts.bytes_in or server.counts.clients != 1:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

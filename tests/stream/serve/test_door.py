@@ -11,6 +11,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from patience import PATIENCE
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
@@ -37,7 +38,7 @@ PAGES = {
 def ask(
     server: Server, path: str, method: str = "GET", **fields: str
 ) -> tuple[int, dict[str, str], bytes]:
-    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         link.request(method, path, headers={k.replace("_", "-"): v for k, v in fields.items()})
         answer = link.getresponse()
@@ -70,7 +71,7 @@ def test_a_token_in_the_address_becomes_a_cookie_and_leaves_it() -> None:
         own = f"http://127.0.0.1:{server.port}"
         headers = {"Cookie": cookie}
         with connect(server.url, origin=own, additional_headers=headers) as link:  # type: ignore[arg-type]
-            link.recv(timeout=10)
+            link.recv(timeout=PATIENCE)
         for origin in ("http://127.0.0.1:1", "http://localhost:5173"):
             with pytest.raises(InvalidStatus, match="401"):
                 connect(server.url, origin=origin, additional_headers=headers)  # type: ignore[arg-type]
@@ -90,7 +91,7 @@ def test_guesses_are_braked_for_the_address_they_come_from() -> None:
             connect(f"{server.url}/?token={TOKEN}")
         # From another address there is none to feel.
         link = socket.create_connection(
-            ("127.0.0.1", server.port), source_address=("127.0.0.2", 0), timeout=10
+            ("127.0.0.1", server.port), source_address=("127.0.0.2", 0), timeout=PATIENCE
         )
         with link:
             wanted = f"GET /head.bin HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
@@ -165,7 +166,7 @@ def test_an_address_has_its_share_of_the_places() -> None:
         held, links = [], []
         for _ in range(3):
             link = socket.create_connection(
-                ("127.0.0.1", server.port), source_address=("127.0.0.9", 0), timeout=10
+                ("127.0.0.1", server.port), source_address=("127.0.0.9", 0), timeout=PATIENCE
             )
             links.append(link)
             link.sendall(_upgrade(server.port))
@@ -181,8 +182,8 @@ def test_an_address_has_its_share_of_the_places() -> None:
 def test_unfinished_handshakes_go_in_time() -> None:
     limits = Limits(handshake_seconds=0.3)
     with Server(HEAD, HELLO, port=0, limits=limits) as server:
-        silent = socket.create_connection(("127.0.0.1", server.port), timeout=10)
-        half = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        silent = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
+        half = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         assert _end_of(silent) and _end_of(half)
         assert server.counts.refusals["handshake_timeout"] == 2
@@ -227,11 +228,11 @@ def test_stopping_takes_no_longer_for_clients_that_hang() -> None:
     with Server(HEAD, HELLO, port=0) as server:
         hung = []
         for _ in range(5):
-            link = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            link = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
             link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             link.sendall(_upgrade(server.port))
             hung.append(link)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while server.counts.clients < 5:
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 import pytest
 from fuzzing import Fuzzer
+from patience import PATIENCE
 from websockets.sync.client import connect
 
 from head.rig import builtin_head
@@ -141,26 +142,26 @@ def test_a_server_lives_through_rude_clients(
         assert judged.messages >= count and judged.refused > count / 4
         assert server.counts.refused >= judged.refused  # and those that found the house full
         assert grown < MOST_GROWTH, f"{grown / 1e6:.0f} MB more"
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while server.counts.clients or server.counts.sessions:
             assert time.monotonic() < deadline, "somebody was not let go"
             time.sleep(0.05)
         # And an honest client is served as if nothing had been.
         with connect(server.url, compression=None, close_timeout=0.5) as link:
-            greeting = codec.parse_text(link.recv(timeout=10))
+            greeting = codec.parse_text(link.recv(timeout=PATIENCE))
             assert isinstance(greeting, messages.Hello) and greeting.head == HEAD.id
             link.send('{"type":"open"}')
             frames = 0
             while frames < 5:
-                data = link.recv(timeout=10)
+                data = link.recv(timeout=PATIENCE)
                 frames += isinstance(data, bytes)
             link.send('{"type":"close"}')
-            while messages.Closed.TYPE not in str(link.recv(timeout=10)):
+            while messages.Closed.TYPE not in str(link.recv(timeout=PATIENCE)):
                 pass
             link.send('{"type":"ping"}')
             frames = 0
             while frames < 5:  # of the stream that everybody sees
-                frames += isinstance(link.recv(timeout=10), bytes)
+                frames += isinstance(link.recv(timeout=PATIENCE), bytes)
         stop.set()
     broken = [r.getMessage() for r in caplog.records if r.levelno >= logging.ERROR]
     assert not [text for text in broken if "opening handshake" not in text], broken[:3]
@@ -171,7 +172,7 @@ def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
     with Server(HEAD, make_hello(HEAD), port=0) as server:
         logging.getLogger("stream.serve.listener.websockets").setLevel(logging.CRITICAL)
         for turn in range(150):
-            with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+            with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as link:
                 if turn % 3:
                     link.sendall(_handshake(server.port))
                     assert link.recv(4096).startswith(b"HTTP/1.1 101")
@@ -180,12 +181,12 @@ def test_bytes_that_are_no_websocket_frames_end_their_connection_only() -> None:
                     head = bytes([random_bytes.randrange(256), 0x80 | random_bytes.randrange(128)])
                     data = head + data
                 link.sendall(data)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while server.counts.clients:
             assert time.monotonic() < deadline, "somebody was not let go"
             time.sleep(0.05)
         with connect(server.url, compression=None, close_timeout=0.5) as good:
-            assert isinstance(codec.parse_text(good.recv(timeout=10)), messages.Hello)
+            assert isinstance(codec.parse_text(good.recv(timeout=PATIENCE)), messages.Hello)
 
 
 def test_no_more_connections_than_there_may_be_and_the_oldest_go_first() -> None:
@@ -193,14 +194,14 @@ def test_no_more_connections_than_there_may_be_and_the_oldest_go_first() -> None
     with Server(HEAD, make_hello(HEAD), port=0, limits=limits) as server:
         idle = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + PATIENCE
             while server.counts.refusals["handshakes"] < 7:
                 assert time.monotonic() < deadline
                 time.sleep(0.01)
             gone = [_is_closed(link) for link in idle]
             assert gone == [True] * 7 + [False] * 5
             with connect(server.url, compression=None, close_timeout=0.5) as good:
-                assert isinstance(codec.parse_text(good.recv(timeout=10)), messages.Hello)
+                assert isinstance(codec.parse_text(good.recv(timeout=PATIENCE)), messages.Hello)
         finally:
             for link in idle:
                 link.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -37,12 +38,12 @@ def avatar() -> Iterator[Server]:
         worker.start()
         yield server
         stop.set()
-        worker.join(5)
+        worker.join(PATIENCE)
         assert not worker.is_alive()
 
 
 def read(socket: ClientConnection) -> codec.Message | messages.Text | messages.Unknown:
-    data = socket.recv(timeout=5)
+    data = socket.recv(timeout=PATIENCE)
     return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 
 

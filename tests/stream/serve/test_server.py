@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, receive, settled, until
@@ -29,7 +30,7 @@ def server() -> Iterator[Server]:
 # --- what viewers get --------------------------------------------------------------------------
 def test_hello_comes_first_and_says_everything(server: Server) -> None:
     with connect(server.url) as connection:
-        hello = codec.parse_text(connection.recv(timeout=10))
+        hello = codec.parse_text(connection.recv(timeout=PATIENCE))
         assert connection.response is not None
         assert "Sec-WebSocket-Extensions" not in connection.response.headers  # no compression
     assert hello == HELLO
@@ -118,7 +119,7 @@ def test_clients_are_told_when_sample_zero_was_captured(server: Server) -> None:
         told = until(connection, messages.ClockInfo)
     assert told.time == pytest.approx(time.time() - 0.1 - 1.02, abs=0.1)
     with connect(server.url) as late:
-        hello = codec.parse_text(late.recv(timeout=10))
+        hello = codec.parse_text(late.recv(timeout=PATIENCE))
         assert isinstance(hello, messages.Hello) and hello.start_time == told.time
 
 
@@ -133,7 +134,7 @@ def test_end_is_announced_after_the_last_frame(server: Server) -> None:
             seen += isinstance(message, codec.Message)
         assert (seen, message.frames) == (50, 50)
         with pytest.raises(ConnectionClosed):
-            connection.recv(timeout=10)
+            connection.recv(timeout=PATIENCE)
 
 
 # --- its own life ------------------------------------------------------------------------------
@@ -176,6 +177,6 @@ def test_many_viewers_get_every_frame(server: Server) -> None:
         server.on_frame(frame(number))
         time.sleep(0.01)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert counts == [60] * 12
     assert server.counts.dropped == 0

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from certificates import make_certificate
+from patience import PATIENCE
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, settled, until
@@ -51,7 +52,7 @@ def test_rubbish_gets_a_typed_error_and_closes_that_client_only(server: Server, 
         error = until(bad, messages.Error)
         assert (error.code, error.fatal) == (code, True)
         with pytest.raises(ConnectionClosed) as closed:
-            bad.recv(timeout=10)
+            bad.recv(timeout=PATIENCE)
         assert closed.value.rcvd is not None
         assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, code)
         settled(good)
@@ -78,7 +79,7 @@ def test_random_bytes_never_hurt_the_server(server: Server, capfd: Any) -> None:
                 connection.send(data)
                 connection.send(data.decode("latin1"))
                 while True:  # until the server has judged it
-                    connection.recv(timeout=10)
+                    connection.recv(timeout=PATIENCE)
     for _ in range(10):  # below the websocket layer, and during the handshake
         with socket.create_connection(("127.0.0.1", server.port)) as raw:
             raw.sendall(rng.randbytes(300))
@@ -87,7 +88,7 @@ def test_random_bytes_never_hurt_the_server(server: Server, capfd: Any) -> None:
     with client(server) as connection, contextlib.suppress(ConnectionClosed):
         connection.send(bytes(codec.MAX_MESSAGE_BYTES + 1))
         with pytest.raises(ConnectionClosed):
-            connection.recv(timeout=10)
+            connection.recv(timeout=PATIENCE)
     with client(server) as good:
         settled(good)
         server.on_frame(frame(0))
@@ -110,7 +111,7 @@ def test_a_viewer_that_stops_reading_is_let_go_and_nobody_waits_for_it() -> None
         key = b'{"type":"subscribe","set":"vertices"}'
         stuck.sendall(bytes([0x81, 0x80 | len(key), 0, 0, 0, 0]) + key)
         settled(good)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while server.counts.clients < 2:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -170,11 +171,11 @@ def test_the_token_is_asked_for() -> None:
             with pytest.raises(InvalidStatus, match="401"):
                 connect(bad)
         with connect(f"{url}/?token=s3cret-of-sixteen") as connection:
-            connection.recv(timeout=10)
+            connection.recv(timeout=PATIENCE)
         with connect(
             url, additional_headers={"Authorization": "Bearer s3cret-of-sixteen"}
         ) as connection:
-            connection.recv(timeout=10)
+            connection.recv(timeout=PATIENCE)
 
 
 def test_tls(tmp_path: Path) -> None:
@@ -205,7 +206,7 @@ def test_web_pages_of_others_stay_out(origin: str, allowed: bool) -> None:
     with Server(HEAD, HELLO, port=0, origins=["https://good.example"]) as server:
         if allowed:
             with connect(server.url, origin=origin) as connection:  # type: ignore[arg-type]
-                connection.recv(timeout=10)
+                connection.recv(timeout=PATIENCE)
         else:
             with pytest.raises(InvalidStatus, match="403"):
                 connect(server.url, origin=origin)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
@@ -112,7 +113,7 @@ def test_interrupt_and_style(server: Server) -> None:
         settled(connection)
     assert seen == ["interrupt", "lively", "calm*0.7+lively*0.3"]
     with connect(server.url) as late:
-        assert '"style":"lively"' in str(late.recv(timeout=10))
+        assert '"style":"lively"' in str(late.recv(timeout=PATIENCE))
 
 
 def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
@@ -123,10 +124,10 @@ def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
             early.recv(timeout=0.2)
         server.controls.interrupt = lambda: None
         server.welcome()
-        hello = codec.parse_text(early.recv(timeout=10))
+        hello = codec.parse_text(early.recv(timeout=PATIENCE))
         assert isinstance(hello, messages.Hello) and hello.accepts == ["interrupt"]
         with connect(server.url) as later:
-            assert isinstance(codec.parse_text(later.recv(timeout=10)), messages.Hello)
+            assert isinstance(codec.parse_text(later.recv(timeout=PATIENCE)), messages.Hello)
     server = Server(HEAD, HELLO, port=0)
     server.hold()
     with server, connect(server.url, compression=None):
@@ -153,7 +154,7 @@ def test_strengths_are_asked_for_and_told(server: Server) -> None:
         assert until(connection, messages.Guidance) == messages.Guidance(1.5, 1.0)
     assert seen == [{"audio_guidance": 1.5, "style_guidance": None}]
     with connect(server.url) as late:
-        hello = codec.parse_text(late.recv(timeout=10))
+        hello = codec.parse_text(late.recv(timeout=PATIENCE))
         assert isinstance(hello, messages.Hello)
         assert hello.guidance == {"audio": 1.5, "style": 1.0} and hello.accepts == [
             "style",

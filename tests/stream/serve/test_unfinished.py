@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 import numpy as np
+from patience import PATIENCE
 from wire_clients import HEAD, HELLO, client, settled
 
 from stream.serve.door.guarded import TURN, Tap
@@ -80,7 +81,7 @@ def test_unfinished_messages_take_no_more_than_their_room_and_a_whole_one_comes_
         threads = [threading.Thread(target=_begin, args=(link,), daemon=True) for link in bad]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while server._listener._unfinished.bytes < 800_000:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -94,7 +95,7 @@ def test_unfinished_messages_take_no_more_than_their_room_and_a_whole_one_comes_
             with contextlib.suppress(OSError):
                 link.socket.shutdown(socket.SHUT_RDWR)
         for thread in threads:
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
 def _begin(link: Any) -> None:

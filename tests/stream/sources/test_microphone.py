@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import virtual_microphone
 from numpy.typing import NDArray
+from patience import PATIENCE
 from virtual_microphone import VirtualMicrophone
 
 from stream.backends.registry import load_backend
@@ -53,7 +54,7 @@ def listen(
         if block.end >= seconds * 16000:
             microphone.close()
     if speaker is not None:
-        speaker.wait(10)
+        speaker.wait(PATIENCE)
     return blocks
 
 
@@ -148,7 +149,7 @@ def test_live_from_the_microphone(virtual: VirtualMicrophone) -> None:
 
     sink = Speaker()
     statistics = LiveLoop(Microphone(), Session(load_backend("fake")), [sink]).run(seconds=2.0)
-    assert sink.process is not None and sink.process.wait(10) == 0
+    assert sink.process is not None and sink.process.wait(PATIENCE) == 0
     assert statistics.frames == len(sink.frames) == 50
     assert statistics.dropped == 0
     open_frames = np.flatnonzero(sink.motion[:, 53] > 0.05)
@@ -279,7 +280,7 @@ def run_without(setup: str) -> str:
         "try:\n    Microphone()\nexcept MicrophoneError as error:\n    print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import PATIENCE
 from wire_clients import HEAD, HELLO, frame
 
 from stream.serve import client_sessions, connection, pushed_audio, requests
@@ -70,7 +71,7 @@ def test_the_example_on_the_page_runs(server: Server) -> None:
         [sys.executable, "-u", "-c", program], stdout=subprocess.PIPE, text=True
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not any(c.subscription.set == "arkit52" for c in list(server._listener.clients)):
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from patience import PATIENCE
 from websockets.sync.client import ClientConnection, connect
 
 from head.rig import builtin_head
@@ -29,12 +30,12 @@ def frame(sequence: int) -> Frame:
 def client(server: Server, **options: Any) -> Iterator[ClientConnection]:
     """A connected client that has read the hello."""
     with connect(server.url, compression=None, close_timeout=0.5, **options) as connection:
-        assert isinstance(codec.parse_text(connection.recv(timeout=10)), messages.Hello)
+        assert isinstance(codec.parse_text(connection.recv(timeout=PATIENCE)), messages.Hello)
         yield connection
 
 
 def receive(connection: ClientConnection) -> codec.Message | messages.Text | messages.Unknown:
-    data = connection.recv(timeout=10)
+    data = connection.recv(timeout=PATIENCE)
     return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 
 

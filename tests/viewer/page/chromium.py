@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
+from patience import PATIENCE
 from websockets.sync.client import ClientConnection, connect
 
 
@@ -39,7 +40,7 @@ class Tab:
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.recv(timeout=30))
+            message = json.loads(self._socket.recv(timeout=PATIENCE))
             if message.get("id") == self._number:
                 assert "error" not in message, message
                 return message["result"]
@@ -82,7 +83,7 @@ class Tab:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 60.0) -> Any:
+    def until(self, expression: str, seconds: float = PATIENCE) -> Any:
         """Wait until an expression is true; its value then."""
         end = time.monotonic() + seconds
         while not (value := self.value(expression)):
@@ -128,7 +129,7 @@ def browser(folder: Path, *options: str) -> Iterator[Tabs]:
     )
     try:
         told = profile / "DevToolsActivePort"
-        end = time.monotonic() + 60
+        end = time.monotonic() + PATIENCE
         while not (told.exists() and told.read_text().strip()):
             assert process.poll() is None and time.monotonic() < end, "Chromium did not start"
             time.sleep(0.05)
@@ -146,7 +147,7 @@ def browser(folder: Path, *options: str) -> Iterator[Tabs]:
     finally:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from chromium import Tab, browser, browser_program
 from cli import start, wait_for_line
+from patience import PATIENCE
 from test_web_page import SCREENS, WATCH, complaints, mouth, pixels
 
 import posetalk
@@ -70,9 +71,9 @@ def live_page(speech: Path, folder: Path) -> Iterator[Tab]:
             yield tab
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(PATIENCE) == 130
         if drain.ident is not None:
-            drain.join(10)
+            drain.join(PATIENCE)
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe is not None:
                 pipe.close()

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from head.rig import builtin_head
 from head.skinning import skin
@@ -34,7 +35,7 @@ def server() -> Iterator[Server]:
 
 def get(server: Server, path: str, method: str = "GET", **headers: str) -> Any:
     """(status, headers, body) of a request."""
-    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
     try:
         link.request(method, path, headers=headers)
         answer = link.getresponse()
@@ -87,7 +88,7 @@ def test_a_request_that_is_none_ends_the_connection_and_nothing_else(server: Ser
         b"POST / HTTP/1.1\r\n\r\n",
         b"GET " + b"a" * 70000,
     ):
-        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as link:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as link:
             link.sendall(rubbish)
             link.shutdown(socket.SHUT_WR)
             assert b"200 OK" not in link.recv(65536)

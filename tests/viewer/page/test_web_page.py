@@ -15,6 +15,7 @@ import pytest
 import soundfile
 from chromium import Tab, Tabs, browser, browser_program
 from golden_wire import FOLDER
+from patience import PATIENCE
 
 import posetalk
 from head.rig import builtin_head
@@ -87,7 +88,7 @@ class Avatar:
 
     def __exit__(self, *_: object) -> None:
         self.stop.set()
-        self.thread.join(5)
+        self.thread.join(PATIENCE)
         self.server.close()
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from patience import PATIENCE
 
 from head.model import Head
 from head.rig import builtin_head
@@ -207,7 +208,7 @@ def test_a_window_shows_the_face_and_closes_cleanly(
             env={**clean, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
     assert done.returncode == 0, done.stderr

@@ -23,6 +23,7 @@ from nvidia_audio2face_3d.messages_pb2 import (
     AudioWithEmotionStreamHeader,
     EmotionWithTimeCode,
 )
+from patience import PATIENCE
 
 from head.arkit.weights import arkit_weights
 from head.rig import builtin_head
@@ -85,7 +86,7 @@ class Served:
 
 
 def soon(done: Callable[[], bool]) -> bool:
-    until = time.monotonic() + 30.0
+    until = time.monotonic() + PATIENCE
     while not done() and time.monotonic() < until:
         time.sleep(0.01)
     return done()
@@ -130,7 +131,7 @@ class Answer:
         self.code, self.details = grpc.StatusCode.OK, ""
         stub = audio2face_pb2_grpc.A2FControllerServiceStub(channel)
         try:
-            for message in stub.ProcessAudioStream(requests, timeout=20, **more):
+            for message in stub.ProcessAudioStream(requests, timeout=PATIENCE, **more):
                 self._take(message)
         except grpc.RpcError as error:
             self.code, self.details = error.code(), error.details()
@@ -208,12 +209,12 @@ def test_frames_come_before_the_sound_has_ended(served: Served) -> None:
     def requests() -> Iterator[Request]:
         yield header()
         yield from pieces(SPEECH)
-        assert came.wait(10), "a frame of what was sent"
+        assert came.wait(PATIENCE), "a frame of what was sent"
         yield END
 
     with served.channel() as channel:
         stub = audio2face_pb2_grpc.A2FControllerServiceStub(channel)
-        for message in stub.ProcessAudioStream(requests(), timeout=20):
+        for message in stub.ProcessAudioStream(requests(), timeout=PATIENCE):
             if message.WhichOneof("stream_part") == "animation_data":
                 came.set()
     assert came.is_set()
