@@ -46,7 +46,7 @@ def finish(process: subprocess.Popen[str], seconds: float = PATIENCE) -> tuple[i
         process.kill()
         output, messages = process.communicate()
         pytest.fail(f"still running after {seconds} s: {messages}")
-    assert "Traceback" not in messages
+    assert "Traceback" not in messages, messages
     return process.returncode, output, messages
 
 

@@ -156,4 +156,4 @@ def test_what_neighbours_add_costs_its_square(clips: list[MouthClip], model: Mou
     with torch.no_grad():
         other.ahead.fill_(2.0)
         other.carried.fill_(3.0)
-    assert float(other.added()) == 4.0 * other.ahead.numel() + 9.0 * other.carried.numel()
+    assert float(other.added().detach()) == 4.0 * other.ahead.numel() + 9.0 * other.carried.numel()
