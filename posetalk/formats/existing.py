@@ -75,7 +75,9 @@ def seconds_of(path: Path, arrays: set[str] = OURS) -> float:
     if ending == ".npz":
         return _of_arrays(path, arrays)
     if ending in (".mp4", ".webm", ".mov"):
-        return _of_film(path)
+        from viewer.play.video import seconds_of_ours
+
+        return seconds_of_ours(path)
     reader = {".csv": _of_table, ".glb": _of_glb, ".usda": _of_usda, ".bvh": _of_bvh}.get(ending)
     if reader is not None:
         with contextlib.suppress(
@@ -92,17 +94,6 @@ def _of_arrays(path: Path, arrays: set[str]) -> float:
         found = read_npz(path)
         if set(found) == arrays:
             return len(found["exp"]) / float(found["fps"])
-    return math.inf
-
-
-def _of_film(path: Path) -> float:
-    import av
-
-    from viewer.play.video import TITLE
-
-    with contextlib.suppress(av.error.FFmpegError, OSError, ValueError), av.open(str(path)) as film:
-        if TITLE in film.metadata.values() and film.duration:
-            return float(film.duration) / 1e6
     return math.inf
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from collections.abc import Callable
 from types import FrameType
 
 
@@ -34,13 +36,23 @@ class Interrupts:
 
 
 _installed: Interrupts | None = None
+_before: list[Callable[[sys.UnraisableHookArgs], object]] = []
 
 
 def install() -> Interrupts:
     """Take over both signals for one command; in the main thread."""
     global _installed
     _installed = Interrupts()
+    if sys.unraisablehook is not _unraisable:
+        _before.append(sys.unraisablehook)
+        sys.unraisablehook = _unraisable
     return _installed
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """An interrupt in a destructor is remembered: Python has no place to raise it, and prints it."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        _before[-1](unraisable)
 
 
 def raise_if_interrupted() -> None:

@@ -8,6 +8,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -138,6 +141,35 @@ def test_an_interrupt_that_a_library_swallowed_ends_the_work(
     code, _, said = call(["animate", "demo", *FAKE, "-o", str(tmp_path / "a.npz")], capsys)
     assert code == 130 and said.endswith("posetalk: interrupted\n")
     assert not (tmp_path / "a.npz").exists()
+
+
+def test_an_interrupt_in_a_destructor_ends_the_work_without_a_word_more(tmp_path: Path) -> None:
+    """Python can raise nothing there: it prints a traceback, and goes on."""
+    program = f"""
+        import os, signal
+        from posetalk.__main__ import main
+        from posetalk.formats.motion_file import MotionWriter
+
+        class Dying:
+            def __del__(self):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        append = MotionWriter.append
+        def dying(self, exp, pose):
+            Dying()
+            append(self, exp, pose)
+        MotionWriter.append = dying
+        raise SystemExit(main(["animate", "demo", *{FAKE!r}, "-o", "a.npz"]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(program)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130 and "Traceback" not in done.stderr, done.stderr
+    assert done.stderr.endswith("posetalk: interrupted\n")
 
 
 @pytest.mark.slow
