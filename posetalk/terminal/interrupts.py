@@ -50,7 +50,7 @@ def install() -> Interrupts:
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    """An interrupt in a destructor is remembered: Python has no place to raise it, and prints it."""
+    """An interrupt in a destructor is remembered: Python cannot raise it, and would print it."""
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         _before[-1](unraisable)
 
