@@ -74,14 +74,14 @@ def new_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """A disk that is full raises an OSError that names `path`, whatever a library made of it."""
+    """A disk that is full raises a FileError that names `path`, whatever a library made of it."""
     try:
         yield
     except Exception as error:
         full = full_disk(error)
         if full is None:
             raise
-        raise OSError(full.errno, full.strerror, str(path)) from error
+        raise FileError(full.errno, full.strerror, str(path)) from error
 
 
 def full_disk(error: BaseException | None) -> OSError | None:
