@@ -10,11 +10,12 @@ import math
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import tyro
 
 from posetalk.app.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE, read_token
+from posetalk.terminal.choices import one_of
 from stream.backends.names import BackendName, Precision, check_precision
 from stream.run.presets import PresetName, with_preset
 
@@ -81,6 +82,7 @@ class ModelSettings:
     follows the loudness."""
     precision: Annotated[
         Precision | None,
+        one_of(*get_args(Precision)),
         tyro.conf.arg(
             metavar="fp32|bf16",
             help="Of torch's matrix products. bf16 takes half the time for large networks where "

@@ -14,6 +14,7 @@ import tyro
 from posetalk.app.film.settings import Camera, FilmSettings
 from posetalk.app.settings import ChannelChoice, ModelSettings, channel_of
 from posetalk.commands.options import Debug, Flag
+from posetalk.terminal.choices import one_of
 
 if TYPE_CHECKING:
     from posetalk.formats.motion_file import FloatArray
@@ -71,6 +72,7 @@ class Animate:
     ] = "live"
     sampler: Annotated[
         Literal["ancestral", "dpm++"] | None,
+        one_of("ancestral", "dpm++"),
         tyro.conf.arg(
             metavar="ancestral|dpm++",
             help="Of paper mode: `ancestral` takes all trained steps, `dpm++` --steps.",

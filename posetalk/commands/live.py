@@ -92,6 +92,8 @@ class Live(StreamSettings):
         say(summary(ending.statistics))
         if child is not None and child.failed and needed and not ending.stopped:
             raise ViewerFailed(f"the viewer failed: {child.last_words}")
+        if record is not None and not record.exists() and not ending.stopped:
+            say(f"{record}: nothing was recorded, the viewer was not up in time")
         return 130 if ending.stopped else 0
 
     def _choose_view(self) -> tuple[View, Path | None]:

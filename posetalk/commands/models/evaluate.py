@@ -7,12 +7,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 
 from head.new_file import new_file
 from posetalk.commands.options import Debug
+from posetalk.terminal.choices import one_of
 
 DEFAULT_SETS = ("sentences", "known-voice")
 Report = Literal["mouths", "mouths-judged", "life", "outside"]
@@ -83,6 +84,7 @@ class Evaluate:
     """Of --page: length of the long run; 0 leaves it out."""
     report: Annotated[
         Report | None,
+        one_of(*get_args(Report)),
         tyro.conf.arg(
             metavar="mouths|mouths-judged|life|outside",
             help="One other report: labels beside real mouths (of the man that they were fitted "

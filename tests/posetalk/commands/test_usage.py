@@ -56,3 +56,18 @@ def test_the_help_names_the_systems_where_they_differ(capsys: pytest.CaptureFixt
     for arguments in (["--help"], ["doctor", "--help"]):
         _, output, _ = call(arguments, capsys)
         assert "Windows" in output and "macOS" in output
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["animate", "demo", "--precision", "fp7"],
+        ["animate", "demo", "--sampler", "euler"],
+        ["evaluate", "--report", "all"],
+    ],
+)
+def test_a_wrong_choice_lists_what_there_is_and_no_value_of_the_language(
+    wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, said = call(wrong, capsys)
+    assert code == 2 and wrong[-1] in said and "None" not in said
