@@ -28,6 +28,7 @@ MODULES = {
     "pictures": "viewer.render.renderer",
     "styles": "benchmarks.quality.style_sheet",
     "head-sheet": "viewer.render.sheet",
+    "films": "benchmarks.tracking.run",
     "page": "benchmarks.pages.performance",
     "results": "benchmarks.pages.results",
 }

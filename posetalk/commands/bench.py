@@ -31,6 +31,7 @@ BenchName = Literal[
     "pictures",
     "styles",
     "head-sheet",
+    "films",
     "page",
     "results",
 ]
@@ -45,7 +46,8 @@ class Bench:
     way; `a2f`: streams of Audio2Face-3D clients; `cost`: a hop on each backend; `pictures`: the
     viewer's drawing; `official`: a network of the official size; `curves`: quality against every
     live setting; `parity`: each backend against torch; `eight-bits`: int8 and fp8; `voices`: the
-    synthetic speech that quality is heard on; `styles`, `head-sheet`: pictures for the docs;
+    synthetic speech that quality is heard on; `films`: tracking, and styles from films;
+    `styles`, `head-sheet`: pictures for the docs;
     `page`, `results`: docs/performance.md and docs/results.md from files of figures. `posetalk
     bench NAME --help` lists the options of each; `bench-latency` measures the live path.
     """

@@ -1,6 +1,6 @@
 """The closed loop: known motion is drawn, filmed, tracked, and compared channel by channel.
 
-    python -m posetalk.tracking.closed_loop [-o docs/results/tracking.json]
+    posetalk bench films loop
 
 Several characters of the built-in head speak a sample clip and act on top of it: smiles, brows,
 glances, turns of the head. Each scene has its own size, light, side, blur and compression. What
@@ -10,11 +10,10 @@ known.
 
 from __future__ import annotations
 
-import argparse
 import tempfile
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +24,11 @@ from head.files.json_file import write_json
 from head.geometry.measure import eye_opening, lip_gap, mouth_width
 from head.model import Head
 from head.new_file import new_file
-from head.rig import builtin_head
 from head.skinning import rotation_matrices, skin
 from posetalk.tracking.fitting.skull import axis_angle, mean_rotation
 from posetalk.tracking.landmarks.follow import Followed, follow
-from posetalk.tracking.landmarks.model_file import find_model
 from posetalk.tracking.landmarks.tracker import LandmarkTracker
-from posetalk.tracking.scenes import SCENES, SPEECH_ONLY, Scene, film, known_motion
+from posetalk.tracking.scenes import Scene, film, known_motion
 from posetalk.tracking.sources.film import Film
 from posetalk.tracking.track import FPS, Tracked, motion_of
 
@@ -180,27 +177,3 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> str:
     cells = [f"{middle[n]:.2f}" for n in names] + [f"{degrees:.2f}°", f"{1000 * seconds:+.0f} ms"]
     lines.append("| median | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def main() -> None:
-    """Run all scenes and print the tables."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--model", type=Path, default=None)
-    parser.add_argument("-o", "--output", type=Path, default=None, help="JSON of all figures")
-    parser.add_argument("--keep", type=Path, default=None, help="folder for the landmarks")
-    options = parser.parse_args()
-    model, head = find_model(options.model), builtin_head()
-    figures: dict[str, Any] = {}
-    for title, scenes in (("acted", SCENES), ("speech only", SPEECH_ONLY)):
-        results = {}
-        for scene in scenes:
-            results[scene.name], _ = run(scene, model, head, options.keep)
-            print(f"{scene.name}: done", flush=True)
-        print(f"\n{table(results)}\n")
-        figures[title] = {s.name: {"scene": asdict(s), "figures": results[s.name]} for s in scenes}
-    if options.output is not None:
-        write_json(options.output, figures)
-
-
-if __name__ == "__main__":
-    main()

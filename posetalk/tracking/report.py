@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 OPENING_MM: Final = 1.5
 """Rise of the lips' gap that counts as an opening of the mouth."""
 BLINK: Final = 0.5
+SWAY: Final = 50
+"""Frames within which the head's range is looked at: longer ones tell where somebody looked."""
 
 
 @dataclass(frozen=True)
@@ -29,26 +31,33 @@ class Habits:
 
     Attributes:
         opening_mm: the gap of the lips that one frame in ten exceeds, on the built-in head.
-        tempo: openings of the mouth a second.
+        tempo: openings of the mouth a second: the speech has its say in it.
+        lip_speed: millimetres a second by which the lips part or close on average.
         smile: mean weight of smiling, both sides, less that of frowning.
         brows: spread of the brows' weights.
         blinks: a minute.
         head_degrees: spread of pitch, yaw and roll.
+        head: how far the head moves within two seconds: the spread of its rotation in degrees,
+            all three axes together, where it goes to in between left out.
+        head_speed: degrees a second by which the head turns on average.
     """
 
     opening_mm: float
     tempo: float
+    lip_speed: float
     smile: float
     brows: float
     blinks: float
     head_degrees: tuple[float, float, float]
+    head: float
+    head_speed: float
 
 
 def habits(exp: Floats, pose: Floats, good: Bools | None = None, head: str = "builtin") -> Habits:
     """What exp (L, 50) and pose (L, 6) of a head with ARKit's channels show where `good` (L,)."""
     good = np.ones(len(exp), bool) if good is None else good
     if not good.any():
-        return Habits(0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0))
+        return Habits(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 0.0)
     rig = builtin_head() if head in ("builtin", builtin_head().id) else load_head(head)
     lips = np.unique(np.concatenate([rig.regions["lip_gap_upper"], rig.regions["lip_gap_lower"]]))
     small = rig.subset(lips.astype(np.int64))
@@ -60,15 +69,31 @@ def habits(exp: Floats, pose: Floats, good: Bools | None = None, head: str = "bu
     lowered = exp[:, [INDEX["browDownLeft"], INDEX["browDownRight"]]]
     shut = exp[:, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]].mean(1) > BLINK
     blinks = (shut[1:] & ~shut[:-1] & good[1:]).sum()
-    spread = np.degrees(pose[good, :3].std(0))
+    turns = np.degrees(pose[:, :3])
+    spread = turns[good].std(0)
+    pairs = good[1:] & good[:-1]
+    turned = np.linalg.norm(np.diff(turns, axis=0), axis=1)[pairs]
     return Habits(
         float(np.quantile(gap[good], 0.9)),
-        _openings(gap, good) / seconds,
+        float(_openings(gap, good) / seconds),
+        float(np.abs(np.diff(gap))[pairs].mean() * FPS) if pairs.any() else 0.0,
         float((smile - frown)[good].mean()),
         float((raised.mean(1) - lowered.mean(1))[good].std()),
         float(60 * blinks / seconds),
         (float(spread[0]), float(spread[1]), float(spread[2])),
+        _within(turns, good),
+        float(turned.mean() * FPS) if pairs.any() else 0.0,
     )
+
+
+def _within(turns: Floats, good: Bools) -> float:
+    """The mean spread (over the axes of (L, 3)) of pieces of `SWAY` frames that are good."""
+    pieces = [
+        float(np.linalg.norm(turns[first : first + SWAY].std(0)))
+        for run in runs(good, SWAY)
+        for first in range(run.start, run.stop - SWAY + 1, SWAY // 2)
+    ]
+    return float(np.mean(pieces)) if pieces else float(np.linalg.norm(turns[good].std(0)))
 
 
 def _openings(gap: NDArray[np.float64], good: Bools) -> int:
@@ -109,7 +134,8 @@ def lines(tracked: Tracked, name: str) -> list[str]:
         f"tempo      {moves.tempo:.1f} openings of the mouth a second",
         f"smile      {moves.smile:+.2f} on average, of -1 to 1",
         f"brows      {moves.brows:.2f} spread; {moves.blinks:.0f} blinks a minute",
-        f"head       nods {pitch:.1f}°, turns {yaw:.1f}°, tilts {roll:.1f}° (spread)",
+        f"head       nods {pitch:.1f}°, turns {yaw:.1f}°, tilts {roll:.1f}° (spread), "
+        f"{moves.head:.1f}° within two seconds",
     ]
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from head.skinning import motion_to_parameters, parameters_to_motion
+from head.skinning import parameters_to_motion
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.quality import WINDOW, believed, good_windows
 from posetalk.tracking.report import runs
@@ -55,13 +54,6 @@ def style_windows(films: Sequence[Tracked]) -> Floats:
         firsts = {*range(0, len(joined) - WINDOW + 1, STRIDE), len(joined) - WINDOW}
         found = [joined[first : first + WINDOW] for first in sorted(firsts)]
     return np.stack(found).astype(np.float32)
-
-
-def meant(tracked: Tracked, channels: Callable[[Floats], Floats]) -> Tracked:
-    """The same film with its motion vectors (L, 54) put through `channels`."""
-    motion = channels(motion_vectors(tracked))
-    exp, rotation, jaw = motion_to_parameters(motion)
-    return replace(tracked, exp=exp, pose=np.concatenate([rotation, jaw], axis=1))
 
 
 def motion_vectors(tracked: Tracked) -> Floats:

@@ -47,7 +47,8 @@ class Followed:
         times: (n,) seconds of their middles; `end` is that of the last one's end.
         points: (n, U, 3) landmarks `USED` in pixels, y up and z to the camera; NaN without a face.
         faces: (n,) how many faces there were.
-        rival: (n,) height of the second largest face, of that of the followed one.
+        rival: (n,) height of the second largest face, of that of the followed one; 0 where the
+            user said which face.
         height: (n,) pixels from the highest to the lowest landmark.
         inside: (n,) share of the landmarks that lie in the picture.
         change: (n,) how much the picture differs from the one before, 0..1.
@@ -107,7 +108,8 @@ def follow(
             size = (shot.picture.shape[1], shot.picture.shape[0])
             chosen = _choose(found, last, face)
             last = chosen or last
-            rows.append((shot.middle, len(found), *_traits(chosen, found, size), step))
+            rivals = found if face == 0 else []  # who names a face has said who is meant
+            rows.append((shot.middle, len(found), *_traits(chosen, rivals, size), step))
             colours.append(_colours(shot.picture, chosen))
             _keep(store, chosen)
             note(len(rows))
@@ -158,12 +160,12 @@ def _choose(found: list[Face], last: Face | None, face: int) -> Face | None:
 
 
 def _traits(
-    chosen: Face | None, found: list[Face], size: tuple[int, int]
+    chosen: Face | None, rivals: list[Face], size: tuple[int, int]
 ) -> tuple[float, float, float]:
     """Rival, height and the share that is inside."""
     if chosen is None:
         return 0.0, 0.0, 0.0
-    others = [each.height for each in found if each is not chosen]
+    others = [each.height for each in rivals if each is not chosen]
     flat = chosen.points[:, :2]
     inside = ((flat >= 0) & (flat < np.array(size))).all(axis=1).mean()
     return max(others, default=0.0) / max(chosen.height, 1e-6), chosen.height, float(inside)

@@ -1,26 +1,36 @@
-"""A style from films or the camera: track, take the windows without a mark, encode, average."""
+"""A style from films or the camera: track, keep what can be believed, and find the style in which
+the bundle moves as the person does."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.bundle.styles import encoder_of
 from head.rig import builtin_head, open_head
 from posetalk.app.settings import TrackingSettings
 from posetalk.app.style_extraction import Extracted, encode
 from posetalk.terminal.progress import working
-from posetalk.tracking.channel_map import channel_map
+from posetalk.tracking.likeness.likeness import FIGURES, figures_of, liken, reach_of
+from posetalk.tracking.likeness.spoken import Speaker
+from posetalk.tracking.likeness.yardstick import goal_for, yardstick
 from posetalk.tracking.outputs.with_progress import track_source
-from posetalk.tracking.report import lines
+from posetalk.tracking.quality import believed
+from posetalk.tracking.report import Habits, habits, lines
 from posetalk.tracking.sources.camera import Camera
 from posetalk.tracking.sources.film import Film
-from posetalk.tracking.style import meant, style_windows
+from posetalk.tracking.style import style_windows
 from posetalk.tracking.track import Tracked
 from posetalk.tracking.track_file import on_head
 
 MOST_SECONDS = 1800.0
 """Of each film: half an hour tells a style as well as a day."""
+FEWEST_STYLES = 3
+"""Named styles of a bundle below which nothing is known of where a step would lead."""
 
 
 def open_films(paths: Sequence[Path]) -> list[Film | Camera]:
@@ -56,7 +66,8 @@ def extract_from(
         name = source.path.name if isinstance(source, Film) else "the camera"
         tracked.append(track_source(source, settings, f"tracking {name}"))
         page += lines(tracked[-1], name)
-    return style_of(tracked, bundle), page
+    made, said = style_of(tracked, bundle)
+    return made, page + said
 
 
 def extract_from_motion(path: Path, found: Tracked, bundle: str) -> tuple[Extracted, list[str]]:
@@ -65,16 +76,45 @@ def extract_from_motion(path: Path, found: Tracked, bundle: str) -> tuple[Extrac
     Raises:
         As `extract_from`.
     """
-    return style_of([found], bundle), lines(found, path.name)
+    made, said = style_of([found], bundle)
+    return made, lines(found, path.name) + said
 
 
-def style_of(films: Sequence[Tracked], bundle: str) -> Extracted:
-    """The style of the person in films as they were tracked, on the built-in head."""
+def style_of(films: Sequence[Tracked], bundle: str) -> tuple[Extracted, list[str]]:
+    """The style of the person in films as they were tracked, on the built-in head; and a line on
+    what the bundle does in it.
+
+    Bundles of other heads, and those with few styles, have the encoder's word for it alone.
+    """
     loaded = load_bundle(bundle)
-    read = [meant(found, channel_map()) for found in films]
-    if loaded.head_id != builtin_head().id:
-        target = open_head(loaded.head_id)
-        read = [on_head(found, target) for found in read]
-    windows = style_windows(read)
+    own = loaded.head_id == builtin_head().id
+    read = films if own else [on_head(found, open_head(loaded.head_id)) for found in films]
+    windows, frames = style_windows(read), sum(len(found) for found in films)
+    if not (own and loaded.spec.use_style) or len(loaded.styles) < FEWEST_STYLES:
+        with working(f"loading {bundle}"):
+            return encode(windows, bundle, frames=frames), []
     with working(f"loading {bundle}"):
-        return encode(windows, bundle, frames=sum(len(found) for found in read))
+        speaker = Speaker(bundle)
+    with working("speaking as the film does"):
+        reach = reach_of(loaded.styles, speaker)
+        goal = goal_for(figures_of(habits_of(films)), list(loaded.styles), reach, yardstick())
+        found = liken(goal, reach, speaker)
+    made = Extracted(found.vector, encoder_of(loaded.folder), frames, loaded.styles)
+    return made, [spoken_line(found.figures)]
+
+
+def habits_of(films: Sequence[Tracked]) -> Habits:
+    """The habits of one person over all that can be believed of some films."""
+    good = np.concatenate([believed(film.marks) for film in films])
+    exp = np.concatenate([film.exp for film in films])
+    pose = np.concatenate([film.pose for film in films])
+    return habits(exp, pose, good)
+
+
+def spoken_line(figures: NDArray[np.float64]) -> str:
+    """What a bundle does in a style, as figures (F,), below the page of its film."""
+    found = dict(zip(FIGURES, figures, strict=True))
+    return (
+        f"spoken so  lips up to {found['opening']:.1f} mm, {found['tempo']:.1f} openings a second, "
+        f"smile {found['smile']:+.2f}, head {found['head']:.1f}°"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,12 @@ from posetalk.__main__ import main
 from posetalk.app.settings import TrackingSettings
 from posetalk.formats.motion_file import Motion
 from posetalk.tracking import quality
-from posetalk.tracking.channel_map import Pair, channel_map, fit_map
 from posetalk.tracking.outputs import film_recordings, film_style
 from posetalk.tracking.outputs.film_recordings import films_without_motion, record_films
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.report import habits, lines, runs
 from posetalk.tracking.scenes import CLIPS
-from posetalk.tracking.style import meant, motion_vectors, style_windows
+from posetalk.tracking.style import style_windows
 from posetalk.tracking.track import Tracked
 from posetalk.tracking.track_file import write_motion
 
@@ -122,65 +122,50 @@ def test_films_become_recordings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(built.videos["train"]) == 4 and not built.left_out
 
 
-def test_a_style_comes_from_several_films(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def short_speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Styles are tried on 4 s of the demo speech: the same way in less time."""
+    import soundfile
+
+    from posetalk import demo_speech
+    from posetalk.tracking.likeness.spoken import Speaker
+
     pytest.importorskip("torch", reason="not run: torch is not installed")
+    samples, rate = soundfile.read(demo_speech(), dtype="float32", frames=4 * 16000)
+    soundfile.write(tmp_path / "short.wav", samples, rate)
+    monkeypatch.setattr(
+        film_style, "Speaker", lambda bundle: Speaker(bundle, [tmp_path / "short.wav"])
+    )
+
+
+@pytest.mark.usefixtures("short_speech")
+def test_a_style_comes_from_several_films(monkeypatch: pytest.MonkeyPatch) -> None:
     clips = iter(["motion_lively", "motion_lively", "motion_calm"])
     monkeypatch.setattr(
         film_style, "track_source", lambda source, settings, label: _tracked(next(clips))
     )
-    # The clips are no tracker's: there is nothing to take back.
-    monkeypatch.setattr(film_style, "channel_map", lambda: lambda motion: motion)
-    from posetalk.app.style_extraction import nearest
-
     made, page = film_style.extract_from([object(), object()], "starter", TrackingSettings())  # type: ignore[list-item]
-    assert made.frames == 1000 and "lively" in nearest(made) and len(page) == 14
-    made, _ = film_style.extract_from([object()], "starter", TrackingSettings())  # type: ignore[list-item]
-    assert "calm" in nearest(made)
+    assert made.frames == 1000 and len(page) == 15 and page[-1].startswith("spoken so")
+    calm, other = film_style.extract_from([object()], "starter", TrackingSettings())  # type: ignore[list-item]
+    lips = [float(re.findall(r"lips up to ([0-9.]+) mm", each[-1])[0]) for each in (page, other)]
+    assert lips[0] > 1.2 * lips[1], "who opens the mouth wide does so again"
+    assert not np.array_equal(made.vector, calm.vector)
 
 
-def test_what_a_tracker_mixes_is_taken_back() -> None:
-    truth = _motion("motion_lively")
-    rng = np.random.default_rng(0)
-    mixing = np.eye(54) * rng.uniform(0.4, 1.0, 54) + 0.05 * rng.normal(size=(54, 54))
-    tracked = (truth @ mixing + 0.1).astype(np.float32)
-    back = fit_map([Pair("a", tracked[:400], truth[:400])])(tracked[400:])
-    moves = truth.std(0) > 0.03
-    before = np.abs(tracked[400:] - truth[400:])[:, moves].mean()
-    assert np.abs(back - truth[400:])[:, moves].mean() < 0.2 * before
-
-
-def test_the_map_that_comes_along_is_whole() -> None:
-    motion = _motion("motion_calm")
-    assert channel_map()(motion).shape == motion.shape
-    assert np.isfinite(channel_map().matrix).all()
-    again = meant(_tracked(), channel_map())
-    assert again.exp.shape == (500, 50) and again.pose.shape == (500, 6)
-
-
-def _motion(clip: str) -> np.ndarray:
-    return motion_vectors(_tracked(clip))
-
-
+@pytest.mark.usefixtures("short_speech")
 def test_tracked_motion_goes_the_way_of_its_film(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch", reason="not run: torch is not installed")
-    mapped: list[int] = []
-
-    def note(motion: np.ndarray) -> np.ndarray:
-        mapped.append(len(motion))
-        return motion
-
-    monkeypatch.setattr(film_style, "channel_map", lambda: note)
     path = tmp_path / "ada.npz"
     marks = np.zeros(300, np.uint16)
     marks[:50] = quality.CUT
     write_motion(path, replace(_tracked(count=300), marks=marks))
     out = ["-o", str(tmp_path / "style.npz"), "--force"]
     assert main(["style", "extract", str(path), *out]) == 0
-    assert mapped == [300] and "a cut" in capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert "a cut" in page and "spoken so" in page
     assert main(["style", "extract", "motion_lively", *out]) == 0
-    assert mapped == [300], "a clip that no tracker wrote is read as it is"
+    assert "spoken so" not in capsys.readouterr().out, "other motion has the encoder's word"
     assert main(["style", "extract", str(path), "--start", "3", *out]) == 2
     assert "--start" in capsys.readouterr().err
 

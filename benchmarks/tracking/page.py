@@ -1,0 +1,77 @@
+"""The measured parts of docs/video.md, from files of figures alone.
+
+A part stands between `<!-- films: PART -->` and `<!-- end -->`; all else on the page is written by
+hand and left as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from benchmarks.harness.environment import describe
+from benchmarks.tracking import likeness, speed
+from posetalk.tracking.closed_loop import table
+
+_PART: Final = re.compile(r"(<!-- films: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+    """`text` with every part written anew from the figures in `found`, by part."""
+    parts = {
+        "loop": _loop(found["loop"]),
+        "speed": _speed(found["speed"]),
+        "likeness": _likeness(found["likeness"]),
+    }
+    return _PART.sub(lambda m: m[1] + "\n".join(parts[m[2]]) + "\n" + m[3], text)
+
+
+def _loop(found: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    for title in ("acted", "speech only"):
+        rows = {name: each["figures"] for name, each in found[title].items()}
+        lines += [table(rows), ""]
+    return lines + _where(found)
+
+
+def _speed(found: Mapping[str, Any]) -> list[str]:
+    rows = found["films"]
+    slow = min(row["pictures"] / row["core_seconds"] for row in rows)
+    verdict = "met by all" if slow >= speed.ASKED else "not met by all"
+    return [
+        *speed.table(rows),
+        "",
+        f"Asked were {speed.ASKED:.0f} pictures a second on one core: {verdict}.",
+        *_where(found),
+    ]
+
+
+def _likeness(found: Mapping[str, Any]) -> list[str]:
+    share, chance = found["nearest"]["share"], found["nearest"]["chance"]
+    asked = found["asked"]
+    got = {name: found["r"]["made"][name] for name in likeness.ASKED}
+    missed = [name for name, r in got.items() if r < asked["r"]]
+    verdict = (
+        f"all of it is reached (r of {asked['r']} or more)"
+        if not missed
+        else f"{' and '.join(missed)} {'is' if len(missed) == 1 else 'are'} below {asked['r']}"
+    )
+    nearest = "reached" if share >= asked["factor"] * chance else "not reached"
+    return [
+        *likeness.table(found),
+        "",
+        f"Of what was asked for, {verdict}. Given the second half of a film, its person is told by "
+        f"the speech in styles of the first halves in {100 * share:.0f} % of the cases (chance "
+        f"{100 * chance:.0f} %, asked {asked['factor']:g} times that: {nearest}).",
+        *_where(found),
+    ]
+
+
+def _where(found: Mapping[str, Any]) -> list[str]:
+    """Where the figures come from, in one line; nothing where the file does not say."""
+    if "machine" not in found:
+        return []
+    machine, revision = describe(dict(found))[:2]
+    bundle = f", bundle `{found['bundle_hash'][:12]}`" if "bundle_hash" in found else ""
+    return ["", f"({machine}; {revision.partition(';')[0]}{bundle}; {found['time'][:10]})"]

@@ -1,0 +1,80 @@
+"""What films of the named styles look like, beside what a bundle does under the same names.
+
+    python -m posetalk.tracking.likeness.yardstick      # writes yardstick.json; needs `flite`
+
+A bundle may move less, or more, than the people that it learnt a style from, and other words have
+another tempo. Drawn people who move in each named style are the yardstick: who opens the mouth as
+wide as the lively one shall do so as the bundle's lively voice does.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from head.new_file import new_file
+from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of
+
+Doubles = NDArray[np.float64]
+
+FILE: Final = Path(__file__).with_name("yardstick.json")
+FEWEST: Final = 4
+"""Names in common below which habits are taken as they are."""
+BEYOND: Final = 0.25
+"""Of a bundle's own range, how far beyond it a goal may lie."""
+
+
+@functools.cache
+def yardstick() -> Mapping[str, Doubles]:
+    """(F,) figures of drawn people, by the name of the style that they move in."""
+    rows = json.loads(FILE.read_text("utf-8"))
+    return {name: np.array([row[figure] for figure in FIGURES]) for name, row in rows.items()}
+
+
+def goal_for(
+    found: Doubles, names: list[str], reach: Reach, rows: Mapping[str, Doubles]
+) -> Doubles:
+    """(F,) what a bundle shall do for habits `found` (F,): as far from the middle of its styles,
+    in their spread, as the habits are from the middle of the people in `rows`.
+
+    Args:
+        found: figures of a film.
+        names: of the styles in `reach`, in their order.
+        reach: what the bundle does in each.
+        rows: the yardstick.
+    """
+    low, high = reach.figures.min(0), reach.figures.max(0)
+    room = BEYOND * (high - low)
+    common = [name for name in names if name in rows]
+    if len(common) < FEWEST:
+        return np.asarray(np.clip(found, low - room, high + room))
+    people = np.stack([rows[name] for name in common])
+    bundle = reach.figures[[names.index(name) for name in common]]
+    wide = np.maximum(people.std(0), 1e-6)
+    goal = bundle.mean(0) + (found - people.mean(0)) / wide * bundle.std(0)
+    return np.asarray(np.clip(goal, low - room, high + room))
+
+
+def main() -> None:
+    """Move every named style and write its figures."""
+    from posetalk.demo.making.motion import moved
+    from posetalk.tracking.report import habits
+    from training.labels.label_styles import STYLES
+
+    rows = {
+        name: dict(zip(FIGURES, figures_of(habits(m.exp, m.pose)).round(4).tolist(), strict=True))
+        for name, m in moved(STYLES)
+    }
+    with new_file(FILE) as part:
+        part.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    print(f"{FILE}: {len(rows)} styles")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+"""Figures of films: the page is of the files, people are told apart, judges taught nobody."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.tracking.judges import FIRST_CHARACTER, TEXTS, judges
+from benchmarks.tracking.likeness import VOICES, correlations, told_apart
+from benchmarks.tracking.page import fill
+from benchmarks.tracking.run import FILES, RESULTS, main
+from benchmarks.tracking.speed import KINDS, write
+from posetalk.tracking import strangers
+from posetalk.tracking.likeness.likeness import FIGURES
+from posetalk.tracking.scenes import SCENES, SPEECH_ONLY
+from posetalk.tracking.sources.film import Film
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_page_has_the_figures_of_the_files() -> None:
+    found = {
+        part: json.loads((ROOT / RESULTS / f"{name}.json").read_text("utf-8"))
+        for part, name in FILES.items()
+    }
+    text = (ROOT / "docs" / "video.md").read_text("utf-8")
+    assert fill(text, found) == text, "run `posetalk bench films page`"
+    assert text.count("<!-- films: ") == len(FILES)
+
+
+def test_judges_have_taught_nobody(tmp_path: Path) -> None:
+    for k in range(4):
+        (tmp_path / f"motion_of_judge_{k}.npz").touch()  # as if they lay there: no flite needed
+    people = judges(tmp_path, count=4)
+    taught = {*(scene.character for scene in (*SCENES, *SPEECH_ONLY))}
+    taught |= set(range(strangers.FIRST_CHARACTER, strangers.FIRST_CHARACTER + strangers.COUNT))
+    assert taught.isdisjoint({person.character for person in people})
+    assert min(person.character for person in people) == FIRST_CHARACTER
+    assert set(TEXTS).isdisjoint(strangers.TEXTS) and len(VOICES) > 1
+
+
+def test_people_are_told_apart_by_their_standing() -> None:
+    rng = np.random.default_rng(0)
+    people = rng.normal(size=(8, len(FIGURES)))
+    assert told_apart(people, 0.3 * people + 5) == 1.0
+    assert told_apart(people, np.roll(people, 1, axis=0)) == 0.0
+    alike = correlations(people, 0.3 * people + 5)
+    assert set(alike) == set(FIGURES) and min(alike.values()) == pytest.approx(1.0)
+
+
+def test_films_are_written_as_cameras_write_them(tmp_path: Path) -> None:
+    picture = np.full((36, 64, 3), 120, np.uint8)
+    for kind in KINDS[:1] + KINDS[-1:]:
+        try:
+            write(tmp_path / "a.mp4", kind, [picture] * 2)
+        except ValueError:
+            pytest.skip("not run: this PyAV writes no HEVC")
+        film = Film(tmp_path / "a.mp4")
+        assert len(list(film)) == 2
+        assert film.size[0] * kind.height == film.size[1] * kind.width
+
+
+def test_an_unknown_part_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["lop"])
+    assert caught.value.code == 2 and "loop" in capsys.readouterr().err
