@@ -25,7 +25,6 @@ BEFORE = {"d64231f27b84": "the starter before this one, with as many weights"}
 OTHERS: dict[str, dict[str, str]] = {
     "docs/results.md": {"31f8fc297bfc": "an earlier starter", **BEFORE},
     "docs/performance.md": {**OFFICIAL, **BEFORE},
-    "docs/video.md": BEFORE,
     "benchmarks/results/official.json": OFFICIAL,
     **{
         f"benchmarks/results/{name}.json": BEFORE
