@@ -45,6 +45,8 @@ FACTOR: Final = 2.0
 """Both were asked for beforehand."""
 ASKED: Final = ("opening", "tempo", "head")
 SHOWN: Final = ("opening", "lip speed", "tempo", "head")
+FEWEST: Final = 3
+"""People below whom a correlation says nothing."""
 SEED: Final = 5
 """Of the noise where styles are judged: another than where they are made."""
 VOICES: Final = ("01", "07", "10")
@@ -125,8 +127,9 @@ def measure(people: Sequence[Person], bundle: str, note: Callable[[str], None]) 
         "truth": truth.round(4).tolist(),
         "spoken": {how: each.round(4).tolist() for how, each in spoken.items()},
         "r": {
-            "tracked": correlations(truth, seen),
-            **{how: correlations(truth, each) for how, each in spoken.items()},
+            how: correlations(truth, each)
+            for how, each in {"tracked": seen, **spoken}.items()
+            if len(people) >= FEWEST
         },
         "reach": {
             name: [float(low), float(high)]

@@ -13,6 +13,7 @@ from benchmarks.tracking.speed import Kind, write
 from head.rig import builtin_head
 from posetalk.__main__ import main
 from posetalk.tracking import quality
+from posetalk.tracking.closed_loop import lag
 from posetalk.tracking.scenes import SCENES, SPEECH_ONLY, draw, known_motion
 from posetalk.tracking.sources.film import Film
 from posetalk.tracking.track import FPS, track
@@ -73,7 +74,7 @@ def test_pictures_at_uneven_times(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    kept = np.sort(np.random.default_rng(0).choice(len(pictures), 70, replace=False))
+    kept = np.sort(np.random.default_rng(0).choice(len(pictures), 88, replace=False))
     times = [float(k) / FPS for k in kept - kept[0]]
     some = [pictures[k] for k in kept]
     found = _tracked(write_film(tmp_path / "a.mkv", some, times=times), capsys)
@@ -82,6 +83,7 @@ def test_pictures_at_uneven_times(
     count = min(len(found["exp"]), len(even["exp"]))
     jaws = found["pose"][:count, 3], even["pose"][:count, 3]
     assert np.corrcoef(*jaws)[0, 1] > 0.8
+    assert abs(lag(*(jaw.astype(np.float64) for jaw in jaws))) < 0.5 / FPS
 
 
 @pytest.mark.extra("video")
