@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from math import comb
 from typing import Any, Final
 
 from benchmarks.harness.environment import describe
@@ -18,13 +19,16 @@ _PART: Final = re.compile(r"(<!-- films: (\w+) -->\n).*?(<!-- end -->)", re.DOTA
 
 
 def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """`text` with every part written anew from the figures in `found`, by part."""
-    parts = {
-        "loop": _loop(found["loop"]),
-        "speed": _speed(found["speed"]),
-        "likeness": _likeness(found["likeness"]),
-    }
-    return _PART.sub(lambda m: m[1] + "\n".join(parts[m[2]]) + "\n" + m[3], text)
+    """`text` with every part written anew from the figures in `found`, by part; one that is not
+    there was not measured."""
+    writers = {"loop": _loop, "speed": _speed, "likeness": _likeness}
+
+    def written(match: re.Match[str]) -> str:
+        part = match[2]
+        lines = writers[part](found[part]) if part in found else ["Not measured yet."]
+        return match[1] + "\n".join(lines) + "\n" + match[3]
+
+    return _PART.sub(written, text)
 
 
 def _loop(found: Mapping[str, Any]) -> list[str]:
@@ -58,12 +62,18 @@ def _likeness(found: Mapping[str, Any]) -> list[str]:
         else f"{' and '.join(missed)} {'is' if len(missed) == 1 else 'are'} below {asked['r']}"
     )
     nearest = "reached" if share >= asked["factor"] * chance else "not reached"
+    count = len(found["people"])
+    luck = sum(
+        comb(count, k) * chance**k * (1 - chance) ** (count - k)
+        for k in range(round(share * count), count + 1)
+    )
     return [
         *likeness.table(found),
         "",
         f"Of what was asked for, {verdict}. Given the second half of a film, its person is told by "
         f"the speech in styles of the first halves in {100 * share:.0f} % of the cases (chance "
-        f"{100 * chance:.0f} %, asked {asked['factor']:g} times that: {nearest}).",
+        f"{100 * chance:.0f} %, asked {asked['factor']:g} times that: {nearest}; as "
+        f"many come by chance alone with a probability of {luck:.2f}).",
         *_where(found),
     ]
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from benchmarks.harness.environment import environment
 from benchmarks.tracking.page import fill
+from head.files.json_file import write_json
 from head.new_file import new_file
 from posetalk.terminal.console import say
 
@@ -66,8 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             head = environment(f"films, {part}")
             _write(RESULTS / f"{FILES[part]}.json", {**head, **measure()})
     if "page" in parts:
-        found = {part: _read(RESULTS / f"{name}.json") for part, name in FILES.items()}
-        text = fill(PAGE.read_text("utf-8"), found)
+        text = fill(PAGE.read_text("utf-8"), measured(RESULTS))
         with new_file(PAGE) as path:
             path.write_text(text, "utf-8")
         say(f"{PAGE}: filled")
@@ -123,14 +123,14 @@ def _of_films(texts: Sequence[str], model: Path | None, bundle: str) -> list[str
 
 def _write(path: Path, found: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with new_file(path) as part:
-        part.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    write_json(path, found)
     say(f"{path}: written")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    return found
+def measured(folder: Path) -> dict[str, dict[str, Any]]:
+    """The figures in a folder by part, of those that were measured."""
+    paths = {part: folder / f"{name}.json" for part, name in FILES.items()}
+    return {p: json.loads(path.read_text("utf-8")) for p, path in paths.items() if path.is_file()}
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from head.channels import INDEX
 from head.eye_turns import looks
-from head.files.json_file import write_json
 from head.geometry.measure import eye_opening, lip_gap, mouth_width
 from head.model import Head
 from head.new_file import new_file

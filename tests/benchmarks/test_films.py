@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from benchmarks.tracking.judges import FIRST_CHARACTER, TEXTS, judges
 from benchmarks.tracking.likeness import VOICES, correlations, told_apart
 from benchmarks.tracking.page import fill
-from benchmarks.tracking.run import FILES, RESULTS, main
+from benchmarks.tracking.run import FILES, RESULTS, main, measured
 from benchmarks.tracking.speed import KINDS, write
 from posetalk.tracking import strangers
 from posetalk.tracking.likeness.likeness import FIGURES
@@ -22,10 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_page_has_the_figures_of_the_files() -> None:
-    found = {
-        part: json.loads((ROOT / RESULTS / f"{name}.json").read_text("utf-8"))
-        for part, name in FILES.items()
-    }
+    found = measured(ROOT / RESULTS)
+    assert "loop" in found
     text = (ROOT / "docs" / "video.md").read_text("utf-8")
     assert fill(text, found) == text, "run `posetalk bench films page`"
     assert text.count("<!-- films: ") == len(FILES)

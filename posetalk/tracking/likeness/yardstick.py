@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from head.new_file import new_file
+from head.files.json_file import write_json
 from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of
 
 Doubles = NDArray[np.float64]
@@ -71,8 +71,7 @@ def main() -> None:
         name: dict(zip(FIGURES, figures_of(habits(m.exp, m.pose)).round(4).tolist(), strict=True))
         for name, m in moved(STYLES)
     }
-    with new_file(FILE) as part:
-        part.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    write_json(FILE, rows)
     print(f"{FILE}: {len(rows)} styles")
 
 
