@@ -45,6 +45,8 @@ __all__ = [
 FORMAT: Final = "posetalk-head"
 VERSION: Final = 1
 BUILTIN_ID: Final = "posetalk-head-1"
+CHARACTERS: Final = (BUILTIN_ID, "mira", "henrik", "yuna")
+"""The heads that come along, with the same channels; bundles are trained for the first."""
 LARGEST_FILE: Final = 128 << 20
 MOST_ARRAY_BYTES: Final = 256 << 20
 """Of all its arrays, unpacked; those of ICT-FaceKit take 60 MB."""
@@ -96,7 +98,7 @@ def save_head(head: Head, path: str | Path, *, exact: bool = False) -> None:
 
 
 def load_head(path_or_id: str | Path) -> Head:
-    """The built-in head by its id, an imported one by its name, or the head in an npz file.
+    """A head that comes along by its id, an imported one by its name, or the head in an npz file.
 
     Raises:
         HeadError: no such head or file, or it is not whole; one line that says what to do.
@@ -106,6 +108,8 @@ def load_head(path_or_id: str | Path) -> Head:
     if isinstance(path_or_id, str) and path_or_id in _OPENED:
         return _OPENED[path_or_id]
     own = find_head(path_or_id) if isinstance(path_or_id, str) else None
+    if own is None and path_or_id in CHARACTERS:
+        return character(str(path_or_id))
     path = own or Path(path_or_id).expanduser()
     try:
         data = read_regular(path, LARGEST_FILE)
@@ -117,20 +121,20 @@ def load_head(path_or_id: str | Path) -> Head:
 
 
 def head_of_id(head_id: str) -> Head:
-    """The built-in head, one opened before, or an imported one: by its id, never by a path.
+    """One that comes along, one opened before, or an imported one: by its id, never by a path.
 
     Raises:
         HeadError: it is no id, or there is no such head; one line.
     """
     if not is_id(head_id):
         raise HeadError(f"{head_id[:80]!r} is no head's id: letters, digits, '.', '_', '+' and '-'")
-    if head_id == BUILTIN_ID or head_id in _OPENED or find_head(head_id) is not None:
+    if head_id in CHARACTERS or head_id in _OPENED or find_head(head_id) is not None:
         return load_head(head_id)
     raise _no_head(head_id)
 
 
 def _no_head(asked: str) -> HeadError:
-    known = ", ".join([BUILTIN_ID, *(own.stem for own in own_heads())])
+    known = ", ".join([*CHARACTERS, *(own.stem for own in own_heads())])
     return HeadError(
         f"no head {asked!r}: neither a file nor one of {known} "
         "(`posetalk head import` adds FLAME and ICT-FaceKit)"
@@ -150,14 +154,25 @@ def open_head(name_or_file: str | Path) -> Head:
 
 @functools.cache
 def builtin_head() -> Head:
-    """The head that comes with the package (read once)."""
+    """The head that bundles are trained for (read once)."""
+    return character(BUILTIN_ID)
+
+
+@functools.cache
+def character(name: str) -> Head:
+    """One of CHARACTERS (read once).
+
+    Raises:
+        HeadError: its file is missing.
+    """
+    file = "builtin" if name == BUILTIN_ID else name
     try:
-        data = resources.files("head").joinpath("data/builtin.npz").read_bytes()
+        data = resources.files("head").joinpath(f"data/{file}.npz").read_bytes()
     except OSError:
         raise HeadError(
-            "the built-in head is missing from the installation; install posetalk again"
+            f"the head {name} is missing from the installation; install posetalk again"
         ) from None
-    return _parse(data, "the built-in head")
+    return _parse(data, f"the head {name}")
 
 
 def _parse(data: bytes, source: str) -> Head:

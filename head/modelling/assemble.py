@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,10 +34,15 @@ class Surface:
     lids: Index
 
 
+def half_skin() -> tuple[Points, Triangles]:
+    """The left half of the skin between lips and lids: what takes longest to make."""
+    return lay([lips.loops()[-1], lids.loops()[-1]])
+
+
 def skin_half(base: tuple[Points, Triangles] | None = None) -> tuple[Part, Index, Index, Index]:
     """Skin, lips, lids and bag of the left half, welded; numbers of lips, lids and bag vertices."""
     mouth_loops, lid_loops = lips.loops(), lids.loops()
-    vertices, faces = base if base is not None else lay([mouth_loops[-1], lid_loops[-1]])
+    vertices, faces = base if base is not None else half_skin()
     blocks, triangles = [vertices], [faces]
     material = ["skin"] * len(faces)
     total, used, numbers = len(vertices), 0, []
@@ -67,16 +73,21 @@ def skin_half(base: tuple[Points, Triangles] | None = None) -> tuple[Part, Index
     return part, numbers[0], numbers[1], place
 
 
-def build(base: tuple[Points, Triangles] | None = None) -> Surface:
-    """Everything, mirrored. `base` is a ready half skin (to save time while modelling)."""
+def build(
+    base: tuple[Points, Triangles] | None = None,
+    hairdo: Callable[[], Part] = hair.hair,
+    brow_width: float = 1.0,
+    lash_length: float = 1.0,
+) -> Surface:
+    """Everything, mirrored. `base` is a ready half skin, which takes longest to make."""
     half, lip_index, lid_index, bag_index = skin_half(base)
     lid_loops = half.vertices[lid_index]
     sided = [
         half,
         ear.ear(),
         eyes.ball(),
-        eyes.lashes(lid_loops),
-        brows.brow(),
+        eyes.lashes(lid_loops, long=lash_length),
+        brows.brow(brow_width),
         mouth.teeth(True),
         mouth.teeth(False),
         mouth.tongue(),
@@ -106,7 +117,7 @@ def build(base: tuple[Points, Triangles] | None = None) -> Surface:
         if part.name == "skin":
             parts["bag"] = np.unique(np.concatenate([bag_index, twin[bag_index]]))
         total += n + int((~middle).sum())
-    for part in (eyes.catchlight(1.0), eyes.catchlight(-1.0), hair.hair(), shirt.shirt()):
+    for part in (hairdo(), shirt.shirt()):
         n = len(part.vertices)
         blocks.append(part.vertices)
         triangles.append(part.faces + total)

@@ -1,7 +1,8 @@
-"""Write the built-in head, `posetalk-head-1`: `python -m head.modelling.builtin` (needs SciPy)."""
+"""Write the heads that come along: `python -m head.modelling.builtin` (needs SciPy)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,43 +12,65 @@ from head.eye_turns import gaze
 from head.model import Head
 from head.modelling import identity, look
 from head.modelling.anatomy import Anatomy, survey
-from head.modelling.assemble import Surface, build
+from head.modelling.assemble import Surface, build, half_skin
+from head.modelling.characters import CHARACTERS, Character
 from head.modelling.expressions_face import face
-from head.modelling.expressions_mouth import mouth
+from head.modelling.expressions_mouth import Deltas, close, mouth
 from head.modelling.parts import lids, lips
+from head.modelling.reshape import carried, reshape
 from head.modelling.surface.field import Points
-from head.modelling.weights import regressor, skin_weights
+from head.modelling.weights import JAW, regressor, skin_weights
 from head.rig import BUILTIN_ID, save_head
 
-TARGET = Path(__file__).parent.parent / "data" / "builtin.npz"
+FOLDER = Path(__file__).parent.parent / "data"
 LEAST_MM = 0.02
 """Smaller displacements are left out of the file."""
 
 
-def model(surface: Surface) -> Head:
-    """The rig of a finished surface."""
+def model(surface: Surface, name: str = BUILTIN_ID) -> Head:
+    """The rig of a finished surface, as the person of that name."""
+    who = CHARACTERS[name]
     a = survey(surface)
-    weights = skin_weights(a)
-    shapes = identity.shapes(a)
+    weights, joints = skin_weights(a), regressor(a)
+    shapes, channels = identity.shapes(a), _channels(a, weights, who)
+    template, grown = a.p, look.beard(a) if who.beard else None
+    if who.bend is not None:
+        wanted = np.array([who.shape.get(each, 0.0) for each in identity.SHAPES])
+        template = reshape(a, who.bend, shapes @ wanted)
+        bent = {each: carried(a, who.bend, channels[each]) for each in CHANNELS}
+        if grown is not None:
+            template = template + who.beard * grown[:, None] * _normals(surface, template)
+        here = replace(a, p=template)
+        channels = bent | {"mouthClose": close(here, weights, joints[JAW] @ template)}
     names = [m.name for m in look.MATERIALS]
     return Head(
-        id=BUILTIN_ID,
-        template=(surface.vertices / 1000).astype(np.float32),
+        id=name,
+        template=(template / 1000).astype(np.float32),
         faces=surface.faces.astype(np.int32),
         shape_basis=_metres(shapes),
-        expression_basis=_metres(_channels(a, weights)),
+        expression_basis=_metres(np.stack([channels[each] for each in CHANNELS], -1)),
         expression_names=CHANNELS,
-        joint_regressor=regressor(a).astype(np.float32),
+        joint_regressor=joints.astype(np.float32),
         skin_weights=weights.astype(np.float32),
         pose_from_expression=gaze().astype(np.float32),
         face_material=np.array([names.index(m) for m in surface.material], dtype=np.uint8),
-        materials=look.MATERIALS,
+        materials=look.materials(who),
         regions={n: i.astype(np.int32) for n, i in _regions(a).items()},
         landmarks=_landmarks(surface),
-        vertex_tint=look.tint(a),
+        vertex_tint=look.tint(a, grown),
         shape_names=identity.SHAPES,
         turning_joint="neck",
     )
+
+
+def _normals(surface: Surface, p: Points) -> Points:
+    """Unit normals (V, 3), of the triangles round each vertex."""
+    corners = p[surface.faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    out = np.zeros_like(p)
+    for k in range(3):
+        np.add.at(out, surface.faces[:, k], across)
+    return np.asarray(out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12))
 
 
 def _metres(basis: Points) -> np.ndarray:
@@ -55,15 +78,15 @@ def _metres(basis: Points) -> np.ndarray:
     return (basis / 1000).astype(np.float32)
 
 
-def _channels(a: Anatomy, weights: Points) -> Points:
-    """(V, 3, 50): the right side is the mirror image of the left."""
-    made = mouth(a, weights) | face(a)
+def _channels(a: Anatomy, weights: Points, who: Character) -> Deltas:
+    """(V, 3) by channel: the right side is the mirror image of the left."""
+    made = mouth(a, weights) | face(a, who.lashes)
     for name in CHANNELS:
         if name not in made and mirrored(name) in made:
             made[name] = _reflected(a.surface, made[mirrored(name)])
         if name not in made:  # sideways gaze moves only the joint
             made[name] = np.zeros_like(a.p)
-    return np.stack([made[name] for name in CHANNELS], -1)
+    return made
 
 
 def _reflected(surface: Surface, delta: Points) -> Points:
@@ -147,12 +170,15 @@ def _landmarks(s: Surface) -> dict[str, int]:
 
 
 def main() -> None:
-    """Model the head and write it into the package."""
-    head = model(build())
-    TARGET.parent.mkdir(exist_ok=True)
-    save_head(head, TARGET)
-    size = TARGET.stat().st_size / 1e6
-    print(f"{TARGET}: {head.vertex_count} vertices, {len(head.faces)} triangles, {size:.2f} MB")
+    """Model all of them and write them into the package."""
+    base = half_skin()
+    FOLDER.mkdir(exist_ok=True)
+    for name, who in CHARACTERS.items():
+        head = model(build(base, who.hair, who.brows, who.lashes), name)
+        target = FOLDER / f"{who.file}.npz"
+        save_head(head, target)
+        size = target.stat().st_size / 1e6
+        print(f"{target}: {head.vertex_count} vertices, {len(head.faces)} triangles, {size:.2f} MB")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ LIDS = {
 }
 
 
-def face(a: Anatomy) -> Deltas:
-    """Channels by name; of a pair only the left one."""
-    d = {name: _lid_travel(a, *travel) for name, travel in LIDS.items()}
+def face(a: Anatomy, lashes: float = 1.0) -> Deltas:
+    """Channels by name; of a pair only the left one. `lashes` is the factor on their length."""
+    d = {name: _lid_travel(a, *travel, lashes) for name, travel in LIDS.items()}
     p, x, y = a.p, a.p[:, 0], a.p[:, 1]
     d["eyeSquintLeft"] += _v(
         blob(p, (33, 10, 64), (26, 22, 30)) * a.face() * _off_lids(a), 0, 2.0, 0.8
@@ -29,7 +29,7 @@ def face(a: Anatomy) -> Deltas:
     d["cheekSquintLeft"] = _v(
         blob(p, (37, 4, 64), (30, 24, 32)) * a.face() * _off_lids(a), 0.4, 5.5, 1.8
     )
-    d["cheekSquintLeft"] += _lid_travel(a, 0.0, 0.55)
+    d["cheekSquintLeft"] += _lid_travel(a, 0.0, 0.55, lashes)
     foot = 39 - 12 * ramp(np.abs(x), 17, 7)  # between the eyes the skin gives way further down
     band = ramp((y - foot) / (52 - foot), 0, 1) * ramp(y, 100, 62) * a.face()
     hood = blob(p, (33, 44, 72), (24, 9, 20)) * a.skin * _off_lids(a)
@@ -62,13 +62,12 @@ def _off_lids(a: Anatomy) -> Points:
     return mask
 
 
-def _lid_travel(a: Anatomy, upper: float, lower: float) -> Points:
+def _lid_travel(a: Anatomy, upper: float, lower: float, long: float) -> Points:
     """Lids of the left eye and the lashes on them."""
     rest, moved = lids.loops(), lids.loops(upper, lower)
     out = np.zeros_like(a.p)
     out[a.surface.lids] = moved - rest
-    still = eyes.lashes(rest).vertices
-    out[a.surface.parts["lash_left"]] = (
-        eyes.lashes(moved, float(np.clip(upper, 0, 1))).vertices - still
-    )
+    still = eyes.lashes(rest, long=long).vertices
+    shut = float(np.clip(upper, 0, 1))
+    out[a.surface.parts["lash_left"]] = eyes.lashes(moved, shut, long).vertices - still
     return out

@@ -61,7 +61,7 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
 
     d["jawForward"] = _v(jaw, 0, 0, 5.5) + _v(near * up, 0, 0, 1.6)
     d["jawLeft"] = _v(jaw, 8.0, 0, 0) + _v(near * up * 0.35, 4.0, 0, 0)
-    d["mouthClose"] = _close(a, weights)
+    d["mouthClose"] = close(a, weights, JOINTS_MM[JAW])
     d["tongueOut"] = _tongue(a)
     return d
 
@@ -127,15 +127,16 @@ def _press(a: Anatomy) -> Points:
     return np.stack([0 * y, flat * y, flat * z + 0.8 * bulge], -1)
 
 
-def _close(a: Anatomy, weights: Points) -> Points:
+def close(a: Anatomy, weights: Points, hinge: Points) -> Points:
     """Bring the lips together over a jaw at MOUTH_CLOSE_RADIANS; exact on the line of the lips.
+
+    `hinge` is where the jaw turns (3,).
 
     The joint turns after the channels, so the wanted motion is divided by the blended rotation.
     """
     c, s = np.cos(MOUTH_CLOSE_RADIANS), np.sin(MOUTH_CLOSE_RADIANS)
     turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
     w = weights[:, JAW][:, None]
-    hinge = JOINTS_MM[JAW]
     posed = (1 - w) * a.p + w * ((a.p - hinge) @ turn.T + hinge)
     seal = a.surface.lips[lips.SEAL]
     half = lips.SEGMENTS + 1

@@ -51,23 +51,24 @@ def shapes(a: Anatomy) -> Points:
     out = []
     for name in SHAPES:
         field = fields[name]
-        out.append(field if name == "eye_size" else _keep_eyes_round(a, field))
+        out.append(field if name == "eye_size" else keep_eyes_round(a, field))
     return np.stack(out, -1)
 
 
-def _eye_mask(a: Anatomy, side: float) -> Points:
+def eye_mask(a: Anatomy, side: float) -> Points:
+    """1 on an eye and its lids, fading into the orbit; `side` is 1 on the left, -1 on the right."""
     d = np.linalg.norm(a.p - EYE * [side, 1, 1], axis=1)
     mask = bump(np.maximum(d - 21, 0), 16.0)
-    for name in ("eye", "catchlight", "lash"):
+    for name in ("eye", "lash"):
         mask[a.surface.parts[f"{name}_{'left' if side > 0 else 'right'}"]] = 1.0
     mask[a.surface.parts["hair"]] = 0.0
     return mask
 
 
-def _keep_eyes_round(a: Anatomy, field: Points) -> Points:
+def keep_eyes_round(a: Anatomy, field: Points) -> Points:
     """Eyeball and lids move as one piece, by what the field says at the eye's centre."""
     for side in (1.0, -1.0):
-        mask = _eye_mask(a, side)[:, None]
+        mask = eye_mask(a, side)[:, None]
         eye = a.surface.parts["eye_left" if side > 0 else "eye_right"]
         field = field * (1 - mask) + mask * field[eye].mean(axis=0)
     return field
@@ -76,7 +77,7 @@ def _keep_eyes_round(a: Anatomy, field: Points) -> Points:
 def _scale_eyes(a: Anatomy, amount: float) -> Points:
     out = np.zeros_like(a.p)
     for side in (1.0, -1.0):
-        out += _eye_mask(a, side)[:, None] * amount * (a.p - EYE * [side, 1, 1])
+        out += eye_mask(a, side)[:, None] * amount * (a.p - EYE * [side, 1, 1])
     return out
 
 

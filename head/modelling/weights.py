@@ -60,9 +60,8 @@ def skin_weights(a: Anatomy) -> Points:
     weights[:, NECK] = turn * (1 - jaw)
     weights[:, ROOT] = 1 - turn
     for joint, side in ((EYE_LEFT, "left"), (EYE_RIGHT, "right")):
-        for name in ("eye", "catchlight"):
-            weights[parts[f"{name}_{side}"]] = 0.0
-            weights[parts[f"{name}_{side}"], joint] = 1.0
+        weights[parts[f"eye_{side}"]] = 0.0
+        weights[parts[f"eye_{side}"], joint] = 1.0
     return weights
 
 

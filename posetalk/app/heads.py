@@ -11,7 +11,7 @@ from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
 from head.new_file import new_file
 from head.poses import POSES
-from head.rig import BUILTIN_ID, builtin_head, load_head
+from head.rig import CHARACTERS, character, load_head
 from head.skinning import skin
 
 _POSES = ("smile", "pucker", "blink", "TH", "surprise", "anger")
@@ -25,14 +25,17 @@ def kind(head: Head) -> str:
 
 def listing() -> str:
     """One line for each head."""
-    lines = [f"{BUILTIN_ID}  {builtin_head().vertex_count} vertices, {kind(builtin_head())}"]
+    lines = []
+    for name in CHARACTERS:
+        head = character(name)
+        lines.append(f"{name}  {head.vertex_count} vertices, {kind(head)}")
     for path in own_heads():
         try:
             head = load_head(path)
             lines.append(f"{path.stem}  {head.vertex_count} vertices, {kind(head)}")
         except HeadError as error:
             lines.append(f"{path.stem}  cannot be used: {error}")
-    if len(lines) == 1:
+    if len(lines) == len(CHARACTERS):
         lines.append(
             "add FLAME or ICT-FaceKit with `posetalk head import FILE|FOLDER`; "
             f"imported heads are kept in {heads_folder()}"

@@ -175,14 +175,14 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         OSError, ValueError: the certificate cannot be used.
         head.model.HeadError: there is no such head.
     """
-    from head.rig import load_head, open_head
+    from head.rig import CHARACTERS, character, load_head, open_head
     from stream.run.other_heads import other_heads
     from stream.run.push_session import SessionFactory
     from stream.run.scheduler import Scheduler
     from stream.serve.limits import Limits
     from stream.serve.server import Server
     from stream.wire.channels import make_hello
-    from viewer.page.site import make_site
+    from viewer.page.site import get_ready, make_site
 
     backend, address = session.backend, settings.address
     head = load_head(session.head_id)
@@ -200,6 +200,8 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         heads=others,
         retarget=session.retarget,
     )
+    pages = make_site(head, session.shape, [*heads, *(character(name) for name in CHARACTERS)])
+    get_ready(pages)
     server = Server(
         head,
         hello,
@@ -208,7 +210,7 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         token=address.secret(),
         operator_token=os.environ.get(OPERATOR_VARIABLE),
         limits=Limits(peer_sessions=max(1, math.ceil(settings.sessions / 2))),
-        pages=make_site(head, session.shape, heads),
+        pages=pages,
         sessions=sessions if settings.sessions else None,
         origins=address.origin,
         ssl=tls_context(address),

@@ -62,7 +62,7 @@ class Import:
     def run(self) -> int:
         from head.importing import import_head
         from head.library import head_path
-        from head.rig import BUILTIN_ID, save_head
+        from head.rig import CHARACTERS, save_head
         from posetalk.terminal.console import UsageError, say
         from posetalk.terminal.progress import working
 
@@ -70,8 +70,8 @@ class Import:
             raise UsageError(f"{self.output}: end the name in .npz")
         if self.name is not None:
             head_path(self.name)  # or it is no name
-        if self.name in (BUILTIN_ID, "builtin"):
-            raise UsageError(f"--name {self.name}: that is the built-in head")
+        if self.name in (*CHARACTERS, "builtin"):
+            raise UsageError(f"--name {self.name}: that head comes along; choose another name")
         with working(f"reading {self.place}"):
             head = import_head(
                 self.place,

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from head import rig
 from head.arkit.weights import arkit_weights
 from head.channels import ARKIT_52, CHANNELS, INDEX, JAW_OPEN_RADIANS, mirrored
 from head.geometry.measure import lip_gap
@@ -180,12 +181,16 @@ def test_arkit_weights_by_name(head: Head) -> None:
 
 
 @pytest.mark.slow
-def test_the_shipped_file_is_what_the_code_models(head: Head, tmp_path: Path) -> None:
-    from head.modelling.assemble import build
+def test_the_shipped_files_are_what_the_code_models(tmp_path: Path) -> None:
+    from head.modelling.assemble import build, half_skin
     from head.modelling.builtin import model
+    from head.modelling.characters import CHARACTERS
 
-    save_head(model(build()), tmp_path / "again.npz")
-    again = load_head(tmp_path / "again.npz")
-    assert again.faces.shape == head.faces.shape and (again.faces == head.faces).mean() > 0.99
-    np.testing.assert_allclose(again.template, head.template, atol=2e-4)
-    assert again.landmarks == head.landmarks and again.materials == head.materials
+    assert tuple(CHARACTERS) == rig.CHARACTERS
+    base = half_skin()
+    for name, who in CHARACTERS.items():
+        save_head(model(build(base, who.hair, who.brows, who.lashes), name), tmp_path / "again.npz")
+        again, head = load_head(tmp_path / "again.npz"), load_head(name)
+        assert again.faces.shape == head.faces.shape and (again.faces == head.faces).mean() > 0.99
+        np.testing.assert_allclose(again.template, head.template, atol=2e-4)
+        assert again.landmarks == head.landmarks and again.materials == head.materials

@@ -90,6 +90,7 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     for needed in (
         "head/data/builtin.npz",
+        "head/data/mira.npz",
         "diffposetalk/bundles/starter/onnx/manifest.json",
         "posetalk/demo/speech.flac",
         "training/starter/model_card.md",

@@ -7,7 +7,9 @@ draws what the window draws.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.serve.door.http_pages import Page
+from stream.serve.door.http_pages import LatePage, Page
 from viewer.page.head_file import pack_head
 from viewer.scene import lights
 
@@ -37,20 +39,31 @@ def make_site(
 ) -> dict[str, Page]:
     """Path -> page: the page that shows `head` with the identity `shape` (S,).
 
-    Its user may put the motion on those of the `others` that have the same channels.
+    Its user may put the motion on those of the `others` that have the same channels. A head's file
+    is made when it is first asked for, or by `get_ready`.
     """
     pages = {f"/{name}": Page(body, TYPES[kind]) for name, kind, body in _files()}
     pages["/look.json"] = Page(json.dumps(look()).encode(), "application/json")
     characters = []
     for number, character in enumerate([head, *_like(head, others)]):
         name = f"head-{number}.bin" if number else "head.bin"
-        body = pack_head(character, shape if number == 0 else None)
+        make = partial(pack_head, character, shape if number == 0 else None)
         # A head may be under a licence: where there is a token, it takes the token to have it.
-        pages[f"/{name}"] = Page(body, "application/octet-stream", private=True)
+        pages[f"/{name}"] = LatePage(make, "application/octet-stream", private=True)
         characters.append({"id": character.id, "name": character.id, "file": name})
     text = json.dumps(characters).encode()
     pages["/characters.json"] = Page(text, "application/json", private=True)
     return pages
+
+
+def get_ready(pages: Mapping[str, Page]) -> None:
+    """Make what is not made yet, in the background: nobody who comes then waits for it."""
+
+    def make() -> None:
+        for page in pages.values():
+            page.packed  # noqa: B018 - it is kept from now on
+
+    threading.Thread(target=make, name="pages", daemon=True).start()
 
 
 def _files() -> Iterator[tuple[str, str, bytes]]:

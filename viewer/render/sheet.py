@@ -1,4 +1,4 @@
-"""The model sheet of the built-in head: `posetalk bench head-sheet -o docs/head_sheet.png`."""
+"""Sheets of the heads that come along: `posetalk bench head-sheet -o docs/head_sheet.png`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from head.model import Head
 from head.new_file import new_file
 from head.poses import POSES, YAW_DEGREES
-from head.rig import load_head
+from head.rig import CHARACTERS, load_head
 from viewer.render.renderer import Renderer
 
 COLUMNS = 4
@@ -34,6 +34,21 @@ def sheet(head: Head, size: int = 400, zoom: float = 1.22, scale: int = 2) -> ND
     return out
 
 
+def people(heads: Sequence[Head], size: int = 300, scale: int = 2) -> NDArray[np.uint8]:
+    """Picture (h, w, 3) uint8 with a row for each head: at rest, speaking, smiling, from the side."""
+    shots = (("neutral", 0.0), ("surprise", 25.0), ("smile", -30.0), ("neutral", -80.0))
+    out = np.zeros((len(heads) * size, len(shots) * size, 3), dtype=np.uint8)
+    for y, head in enumerate(heads):
+        with Renderer(head, size * scale, size * scale) as renderer:
+            for x, (name, yaw) in enumerate(shots):
+                back = np.float32(0.045 * np.sin(np.radians(yaw)) ** 2)
+                vertices = POSES[name].vertices(head) + np.array([0, 0, back], dtype=np.float32)
+                picture = renderer.render(vertices, yaw=yaw)
+                small = picture.reshape(size, scale, size, scale, 3).mean(axis=(1, 3)).round()
+                out[y * size : (y + 1) * size, x * size : (x + 1) * size] = small
+    return out
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the sheet into a PNG."""
     from PIL import Image
@@ -42,9 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/head_sheet.png"))
     parser.add_argument("--head", default="builtin", help="id or npz file")
     parser.add_argument("--size", type=int, default=320, help="pixels of each picture")
+    parser.add_argument("--people", action="store_true", help="all that come along, a row each")
     options = parser.parse_args(arguments)
-    picture = Image.fromarray(sheet(load_head(options.head), options.size))
+    if options.people:
+        drawn = people([load_head(name) for name in CHARACTERS], options.size)
+    else:
+        drawn = sheet(load_head(options.head), options.size)
     with new_file(options.output) as part:
-        picture.save(part, optimize=True)
+        Image.fromarray(drawn).save(part, optimize=True)
     print(f"{options.output}: {options.output.stat().st_size / 1e6:.2f} MB")
     return 0

@@ -61,34 +61,61 @@ float glint(vec3 n, vec3 light, vec3 eye, float power) {
     return exp2(power * (h - 1.0));   // a cheap stand-in for pow(h, power)
 }
 
+float softbox(vec3 mirrored, vec3 light, vec2 half_size) {   // a lamp with edges, seen in wet eyes
+    vec3 side = normalize(cross(vec3(0.0, 1.0, 0.0), light));
+    vec3 up = cross(light, side);
+    float ahead = dot(mirrored, light);
+    vec2 off = abs(vec2(dot(mirrored, side), dot(mirrored, up))) / max(ahead, 0.01);
+    vec2 inside = 1.0 - smoothstep(half_size, half_size + 0.10, off);
+    return ahead > 0.0 ? inside.x * inside.y : 0.0;
+}
+
+vec3 filmic(vec3 x) {   // Narkowicz 2015, a fit of the Academy's curve
+    return x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14);
+}
+
+vec3 toned(vec3 x) {   // channel by channel lights go pale, by the brightest they keep their hue
+    float most = max(max(x.r, x.g), max(x.b, 1e-4));
+    return mix(filmic(x), x * filmic(vec3(most)).r / most, 0.6);
+}
+
 void main() {
     vec3 n = normalize(gl_FrontFacing ? facing : -facing);
     vec3 eye = normalize(-at);
     float open = max(trait.x, 0.0), soft = trait.y, rough = paint.a;
     float key = clamp(trait.z, 0.0, 1.0);
-    vec3 wrap = soft * vec3(0.38, 0.16, 0.10);
+    vec3 wrap = soft * vec3(0.44, 0.17, 0.10);
     // In skin, shadow edges redden: red light travels furthest below the surface.
-    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.7, 0.15, 0.0));
+    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.8, 0.15, 0.0));
+    float facing_key = dot(n, key_direction);
+    float edge_of_light = soft * key * exp2(-22.0 * (facing_key - 0.08) * (facing_key - 0.08));
 
-    vec3 sky = mix(vec3(0.19, 0.130, 0.105), vec3(0.37, 0.38, 0.42), 0.5 + 0.5 * n.y);
+    vec3 sky = mix(vec3(0.19, 0.125, 0.105), vec3(0.34, 0.355, 0.40), 0.5 + 0.5 * n.y);
     vec3 light = sky * mix(vec3(open), vec3(sqrt(open), open, open), soft)
-        + vec3(1.42, 1.26, 1.08) * wrapped(dot(n, key_direction), wrap) * key_seen
-        + vec3(0.30, 0.35, 0.43) * wrapped(dot(n, fill_direction), wrap) * trait.w;
+        + vec3(1.52, 1.34, 1.13) * wrapped(facing_key, wrap) * key_seen
+        + vec3(0.11, 0.022, 0.0) * edge_of_light
+        + vec3(0.26, 0.31, 0.40) * wrapped(dot(n, fill_direction), wrap) * trait.w;
 
     float edge = 1.0 - max(dot(n, eye), 0.0);
     float fresnel = edge * edge * edge;
     float rim = max(dot(n, rim_direction), 0.0) * (0.2 + 0.8 * fresnel)
         + 0.45 * max(dot(n, rim_direction * vec3(-1.0, 1.0, 1.0)), 0.0) * (0.2 + 0.8 * fresnel);
+    rim *= open * smoothstep(0.30, 0.75, open);   // none in the mouth
     float polish = (1.0 - rough) * (1.0 - rough);
     float power = mix(16.0, 700.0, polish * polish);
-    float strength = 0.02 + 0.45 * polish + 0.9 * polish * polish;
+    float strength = 0.02 + 0.45 * polish + 0.5 * polish * polish;
     float shine = strength * (glint(n, key_direction, eye, power) * key
         + 0.35 * glint(n, fill_direction, eye, power) * trait.w)
         + 0.16 * fresnel * open * (1.0 - rough);
+    float wet = clamp((0.40 - rough) * 6.0, 0.0, 1.0);
+    if (wet > 0.0) {
+        vec3 mirrored = reflect(-eye, n);
+        shine += wet * wet * open * (1.6 * softbox(mirrored, key_direction, vec2(0.15, 0.20)) * key
+            + 0.16 * softbox(mirrored, fill_direction, vec2(0.10, 0.34)));
+    }
 
-    vec3 linear = paint.rgb * light + vec3(0.95, 0.97, 1.0) * (shine + 0.62 * rim * open);
-    linear = linear * (1.0 + 0.16 * linear) / (1.0 + 0.50 * linear);   // soft shoulder
-    shown = vec4(sqrt(clamp(linear, 0.0, 1.0)), 1.0);
+    vec3 linear = paint.rgb * light + vec3(0.95, 0.97, 1.0) * (shine + 0.68 * rim);
+    shown = vec4(sqrt(clamp(toned(0.72 * linear), 0.0, 1.0)), 1.0);
 }
 """
 

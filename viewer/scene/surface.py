@@ -21,6 +21,8 @@ Floats = NDArray[np.float32]
 
 TRANSLUCENT = ("skin", "lip", "ear", "tongue", "gum", "lid", "mouth", "nose")
 OCCLUSION_JAW_RADIANS = 0.22  # the mouth's inside gets the little light an open mouth lets in
+LEAST_IN_MOUTH = 0.42
+"""Of the sky: light that goes round in a mouth, so that its corners are dark flesh and not black."""
 
 
 def paint(head: Head, mesh: DrawnMesh) -> Floats:
@@ -49,14 +51,15 @@ def surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
     seen = np.stack([sky, np.zeros_like(sky), key, fill], axis=1)[mesh.source]
     lift = np.array([_lift(material.name) for material in head.materials], np.float32)
     seen = seen ** lift[mesh.material][:, None]
+    seen[:, 0] = np.maximum(seen[:, 0], np.where(lift < 0.5, LEAST_IN_MOUTH, 0.0)[mesh.material])
     seen[:, 1] = soft[mesh.material]
     return seen
 
 
 def _lift(material: str) -> float:
-    """Exponent on what is seen: teeth, tongue and eyes get light from what is round them too."""
+    """Exponent on what is seen: the mouth and the eyes get light from what is round them too."""
     name = material.lower()
-    if "teeth" in name or "tongue" in name:
+    if any(word in name for word in ("teeth", "tongue", "gum", "mouth")):
         return 0.45
     return 0.5 if "sclera" in name or "iris" in name else 1.0
 

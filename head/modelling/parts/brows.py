@@ -13,11 +13,11 @@ CENTRE = np.array([(10, 55.0), (18, 57.0), (28, 59.2), (38, 60.0), (47, 57.2), (
 WIDTH = (1.7, 2.7, 2.8, 2.5, 1.8, 0.4)
 
 
-def brow() -> Part:
-    """Rows from the lower to the upper edge."""
+def brow(broad: float = 1.0) -> Part:
+    """Rows from the lower to the upper edge; `broad` is a factor on its width."""
     t = np.linspace(0, len(CENTRE) - 1, COLUMNS)
     centre = smooth_curve(CENTRE, t)
-    width = np.interp(t, np.arange(len(WIDTH)), WIDTH)
+    width = broad * np.interp(t, np.arange(len(WIDTH)), WIDTH)
     along = np.gradient(centre, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     across = np.stack([-along[:, 1], along[:, 0]], -1)

@@ -1,4 +1,4 @@
-"""The left eyeball with iris and pupil, its catchlight, and the upper lash line."""
+"""The left eyeball with iris and pupil, and the upper lash line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from head.modelling.parts import lids
 from head.modelling.parts.part import Part, fan, strip
 from head.modelling.surface.field import EYE, EYE_RADIUS, Points
 
-SEGMENTS = 18
+SEGMENTS = 24
 CONVERGE = 0.035
 """Radians inward at rest: the eyes meet about a metre in front."""
 RINGS = (0.12, 0.235, 0.38, 0.485, 0.525, 0.75, 1.10, 1.65)
@@ -38,29 +38,15 @@ def ball() -> Part:
     return Part("eye", vertices, np.concatenate(faces), material)
 
 
-def catchlight(side: float) -> Part:
-    """A small bright disc on the eye, up and to the viewer's left on both eyes."""
-    centre = EYE * [side, 1, 1]
-    axis = np.array([-0.19, 0.23, 0.0])
-    axis[2] = np.sqrt(1 - axis @ axis)
-    u = np.cross([0, 1.0, 0], axis)
-    u /= np.linalg.norm(u)
-    v = np.cross(axis, u)
-    turn = 2 * np.pi * np.arange(8) / 8
-    ring = 0.085 * (np.cos(turn)[:, None] * u + 1.1 * np.sin(turn)[:, None] * v)
-    points = np.concatenate([[axis], axis + ring])
-    points *= (EYE_RADIUS + 0.12) / np.linalg.norm(points, axis=1, keepdims=True)
-    faces = fan(np.arange(1, 9), 0, closed=True)
-    name = "catchlight_left" if side > 0 else "catchlight_right"
-    return Part(name, centre + points, faces, ["catchlight"] * 8)
+def lashes(loops: Points, closed: float = 0.0, long: float = 1.0) -> Part:
+    """A tapered ridge along the upper margin of the lid loops (loops, AROUND, 3).
 
-
-def lashes(loops: Points, closed: float = 0.0) -> Part:
-    """A tapered ridge along the upper margin of the lid loops (loops, AROUND, 3)."""
+    `closed` is how far the lid is, `long` a factor on the lashes' length.
+    """
     k = np.arange(lids.INNER, lids.OUTER + 1)
     s = lids.along()[0][k]
     inner, outer = loops[1, k], loops[lids.MARGIN, k]
-    length = (
+    length = long * (
         0.2 + 2.6 * np.clip((s + 1.0) / 1.7, 0, 1) ** 1.2 * np.clip((1.06 - s) / 0.25, 0, 1) ** 0.5
     )
     reach = np.stack([0.35 * s, np.full_like(s, 0.55 - 1.15 * closed), np.full_like(s, 0.8)], -1)

@@ -1,4 +1,4 @@
-"""Short hair: close-cropped sides under longer locks that are swept back from the forehead."""
+"""Hair close to the skull: cropped sides, under longer locks that are swept back or alone."""
 
 from __future__ import annotations
 
@@ -58,12 +58,49 @@ TOP = np.array(
 )
 
 
+RECEDING = np.array(
+    [
+        (0, 117, 65, 1.4),
+        (12, 117, 63, 1.4),
+        (24, 121, 53, 1.4),
+        (36, 121, 42, 1.4),
+        (47, 108, 40, 1.4),
+        (54, 90, 38, 1.4),
+        (59, 70, 30, 1.4),
+        (63, 52, 21, 1.4),
+        (66, 38, 14, 1.2),
+        (68, 37, 6, 1.0),
+        (69, 46, -2, 1.0),
+        (69, 52, -12, 1.0),
+        (69, 46, -28, 1.0),
+        (68, 28, -36, 1.0),
+        (63, 6, -43, 1.0),
+        (53, -12, -56, 1.0),
+        (34, -25, -70, 1.0),
+        (0, -31, -78, 1.0),
+    ],
+    dtype=float,
+)
+
+
 def hair() -> Part:
     """Both layers."""
-    low, low_faces = _cap(SIDES, np.array([0.0, 145.0, -18.0]), 36, 6, 0.40, _cropped)
-    top, top_faces = _cap(TOP, np.array([-7.0, 112.0, -88.0]), 54, 10, 0.0, _swept, 0.42)
+    low, low_faces = cap(SIDES, np.array([0.0, 145.0, -18.0]), 36, 6, 0.40, _cropped)
+    top, top_faces = cap(TOP, np.array([-7.0, 112.0, -88.0]), 90, 12, 0.0, _swept, 0.42)
     faces = np.concatenate([low_faces, top_faces + len(low)])
     return Part("hair", np.concatenate([low, top]), faces, ["hair"] * len(faces))
+
+
+def receding() -> Part:
+    """Short all over, with a hairline that has gone back."""
+    vertices, faces = cap(RECEDING, np.array([0.0, 140.0, -48.0]), 84, 12, 0.0, _short)
+    return Part("hair", vertices, faces, ["hair"] * len(faces))
+
+
+def _short(q: float, p: Points, to_edge: Points) -> Points:
+    column = np.arange(len(p))
+    uneven = 0.45 * np.sin(2.3 * column) + 0.35 * np.sin(0.9 * column + 7 * q)
+    return np.asarray(1.2 + (4.4 + uneven * min(q / 0.4, 1)) * np.clip(to_edge / 20, 0, 1) ** 0.6)
 
 
 def _cropped(q: float, p: Points, to_edge: Points) -> Points:
@@ -71,7 +108,7 @@ def _cropped(q: float, p: Points, to_edge: Points) -> Points:
 
 
 # Across one lock: a sharp valley, then a rounded back that leans to one side.
-TIPS = 5.0
+TIPS = 2.4
 """Millimetres by which the tips of the front locks differ."""
 LOCK = np.array([0.0, 0.55, 0.86, 1.0, 0.94, 0.66])
 
@@ -87,12 +124,12 @@ def _swept(q: float, p: Points, to_edge: Points) -> Points:
     lock = np.arange(len(p)) // len(LOCK)
     ridge = np.tile(LOCK, len(p) // len(LOCK) + 1)[: len(p)] - 0.75
     uneven = 1.3 * np.sin(2.4 * lock + 4.0 * q) + 0.8 * np.sin(5.1 * lock + 1.3)
-    deep = 2.4 + 2.4 * np.clip((p[:, 1] - 80) / 30, 0, 1)
-    ends = np.clip(q / 0.3, 0, 1) * (0.2 + 0.8 * np.clip(to_edge / 16, 0, 1))
+    deep = 1.7 + 1.7 * np.clip((p[:, 1] - 80) / 30, 0, 1)
+    ends = np.clip(q / 0.3, 0, 1) * (0.12 + 0.88 * np.clip(to_edge / 26, 0, 1))
     return np.asarray(height + (deep * ridge + uneven * rounded) * ends)
 
 
-def _cap(
+def cap(
     outline: Points,
     crown: Points,
     columns: int,

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from head.modelling.parts.part import Part, fan, strip
 from head.modelling.surface.field import Points
 
-TEETH = (5.0, 4.0, 4.4, 4.4, 5.5, 6.5)
-"""Widths along the arch from the middle."""
+UPPER = (8.2, 6.4, 7.2, 6.6, 6.4, 8.6)
+LOWER = (5.4, 5.8, 6.6, 6.8, 6.8, 10.0)
+"""Widths along the arch from the middle: two incisors, a canine, two premolars, a molar."""
+UPPER_BACK = (0.0, 0.55, 0.0, 0.6, 0.9, 1.2)
+LOWER_BACK = (0.0, 0.1, 0.2, 0.7, 1.2, 1.6)
+"""Millimetres by which their edges stand back from the line of the bite."""
+ACROSS = (
+    (0.0, 1.0, 0.9),
+    (0.07, 0.5, 0.3),
+    (0.26, 0.06, 0.0),
+    (0.5, 0.0, 0.0),
+    (0.74, 0.06, 0.0),
+    (0.93, 0.5, 0.3),
+)
+"""Columns of a tooth: share of its width, nearness to the gap, millimetres that corners round."""
 EDGE_UPPER, EDGE_LOWER = -36.6, -35.0
-TONGUE_ROWS, TONGUE_COLUMNS = 9, 9
+TONGUE_ROWS, TONGUE_COLUMNS = 13, 11
 
 
 def bag(first: Points) -> Part:
@@ -18,7 +33,7 @@ def bag(first: Points) -> Part:
     up = np.sign(first[:, 1] - first[len(first) // 2, 1])
     share = np.linspace(0, 1, len(first))
     rows = [first]
-    for depth, half_height, half_width in ((60, 18.0, 31.0), (42, 19.0, 30.0), (26, 14.0, 22.0)):
+    for depth, half_height, half_width in ((60, 17.0, 29.0), (42, 18.0, 28.5), (26, 14.0, 21.0)):
         angle = np.pi * share
         x = half_width * np.sin(angle) ** 0.8
         y = -39.0 + half_height * np.cos(angle)
@@ -46,60 +61,89 @@ def _arch(length: Points, width: float, front: float) -> tuple[Points, Points]:
     return p, np.stack([-d[:, 1], d[:, 0]], -1)
 
 
+@dataclass(frozen=True)
+class Row:
+    """One line along a row of teeth, from the gum over the edge to the back."""
+
+    rise: float
+    """Share of a tooth's height over its edge, 1 where gum and tooth meet."""
+    bulge: float
+    """Millimetres before the arch in the middle of a tooth."""
+    dent: float
+    """How much less between two teeth."""
+    scallop: float
+    """Millimetres that it runs farther from the edge in the middle of a tooth."""
+
+
+ROWS = (
+    Row(1.70, -2.0, 0.0, 0.0),
+    Row(1.22, 1.25, 0.25, 0.3),  # the gum over a root
+    Row(0.99, 1.05, 0.35, 0.9),
+    Row(0.93, 0.55, 0.45, 0.9),  # the neck of the tooth, just under the gum
+    Row(0.60, 1.50, 1.25, 0.3),
+    Row(0.22, 1.30, 1.05, 0.0),
+    Row(0.0, 0.55, 0.65, 0.0),
+    Row(0.22, -2.2, 0.3, 0.0),
+    Row(0.95, -4.2, 0.0, 0.0),
+)
+GUM_ROWS = 3
+
+
+def columns(upper: bool) -> tuple[Points, Points, Points]:
+    """Of half a row of teeth: length along the arch, 1 between two teeth (0 at their middles), and
+    how far the edge stands back."""
+    widths, back = (UPPER, UPPER_BACK) if upper else (LOWER, LOWER_BACK)
+    end, out = 0.0, []
+    for width, low in zip(widths, back, strict=True):
+        for share, gap, corner in ACROSS:
+            out.append((end + share * width, gap, low + corner))
+        end += width
+    length, gap, drop = np.array([*out, (end, 1.0, back[-1] + 0.9)]).T
+    drop[0] = back[0] + 0.35  # the middle two stand close
+    return length, gap, drop
+
+
 def teeth(upper: bool) -> Part:
     """Half a row of teeth on its gum."""
     sign = 1.0 if upper else -1.0
-    edge = EDGE_UPPER if upper else EDGE_LOWER
+    edge, height = (EDGE_UPPER, 10.0) if upper else (EDGE_LOWER, 8.6)
     front, width = (80.6, 25.0) if upper else (77.8, 23.5)
-    scale = 1.0 if upper else 0.88
-    lengths, groove, drop = [0.0], [1.0], [0.3]
-    end = 0.0
-    for i, w in enumerate(TEETH):
-        w *= scale
-        lengths += [end + 0.16 * w, end + 0.84 * w, end + w]
-        groove += [0.0, 0.0, 1.0]
-        low = ((0.0, 0.4, 0.1, 0.5, 0.8, 1.0) if upper else (0.0, 0.2, 0.3, 0.9, 1.8, 2.8))[i]
-        drop += [low, low, low + 0.35]
-        end += w
-    at, out = _arch(np.array(lengths), width, front)
-    g, short = np.array(groove), np.array(drop)
-    height = 9.6 if upper else 8.4
-    rows = []
-    for rise, bulge, dent in (
-        (height + 5, -1.5, 0.0),
-        (height + 0.6, 1.1, 0.1),
-        (height - 0.2, 0.75, 0.6),
-        (height * 0.5, 1.5, 1.0),
-        (0.3, 0.8, 1.0),
-        (2.0, -2.2, 0.3),
-    ):
-        push = bulge - dent * 0.55 * g
-        scallop = -0.7 * g if rise == height - 0.2 or rise == height + 0.6 else 0.0 * g
-        y = edge + sign * (rise + scallop + (short if rise < height * 0.6 else 0.0))
-        rows.append(np.stack([at[:, 0] + push * out[:, 0], y, at[:, 1] + push * out[:, 1]], -1))
-    n = len(lengths)
-    faces = strip(len(rows), n, closed=False, flip=upper)
+    length, gap, drop = columns(upper)
+    at, out = _arch(length, width, front)
+    molar = np.clip((length - 20) / 12, 0, 1)
+    lines = []
+    for row in ROWS:
+        push = row.bulge - row.dent * gap + np.where(row.bulge < -1, -2.5 * molar, 0.0)
+        rise = row.rise * height + row.scallop * (1 - gap) ** 0.7
+        y = edge + sign * (rise + drop * np.clip(1 - row.rise / 0.6, 0, 1))
+        lines.append(np.stack([at[:, 0] + push * out[:, 0], y, at[:, 1] + push * out[:, 1]], -1))
+    n = len(length)
+    faces = strip(len(lines), n, closed=False, flip=upper)
     per_row = 2 * (n - 1)
-    material = ["gums"] * (2 * per_row) + ["teeth"] * (3 * per_row)
-    vertices = np.concatenate(rows)
+    material = ["gums"] * (GUM_ROWS * per_row) + ["teeth"] * ((len(ROWS) - 1 - GUM_ROWS) * per_row)
+    vertices = np.concatenate(lines)
     vertices[::n, 0] = 0.0
     return Part("teeth_upper" if upper else "teeth_lower", vertices, faces, material)
 
 
 def tongue() -> Part:
-    """Half a tongue: rows from tip to root, columns from the top middle round to below."""
-    t = np.linspace(0, 1, TONGUE_ROWS) ** 1.5
-    tip = np.sqrt(np.clip(1 - (1 - np.clip(t / 0.38, 0, 1)) ** 2, 0.04, 1))
-    half_width = (11.5 + 7.0 * np.clip(t * 1.6, 0, 1)) * tip
-    thick = 3.5 * tip * (1 + 1.0 * t)
-    z = 73.0 - 47 * t
-    y = -41.0 + 5.5 * np.sin(np.pi * np.clip(t * 1.05, 0, 1)) - 6 * t**2
+    """Half a tongue: rows from tip to root, columns from the top middle round to below.
+
+    Thin and narrow at its tip, which lies behind the lower teeth; broad and high in the middle.
+    """
+    t = np.linspace(0, 1, TONGUE_ROWS) ** 1.6
+    tip = np.sqrt(np.clip(1 - (1 - np.clip(t / 0.20, 0, 1)) ** 2, 0.05, 1))
+    wide = np.clip(t / 0.55, 0, 1)
+    half_width = (9.0 + 9.5 * wide**0.8) * tip
+    thick = (2.7 + 2.7 * wide) * tip**0.8
+    z = 73.5 - 47.5 * t
+    y = -41.4 + 1.8 * np.sin(np.pi * np.clip(t * 1.02, 0, 1)) - 5 * t**2 + 0.6 * (1 - t) ** 6
     angle = np.linspace(0, np.pi, TONGUE_COLUMNS)
-    x = half_width[:, None] * np.sin(angle) ** 0.9
+    x = half_width[:, None] * np.sin(angle) ** 0.85
     groove = (
-        0.9
-        * np.clip((t[:, None] - 0.25) / 0.3, 0, 1)
-        * np.exp(-((x / 3.5) ** 2))
+        1.3
+        * np.clip((t[:, None] - 0.06) / 0.25, 0, 1)
+        * np.exp(-((x / 3.0) ** 2))
         * np.clip(np.cos(angle), 0, 1)
         * tip[:, None]
     )

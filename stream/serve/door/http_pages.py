@@ -8,7 +8,7 @@ from __future__ import annotations
 import gzip
 import http
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,6 +43,21 @@ class Page:
     def packed(self) -> bytes:
         """The bytes as gzip."""
         return gzip.compress(self.body, 6, mtime=0)
+
+
+class LatePage(Page):
+    """A page whose bytes are made when they are first asked for."""
+
+    def __init__(self, make: Callable[[], bytes], content_type: str, private: bool = False) -> None:
+        for name, value in (("_make", make), ("content_type", content_type), ("private", private)):
+            object.__setattr__(self, name, value)
+
+    _make: Callable[[], bytes]
+
+    @cached_property
+    def body(self) -> bytes:
+        """Its bytes."""
+        return self._make()
 
 
 @dataclass(frozen=True)
