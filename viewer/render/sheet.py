@@ -35,7 +35,7 @@ def sheet(head: Head, size: int = 400, zoom: float = 1.22, scale: int = 2) -> ND
 
 
 def people(heads: Sequence[Head], size: int = 300, scale: int = 2) -> NDArray[np.uint8]:
-    """Picture (h, w, 3) uint8 with a row for each head: at rest, speaking, smiling, from the side."""
+    """Picture (h, w, 3) uint8 a row for each head: at rest, speaking, smiling, from one side."""
     shots = (("neutral", 0.0), ("surprise", 25.0), ("smile", -30.0), ("neutral", -80.0))
     out = np.zeros((len(heads) * size, len(shots) * size, 3), dtype=np.uint8)
     for y, head in enumerate(heads):

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 TRANSLUCENT = ("skin", "lip", "ear", "tongue", "gum", "lid", "mouth", "nose")
 OCCLUSION_JAW_RADIANS = 0.22  # the mouth's inside gets the little light an open mouth lets in
 LEAST_IN_MOUTH = 0.42
-"""Of the sky: light that goes round in a mouth, so that its corners are dark flesh and not black."""
+"""Of the sky: light goes round in a mouth, so that its corners are dark flesh and not black."""
 
 
 def paint(head: Head, mesh: DrawnMesh) -> Floats:
