@@ -49,7 +49,7 @@ def test_import_list_show(
     assert [path.name for path in own_heads()] == ["flame.npz"]
     assert [path.name for path in heads_folder().iterdir()] == ["flame.npz"]
     code, listed, _ = call(["head", "list"], capsys)
-    assert code == 0 and "flame  3239 vertices" in listed and "posetalk-head-1" in listed
+    assert code == 0 and "flame  3335 vertices" in listed and "posetalk-head-1" in listed
     code, shown, _ = call(["head", "show", "flame"], capsys)
     assert code == 0 and "lips" in shown and "jaw" in shown
     code, _, said = call(["head", "import", str(pickle_file)], capsys)
