@@ -309,14 +309,14 @@ def _small(model: Model) -> Model:
         (lambda m: {"weights": plain(m)["weights"] * 2}, "sum to one"),
         (lambda m: {"f": plain(m)["f"] + 5000}, "vertices that are not there"),
         (lambda m: {"f": plain(m)["f"][:, :2]}, "not triangles"),
-        (lambda m: {"shapedirs": np.zeros((3239, 3, 150))}, "--first-expression"),
+        (lambda m: {"shapedirs": np.zeros((3335, 3, 150))}, "--first-expression"),
         (lambda m: {"shapedirs": np.zeros((10, 3, 400))}, "shapedirs has shape"),
-        (lambda m: {"posedirs": np.zeros((3239, 3, 207))}, "posedirs has shape"),
+        (lambda m: {"posedirs": np.zeros((3335, 3, 207))}, "posedirs has shape"),
         (lambda m: {"v_template": plain(m)["v_template"] * 100}, "unit is the metre"),
         (lambda m: {"v_template": plain(m)["v_template"] * np.nan}, "not finite"),
         (lambda m: {"kintree_table": np.zeros((2, 5), np.int64)}, "hang together"),
         (lambda m: {"f": "triangles"}, "f is no array of numbers"),
-        (lambda m: {"v_template": np.zeros((3239, 3)) + [[0, 0.1, 0]] * 3239}, "m high"),
+        (lambda m: {"v_template": np.zeros((3335, 3)) + [[0, 0.1, 0]] * 3335}, "m high"),
     ],
 )
 def test_models_that_do_not_fit_get_one_line(
