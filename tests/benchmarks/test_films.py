@@ -52,11 +52,11 @@ def test_films_are_written_as_cameras_write_them(tmp_path: Path) -> None:
     picture = np.full((36, 64, 3), 120, np.uint8)
     for kind in KINDS[:1] + KINDS[-1:]:
         try:
-            write(tmp_path / "a.mp4", kind, [picture] * 2)
+            write(tmp_path / "a.mp4", kind, [picture] * 10)
         except ValueError:
             pytest.skip("not run: this PyAV writes no HEVC")
         film = Film(tmp_path / "a.mp4")
-        assert len(list(film)) == 2
+        assert len(list(film)) == 10
         assert film.size[0] * kind.height == film.size[1] * kind.width
 
 
