@@ -46,8 +46,9 @@ def choose(tab: Tab, name: str) -> None:
 
 @pytest.fixture
 def plain(tab: Tab) -> Iterator[Tab]:
-    """A tab that forgets afterwards what was chosen."""
+    """A tab that forgets afterwards what was chosen, and draws as finely throughout."""
     tab.value(PRESS)
+    tab.value("posetalk.face.renderer.fineness = 0.5")  # the coarsest: a slow machine stays there
     yield tab
     tab.value("localStorage.clear()")
 
