@@ -19,6 +19,9 @@ SWEEP_AFTER, SWEEP_SECONDS = 50, 1.0
 """Connections that went, and the least time, from one sweep to the next."""
 RETURN_AFTER, RETURN_SECONDS = 8, 3.0
 """The same from one return of memory to the next, which takes some milliseconds of one core."""
+QUIET_SECONDS = 3.0
+"""So long after the last one went, memory is returned though there were few: one session full of
+speech holds megabytes."""
 
 KEEP_LITTLE = ((-8, 2), (-3, 1 << 18))
 """Of `mallopt`: M_ARENA_MAX, pools; M_MMAP_THRESHOLD, bytes from which on a piece is mapped."""
@@ -39,6 +42,7 @@ class Sweeper:
         self._gone, self._worker, self._now = gone, worker, now
         self._swept, self._swept_at = 0, 0.0
         self._returned, self._returned_at = 0, 0.0
+        self._seen, self._seen_at = 0, 0.0
         self._is_dirty = False
 
     def tick(self) -> None:
@@ -48,7 +52,10 @@ class Sweeper:
             self._swept, self._swept_at = gone, now
             gc.collect(1)
         self._is_dirty |= gone - self._returned >= RETURN_AFTER
-        if self._is_dirty and now - self._returned_at > RETURN_SECONDS:
+        if gone != self._seen:
+            self._seen, self._seen_at = gone, now
+        is_quiet = gone != self._returned and now - self._seen_at > QUIET_SECONDS
+        if is_quiet or (self._is_dirty and now - self._returned_at > RETURN_SECONDS):
             self._is_dirty = gone != self._returned  # once more when the flood is over
             self._returned, self._returned_at = gone, now
             gc.collect()  # what took seconds to go has grown old

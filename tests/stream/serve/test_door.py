@@ -282,6 +282,21 @@ def test_memory_is_given_back_while_many_are_turned_away_and_once_after() -> Non
     assert {work for _, work in given} == {give_back}
 
 
+def test_memory_goes_back_once_after_a_single_client_has_gone() -> None:
+    now, ended, given = 0.0, 0, []
+
+    class Beside(Executor):
+        def submit(self, work: Any, /, *_: Any, **__: Any) -> Any:
+            given.append(now)
+
+    sweeper = Sweeper(lambda: ended, Beside(), lambda: now)
+    for _ in range(2_000):  # twenty seconds
+        now += 0.01
+        ended = int(now > 6.0)
+        sweeper.tick()
+    assert len(given) == 1 and 8 < given[0] < 10, "what it left takes a moment to be freed"
+
+
 def test_what_a_handshake_that_failed_has_left_is_collected() -> None:
     class Ring:
         pass
