@@ -21,7 +21,8 @@ def plant(folder: Path) -> list[str]:
         sound.setsampwidth(2)
         sound.setframerate(16_000)
         sound.writeframes(bytes(6_400))
-    return ["animate", str(folder / "in.wav"), "--backend", "fake", "-o", str(folder / OUTPUT)]
+    sound_path, out = str(folder / "in.wav"), str(folder / OUTPUT)
+    return ["animate", sound_path, "--backend", "fake", "--force", "-o", out]
 
 
 def faults(folder: Path, code: int) -> list[str]:
