@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import cache
 
-SWEEP_AFTER, SWEEP_SECONDS = 50, 1.0
+SWEEP_AFTER, SWEEP_SECONDS = 50, 0.4
 """Connections that went, and the least time, from one sweep to the next."""
 RETURN_AFTER, RETURN_SECONDS = 8, 3.0
 """The same from one return of memory to the next, which takes some milliseconds of one core."""
