@@ -103,14 +103,15 @@ def _mouth(a: Anatomy, shade: Callable[[Points, tuple[float, float, float]], Non
         index = parts["teeth_upper" if upper else "teeth_lower"]
         _, gap, _ = mouth.columns(upper)
         half = np.tile(gap, len(mouth.ROWS))
-        crown = np.repeat(np.arange(len(mouth.ROWS)) > mouth.GUM_ROWS, len(gap))
+        row, behind = np.arange(len(mouth.ROWS)), len(mouth.ROWS) - 2
+        crown = np.repeat((row > mouth.GUM_ROWS) & (row <= behind), len(gap))
         middle = np.abs(p[index[: len(half)], 0]) < 1e-9
         between = np.concatenate([half, half[~middle]]) ** 2
         in_crown = np.concatenate([crown, crown[~middle]])
         shade(only(index, between * in_crown), (0.74, 0.64, 0.58))
-        neck = np.repeat(np.arange(len(mouth.ROWS)) == mouth.GUM_ROWS, len(gap))
+        neck = np.repeat((row == mouth.GUM_ROWS) | (row == behind), len(gap))
         shade(only(index, np.concatenate([neck, neck[~middle]]) * 1.0), (0.85, 0.76, 0.70))
-        shade(only(index, ramp(p[index, 2], 78, 52)), (0.48, 0.32, 0.28))
+        shade(only(index, ramp(p[index, 2], 76, 56)), (0.46, 0.26, 0.21))
     tongue = parts["tongue"]
     shade(only(tongue, ramp(p[tongue, 2], 64, 36)), (0.36, 0.26, 0.26))
     shade(only(tongue, np.exp(-((p[tongue, 0] / 2.2) ** 2)) * 0.6), (0.85, 0.72, 0.72))

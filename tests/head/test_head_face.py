@@ -85,6 +85,19 @@ def test_solid_parts_face_outwards(anyone: Head) -> None:
         assert (a * np.cross(b, c)).sum() > 0, name
 
 
+def test_back_teeth_are_no_wall_in_an_open_mouth(anyone: Head) -> None:
+    """Less tooth than gum faces the tongue: a tall bare wall of teeth looks like a lump."""
+    names = [material.name for material in anyone.materials]
+    inside = np.isin(anyone.faces, anyone.regions["teeth_lower"]).all(axis=1)
+    corners = anyone.template[anyone.faces]
+    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
+    sideways = corners[..., 0].mean(axis=1)
+    # What is seen from the middle line, of the back half of the row.
+    seen = np.maximum(-across[:, 0] * np.sign(sideways), 0) * (np.abs(sideways) > 0.014) * inside
+    area = {n: seen[anyone.face_material == names.index(n)].sum() for n in ("teeth", "gums")}
+    assert 0.0 < area["teeth"] < area["gums"]
+
+
 def test_left_and_right_are_mirror_images(head: Head) -> None:
     twin = _mirror(head)
     here = np.flatnonzero(twin >= 0)

@@ -84,17 +84,17 @@ void main() {
     vec3 eye = normalize(-at);
     float open = max(trait.x, 0.0), soft = trait.y, rough = paint.a;
     float key = clamp(trait.z, 0.0, 1.0);
-    vec3 wrap = soft * vec3(0.44, 0.17, 0.10);
+    vec3 wrap = soft * vec3(0.30, 0.19, 0.14);
     // In skin, shadow edges redden: red light travels furthest below the surface.
-    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.8, 0.15, 0.0));
+    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.35, 0.15, 0.08));
     float facing_key = dot(n, key_direction);
     float edge_of_light = soft * key * exp2(-22.0 * (facing_key - 0.08) * (facing_key - 0.08));
 
     vec3 sky = mix(vec3(0.19, 0.125, 0.105), vec3(0.34, 0.355, 0.40), 0.5 + 0.5 * n.y);
     vec3 light = sky * mix(vec3(open), vec3(sqrt(open), open, open), soft)
         + vec3(1.52, 1.34, 1.13) * wrapped(facing_key, wrap) * key_seen
-        + vec3(0.11, 0.022, 0.0) * edge_of_light
-        + vec3(0.26, 0.31, 0.40) * wrapped(dot(n, fill_direction), wrap) * trait.w;
+        + vec3(0.05, 0.016, 0.004) * edge_of_light
+        + vec3(0.31, 0.32, 0.37) * wrapped(dot(n, fill_direction), wrap) * trait.w;
 
     float edge = 1.0 - max(dot(n, eye), 0.0);
     float fresnel = edge * edge * edge;

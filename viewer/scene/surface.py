@@ -21,7 +21,7 @@ Floats = NDArray[np.float32]
 
 TRANSLUCENT = ("skin", "lip", "ear", "tongue", "gum", "lid", "mouth", "nose")
 OCCLUSION_JAW_RADIANS = 0.22  # the mouth's inside gets the little light an open mouth lets in
-LEAST_IN_MOUTH = 0.42
+LEAST_IN_MOUTH = 0.6
 """Of the sky: light goes round in a mouth, so that its corners are dark flesh and not black."""
 
 

@@ -13,7 +13,7 @@ UPPER = (8.2, 6.4, 7.2, 6.6, 6.4, 8.6)
 LOWER = (5.4, 5.8, 6.6, 6.8, 6.8, 10.0)
 """Widths along the arch from the middle: two incisors, a canine, two premolars, a molar."""
 UPPER_BACK = (0.0, 0.55, 0.0, 0.6, 0.9, 1.2)
-LOWER_BACK = (0.0, 0.1, 0.2, 0.7, 1.2, 1.6)
+LOWER_BACK = (0.0, 0.1, 0.3, 1.1, 2.1, 3.0)
 """Millimetres by which their edges stand back from the line of the bite."""
 ACROSS = (
     (0.0, 1.0, 0.9),
@@ -83,10 +83,11 @@ ROWS = (
     Row(0.60, 1.50, 1.25, 0.3),
     Row(0.22, 1.30, 1.05, 0.0),
     Row(0.0, 0.55, 0.65, 0.0),
-    Row(0.22, -2.2, 0.3, 0.0),
-    Row(0.95, -4.2, 0.0, 0.0),
+    Row(0.30, -1.9, 0.3, 0.0),
+    Row(1.30, -3.8, 0.0, 0.0),  # the gum behind: a wall of bare tooth looks like a lump
 )
 GUM_ROWS = 3
+"""Strips of gum before the crown; behind it there is one."""
 
 
 def columns(upper: bool) -> tuple[Points, Points, Points]:
@@ -113,14 +114,15 @@ def teeth(upper: bool) -> Part:
     molar = np.clip((length - 20) / 12, 0, 1)
     lines = []
     for row in ROWS:
-        push = row.bulge - row.dent * gap + np.where(row.bulge < -1, -2.5 * molar, 0.0)
+        push = row.bulge - row.dent * gap + np.where(row.bulge < -1, -1.4 * molar, 0.0)
         rise = row.rise * height + row.scallop * (1 - gap) ** 0.7
         y = edge + sign * (rise + drop * np.clip(1 - row.rise / 0.6, 0, 1))
         lines.append(np.stack([at[:, 0] + push * out[:, 0], y, at[:, 1] + push * out[:, 1]], -1))
     n = len(length)
     faces = strip(len(lines), n, closed=False, flip=upper)
     per_row = 2 * (n - 1)
-    material = ["gums"] * (GUM_ROWS * per_row) + ["teeth"] * ((len(ROWS) - 1 - GUM_ROWS) * per_row)
+    strips = ["gums"] * GUM_ROWS + ["teeth"] * (len(ROWS) - 2 - GUM_ROWS) + ["gums"]
+    material = [name for name in strips for _ in range(per_row)]
     vertices = np.concatenate(lines)
     vertices[::n, 0] = 0.0
     return Part("teeth_upper" if upper else "teeth_lower", vertices, faces, material)
