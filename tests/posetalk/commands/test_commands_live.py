@@ -105,11 +105,21 @@ def test_a_recording_of_another_day_is_not_called_recorded(
 ) -> None:
     old = tmp_path / "old.mp4"
     old.write_bytes(b"of yesterday")
-    arguments = ["live", *FAKE, "--source", "nowhere.wav", "--view", "none", "--record", str(old)]
+    arguments = [
+        "live",
+        *FAKE,
+        "--source",
+        "nowhere.wav",
+        "--view",
+        "none",
+        "--record",
+        str(old),
+        "--force",
+    ]
     code, _, said = call(arguments, capsys)
     assert code == 1 and "no such file" in said
     arguments = ["live", "--source", "demo", "--bundle", "nowhere", "--view", "none"]
-    code, _, said = call([*arguments, "--record", str(old)], capsys)
+    code, _, said = call([*arguments, "--record", str(old), "--force"], capsys)
     assert code == 1 and "nowhere" in said
     assert "recorded" not in said and old.read_bytes() == b"of yesterday"
 

@@ -72,7 +72,7 @@ def test_what_takes_too_long_goes_while_somebody_waits() -> None:
 
 
 def test_unfinished_messages_take_no_more_than_their_room_and_a_whole_one_comes_through() -> None:
-    limits = Limits(unfinished_bytes=1 << 20, unfinished_free=1 << 14, unfinished_seconds=0.5)
+    limits = Limits(unfinished_bytes=1 << 20, unfinished_free=1 << 14, unfinished_seconds=4.0)
     pcm = codec.serialise(codec.Message(Kind.PCM, 0, 0, np.zeros(200_000, np.float32)))
     taken: list[int] = []
     with Server(HEAD, HELLO, port=0, limits=limits) as server, contextlib.ExitStack() as stack:
