@@ -266,6 +266,8 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
 
         def take_place(self) -> None:
             """It is let in: from now until it is gone it has a place."""
+            if self._lost:  # while it waited for its turn at the door
+                return
             self._has_place = True
             guards.places.taken += 1
             self.peer.clients += 1

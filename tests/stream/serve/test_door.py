@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import http.client
 import socket
+import struct
 import time
 import weakref
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -23,7 +24,7 @@ from stream.serve.door.arrivals import Arrivals
 from stream.serve.door.auth import Gate, Role, check_token, credentials
 from stream.serve.door.http_pages import Page
 from stream.serve.door.sweeper import SWEEP_AFTER, Sweeper, give_back
-from stream.serve.limits import Limits
+from stream.serve.limits import Bucket, Limits
 from stream.serve.server import Server, ServerError
 from stream.wire import codec, messages
 from stream.wire.codec import Kind
@@ -280,6 +281,23 @@ def test_memory_is_given_back_while_many_are_turned_away_and_once_after() -> Non
     times = [at for at, _ in given]
     assert 3 <= len(times) <= 4 and 4 <= times[0] < 5 and 12 < times[-1] < 14
     assert {work for _, work in given} == {give_back}
+
+
+def test_who_goes_while_waiting_at_the_door_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bucket, "take", lambda *_: 0.3)
+    with Server(HEAD, HELLO, port=0) as server:
+        asked = (
+            f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+        ).encode()
+        for _ in range(4):
+            with socket.create_connection(("127.0.0.1", server.port)) as link:
+                link.sendall(asked)
+                time.sleep(0.45)  # it has paid for its bytes, and waits for its request
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        time.sleep(2.0)
+        assert server._listener._places.taken == 0
 
 
 def test_memory_goes_back_after_a_single_client_has_gone() -> None:
