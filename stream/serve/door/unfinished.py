@@ -98,15 +98,20 @@ class Unfinished:
             self.holds(who, begun.peer, 0, begun.cut_off)
 
     def tick(self) -> None:
-        """Let time pass: while somebody waits, what takes too long goes."""
+        """Let time pass: while somebody waits, what takes too long goes, the oldest first.
+
+        One at a time: what it held may be all that the others need.
+        """
         if not self._waiting:
             return
-        oldest = self._now() - self._limits.unfinished_seconds
-        for who, begun in list(self._begun.items()):
-            if begun.since < oldest and self._beyond(begun.size):
-                self.left(who)
-                self._on_cut_off("unfinished")
-                begun.cut_off()
+        begun = {who: each for who, each in self._begun.items() if self._beyond(each.size)}
+        if not begun:
+            return
+        who = min(begun, key=lambda each: begun[each].since)
+        if begun[who].since < self._now() - self._limits.unfinished_seconds:
+            self.left(who)
+            self._on_cut_off("unfinished")
+            begun[who].cut_off()
 
     def _beyond(self, size: int) -> int:
         """What counts of a message: the first bytes are everybody's."""
