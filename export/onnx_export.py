@@ -26,11 +26,9 @@ from diffposetalk.bundle.graphs import (
 )
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
-from export.graphs.builder import BFLOAT16, FLOAT, FLOAT16, OPSET, save
-from export.graphs.hop import hop_graph
-from export.graphs.hubert import hubert_graph
-from export.graphs.mel import mel_graph
-from export.graphs.sampler import sampler_graph
+from export.graphs.assembly import BFLOAT16, FLOAT, FLOAT16, save
+from export.graphs.trace import OPSET
+from export.graphs.whole import hop_graph, sampler_graph, speech_graph
 from export.int8 import quantised
 from head.new_file import new_file
 
@@ -75,8 +73,8 @@ def build_graphs(
     external_weights = external_weights and precision != "int8"
     try:
         weights = TensorFile(bundle.folder / MODEL)
-        speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
-        graphs = {SPEECH: speech(spec, weights, precision=kind, external_weights=external_weights)}
+        own = {"precision": kind, "external_weights": external_weights}
+        graphs = {SPEECH: speech_graph(spec, weights, **own)}
         for k in steps:
             name = "sampler" if k is None else f"sampler_{k}"
             graphs[name] = sampler_graph(

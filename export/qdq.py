@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.graphs.builder import OPSET
+from export.graphs.trace import OPSET
 from export.int8 import KEPT
 
 LARGEST: Mapping[str, float] = {"int8": 127.0, "fp8": 448.0}

@@ -20,7 +20,8 @@ from diffposetalk.bundle.bundle import MODEL, Bundle
 from diffposetalk.bundle.graphs import Manifest, network_hash
 from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
-from export.graphs.builder import OPSET, save
+from export.graphs.assembly import save
+from export.graphs.trace import OPSET
 from export.onnx_export import ExportError, build_graphs, describe, home_of, hop_of, in_place_of
 from export.qdq import quantised
 from stream.backends.protocol import RuntimeProblem
