@@ -35,6 +35,8 @@ from head.new_file import new_file
 PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT}
 """Element types of the graphs as they are written; int8 is quantised afterwards."""
 MOST_STEPS = 20
+TOOLS = ("posetalk", "onnx", "torch", "onnxscript")
+"""What graphs depend on, by the names of their packages."""
 
 
 class ExportError(ValueError):
@@ -131,7 +133,7 @@ def write_graphs(
             opset=OPSET,
             ranges={"batch": [1, None], "frames": [1, spec.T_w], "branches": [1, 3]},
             weights=MODEL if external_weights and precision != "int8" else "",
-            tools={name: importlib.metadata.version(name) for name in ("posetalk", "onnx")},
+            tools={name: importlib.metadata.version(name) for name in TOOLS},
             graphs=files,
             hop=hop_of(spec, files),
         )

@@ -22,7 +22,15 @@ from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
 from export.graphs.assembly import save
 from export.graphs.trace import OPSET
-from export.onnx_export import ExportError, build_graphs, describe, home_of, hop_of, in_place_of
+from export.onnx_export import (
+    TOOLS,
+    ExportError,
+    build_graphs,
+    describe,
+    home_of,
+    hop_of,
+    in_place_of,
+)
 from export.qdq import quantised
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt.build import LIBRARIES, check_capability, library, ranges
@@ -87,8 +95,7 @@ def export_engines(
                 ranges={n: [r.least, r.most] for n, r in ranges(bundle.spec).items()},
                 weights=MODEL if calibration is None else "",
                 tools={
-                    "posetalk": importlib.metadata.version("posetalk"),
-                    "onnx": importlib.metadata.version("onnx"),
+                    **{name: importlib.metadata.version(name) for name in TOOLS},
                     LIBRARIES[target]: trt.__version__,
                 },
                 graphs=files,

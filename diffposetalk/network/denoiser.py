@@ -152,7 +152,7 @@ class Denoiser(nn.Module):
         guidance: Tensor | None,
     ) -> Tensor:
         """Embed one call: (B, 1 + T_p + n, d)."""
-        time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B or 1, 1, d)
+        time = self.diff_step_map(self.TE.pe[0].index_select(0, t))[:, None]  # (B or 1, 1, d)
         if guidance is not None:
             time = time + self.guidance_proj(guidance)[:, None]
         # Context and window apart: between the steps of a sampler only x_t and t change.

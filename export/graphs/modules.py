@@ -13,11 +13,13 @@ channels.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from diffposetalk.network.audio_terms import AudioTerms
-from diffposetalk.network.hubert import hubert_features
+from diffposetalk.network.hubert import pad_pcm
 from diffposetalk.network.mel import MelEncoder, MelState
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.guidance import Guided, branched, guidance_rows
@@ -52,7 +54,10 @@ class MelSpeech(nn.Module):
 
 
 class HubertSpeech(nn.Module):
-    """Whole windows."""
+    """Whole windows.
+
+    HubertModel's own parts without its mask, which under a trace is there though it hides nothing.
+    """
 
     def __init__(self, model: DiffPoseTalk) -> None:
         super().__init__()
@@ -61,7 +66,13 @@ class HubertSpeech(nn.Module):
     def forward(self, pcm: Tensor) -> Tensor:
         """pcm (B, 640 n) normalised -> features (B, n, d)."""
         kind = self.model.audio_feature_map.weight.dtype
-        features = hubert_features(self.model.audio_encoder, pcm.to(kind))
+        hubert: Any = self.model.audio_encoder
+        x = hubert.feature_extractor(pad_pcm(pcm.to(kind))).transpose(1, 2)
+        x, encoder = hubert.feature_projection(x), hubert.encoder
+        x = encoder.layer_norm(x + encoder.pos_conv_embed(x))
+        for layer in encoder.layers:
+            x = layer(x)
+        features = x.unflatten(1, (-1, 2)).mean(dim=2)
         return self.model.audio_feature_map(features).float()
 
 

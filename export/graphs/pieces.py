@@ -18,7 +18,7 @@ from diffposetalk.network.mel_front import (
     mel_filterbank,
 )
 from diffposetalk.network.model import DiffPoseTalk
-from diffposetalk.spec import LiveDefaults, ModelSpec
+from diffposetalk.spec import DenoiserSpec, LiveDefaults, ModelSpec
 from export.graphs.modules import (
     HubertSpeech,
     Joined,
@@ -67,7 +67,9 @@ def state_dims(spec: ModelSpec) -> dict[str, list[int]]:
 
 def speech_piece(spec: ModelSpec, kind: torch.dtype) -> Piece:
     """`MelSpeech` or `HubertSpeech`."""
-    return _speech(_plain(spec), kind)
+    net = spec.denoiser
+    width = DenoiserSpec(d_model=net.d_model, n_heads=net.n_heads, n_layers=net.n_layers)
+    return _speech(ModelSpec(speech=spec.speech, denoiser=width), kind)
 
 
 def step_piece(spec: ModelSpec, kind: torch.dtype) -> Piece:

@@ -16,8 +16,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir
 import torch
 from numpy.typing import NDArray
+from onnx_ir.passes import common
+from onnxscript import opset20 as op
+from onnxscript.optimizer import fold_constants
 from torch import Tensor, nn
 
 OPSET, IR_VERSION = 20, 10
@@ -58,10 +62,12 @@ def trace(
     Args:
         module: its tensors that a bundle stores are those of its member `model`.
         inputs: an example of each, in the module's order, and its free dimensions.
-        outputs: their names.
-    """
-    import onnx_ir
+        outputs: their names, for the reader; one may be called as an input is.
 
+    Raises:
+        AssertionError: a free dimension came out as the example's own.
+    """
+    made = [f"{name}:out" for name in outputs]
     free: dict[str, Any] = {}
 
     def size(dim: str) -> Any:
@@ -80,7 +86,7 @@ def trace(
             dynamo=True,
             dynamic_shapes=shapes,
             input_names=list(inputs),
-            output_names=list(outputs),
+            output_names=made,
             opset_version=OPSET,
             optimize=False,
             verbose=False,
@@ -89,10 +95,14 @@ def trace(
             },
         )
     assert program is not None
-    stored = module.state_dict()
-    _fold(program.model, set(stored))
+    for value in program.model.graph.inputs:
+        assert value.name is not None and value.shape is not None
+        fixed = [axis for axis in shapes[value.name] if isinstance(value.shape[axis], int)]
+        assert not fixed, f"dimensions {fixed} of {value.name} came out as the example's"
+    stored = set(module.state_dict())
+    _fold(program.model, stored)
     _fix_shapes(program.model)
-    weights, constants, stored = {}, {}, module.state_dict()
+    weights, constants = {}, {}
     for name, value in list(program.model.graph.initializers.items()):
         if name in stored:
             weights[name] = name.removeprefix("model.")
@@ -106,7 +116,7 @@ def trace(
         node.metadata_props.clear()
         node.doc_string = None
         nodes.append(onnx_ir.to_proto(node))
-    return Piece(nodes, list(inputs), list(outputs), constants, weights)
+    return Piece(nodes, list(inputs), made, constants, weights)
 
 
 def _fold(model: Any, stored: set[str]) -> None:
@@ -114,24 +124,16 @@ def _fold(model: Any, stored: set[str]) -> None:
 
     Not the exporter's own optimisation: that takes weights that begin alike for one weight.
     """
-    from onnx_ir.passes import PassManager, common
-    from onnxscript.optimizer import _constant_folding
-
-    PassManager(
-        [
-            common.InlinePass(),
-            _constant_folding.FoldConstantsPass(
-                shape_inference=False,
-                input_size_limit=SMALL,
-                output_size_limit=SMALL,
-                should_fold=lambda node: (
-                    False if stored & {value.name for value in node.inputs if value} else None
-                ),
-            ),
-            common.RemoveUnusedNodesPass(),
-        ],
-        steps=2,
-    )(model)
+    common.InlinePass()(model)
+    fold_constants(
+        model,
+        input_size_limit=SMALL,
+        output_size_limit=SMALL,
+        should_fold=lambda node: (
+            False if stored & {value.name for value in node.inputs if value} else None
+        ),
+    )
+    common.RemoveUnusedNodesPass()(model)
 
 
 def _attention(
@@ -149,8 +151,6 @@ def _attention(
     torch's own translation scales query and key both, by numbers that it works out in the graph,
     and transposes the key by way of two reshapes.
     """
-    from onnxscript import opset20 as op
-
     assert attn_mask is None and not is_causal and not enable_gqa
     size = 1.0 / math.sqrt(query.shape[-1]) if scale is None else scale
     scaled = op.Mul(query, op.CastLike(op.Constant(value_float=size), query))
@@ -163,8 +163,6 @@ def _fix_shapes(model: Any) -> None:
 
     torch writes each free dimension out, and what works it out costs more than the reshape.
     """
-    import onnx_ir
-
     graph = model.graph
     for node in list(graph):
         if node.op_type != "Reshape" or node.inputs[1].const_value is not None:

@@ -9,19 +9,17 @@ import logging
 import shutil
 from pathlib import Path
 
-import bundles_for_export
 import numpy as np
 import onnx
 import pytest
-from bundles_for_export import PLAIN, random_model, save_random
+from bundles_for_export import PLAIN, save_random
 from cli import call
 
 from diffposetalk.bundle.bundle import PACKAGED, load_bundle
 from diffposetalk.bundle.graphs import GraphsError, read_manifest
-from diffposetalk.network.model import DiffPoseTalk
+from diffposetalk.sampling.guidance import most_sorted
 from diffposetalk.spec import ModelSpec
 from export import onnx_export
-from export.graphs.sampler import most_sorted
 from export.onnx_export import ExportError, build_graphs, export_onnx, home_of
 from export.parity import TOLERANCE, answer, babble, closed_loop, describe, random_case
 from export.shipped_graphs import write_shipped_graphs
@@ -214,17 +212,11 @@ def test_buffers_on_a_device_are_used_again_and_change_nothing(made: Path) -> No
 
 
 @pytest.mark.parametrize("quantile", [0.5, 0.99])
-def test_the_threshold_in_a_graph_is_torchs(tmp_path: Path, monkeypatch, quantile: float) -> None:
+def test_the_threshold_in_a_graph_is_torchs(tmp_path: Path, quantile: float) -> None:
     """The graph sorts what the quantile needs and no more: engines sort at most 3,840 values."""
-
-    def loud(spec: ModelSpec, seed: int) -> DiffPoseTalk:
-        model = random_model(spec, seed)
-        model.denoising_net.motion_dec[2].weight.data *= 8.0  # or there is nothing to clip
-        return model
-
-    monkeypatch.setattr(bundles_for_export, "random_model", loud)
     live = dataclasses.replace(PLAIN.live, threshold_quantile=quantile)
-    bundle = save_random(tmp_path / "bundle", dataclasses.replace(PLAIN, live=live))
+    spec = dataclasses.replace(PLAIN, live=live)
+    bundle = save_random(tmp_path / "bundle", spec, loud=8.0)  # or there is nothing to clip
     export_onnx(bundle, [2])
     ours, theirs = OnnxBackend(bundle), TorchBackend(bundle)
     for rule in ("adjacent", "sliding"):
@@ -233,8 +225,7 @@ def test_the_threshold_in_a_graph_is_torchs(tmp_path: Path, monkeypatch, quantil
             expected = answer(theirs, case)
             assert np.abs(expected).max() > 0.999
             np.testing.assert_allclose(answer(ours, case), expected, atol=1e-4)
-    full = dataclasses.replace(ModelSpec().live, threshold_quantile=0.99)
-    assert most_sorted(dataclasses.replace(ModelSpec(), live=full)) <= 3840
+    assert most_sorted(ModelSpec(), 0.99) <= 3840
 
 
 def test_an_export_that_fails_leaves_nothing_behind(folder: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from bundles_for_export import PLAIN, save_random
 
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import HubertSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
-from export.graphs.hubert import hubert_graph
+from export.graphs.whole import speech_graph
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, random_case
 from stream.backends.onnx_backend import OnnxBackend
@@ -31,7 +31,7 @@ def test_a_small_hubert_is_the_same_at_every_length(tmp_path: Path) -> None:
     model = bundle.model()
     weights = TensorFile(bundle.folder / "model.safetensors")
     session = onnxruntime.InferenceSession(
-        hubert_graph(spec, weights, external_weights=False).SerializeToString()
+        speech_graph(spec, weights, external_weights=False).SerializeToString()
     )
     for batch, frames in ((1, 1), (3, 7), (2, 40)):
         pcm = torch.randn(batch, 640 * frames)

@@ -22,8 +22,8 @@ from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
 from export import tensorrt as export_tensorrt
 from export.calibration import Calibration, calibrate
-from export.graphs.builder import FLOAT16
-from export.graphs.hop import hop_graph
+from export.graphs.assembly import FLOAT16
+from export.graphs.whole import hop_graph
 from export.onnx_export import ExportError, build_graphs
 from export.parity import babble
 from export.tensorrt import export_engines, readable, typed_graphs
