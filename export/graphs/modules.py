@@ -4,8 +4,8 @@
     start    noise to x at the first step                   `Start`
     step     x to x at the next step, and x0                `Step`
 
-`export.graphs.assembly` unrolls steps into samplers and joins them into whole hops.  What goes in and out
-is float32, the network is in the precision that its weights are in.
+`export.graphs.assembly` unrolls steps into samplers and joins them into whole hops.  What goes in
+and out is float32, the network is in the precision that its weights are in.
 
 Shapes: B entries, G guidance branches, n frames, T_p context frames, D motion channels, F feature
 channels.

@@ -1,7 +1,7 @@
 """A torch module as a piece of a graph: `torch.onnx.export`, and what runtimes want of its answer.
 
-A piece is a small ONNX model whose weights are names: `export.graphs.assembly` puts the bundle's own in
-their places.  It depends on shapes alone, not on what the weights are.
+A piece is a small ONNX model whose weights are names: `export.graphs.assembly` puts the bundle's
+own in their places.  It depends on shapes alone, not on what the weights are.
 """
 
 from __future__ import annotations

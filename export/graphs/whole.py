@@ -63,8 +63,8 @@ def sampler_graph(
 ) -> onnx.ModelProto:
     """Samples in `steps` network calls, unrolled; None: in a loop, any number.
 
-    Inputs: noise (B, n, D), noise_scale (B, D), and those of `export.graphs.modules.Step` from `features`
-    on.  With a loop, also times (K,) int64 and solver (K, 5), from `diffposetalk.sampling.solver`.
+    Inputs: noise (B, n, D), noise_scale (B, D), and those of `export.graphs.modules.Step` from
+    `features` on.  With a loop, also times (K,) int64 and solver (K, 5), from `diffposetalk.sampling.solver`.
     Output: motion (B, n, D).
 
     Raises:

@@ -32,7 +32,7 @@ STEPS, BATCHES, FRAMES = (1, 2, 4, 8), (1, 3, 16), (1, 3, 100)
 BRANCHES = {1: SCALES[0], 2: SCALES[1], 3: SCALES[3]}
 """Audio and style scale by the number of guidance branches."""
 HOPS = {1: (1, 0), 3: (2, 1), 100: (10, 2)}
-"""Hop and lookahead of windows of so many frames; with `adjacent` a hop is all but the lookahead."""
+"""Hop and lookahead of windows of so many frames; an `adjacent` hop is all but the lookahead."""
 Feed = Mapping[str, NDArray[Any]]
 
 
@@ -48,9 +48,7 @@ def spec_of(kind: str, head: bool, threshold: bool, frames: int) -> ModelSpec:
         threshold_quantile=0.9 if threshold else 0.0,
     )
     like = SPECS["hubert"] if sliding else PLAIN
-    return dataclasses.replace(
-        like, T_w=frames if sliding else 100, head_rotation=head, live=live
-    )
+    return dataclasses.replace(like, T_w=frames if sliding else 100, head_rotation=head, live=live)
 
 
 def exported(folder: Path, spec: ModelSpec, steps: Sequence[int], **kind: bool) -> Bundle:
@@ -204,9 +202,9 @@ def test_every_sampler_and_hop_is_torchs(
 ) -> None:
     spec = spec_of(kind, head, threshold, frames)
     bundle = exported(tmp_path / "bundle", spec, STEPS, whole_hops=True)
-    samplers = check_samplers(
-        bundle, [*itertools.product(STEPS, BRANCHES, BATCHES, [frames])]
-    )
+    samplers = check_samplers(bundle, [*itertools.product(STEPS, BRANCHES, BATCHES, [frames])])
     hops = check_hops(bundle, [*itertools.product(STEPS, BRANCHES, BATCHES)])
-    print(f"{kind}, head {head}, threshold {threshold}, {frames} frames: largest difference of "
-          f"samplers {samplers:.1e}, of hops {hops:.1e}")
+    print(
+        f"{kind}, head {head}, threshold {threshold}, {frames} frames: largest difference of "
+        f"samplers {samplers:.1e}, of hops {hops:.1e}"
+    )
