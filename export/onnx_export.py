@@ -75,8 +75,9 @@ def build_graphs(
     external_weights = external_weights and precision != "int8"
     try:
         weights = TensorFile(bundle.folder / MODEL)
-        own = {"precision": kind, "external_weights": external_weights}
-        graphs = {SPEECH: speech_graph(spec, weights, **own)}
+        graphs = {
+            SPEECH: speech_graph(spec, weights, precision=kind, external_weights=external_weights)
+        }
         for k in steps:
             name = "sampler" if k is None else f"sampler_{k}"
             graphs[name] = sampler_graph(

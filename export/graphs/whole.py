@@ -64,7 +64,8 @@ def sampler_graph(
     """Samples in `steps` network calls, unrolled; None: in a loop, any number.
 
     Inputs: noise (B, n, D), noise_scale (B, D), and those of `export.graphs.modules.Step` from
-    `features` on.  With a loop, also times (K,) int64 and solver (K, 5), from `diffposetalk.sampling.solver`.
+    `features` on.  With a loop, also times (K,) int64 and solver (K, 5), from
+    `diffposetalk.sampling.solver`.
     Output: motion (B, n, D).
 
     Raises:
@@ -226,7 +227,8 @@ def _looped(
 
     def step(i: str, carried: Sequence[str]) -> Sequence[str]:
         time = g.op("Unsqueeze", g.op("Gather", times, i, axis=0), g.constant([0], np.int64))
-        return advanced(*carried, time, numbers(i))
+        x, previous = carried
+        return advanced(x, previous, time, numbers(i))
 
     count = g.op("Squeeze", g.op("Shape", times), g.constant([0], np.int64))
     return g.loop(count, (x, x), step)[1]
