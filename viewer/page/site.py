@@ -57,13 +57,19 @@ def make_site(
 
 
 def get_ready(pages: Mapping[str, Page]) -> None:
-    """Make what is not made yet, in the background: nobody who comes then waits for it."""
+    """Make what is not made yet, in the background: nobody who comes then waits for it.
+
+    A program that ends waits for the page that is being made, and for no other: a thread that is cut
+    off within C++ would take the process down with it.
+    """
 
     def make() -> None:
         for page in pages.values():
+            if not threading.main_thread().is_alive():
+                return
             page.packed  # noqa: B018 - it is kept from now on
 
-    threading.Thread(target=make, name="pages", daemon=True).start()
+    threading.Thread(target=make, name="pages", daemon=False).start()
 
 
 def _files() -> Iterator[tuple[str, str, bytes]]:

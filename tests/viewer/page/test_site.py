@@ -6,6 +6,8 @@ import gzip
 import http.client
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -185,3 +187,22 @@ def test_the_shaders_are_those_of_the_window_made_for_the_web() -> None:
     assert shaders == look()
     for name in ("vertex", "fragment", "backdrop_vertex", "backdrop_fragment"):
         assert shaders[name].startswith("#version 300 es\nprecision highp float")
+
+
+def test_a_program_that_ends_waits_for_the_page_being_made_alone() -> None:
+    program = """
+import time
+from viewer.page.site import get_ready
+class Slow:
+    @property
+    def packed(self):
+        time.sleep(0.3)
+        print("made", flush=True)
+get_ready({str(number): Slow() for number in range(100)})
+time.sleep(0.1)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert 1 <= ended.stdout.count("made") <= 2
