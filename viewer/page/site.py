@@ -59,7 +59,7 @@ def make_site(
 def get_ready(pages: Mapping[str, Page]) -> None:
     """Make what is not made yet, in the background: nobody who comes then waits for it.
 
-    A program that ends waits for the page that is being made, and for no other: a thread that is cut
+    A program that ends waits for the page that is being made, and no other: a thread that is cut
     off within C++ would take the process down with it.
     """
 
