@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from posetalk.tracking.scenes import Scene
+from posetalk.tracking.strangers import write_motions
 
 COUNT: Final = 8
 FIRST_CHARACTER: Final = 200
@@ -40,19 +41,7 @@ def judges(folder: Path, count: int = COUNT) -> list[Scene]:
     Raises:
         FileNotFoundError: flite, which speaks their words, is not installed.
     """
-    from posetalk.demo.making.motion import moved
-    from training.labels.label_styles import random_style
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, (text, voice) in enumerate(zip(TEXTS, VOICES, strict=True)):
-        members = {
-            f"motion_of_judge_{k}": random_style(np.random.default_rng([23, k]), named_share=0.0)
-            for k in range(part, count, len(TEXTS))
-        }
-        if all((folder / f"{name}.npz").is_file() for name in members):
-            continue
-        for name, motion in moved(members, text, voice):
-            motion.save(folder / f"{name}.npz")
+    write_motions(folder, "motion_of_judge", 23, count, dict(zip(VOICES, TEXTS, strict=True)))
     return [_scene(k, folder) for k in range(count)]
 
 

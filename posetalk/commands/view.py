@@ -98,7 +98,7 @@ class View:
                 head=head,
                 delay=None if self.delay is None else self.delay / 1000,
                 reconnect=not self.once,
-                patience=0.0 if self.once else START_SECONDS,
+                start_timeout=0.0 if self.once else START_SECONDS,
                 sound=self.sound,
                 token=os.environ.get(TOKEN_VARIABLE) or None,
                 stop=stop,

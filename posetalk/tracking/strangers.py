@@ -6,6 +6,7 @@ other words in other voices. Every second one acts on top, as the judging scenes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,20 +34,30 @@ def strangers(folder: Path, count: int = COUNT) -> list[Scene]:
     Raises:
         FileNotFoundError: flite, which speaks their words, is not installed.
     """
+    write_motions(folder, "motion_of_stranger", 17, count, dict(zip(VOICES, TEXTS, strict=True)))
+    return [_scene(k, folder) for k in range(count)]
+
+
+def write_motions(folder: Path, name: str, seed: int, count: int, says: Mapping[str, str]) -> None:
+    """Motion of `count` people in styles drawn from `seed`, as `folder`/NAME_k.npz where it is not
+    there yet; person k says the text of voice k of `says` (voice -> text), in turn.
+
+    Raises:
+        FileNotFoundError: flite, which speaks their words, is not installed.
+    """
     from posetalk.demo.making.motion import moved
     from training.labels.label_styles import random_style
 
     folder.mkdir(parents=True, exist_ok=True)
-    for part, (text, voice) in enumerate(zip(TEXTS, VOICES, strict=True)):
+    for part, (voice, text) in enumerate(says.items()):
         members = {
-            f"motion_of_stranger_{k}": random_style(np.random.default_rng([17, k]), named_share=0.0)
-            for k in range(part, count, len(TEXTS))
+            f"{name}_{k}": random_style(np.random.default_rng([seed, k]), named_share=0.0)
+            for k in range(part, count, len(says))
         }
-        if all((folder / f"{name}.npz").is_file() for name in members):
+        if all((folder / f"{member}.npz").is_file() for member in members):
             continue
-        for name, motion in moved(members, text, voice):
-            motion.save(folder / f"{name}.npz")
-    return [_scene(k, folder) for k in range(count)]
+        for member, motion in moved(members, text, voice):
+            motion.save(folder / f"{member}.npz")
 
 
 def _scene(k: int, folder: Path) -> Scene:

@@ -197,10 +197,10 @@ def test_no_server_is_one_line_after_the_patience(head: Head) -> None:
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     begin = time.monotonic()
-    line = failure(ViewerClient(f"ws://127.0.0.1:{port}", patience=0.6))
+    line = failure(ViewerClient(f"ws://127.0.0.1:{port}", start_timeout=0.6))
     assert 0.2 < time.monotonic() - begin < 3
     assert "nothing listens there" in line and "posetalk serve" in line
-    assert "no such host" in failure(ViewerClient("ws://nowhere.invalid", patience=0.1))
+    assert "no such host" in failure(ViewerClient("ws://nowhere.invalid", start_timeout=0.1))
 
 
 def test_another_protocol_version_is_one_line(head: Head) -> None:
@@ -243,7 +243,7 @@ def test_a_closed_door_is_knocked_at_once(status: int, sentence: str) -> None:
 @pytest.mark.parametrize(("status", "sentence"), [(503, "no room"), (502, "nothing answers")])
 def test_a_full_or_absent_server_is_asked_again(status: int, sentence: str) -> None:
     with refusing(status) as (url, knocks):
-        assert sentence in failure(ViewerClient(url, patience=0.6))
+        assert sentence in failure(ViewerClient(url, start_timeout=0.6))
     assert len(knocks) >= 3
 
 
@@ -287,7 +287,7 @@ def test_unknown_messages_are_skipped(head: Head) -> None:
 def test_stopping_is_quick_whatever_the_client_does(head: Head) -> None:
     with Server(head, make_hello(head), port=0) as server:
         for url in (server.url, "ws://127.0.0.1:9"):
-            with ClientThread(ViewerClient(url, patience=60)) as thread:
+            with ClientThread(ViewerClient(url, start_timeout=60)) as thread:
                 time.sleep(0.4)
                 begin = time.monotonic()
             assert time.monotonic() - begin < 1

@@ -110,8 +110,8 @@ def event_of(message: Received, arrival: float) -> Event | None:
 class ViewerClient:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
-    A first connection must succeed within `patience` seconds; once there was one, it tries for ever
-    unless `reconnect` is False. Make it on any thread, run it on one loop. A token, given or as
+    A first connection must succeed within `start_timeout` seconds; once there was one, it tries for
+    ever unless `reconnect` is False. Make it on any thread, run it on one loop. A token, given or as
     `?token=` of the address, goes along as a header and stands in no message.
     """
 
@@ -122,7 +122,7 @@ class ViewerClient:
         channel_set: str = messages.FLAME,
         audio: bool = False,
         reconnect: bool = True,
-        patience: float = 10.0,
+        start_timeout: float = 10.0,
         token: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -132,7 +132,7 @@ class ViewerClient:
         self.hello: messages.Hello | None = None
         self.connections = 0
         self._subscribe = messages.Subscribe(set=channel_set, audio=audio)
-        self._reconnect, self._patience, self._clock = reconnect, patience, clock
+        self._reconnect, self._start_timeout, self._clock = reconnect, start_timeout, clock
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -162,7 +162,7 @@ class ViewerClient:
             except PASSING as error:
                 now = self._clock()
                 wait = retries.wait(held=now - since if self.connections > reached else 0.0)
-                early = now - begin + wait < self._patience
+                early = now - begin + wait < self._start_timeout
                 if not (self._reconnect if self.connections else early):
                     raise
                 logger.info("%s; next try in %.1f s", error, wait)

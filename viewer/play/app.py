@@ -46,7 +46,7 @@ def view(
     head: Head | None = None,
     delay: float | None = None,
     reconnect: bool = True,
-    patience: float = 10.0,
+    start_timeout: float = 10.0,
     sound: bool = False,
     token: str | None = None,
     stop: threading.Event | None = None,
@@ -57,7 +57,7 @@ def view(
 
     A window needs the main thread. Off-screen always records: to `record`, or to a file in the
     working folder that `say` names. `delay` is the play-out delay in seconds (None: it adapts),
-    `patience` how many seconds to wait for a server that is not there yet. `sound` plays the
+    `start_timeout` how many seconds to wait for a server that is not there yet. `sound` plays the
     server's audio with a window, where there is a loudspeaker.
 
     Raises:
@@ -73,7 +73,9 @@ def view(
     gl.load(window=chosen == "window")
     speaker = _open_speaker() if sound and chosen == "window" else None
     audio = path is not None or speaker is not None
-    client = ViewerClient(url, audio=audio, reconnect=reconnect, patience=patience, token=token)
+    client = ViewerClient(
+        url, audio=audio, reconnect=reconnect, start_timeout=start_timeout, token=token
+    )
     until = Until(seconds, stop)
     with ClientThread(client) as thread:
         watch = Watch(thread, chosen, until, on_status, path, delay, speaker)

@@ -134,7 +134,7 @@ def test_stop_and_the_servers_end_both_end_it(head: Head, tmp_path: Path) -> Non
 
 def test_failures_are_one_line(head: Head, tmp_path: Path) -> None:
     with pytest.raises(ClientError, match="no connection") as caught:
-        view("ws://127.0.0.1:9", "offscreen", tmp_path / "a.mp4", patience=0.3)
+        view("ws://127.0.0.1:9", "offscreen", tmp_path / "a.mp4", start_timeout=0.3)
     assert "\n" not in str(caught.value) and not (tmp_path / "a.mp4").exists()
     other = replace(make_hello(head), head="somebody-else")
     with Server(head, other, port=0) as server:
