@@ -20,7 +20,8 @@ def section(results: Results) -> Iterator[str]:
         yield "## Under attack\n"
         yield where(result)
         yield (
-            "`posetalk bench attacks --json benchmarks/results/attacks.json`: `posetalk serve` "
+            f"`posetalk bench attacks --seconds {found['seconds']:g} --json "
+            "benchmarks/results/attacks.json`: `posetalk serve` "
             f"(backend `{found['backend']}`, bundle {found['bundle_hash'][:12]}), attacked for "
             f"{found['seconds']:g} s by each kind, beside a viewer and a newcomer who keep to the "
             "protocol; before it the same load, aimed at nothing, is the control. At most "

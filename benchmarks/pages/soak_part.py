@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.latency.points import Results
 from benchmarks.latency.terminal_report import number
 from benchmarks.pages.tables import table, where
-from benchmarks.soak.checked_client import MOST_DRIFT_MS, MOST_GROWTH_MB
+from benchmarks.soak.checked_client import MINUTES, MOST_DRIFT_MS, MOST_GROWTH_MB
 
 
 def section(results: Results) -> Iterator[str]:
@@ -20,12 +20,14 @@ def section(results: Results) -> Iterator[str]:
         yield where(result)
         attacks = found.get("attacks", 0)
         bundle = f", bundle {found['bundle_hash'][:12]}" if "bundle_hash" in found else ""
-        options = f"--backend {found['backend']} --attacks" if attacks else ""
+        minutes = found["seconds"] / 60
+        length = "" if minutes == MINUTES else f"--minutes {minutes:g}"
+        options = f"{length} --backend {found['backend']} --attacks" if attacks else length
         name = "soak_attacked" if attacks else "soak"
         yield (
             f"`{' '.join(f'posetalk bench soak {options}'.split())} --json "
             f"benchmarks/results/{name}.json` (a busy machine makes "
-            f"it longer and nothing else): {found['seconds'] / 60:g} minutes of stream time, "
+            f"it longer and nothing else): {minutes:g} minutes of stream time, "
             f"{found['clients']} "
             "clients at a time over real sockets, which come, watch (some ahead of time) or take a "
             f"session of their own ({found['own_sessions_at_once']} at once), push speech, "

@@ -15,6 +15,8 @@ from benchmarks.harness.paced_clock import PacedClock
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
 from stream.wire import codec, messages
 
+MINUTES = 60.0
+"""Stream time of a soak, unless it is told another."""
 MOST_GROWTH_MB = 10.0
 MOST_DRIFT_MS = 40.0
 

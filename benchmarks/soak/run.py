@@ -28,7 +28,7 @@ from benchmarks.attacks.attacker import KINDS
 from benchmarks.harness.environment import describe, environment
 from benchmarks.harness.paced_clock import PacedClock
 from benchmarks.harness.processes import BenchmarkError, Helper
-from benchmarks.soak.checked_client import CheckedClient, SoakResult
+from benchmarks.soak.checked_client import MINUTES, CheckedClient, SoakResult
 from head.errors import PosetalkError
 from head.files.json_file import write_json
 from stream.backends.names import BackendName
@@ -243,7 +243,7 @@ class Soak:
     Exit code 1 when a frame was lost or out of order, clocks drifted or memory grew.
     """
 
-    minutes: Annotated[float, tyro.conf.arg(metavar="N")] = 60.0
+    minutes: Annotated[float, tyro.conf.arg(metavar="N")] = MINUTES
     """Length in stream time."""
     speed: Annotated[float, tyro.conf.arg(metavar="N")] = 20.0
     """Stream seconds a second, at most: it waits for what the clients have got."""

@@ -30,7 +30,7 @@ SPARE_BYTES = 1 << 30
 """Memory beyond twice the file's size that reading may take."""
 
 
-class Refused(PosetalkError):
+class CheckpointRefused(PosetalkError):
     """Why a file is not read: part of a line."""
 
 
@@ -76,18 +76,18 @@ class Description:
         """The value for JSON.
 
         Raises:
-            Refused: it is not plain, or there is too much of it.
+            CheckpointRefused: it is not plain, or there is too much of it.
         """
         import torch
 
         self._values_left -= 1
         if self._values_left < 0 or depth > DEEPEST:
-            raise Refused("its description is too large for a checkpoint")
+            raise CheckpointRefused("its description is too large for a checkpoint")
         if value is None or isinstance(value, bool | float):
             return value
         if type(value) is int:
             if value.bit_length() > 64:
-                raise Refused("it holds a number longer than any of ours")
+                raise CheckpointRefused("it holds a number longer than any of ours")
             return value
         if type(value) is str:
             return self._text(value)
@@ -95,7 +95,7 @@ class Description:
             return {"tensor": self._tensor(value)}
         if isinstance(value, dict):
             if not all(type(key) in (str, int) for key in value):
-                raise Refused("it holds a dictionary whose keys are not plain")
+                raise CheckpointRefused("it holds a dictionary whose keys are not plain")
             return {"dict": [[self._key(k), self.of(v, depth + 1)] for k, v in value.items()]}
         if type(value) is argparse.Namespace:
             return {"namespace": self.of(dict(vars(value)), depth + 1)}
@@ -104,12 +104,14 @@ class Description:
             return {kind: [self.of(part, depth + 1) for part in value]}
         if isinstance(value, _Path):
             return {"windows" if value.windows else "path": self._path(value)}
-        raise Refused(f"it holds a {type(value).__name__[:40]}, which no checkpoint needs")
+        raise CheckpointRefused(
+            f"it holds a {type(value).__name__[:40]}, which no checkpoint needs"
+        )
 
     def _text(self, text: str) -> str:
         self._text_left -= len(text)
         if self._text_left < 0:
-            raise Refused("its description is too large for a checkpoint")
+            raise CheckpointRefused("its description is too large for a checkpoint")
         return text
 
     def _key(self, key: Any) -> Any:
@@ -118,14 +120,14 @@ class Description:
     def _path(self, path: _Path) -> list[str]:
         parts = list(path.parts)
         if not all(type(part) is str for part in parts) or sum(map(len, parts)) > LONGEST_PATH:
-            raise Refused("it holds a path that no system has")
+            raise CheckpointRefused("it holds a path that no system has")
         return [self._text(part) for part in parts]
 
     def _tensor(self, tensor: Any) -> dict[str, Any]:
         import torch
 
         if tensor.layout is not torch.strided or tensor.device.type != "cpu" or tensor.is_quantized:
-            raise Refused("it holds a tensor that is no plain one")
+            raise CheckpointRefused("it holds a tensor that is no plain one")
         storage = tensor.untyped_storage()
         last = tensor.storage_offset() + sum(
             max(size - 1, 0) * stride
@@ -133,7 +135,7 @@ class Description:
         )
         there = storage.nbytes() // tensor.element_size()
         if tensor.numel() and (last >= there or tensor.numel() > there):
-            raise Refused("one of its tensors reaches beyond its numbers")
+            raise CheckpointRefused("one of its tensors reaches beyond its numbers")
         key = storage._cdata
         if key not in self._known:
             self._check_size(storage.nbytes())
@@ -150,7 +152,7 @@ class Description:
     def _check_size(self, size: int) -> None:
         """Every storage is a whole member of the archive."""
         if size not in self._sizes:
-            raise Refused(f"it should have {size} bytes of numbers, not another count")
+            raise CheckpointRefused(f"it should have {size} bytes of numbers, not another count")
         self._sizes.remove(size)
 
 
@@ -158,7 +160,7 @@ def describe(path: str, sizes: list[int]) -> tuple[dict[str, Any], list[Any]]:
     """What a checkpoint holds, and the storages of its tensors (mapped, not read).
 
     Raises:
-        Refused: it is not read; part of a line.
+        CheckpointRefused: it is not read; part of a line.
     """
     import torch
 
@@ -167,16 +169,16 @@ def describe(path: str, sizes: list[int]) -> tuple[dict[str, Any], list[Any]]:
         with torch.serialization.safe_globals(stand_ins()):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except MemoryError:
-        raise Refused("it takes more memory than any checkpoint") from None
+        raise CheckpointRefused("it takes more memory than any checkpoint") from None
     except Exception as error:  # a broken pickle breaks in any way
-        raise Refused(_reason(error)) from None
+        raise CheckpointRefused(_reason(error)) from None
     if type(content) is not dict:
-        raise Refused(f"it holds no checkpoint, but a {type(content).__name__[:40]}")
+        raise CheckpointRefused(f"it holds no checkpoint, but a {type(content).__name__[:40]}")
     description = Description(sizes)
     try:
         return description.of(content), description.storages
     except (MemoryError, RecursionError):
-        raise Refused("its description is too large for a checkpoint") from None
+        raise CheckpointRefused("its description is too large for a checkpoint") from None
 
 
 def _reason(error: Exception) -> str:
@@ -226,7 +228,7 @@ def answer(request: dict[str, Any], out: BinaryIO) -> None:
     try:
         content, storages = describe(request["path"], request["sizes"])
         told = {"content": content, "bytes": [storage.nbytes() for storage in storages]}
-    except Refused as refusal:
+    except CheckpointRefused as refusal:
         told, storages = {"refused": str(refusal)}, []
     text = json.dumps(told).encode()
     out.write(len(text).to_bytes(8, "little") + text)

@@ -28,6 +28,12 @@ def test_a_class_outside_would_be_seen() -> None:
     assert [each.name for each in draw_tree.outside(found)] == ["Lost"]
 
 
+def test_each_error_has_a_name_of_its_own() -> None:
+    """Classes of one name would stand below each other's bases in the drawing."""
+    names = [each.name for each in draw_tree.error_classes()]
+    assert len(names) == len(set(names))
+
+
 def test_the_drawn_tree_is_the_one_of_python() -> None:
     for each in draw_tree.error_classes():
         if not each.file.startswith(HEAVY) and each.name != draw_tree.BASE:

@@ -111,8 +111,8 @@ class ViewerClient:
     """Watches one server until `stop`, reconnecting whenever the connection is lost.
 
     A first connection must succeed within `start_timeout` seconds; once there was one, it tries for
-    ever unless `reconnect` is False. Make it on any thread, run it on one loop. A token, given or as
-    `?token=` of the address, goes along as a header and stands in no message.
+    ever unless `reconnect` is False. Make it on any thread, run it on one loop. A token, given or
+    as `?token=` of the address, goes along as a header and stands in no message.
     """
 
     def __init__(

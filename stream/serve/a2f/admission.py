@@ -21,7 +21,7 @@ UNAUTHENTICATED, EXHAUSTED = "UNAUTHENTICATED", "RESOURCE_EXHAUSTED"
 
 
 @dataclass(eq=False)
-class Refused(PosetalkError):
+class CallRefused(PosetalkError):
     """A call that is not let in.
 
     Attributes:
@@ -60,7 +60,7 @@ class Door:
         """Let a call in, for as long as it lasts.
 
         Raises:
-            Refused: why not.
+            CallRefused: why not.
         """
         who = self._peers.of(address_of(peer))
         found = {name.lower(): value for name, value in metadata if isinstance(value, str)}
@@ -68,7 +68,7 @@ class Door:
         refusal = self._admission.refusal("/", brought, self.calls, who)
         if refusal is not None:
             code = UNAUTHENTICATED if refusal == WRONG_TOKEN else EXHAUSTED
-            raise Refused(code, refusal[1], reason_of(refusal))
+            raise CallRefused(code, refusal[1], reason_of(refusal))
         self.calls += 1
         who.clients += 1
         try:

@@ -16,7 +16,7 @@ from head.errors import PosetalkError, WrongValue
 from head.model import Head
 from stream.run.push_session import SessionFactory
 from stream.serve.a2f import messages
-from stream.serve.a2f.admission import Door, Refused
+from stream.serve.a2f.admission import CallRefused, Door
 from stream.serve.a2f.animation import Animation
 from stream.serve.a2f.clip import Clip
 from stream.serve.a2f.shaping import named
@@ -78,7 +78,7 @@ class Service(messages.ServicerBase):
             with host.door.enter(context.peer(), context.invocation_metadata()) as peer:
                 host.counts.clients = host.door.calls
                 await Call(host, requests, context, peer).run()
-        except Refused as refused:
+        except CallRefused as refused:
             host.counts.refuse(refused.reason)
             await context.abort(grpc.StatusCode[refused.code], refused.sentence)
         except Fault as fault:
