@@ -92,6 +92,12 @@ async def pcm_odd(target: Target) -> None:
     await flood(target, 8, lambda _: speech(400_000), first=first)
 
 
+@attack("pcm-own", "a worker: speech of one's own at 8 kHz, resampled, cut and pushed again")
+async def pcm_own(target: Target) -> None:
+    first = text(type="open", seed=1) + text(type="audio_format", sample_rate=8_000)
+    await flood(target, 8, lambda _: speech(400_000) + text(type="interrupt"), first=first)
+
+
 @attack("push", "the model: speech from everybody at once")
 async def push(target: Target) -> None:
     await flood(target, 16, lambda _: speech(32_000))

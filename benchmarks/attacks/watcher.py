@@ -13,7 +13,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.wire import codec
+from stream.wire import codec, messages
 
 PATIENCE = 15.0
 
@@ -65,8 +65,12 @@ class Seen:
         return self
 
 
+SETS = {messages.FLAME: codec.Kind.FLAME, messages.ARKIT52: codec.Kind.ARKIT52}
+"""What is watched: motion as it is made, and weights that are worked out beside the event loop."""
+
+
 class Watcher:
-    """A viewer on a thread of its own; a context manager.
+    """A viewer of each of the `SETS`, on a thread of its own; a context manager.
 
     Args:
         address: of the server.
@@ -75,8 +79,8 @@ class Watcher:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._lock = threading.Lock()
-        self._seen = Seen()
-        self._sequence: int | None = None
+        self._seen = {name: Seen() for name in SETS}
+        self._sequences: dict[str, int] = {}
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), daemon=True)
@@ -93,49 +97,59 @@ class Watcher:
         self._thread.join(5.0)
 
     def phase(self) -> Seen:
-        """What was seen since this was called last."""
+        """What was seen since this was called last, of the sets together."""
         with self._lock:
-            seen, self._seen = self._seen.end(), Seen()
-        return seen
+            seen, self._seen = self._seen, {name: Seen() for name in SETS}
+        each = [one.end() for one in seen.values()]
+        return Seen(
+            sum(one.frames for one in each),
+            sum(one.lost for one in each),
+            max(one.gap for one in each),
+            all(one.finite for one in each),
+        )
 
     async def _watch(self) -> None:
         from websockets.asyncio.client import connect
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            async with connect(self._address.url, **self._address.options()) as link:
-                reading = asyncio.create_task(self._read(link))
-                stopping = asyncio.create_task(self._stop.wait())
-                await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            async with contextlib.AsyncExitStack() as closing:
+                tasks = [asyncio.create_task(self._stop.wait())]
+                for name in SETS:
+                    link = await closing.enter_async_context(
+                        connect(self._address.url, **self._address.options())
+                    )
+                    await link.send(codec.serialise_text(messages.Subscribe(name)))
+                    tasks.append(asyncio.create_task(self._read(link, name)))
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 if not self._stop.is_set():
                     self.failure = "the well-behaved viewer was let go"
-                reading.cancel()
-                stopping.cancel()
+                for task in tasks:
+                    task.cancel()
         except OSError as error:
             self.failure = f"the well-behaved viewer could not connect: {error}"
 
-    async def _read(self, link: Any) -> None:
+    async def _read(self, link: Any, name: str) -> None:
         from websockets.exceptions import ConnectionClosed
 
         with contextlib.suppress(ConnectionClosed):
             async for data in link:
                 if data[:4] == codec.MAGIC:
-                    self._take(data)
+                    self._take(data, name)
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes, name: str) -> None:
         try:
-            message, finite = codec.parse(data), True
+            message = codec.parse(data)
         except codec.WireError:
-            finite = False
             with self._lock:
-                self._seen.take(time.monotonic(), 0, finite)
+                self._seen[name].take(time.monotonic(), 0, False)
             return
-        if message.kind != codec.Kind.FLAME:
+        if message.kind != SETS[name]:
             return
-        missing = 0 if self._sequence is None else message.sequence - self._sequence - 1
-        self._sequence = message.sequence
+        missing = message.sequence - self._sequences.get(name, message.sequence - 1) - 1
+        self._sequences[name] = message.sequence
         with self._lock:
-            self._seen.take(time.monotonic(), abs(missing), finite)
+            self._seen[name].take(time.monotonic(), abs(missing), True)
 
 
 def newcomer(address: Address) -> float:

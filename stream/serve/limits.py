@@ -22,7 +22,7 @@ MOST_ECHO = 80
 BYTES_A_UNIT = 8_000
 """Received; parsing JSON costs more: see TEXT_BYTES_A_UNIT."""
 TEXT_BYTES_A_UNIT = 200
-SAMPLES_A_UNIT = 2_000
+SAMPLES_A_UNIT = 500
 """Resampled, at either rate, whichever is more."""
 CONTROL_FRAME = FRAGMENT = RESENT = REFUSED = 1.0
 FAN_OUT = 3.0

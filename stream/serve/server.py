@@ -117,6 +117,8 @@ class Server:
         self._ssl = ssl
         self.limits = limits = limits or Limits()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
+        # By itself: no speech that somebody pushes may hold up the frames that others see.
+        self._resampling = ThreadPoolExecutor(1, thread_name_prefix="resampling")
         self.health = Health(self.counts, limits.clients)
         encoder = Encoder(head, hello, self._worker)
         gate = Gate(token, known, operator_token)
@@ -144,7 +146,7 @@ class Server:
             self._post,
             self._worker,
         )
-        self.filters = Filters(self._worker)
+        self.filters = Filters(self._resampling)
         self._requests = ClientRequests(
             self.controls,
             self._sessions,
@@ -158,7 +160,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._held = False
-        self._sweeper = Sweeper(lambda: self.counts.refused + self.counts.ended, self._worker)
+        self._sweeper = Sweeper(lambda: self.counts.refused + self.counts.ended, self._resampling)
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)
@@ -263,7 +265,7 @@ class Server:
     def close(self, deadline: float = STOP_SECONDS) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
         if self._closed or self._loop is None:
-            self._worker.shutdown(wait=False, cancel_futures=True)
+            self._end_workers()
             return
         self._closed = True
         self._deadline = deadline
@@ -273,7 +275,11 @@ class Server:
         if self._thread.is_alive():
             log.warning("the websocket server did not stop within %.1f s", deadline + 1.0)
         self._sessions.end()
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._end_workers()
+
+    def _end_workers(self) -> None:
+        for worker in (self._worker, self._resampling):
+            worker.shutdown(wait=False, cancel_futures=True)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
 from stream.frames import Frame
+from stream.serve import pushed_audio
 from stream.serve.door.guarded import Tap
 from stream.serve.door.hang_ups import HangUps
 from stream.serve.door.peers import Peers, peer_of
@@ -21,7 +22,7 @@ from stream.serve.frame_encoder import Sound
 from stream.serve.limits import Bucket, Budget, Limits, echo, mix_fault
 from stream.serve.outbox import EARLY_BYTES, Outbox, Queue
 from stream.serve.server import Server
-from stream.sources.pcm import USUAL_RATES, LiveResampler, make_filter
+from stream.sources.pcm import USUAL_RATES, LiveResampler, ResamplingFilter, make_filter
 from stream.wire import codec, messages
 from stream.wire.codec import Kind
 
@@ -155,6 +156,31 @@ def test_unusual_rates_are_taken_and_too_many_at_once_are_not() -> None:
                     codes.append(told.code)
                 held.append(connection)
     assert codes == ["busy", "busy"]
+
+
+def test_no_frame_waits_for_what_is_done_to_pushed_speech(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, done = threading.Event(), threading.Event()
+
+    def slow(rate: int) -> ResamplingFilter:
+        busy.set()
+        assert done.wait(PATIENCE)
+        return make_filter(rate)
+
+    monkeypatch.setattr(pushed_audio, "make_filter", slow)
+    with (
+        Server(HEAD, HELLO, port=0) as server,
+        client(server) as viewer,
+        client(server) as speaker,
+    ):
+        viewer.send(codec.serialise_text(messages.Subscribe("arkit52")))
+        settled(viewer)
+        speaker.send(codec.serialise_text(messages.AudioFormat(47_975)))
+        assert busy.wait(PATIENCE)
+        for number in range(5):
+            server.on_frame(frame(number))
+            assert until(viewer, Kind.ARKIT52).sequence == number
+        done.set()
+        settled(speaker)
 
 
 def test_vertices_as_text_come_once_a_second() -> None:
