@@ -154,8 +154,8 @@ class AddressSettings:
         tuple[str, ...],
         tyro.conf.arg(metavar="https://PAGE ...", help_behavior_hint="(default: none)"),
     ] = ()
-    """Web pages that may connect, besides those of this machine. `null` would let in files and
-    sandboxed frames of every site, `*` all pages: with a token only."""
+    """Web pages that may connect, besides those of this machine. `null` lets in files and sandboxed
+    frames of every site, `*` all pages: these two need a token."""
     tls_cert: Annotated[
         Path | None,
         tyro.conf.arg(
@@ -187,7 +187,6 @@ class AddressSettings:
         """
         from posetalk.terminal.console import UsageError
         from stream.serve.door.auth import check_door
-        from stream.serve.door.origins import normal_origins
 
         if not 0 <= self.port <= 65535:
             raise UsageError(f"--port {self.port}: ports are 0 to 65535")
@@ -196,8 +195,7 @@ class AddressSettings:
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise UsageError("--tls-client-ca goes with --tls-cert")
         try:
-            normal_origins(self.origin)
-            check_door(self.host, self.secret(), os.environ.get(OPERATOR_VARIABLE))
+            check_door(self.host, self.secret(), os.environ.get(OPERATOR_VARIABLE), self.origin)
         except ValueError as error:
             raise UsageError(str(error)) from None
 

@@ -68,6 +68,7 @@ class Host(Protocol):
     @property
     def styles(self) -> list[str]: ...
     def sent(self, data: Data) -> None: ...
+    def declined(self, code: str) -> None: ...
     def open_session(self, client: Connection, wish: messages.Open) -> messages.Error | None: ...
     def close_session(self, client: Connection, reason: str) -> None: ...
     def catch_up_cost(self, client: Connection) -> float: ...
@@ -244,6 +245,7 @@ class Connection:
                 raise
             if error.kind == messages.AudioFormat.TYPE:
                 self._pushed.forget_format()
+            self._host.declined("field")
             self.text(messages.Error("field", str(error), False, request=error.request))
             return messages.Unknown(error.kind)
 
@@ -381,9 +383,10 @@ class Connection:
 
     def _answer(self, error: messages.Error | None, to: messages.Text | codec.Message) -> None:
         """Tell the client, with the number that it gave what this answers."""
+        if error is None:
+            return
+        self._host.declined(error.code)
         match to:
-            case _ if error is None:
-                return
             case codec.Message():
                 self.text(replace(error, sequence=to.sequence))
             case _:

@@ -46,6 +46,22 @@ TOLD_A_SECOND, TOLD_AT_ONCE = 0.2, 10.0
 CLOSE_SECONDS = 0.3  # that a client may take to say goodbye, too
 
 
+class Fields:
+    """A request's headers, whose fields that came twice are one, as HTTP joins them.
+
+    Args:
+        headers: of websockets, whose own would raise.
+    """
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
+
+    def get(self, key: str, /) -> str | None:
+        """The field of this name; None: there is none."""
+        found = self._headers.get_all(key)
+        return ", ".join(found) if found else None
+
+
 class ServerError(PosetalkError, OSError):
     """The server cannot be started; the message is one line for the user."""
 
@@ -174,31 +190,33 @@ class Listener:
     async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
         """Judge a client before the websocket opens; a response refuses it."""
         peer = self.peers.of(connection.remote_address)
+        fields = Fields(request.headers)
+        cast(Any, connection).is_judged = True
         wait = peer.requests.take(REQUEST, time.monotonic())
         if wait:
             await asyncio.sleep(wait)
-        if not http_pages.is_websocket(request.headers.get("Upgrade")):
+        if not http_pages.is_websocket(fields.get("Upgrade")):
             self.arrivals.asked(connection.remote_address)
             method = getattr(request, "method", "GET")
-            answer = self._admission.page(method, request.path, request.headers, peer)
+            answer = self._admission.page(method, request.path, fields, peer)
             if answer.status >= 400:
                 self._counts.refuse(f"http_{answer.status.value}")
-                self._tell_refused(connection, request, answer.body.decode().rstrip("\n"))
+                self._tell_refused(connection, fields, answer.body.decode().rstrip("\n"))
             connection.close_timeout = self._limits.page_seconds  # a slow line takes that long
             length = {"Content-Length": str(len(answer.body)), "Connection": "close"}
-            fields = Headers({**length, **answer.headers})
-            return Response(answer.status.value, answer.status.phrase, fields, answer.body)
-        refusal = self._admission.refusal(request.path, request.headers, self._places.taken, peer)
+            told = Headers({**length, **answer.headers})
+            return Response(answer.status.value, answer.status.phrase, told, answer.body)
+        refusal = self._admission.refusal(request.path, fields, self._places.taken, peer)
         if refusal is None:
             cast(Any, connection).take_place()
             return None
         self._counts.refuse(reason_of(refusal))
-        self._tell_refused(connection, request, refusal[1])
+        self._tell_refused(connection, fields, refusal[1])
         return connection.respond(refusal[0], refusal[1] + "\n")
 
-    def _tell_refused(self, connection: ServerConnection, request: Request, why: str) -> None:
+    def _tell_refused(self, connection: ServerConnection, fields: Fields, why: str) -> None:
         """Log who was refused and why; whoever runs the server is told of pages from elsewhere."""
-        address, origin = connection.remote_address, request.headers.get("Origin")
+        address, origin = connection.remote_address, fields.get("Origin")
         if origin is None or FOREIGN[1] != why:
             log.info("refused %s: %s", address, why)
             return
@@ -218,7 +236,7 @@ class Listener:
         self.arrivals.left(socket.remote_address)
         peer = self.peers.of(socket.remote_address)
         assert socket.request is not None
-        role = self._admission.role(socket.request.path, socket.request.headers)
+        role = self._admission.role(socket.request.path, Fields(socket.request.headers))
         client = Connection(cast(Socket, socket), self._requests, peer, role)
         self.clients[client] = socket
         self._counts.clients = len(self.clients)

@@ -31,7 +31,7 @@ class Health:
         statistics: of its own stream; None: it has none yet.
         source: what is wrong with what it hears; "": nothing.
         broken_outputs: outputs of the model that were not finite and were replaced.
-        draining: whether it is ending.
+        starting: whether clients are not greeted yet; draining: whether it is ending.
         a2f: of the clients of its Audio2Face service; None: it has none.
     """
 
@@ -41,13 +41,19 @@ class Health:
     statistics: LiveStatistics | None = None
     source: str = ""
     broken_outputs: Callable[[], int] = int
+    starting: bool = False
     draining: bool = False
     a2f: ServerCounts | None = None
 
     @property
-    def ready(self) -> bool:
-        """Whether a newcomer would be taken in."""
-        return not self.draining and self.counts.clients < self.places
+    def unready(self) -> str:
+        """Why a newcomer would not be taken in now, in a word; "": it would."""
+        words = {
+            "draining": self.draining,
+            "starting": self.starting,
+            "full": self.counts.clients >= self.places,
+        }
+        return next((word for word, is_so in words.items() if is_so), "")
 
 
 def reports(health: Health) -> Mapping[str, Callable[[], Report]]:
@@ -55,13 +61,9 @@ def reports(health: Health) -> Mapping[str, Callable[[], Report]]:
     return {
         "/healthz": lambda: _told(http.HTTPStatus.OK, "ok", health),
         "/readyz": lambda: (
-            _told(http.HTTPStatus.OK, "ready", health)
-            if health.ready
-            else _told(
-                http.HTTPStatus.SERVICE_UNAVAILABLE,
-                "draining" if health.draining else "full",
-                health,
-            )
+            _told(http.HTTPStatus.SERVICE_UNAVAILABLE, health.unready, health)
+            if health.unready
+            else _told(http.HTTPStatus.OK, "ready", health)
         ),
         "/metrics": lambda: _metrics(health),
     }
@@ -118,6 +120,14 @@ def _families(health: Health) -> Iterable[Any]:
     for reason, number in sorted(counts.refusals.items()):
         refused.add_metric([reason], number)
     yield refused
+    declined = CounterMetricFamily(
+        "posetalk_requests_refused",
+        "What clients asked for and did not get, such as a session.",
+        labels=["code"],
+    )
+    for code, number in sorted(counts.declined.items()):
+        declined.add_metric([code], number)
+    yield declined
     yield counter(
         "broken_outputs", "Outputs of the model that were not finite.", health.broken_outputs()
     )

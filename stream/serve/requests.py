@@ -81,6 +81,10 @@ class ClientRequests:
         """A message went out."""
         self._counts.bytes_out += len(data)
 
+    def declined(self, code: str) -> None:
+        """A client did not get what it asked for."""
+        self._counts.declined[code] += 1
+
     def greet(self, client: Connection) -> None:
         """Say hello, and what else there is to know."""
         client.tell(self._greeting())

@@ -84,7 +84,7 @@ class Server:
 
     Raises:
         ServerError: a host that is not loopback, without a token; a token that does not protect; an
-            origin or a port that cannot be.
+            origin or a port that cannot be; pages of every site, without a token.
     """
 
     def __init__(
@@ -105,7 +105,7 @@ class Server:
         clock: Clock | None = None,
     ) -> None:
         try:
-            check_door(host, token, operator_token)
+            check_door(host, token, operator_token, origins)
             known = normal_origins(origins)
         except ValueError as error:
             raise ServerError(str(error)) from None
@@ -215,11 +215,11 @@ class Server:
 
         To be called before `start`.
         """
-        self._held = True
+        self._held = self.health.starting = True
 
     def welcome(self) -> None:
         """Greet those who wait, and all who come."""
-        self._held = False
+        self._held = self.health.starting = False
         self._post(self._listener.accepting.set)
 
     def on_frame(self, frame: Frame, timing: FrameTiming | None = None) -> None:

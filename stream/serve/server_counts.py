@@ -18,6 +18,7 @@ class ServerCounts:
         dropped: frames that viewers missed because they were too slow.
         let_go: viewers that stopped reading; ended: websockets that are gone, for any reason.
         refusals: clients and requests that were turned away or closed, by reason.
+        declined: what clients asked for and did not get, by the code of the error.
         bytes_in, bytes_out: of websockets; in, of everybody who came.
     """
 
@@ -29,6 +30,7 @@ class ServerCounts:
     let_go: int = 0
     ended: int = 0
     refusals: Counter[str] = field(default_factory=Counter)
+    declined: Counter[str] = field(default_factory=Counter)
     bytes_in: int = 0
     bytes_out: int = 0
 

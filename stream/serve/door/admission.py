@@ -12,20 +12,12 @@ from stream.serve.door import http_pages
 from stream.serve.door.auth import WRONG_TOKEN, Gate, Refusal, Role, credentials
 from stream.serve.door.peers import Peer
 
-METHODS = ("GET", "HEAD")
 FULL: Refusal = (http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients")
 PEER_FULL: Refusal = (http.HTTPStatus.SERVICE_UNAVAILABLE, "too many clients from this address")
 BRAKED: Refusal = (http.HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens: wait a minute")
-METHOD: Refusal = (http.HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only")
 NO_PAGE: Refusal = (http.HTTPStatus.NOT_FOUND, "there is no such page")
 
-REASONS = {
-    FULL: "full",
-    PEER_FULL: "peer_full",
-    BRAKED: "brake",
-    METHOD: "method",
-    WRONG_TOKEN: "token",
-}
+REASONS = {FULL: "full", PEER_FULL: "peer_full", BRAKED: "brake", WRONG_TOKEN: "token"}
 """What refusals are counted as; others: `origin`."""
 
 
@@ -81,8 +73,8 @@ class Admission:
 
     def page(self, method: str, path: str, headers: Headers, peer: Peer) -> http_pages.Answer:
         """The answer to a plain HTTP request: a page of the site, or why not."""
-        if method not in METHODS:
-            return http_pages.refusal(*METHOD, extra={"Allow": ", ".join(METHODS)})
+        if method not in http_pages.METHODS:
+            return http_pages.wrong_method()
         answer = self._page(path, headers, peer)
         return answer.head() if method == "HEAD" else answer
 

@@ -16,6 +16,7 @@ from http.cookies import CookieError, SimpleCookie
 from head.errors import WrongValue
 from stream.serve.door.origins import (
     ANY,
+    NULL,
     OriginError,
     host_of,
     is_of_host,
@@ -60,11 +61,14 @@ def check_token(token: str | None, name: str = "token") -> None:
         )
 
 
-def check_door(host: str, token: str | None, operator_token: str | None) -> None:
+def check_door(
+    host: str, token: str | None, operator_token: str | None, origins: Collection[str] = ()
+) -> None:
     """Judge who would get in, before there is a door.
 
     Raises:
-        ValueError: a token that does not protect, or none where others can connect; one line.
+        ValueError: a token that does not protect, or none where others can connect, pages of every
+            site among them; an origin that cannot be; one line.
     """
     check_token(token)
     check_token(operator_token, "operator's token")
@@ -72,6 +76,12 @@ def check_door(host: str, token: str | None, operator_token: str | None) -> None
         raise WrongValue(
             f"serving on {host} lets others connect: give them a token with --token SECRET, "
             "or stay on 127.0.0.1"
+        )
+    everybody = normal_origins(origins) & {ANY, NULL}
+    if everybody and token is None:
+        raise WrongValue(
+            f"--origin '{min(everybody)}' lets pages of every site in: give a token with --token, "
+            "or name the sites"
         )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from stream.serve.door import http_pages
 from stream.serve.door.arrivals import Arrivals
 from stream.serve.door.hang_ups import HangUps
 from stream.serve.door.peers import Peer, Peers
@@ -154,7 +155,7 @@ class Tap:
 def guard(base: type[Any], guards: Guards) -> type[Any]:
     """The kind of connection `base`, an asyncio protocol with `process_event`, guarded.
 
-    Its connections have `budget` and `peer`.
+    Its connections have `budget` and `peer`; who judges the request of one sets `is_judged`.
     """
 
     class Guarded(base):  # type: ignore[misc]
@@ -168,6 +169,7 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
             self._fragments = 0
             self._begun = 0  # bytes of a message that is not whole
             self._stuck = self._lost = self._has_place = False
+            self.is_judged = self._is_refused = self._has_begun = False
             if hasattr(transport, "max_size"):
                 transport.max_size = READ_AT_ONCE
             self._tap = Tap(transport, guards.hang_ups)
@@ -185,15 +187,35 @@ def guard(base: type[Any], guards: Guards) -> type[Any]:
             if self._has_place:
                 guards.places.taken -= 1
                 self.peer.clients -= 1
+            fault = getattr(self.protocol, "handshake_exc", None)
+            left = isinstance(getattr(fault, "__cause__", None), EOFError)
+            if fault is not None and not (self.is_judged or left):
+                guards.on_refused("bad_request")
             super().connection_lost(exc)
 
         def data_received(self, data: bytes) -> None:
             guards.on_bytes(len(data))
+            if self._is_refused:
+                return  # a body, of which nobody wants to hear
+            if not self._has_begun:
+                self._has_begun = True
+                self._refuse_method(data)
+                if self._is_refused:
+                    return
             if not self._arrived:
                 self._tap.hold(TURN)
                 guards.turns.add(self._pay)
             view = memoryview(data)
             self._arrived.extend(view[at : at + SLICE] for at in range(0, len(data), SLICE))
+
+        def _refuse_method(self, first: bytes) -> None:
+            """Answer requests that the websocket's parser would not: those with a body."""
+            answer = http_pages.early_refusal(first)
+            if answer is not None:
+                self.is_judged = self._is_refused = True
+                guards.on_refused("http_405")
+                self._tap.write(answer)
+                self._tap.close()
 
         def eof_received(self) -> None:
             for _ in range(min(LAST_SLICES, len(self._arrived))):

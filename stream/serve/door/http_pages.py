@@ -83,6 +83,25 @@ class Report:
     body: bytes
 
 
+METHODS = ("GET", "HEAD")
+LONGEST_METHOD = 32
+
+
+def early_refusal(first: bytes) -> bytes | None:
+    """The whole response to a request of a method that no page answers, by its first bytes.
+
+    A body may follow, which nobody reads.  None: it is one of the two, or that is not known yet.
+    """
+    method, space, _ = first[: LONGEST_METHOD + 1].partition(b" ")
+    if not space or not method.isalpha() or method.decode() in METHODS:
+        return None
+    made = wrong_method()
+    length = {"Content-Length": str(len(made.body)), "Connection": "close"}
+    fields = "".join(f"{name}: {value}\r\n" for name, value in {**length, **made.headers}.items())
+    status = f"HTTP/1.1 {made.status.value} {made.status.phrase}\r\n"
+    return f"{status}{fields}\r\n".encode() + made.body
+
+
 def is_websocket(upgrade: str | None) -> bool:
     """Whether a request with this `Upgrade` header wants a websocket, and no page."""
     return upgrade is not None and "websocket" in upgrade.lower()
@@ -124,6 +143,13 @@ def redirect(path: str, extra: Mapping[str, str]) -> Answer:
     """The response that sends a browser on to `path`."""
     headers = {**SAFE_HEADERS, "Cache-Control": "no-store", "Location": path, **extra}
     return Answer(http.HTTPStatus.SEE_OTHER, headers, b"")
+
+
+def wrong_method() -> Answer:
+    """The response to every method but the two that there are."""
+    return refusal(
+        http.HTTPStatus.METHOD_NOT_ALLOWED, "GET and HEAD only", {"Allow": ", ".join(METHODS)}
+    )
 
 
 def refusal(

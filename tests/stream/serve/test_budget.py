@@ -167,11 +167,7 @@ def test_no_frame_waits_for_what_is_done_to_pushed_speech(monkeypatch: pytest.Mo
         return make_filter(rate)
 
     monkeypatch.setattr(pushed_audio, "make_filter", slow)
-    with (
-        Server(HEAD, HELLO, port=0) as server,
-        client(server) as viewer,
-        client(server) as speaker,
-    ):
+    with Server(HEAD, HELLO, port=0) as server, client(server) as viewer, client(server) as speaker:
         viewer.send(codec.serialise_text(messages.Subscribe("arkit52")))
         settled(viewer)
         speaker.send(codec.serialise_text(messages.AudioFormat(47_975)))

@@ -242,6 +242,13 @@ def test_what_is_no_origin_is_said_at_once(written: str) -> None:
         Server(HEAD, HELLO, port=0, origins=[written])
 
 
+@pytest.mark.parametrize("everybody", ["*", "null", "NULL"])
+def test_pages_of_every_site_need_a_token(everybody: str) -> None:
+    with pytest.raises(ServerError, match="give a token"):
+        Server(HEAD, HELLO, port=0, origins=["https://good.example", everybody])
+    Server(HEAD, HELLO, port=0, origins=[everybody], token="s3cret-of-sixteen").close()
+
+
 def test_a_page_that_is_refused_is_told_with_its_origin(caplog: pytest.LogCaptureFixture) -> None:
     origins = ["https://evil.example/", "null", "x" * 500, *["https://again.example"] * 20]
     with Server(HEAD, HELLO, port=0) as server, caplog.at_level("INFO", "stream"):
