@@ -114,7 +114,7 @@ class Watcher:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
             async with contextlib.AsyncExitStack() as closing:
-                tasks = [asyncio.create_task(self._stop.wait())]
+                tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._stop.wait())]
                 for name in SETS:
                     link = await closing.enter_async_context(
                         connect(self._address.url, **self._address.options())
