@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -374,6 +375,8 @@ def hand_over(command: list[str]) -> int:
     if os.name != "nt":
         sys.stdout.flush()
         sys.stderr.flush()
+        if "-m" in command:  # its commands let Ctrl-C in when they are ready for it
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
         os.execv(command[0], command)
     process = subprocess.Popen(command)
     while True:
@@ -401,7 +404,7 @@ def ready(command: str, arguments: Sequence[str]) -> list[str]:
         environment.set_up("live", [*others, extra], MORE_FOR_TESTS.get(extra, ()))
         return [str(environment.python), "-P", *tests]
     environment.set_up(command)
-    module = ["benchmarks.latency.bench"] if command == "bench-latency" else ["posetalk", command]
+    module = ["benchmarks.latency"] if command == "bench-latency" else ["posetalk", command]
     how = tests if command == "test" else ["-m", *module, *arguments]
     return [str(environment.python), "-P", *how]
 
@@ -444,6 +447,7 @@ def main(arguments: list[str]) -> int:
         say(f"could not set up: {error}")
         return 1
     except KeyboardInterrupt:
+        say("interrupted")
         return 130
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from head.errors import PosetalkError
 from posetalk.terminal.console import UsageError
 from posetalk.terminal.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
+from posetalk.terminal.interrupts import forget_it_was_unhandled, install, let_in
 
 MODULES = {
     "throughput": "benchmarks.throughput.run",
@@ -45,14 +46,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def told(program: str, work: Callable[[], int]) -> int:
-    """Do the work; returns its exit code, and says what it raises in one line."""
+    """Do the work; returns its exit code, and says what it raises, or an interrupt, in one line."""
+    interrupts = install()
     try:
-        return work()
+        let_in()
+        return work() or interrupts.exit_code
     except KeyboardInterrupt:
-        return INTERRUPTED
+        forget_it_was_unhandled()
+        print(f"{program}: interrupted", file=sys.stderr)
+        return interrupts.exit_code or INTERRUPTED
     except (PosetalkError, OSError, ImportError) as error:
         from posetalk.__main__ import explain
 
+        if interrupts.exit_code:
+            print(f"{program}: interrupted", file=sys.stderr)
+            return interrupts.exit_code
         print(f"{program}: {explain(error)}", file=sys.stderr)
         return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 

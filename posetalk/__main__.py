@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Sequence
 
 from posetalk.terminal.exit_codes import FAILED, INTERRUPTED, WRONG_USAGE
-from posetalk.terminal.interrupts import install
+from posetalk.terminal.interrupts import forget_it_was_unhandled, install, let_in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be text
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        let_in()
         from posetalk.commands import parse
         from posetalk.terminal.console import set_up_logging
 
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, where a reader that has gone is expected
     except KeyboardInterrupt:
+        forget_it_was_unhandled()
         from posetalk.terminal.console import say
 
         say("interrupted")

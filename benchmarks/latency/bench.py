@@ -6,7 +6,6 @@ All moments are read from the system's monotonic clock, which the processes of o
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from benchmarks.__main__ import told
 from benchmarks.harness.environment import describe, environment, load_average
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.harness.setting import Setting, grid
@@ -227,17 +225,9 @@ def measured_often(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure as the command line says; returns one of `posetalk.terminal.exit_codes`."""
+    """Measure as the command line says; returns 0, raises what `benchmarks.__main__` explains."""
     command = tyro.cli(
         BenchLatency, prog="bench-latency", args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
     )
-
-    def measured() -> int:
-        command.run()
-        return DONE
-
-    return told("bench-latency", measured)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    command.run()
+    return DONE

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, get_args
 import tyro
 
 from posetalk.commands.options import Debug
+from posetalk.terminal.interrupts import hold_back
 
 BenchName = Literal[
     "throughput",
@@ -74,6 +75,7 @@ def hand_over(command: list[str]) -> int:
     if os.name != "nt":
         sys.stdout.flush()
         sys.stderr.flush()
+        hold_back()
         os.execv(command[0], command)
     process = subprocess.Popen(command)
     while True:

@@ -21,7 +21,7 @@ class Interrupts:
         """130 after Ctrl-C, 143 after SIGTERM, 0 before either."""
         self._raised_again = False
         # A shell's background job starts with SIGINT ignored; `kill -INT` must end it all the same.
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, self)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
@@ -35,6 +35,7 @@ class Interrupts:
             raise KeyboardInterrupt
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _installed: Interrupts | None = None
 _before: list[Callable[[sys.UnraisableHookArgs], object]] = []
 
@@ -49,10 +50,34 @@ def install() -> Interrupts:
     return _installed
 
 
+def hold_back() -> None:
+    """Keep both signals waiting, also for the program that this one becomes, until it lets them in.
+
+    A program that has just been started has no handlers yet: an interrupt would be a traceback.
+    """
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def let_in() -> None:
+    """Raise KeyboardInterrupt if a signal waits since `hold_back`, and hold none back any more."""
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
     """An interrupt in a destructor is remembered: Python cannot raise it, and would print it."""
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         _before[-1](unraisable)
+
+
+def forget_it_was_unhandled() -> None:
+    """Have Python end with the code that it is told, although an interrupt was raised.
+
+    Up to 3.12 it ends by the signal itself once an interrupt has left an `exec` of text, as there
+    is in the making of every dataclass, whoever caught it later; the next `exec` makes it forget.
+    """
+    exec("")
 
 
 def raise_if_interrupted() -> None:

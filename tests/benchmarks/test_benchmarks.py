@@ -16,7 +16,7 @@ from benchmarks.harness import virtual_microphone
 from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.harness.server_process import open_model, open_timed
 from benchmarks.harness.setting import Setting, grid
-from benchmarks.latency import bench
+from benchmarks.latency.__main__ import main
 from benchmarks.latency.grid_file import read_grid
 from benchmarks.latency.percentiles import STAGES
 from benchmarks.latency.precision import Exports
@@ -38,7 +38,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def measured(tmp_path: Path, *options: str) -> dict[str, Any]:
     """`bench-latency` with the fake backend: what it wrote."""
     out = tmp_path / "out.json"
-    assert bench.main(["--quick", "--backend", "fake", "--json", str(out), *options]) == 0
+    assert main(["--quick", "--backend", "fake", "--json", str(out), *options]) == 0
     results: dict[str, Any] = json.loads(out.read_text())
     return results
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_measured_is_one_line(
     options: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = ["--backend", "fake", "--source", "file", "--viewer", "off", "--seconds", "2"]
-    assert bench.main([*common, *options]) == code
+    assert main([*common, *options]) == code
     last = capsys.readouterr().err.strip().splitlines()[-1]
     assert last.startswith("bench-latency: ") and words in last
 
@@ -193,7 +193,7 @@ def test_a_wrong_grid_file_is_one_line(
 ) -> None:
     path = tmp_path / "grid.toml"
     path.write_text(text)
-    assert bench.main(["--backend", "fake", "--grid", str(path)]) == 1
+    assert main(["--backend", "fake", "--grid", str(path)]) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith(f"bench-latency: --grid {path}: ") and words in line
 
@@ -209,12 +209,12 @@ def test_two_files_are_compared_point_by_point(
     paths = [tmp_path / name for name in ("a.json", "b.json")]
     paths[0].write_text(json.dumps(result(runs=[before, many_sessions_run(4)])))
     paths[1].write_text(json.dumps(result(runs=[after])))
-    assert bench.main(["--compare", *map(str, paths)]) == 0
+    assert main(["--compare", *map(str, paths)]) == 0
     printed = capsys.readouterr().out
     (line,) = [line for line in printed.splitlines() if "p99 ms" in line]
     assert line.endswith("2.000") and "1 points are in one of the files only" in printed
     paths[1].write_text(json.dumps(result(runs=[many_sessions_run(8)])))
-    assert bench.main(["--compare", *map(str, paths)]) == 1
+    assert main(["--compare", *map(str, paths)]) == 1
     assert "no point in common" in capsys.readouterr().err
 
 
@@ -263,7 +263,7 @@ def test_a_grid_off_every_default_is_measured(tmp_path: Path) -> None:
     out = tmp_path / "grid.json"
     options = ["--backend", "onnxruntime", "--steps", "1", "4", "--precision", "fp32", "int8"]
     options += ["--hop", "1", "5", "--seconds", "3", "--source", "file", "--viewer", "off"]
-    assert bench.main([*options, "--json", str(out)]) == 0
+    assert main([*options, "--json", str(out)]) == 0
     runs = json.loads(out.read_text())["runs"]
     points = {
         (run["asked"]["precision"], run["asked"]["steps"], run["asked"]["hop"]) for run in runs
