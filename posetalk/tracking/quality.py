@@ -36,8 +36,9 @@ CUT_CHANGE: Final = 0.10
 """Change of the picture, of all its range, that makes a cut where the usual change is small."""
 JUMP: Final = 0.35
 """Of a face's height: what a head cannot do between two pictures."""
-COVER: Final = 0.33
-"""Deviation of the mouth's colours from the usual, in logarithms, beyond the film's own spread."""
+COVER: Final = 0.05
+"""Mean deviation of the colours around the mouth from the usual, in logarithms, beyond three times
+the film's own spread. Free mouths, drawn and real, stay below 0.02."""
 SPREAD_PICTURES: Final = 2
 """Pictures around a bad one that are doubtful, too."""
 WINDOW: Final = 100
@@ -94,7 +95,7 @@ def covered(seen: Followed) -> Bools:
     off = np.abs(colours - usual).mean(-1)  # (n, L)
     own = np.median(off, axis=0)
     far = np.maximum(off - 3 * own, 0)
-    out[seen.found] = (far > 0.12).mean(1) > COVER
+    out[seen.found] = far.mean(1) > COVER
     return out
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -33,13 +32,13 @@ class Camera:
     def __init__(
         self, seconds: float, number: int = 0, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # it would write of every refusal
         try:
             import cv2
         except (ImportError, OSError) as error:
             raise TrackingError(
                 f"the camera needs OpenCV: run `pip install 'posetalk[video]'` ({error})"
             ) from None
+        cv2.utils.logging.setLogLevel(0)  # silent: it would write of every refusal
         self._cv2: Any = cv2
         self._device = cv2.VideoCapture(number)
         self._clock = clock

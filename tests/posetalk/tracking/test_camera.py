@@ -34,7 +34,10 @@ class Device:
 
 
 def _camera(monkeypatch: pytest.MonkeyPatch, device: Device, times: list[float]) -> Camera:
-    stand_in = SimpleNamespace(VideoCapture=lambda number: device)
+    logging = SimpleNamespace(setLogLevel=lambda level: level)
+    stand_in = SimpleNamespace(
+        VideoCapture=lambda number: device, utils=SimpleNamespace(logging=logging)
+    )
     monkeypatch.setitem(sys.modules, "cv2", stand_in)
     clock = iter(times)
     return Camera(1.0, clock=lambda: next(clock))
