@@ -218,6 +218,27 @@ def sound_of_too_many_channels(folder: Path) -> list[str]:
     return ["animate", str(folder / "x.wav"), "-o", str(folder / "out.npz")]
 
 
+@hostile("cannot be read as a film")
+def film_that_is_a_list_of_others(folder: Path) -> list[str]:
+    import av
+
+    with av.open(str(folder / "other.mp4"), "w") as film:
+        stream: Any = film.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for _ in range(25):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            film.mux(stream.encode(picture))
+        film.mux(stream.encode())
+    (folder / "x.mp4").write_text("ffconcat version 1.0\nfile other.mp4\n")
+    return ["track", str(folder / "x.mp4"), "-o", str(folder / "out.npz")]
+
+
+@hostile("is a pipe, not a regular file")
+def certificate_from_a_pipe(folder: Path) -> list[str]:
+    os.mkfifo(folder / "x.pem")
+    return ["serve", "--source", "none", "--backend", "fake", "--tls-cert", str(folder / "x.pem")]
+
+
 @hostile("")
 def sound_from_a_device(folder: Path) -> list[str]:
     return ["animate", "/dev/zero", "-o", str(folder / "out.npz")]

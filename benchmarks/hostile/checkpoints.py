@@ -91,6 +91,17 @@ def value_of_bytes_made_again(folder: Path) -> list[str]:
     return _dataset(folder, b"\x80\x02(" + long + again * 4000 + b"l.")
 
 
+@hostile("data.mdb: damaged")
+def dataset_whose_pages_lead_elsewhere(folder: Path) -> list[str]:
+    arguments = _dataset(folder, b"N." * 5_000)
+    path = folder / "set" / "data.mdb"
+    data = bytearray(path.read_bytes())
+    for at in range(8_192, len(data), 7):
+        data[at] = (data[at] * 7 + at) % 256
+    path.write_bytes(data)
+    return arguments
+
+
 @hostile("problem")
 def list_of_videos_that_never_ends(folder: Path) -> list[str]:
     arguments = _dataset(folder, b"N.")

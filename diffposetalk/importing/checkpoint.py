@@ -21,9 +21,14 @@ import torch
 from torch import Tensor
 
 from diffposetalk.importing.archive import CheckpointError, check_archive
+from diffposetalk.importing.checkpoint_process import READY
 
 _LARGEST_DESCRIPTION = 64 << 20
 _SECONDS, _BYTES_PER_SECOND = 10, 20_000_000
+_SPARE_SECONDS = 60
+"""Beyond the seconds of work that reading may take: a busy machine takes longer over them."""
+_BEGIN_SECONDS = 600
+"""In which the other process must have loaded torch, which no file has a part in."""
 _DTYPES = {
     name: getattr(torch, name)
     for name in [
@@ -75,17 +80,13 @@ class _Reader:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._killed = False
 
     def ask(
         self, request: Mapping[str, Any], path: Path, most: int
     ) -> tuple[dict[str, Any], list[bytearray]]:
         """Its answer on one file; when there is none, it is ended and the file refused."""
         process = self._process or self._begin()
-        self._killed = False
-        watch = threading.Timer(request["seconds"] + 60, self._kill)  # it may have to load torch
-        watch.daemon = True
-        watch.start()
+        watch = self._watch(request["seconds"] + _SPARE_SECONDS)
         whole = False
         try:
             answer = self._answer(process, request, path, most)
@@ -134,7 +135,27 @@ class _Reader:
             env=environment,
             start_new_session=True,  # Ctrl-C is ours to pass on
         )
+        assert self._process.stdout is not None
+        watch = self._watch(_BEGIN_SECONDS)
+        try:
+            _exactly(self._process.stdout, len(READY))
+        except BaseException as error:
+            self.end()
+            if not isinstance(error, EOFError):
+                raise
+            raise CheckpointError(
+                "checkpoints cannot be read here: PyTorch does not load in a process of its own"
+            ) from None
+        finally:
+            watch.cancel()
         return self._process
+
+    def _watch(self, seconds: float) -> threading.Timer:
+        """End the process unless this is cancelled in time."""
+        watch = threading.Timer(seconds, self._kill)
+        watch.daemon = True
+        watch.start()
+        return watch
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -28,6 +28,8 @@ MOST_VALUES, MOST_TEXT, DEEPEST = 200_000, 1 << 20, 12
 LONGEST_PATH = 4096
 SPARE_BYTES = 1 << 30
 """Memory beyond twice the file's size that reading may take."""
+READY = b"+"
+"""What it says once torch is loaded."""
 
 
 class CheckpointRefused(PosetalkError):
@@ -249,6 +251,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
+    sys.stdout.buffer.write(READY)
+    sys.stdout.buffer.flush()
     for line in sys.stdin:
         request = json.loads(line)
         if not hasattr(os, "fork"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from head.errors import WrongValue
+from head.files.regular_file import open_regular
 from posetalk.app.settings import AddressSettings, ModelSettings, StreamSettings, channel_of
 from posetalk.app.tokens import OPERATOR_VARIABLE
 from posetalk.terminal.console import say
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from stream.serve.a2f.server import A2FServer
     from stream.serve.server import Server
 
+MOST_PEM = 1 << 20
+"""Bytes of a certificate's file."""
 REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 """How this machine reaches addresses that only listen."""
 
@@ -262,6 +265,8 @@ def tls_context(address: AddressSettings) -> ssl.SSLContext | None:
     certificate, key, clients = address.tls_cert, address.tls_key, address.tls_client_ca
     if certificate is None:
         return None
+    for file in filter(None, (certificate, key, clients)):
+        open_regular(file, MOST_PEM).close()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(certificate, key)

@@ -35,6 +35,7 @@ from training.faces.clip_arrays import (
     decode,
     encode,
 )
+from training.faces.lmdb_pages import DamagedError, check_pages
 from training.faces.plain_values import dumps, loads
 
 try:
@@ -65,10 +66,6 @@ class LmdbSet:
         self._frames: dict[str, int] = {}
         self._lock = threading.Lock()
         try:
-            needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
-            size = (self.folder / DATA).stat().st_size
-            if size < needed:  # reading past the end would kill the process
-                raise SetError(f"{self.folder / DATA}: cut off ({size} of {needed} bytes)")
             length = self._mapping("metadata").get("seg_len")
             if length != SEGMENT_FRAMES:
                 raise SetError(
@@ -260,7 +257,10 @@ def _open(folder: Path) -> Any:
         env, users = _shared.get(path, (None, 0))
         if env is None:
             try:
+                check_pages(folder / DATA)
                 env = lmdb.open(path, readonly=True, lock=False, readahead=False)
+            except DamagedError as error:
+                raise SetError(f"{folder / DATA}: {error}") from None
             except lmdb.Error as error:
                 raise SetError(f"{folder / DATA}: not an LMDB ({error})") from None
         _shared[path] = (env, users + 1)

@@ -13,6 +13,11 @@ from viewer.play.video import TITLE
 
 Pixels = NDArray[np.uint8]
 
+PICTURES = (
+    "image2,bmp_pipe,gif,jpeg_pipe,mjpeg,png_pipe,tiff_pipe,webp_pipe,avif,mov,mp4,matroska,webm"
+)
+"""What a picture may be: no play list, which names other files, and addresses elsewhere."""
+
 
 def read_picture(path: Path, width: int, height: int) -> Pixels:
     """(height, width, 3) of a picture's file, which fills it and is cut at the longer sides.
@@ -23,7 +28,7 @@ def read_picture(path: Path, width: int, height: int) -> Pixels:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options={"format_whitelist": PICTURES}) as container:
             frame = next(container.decode(video=0))
             scale = max(width / frame.width, height / frame.height)
             wide, high = (

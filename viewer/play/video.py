@@ -279,7 +279,8 @@ def seconds_of_ours(path: Path) -> float:
     """How long a film is that was written here, by its title; infinite for any other file."""
     import av
 
-    with contextlib.suppress(av.error.FFmpegError, OSError, ValueError), av.open(str(path)) as film:
+    opened = contextlib.suppress(av.error.FFmpegError, OSError, ValueError)
+    with opened, av.open(str(path), options={"format_whitelist": "mov,mp4,matroska,webm"}) as film:
         if TITLE in film.metadata.values() and film.duration:
             return float(film.duration) / 1e6
     return math.inf

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.tracking.problem import TrackingError
+from stream.sources.decoding.libav import FORMATS
 
 Picture = NDArray[np.uint8]
 
@@ -25,6 +26,8 @@ LONGEST_HOLD: Final = 0.5
 """Seconds that a picture may stand before the film counts as having stopped there."""
 _PQ, _HLG = 16, 18
 """Transfer curves of HDR films, as FFmpeg numbers them."""
+FILMS = "3g2,mj2,dv,gif,h264,hevc,ivf,m4v,mjpeg,mpegvideo,mxf,nut,obu,rm,swf,tty,wtv,yuv4mpegpipe"
+"""What is read besides what sound comes in.  Play lists are not, as there."""
 _COVER = 0x400
 """FFmpeg's flag of a stream that is one attached picture."""
 
@@ -170,10 +173,12 @@ def open_container(path: Path) -> Any:
         raise TrackingError(f"{path}: no such file")
     if path.is_dir():
         raise TrackingError(f"{path}: is a folder, not a film")
+    if not path.is_file():
+        raise TrackingError(f"{path}: is a device or a pipe, not a film")
     if path.stat().st_size == 0:
         raise TrackingError(f"{path}: is empty")
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), options={"format_whitelist": ",".join((FORMATS, FILMS))})
     except (av.error.FFmpegError, ValueError, OSError) as error:
         reason = str(getattr(error, "strerror", None) or error).strip()
         raise TrackingError(f"{path}: cannot be read as a film ({reason})") from None

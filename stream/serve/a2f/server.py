@@ -23,6 +23,10 @@ DEFAULT_PORT = 52000
 """Where NVIDIA's own service listens."""
 MESSAGE_BYTES = 4 << 20
 """Two minutes of sound at 16 kHz."""
+MOST_CONNECTIONS = 128
+"""At once; gRPC turns others away, so that the server's own port keeps its files."""
+IDLE_SECONDS = 10
+"""That a connection without a call may last."""
 STOP_SECONDS = 0.8
 SERVING = b"\x08\x01"
 """A `grpc.health.v1.HealthCheckResponse` that says so."""
@@ -31,6 +35,8 @@ OPTIONS = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES),
     ("grpc.max_metadata_size", 1 << 14),
     ("grpc.server_handshake_timeout_ms", 5_000),
+    ("grpc.max_allowed_incoming_connections", MOST_CONNECTIONS),
+    ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1_000),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),

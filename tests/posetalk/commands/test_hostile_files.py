@@ -6,6 +6,7 @@ Each is read by the command that reads such files, in a process with a limit of 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,23 @@ def test_a_sound_checkpoint_can_be_read_after_a_hostile_one(tmp_path: Path) -> N
             3,
             4,
         ]
+
+
+def test_a_file_is_not_blamed_where_torch_does_not_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from diffposetalk.importing import checkpoint
+    from diffposetalk.importing.archive import CheckpointError
+
+    torch.save({"model": {"x": torch.arange(5.0)}}, tmp_path / "good.pt")
+    checkpoint._reader.end()
+    with monkeypatch.context() as broken:
+        broken.setattr(sys, "executable", shutil.which("false"))
+        with pytest.raises(CheckpointError, match="PyTorch does not load"):
+            checkpoint.read_checkpoint(tmp_path / "good.pt")
+    assert "model" in checkpoint.read_checkpoint(tmp_path / "good.pt").content
 
 
 def test_reading_ends_when_it_is_told_to(tmp_path: Path) -> None:

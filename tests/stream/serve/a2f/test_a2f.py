@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +14,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from certificates import make_certificate
 from cli import finish, start, wait_for_line
@@ -33,11 +36,19 @@ from stream.core.session import Session
 from stream.run.push_session import SessionFactory
 from stream.run.scheduled_session import ScheduledSession
 from stream.run.scheduler import Scheduler
-from stream.serve.a2f import service
+from stream.serve.a2f import server, service
 from stream.serve.a2f.admission import Door, address_of
-from stream.serve.a2f.server import A2FServer, TlsFiles
+from stream.serve.a2f.animation import MOST_AHEAD, MOST_EMOTIONS
+from stream.serve.a2f.server import (
+    IDLE_SECONDS,
+    MESSAGE_BYTES,
+    MOST_CONNECTIONS,
+    OPTIONS,
+    A2FServer,
+    TlsFiles,
+)
 from stream.serve.a2f.service import Host
-from stream.serve.a2f.shaping import NAMES
+from stream.serve.a2f.shaping import MOST, NAMES
 from stream.serve.limits import Limits
 from stream.serve.listener import ServerError
 from stream.serve.pushed_audio import Filters
@@ -163,6 +174,43 @@ class Answer:
 def ask(served: Served, *requests: Request, **more: Any) -> Answer:
     with served.channel() as channel:
         return Answer(channel, iter(requests), **more)
+
+
+def test_the_page_has_its_limits() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "security.md").read_text()
+    limits, own = Limits(), "from one address other than this machine's own"
+    waits = (service.HEADER_SECONDS, service.IDLE_SECONDS, Host.read_timeout)
+    for row in (
+        f"| {limits.clients}; {limits.peer_clients} {own}; each holds one of the own sessions |",
+        f"| {MOST_CONNECTIONS}; without a call, {IDLE_SECONDS} s |",
+        f"| {MESSAGE_BYTES >> 20} MiB; numbers up to {MOST:g}, {MOST_EMOTIONS} emotions ahead",
+        f"on its way through the model and back | {MOST_AHEAD / 16_000:g} s;",
+        "| {:g} s, {:g} s, {:g} s, then".format(*waits),
+    ):
+        assert row in page, row
+
+
+def test_idle_connections_are_bounded_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They came before any token, and took every file that the process may have."""
+    options = [(key, 2_000 if key.endswith("idle_ms") else value) for key, value in OPTIONS]
+    monkeypatch.setattr(server, "OPTIONS", tuple(options))
+    opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0"  # and settings
+    with Served() as served, contextlib.ExitStack() as closing:
+        links = []
+        for _ in range(MOST_CONNECTIONS + 60):
+            link = socket.create_connection(("127.0.0.1", served.server.port), timeout=PATIENCE)
+            closing.callback(link.close)
+            link.sendall(opening)
+            links.append(link)
+        held = psutil.Process().net_connections()
+        ours = [each for each in held if each.laddr and each.laddr.port == served.server.port]
+        assert len(ours) <= MOST_CONNECTIONS + 1  # and the one that listens
+        for link in links:  # all of them are closed in the end
+            with contextlib.suppress(ConnectionError):
+                while link.recv(4096):
+                    pass
+        answer = ask(served, header(), *pieces(SPEECH), END)
+        assert answer.code == grpc.StatusCode.OK
 
 
 # --- whole clips -------------------------------------------------------------------------------
