@@ -1,7 +1,9 @@
 """Drawn people by whom styles from films are judged: nobody here has taught the tracker anything.
 
-Their styles are drawn at random over the whole range that people are given, their words are others
-than those of the demo speech and of `strangers`, and each has a face, a voice and a camera.
+Their styles are drawn at random over the whole range that people are given, and their words are
+others than those of the demo speech and of `strangers`. Everybody is in several films and says
+other words, in another voice, before another camera in each. All say the same texts, so that what
+differs between people is the people.
 """
 
 from __future__ import annotations
@@ -10,14 +12,17 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posetalk.tracking.scenes import Scene
 from posetalk.tracking.strangers import write_motions
 
-COUNT: Final = 8
+COUNT: Final = 12
 FIRST_CHARACTER: Final = 200
 """Strangers have those below."""
-SECONDS: Final = 24.0
+SECONDS: Final = 14.0
+SEED: Final = 31
+"""Of their styles."""
 TEXTS: Final = (
     "My brother keeps bees behind the old mill. Every summer he gives each of us a pot of honey, "
     "and he tells the same story about the bear. Nobody believes him any more, but the children "
@@ -35,22 +40,52 @@ TEXTS: Final = (
 VOICES: Final = ("slt", "awb", "rms")
 
 
-def judges(folder: Path, count: int = COUNT) -> list[Scene]:
-    """Scenes of `count` people; their motion is written into `folder`, or lies there already.
+def judges(folder: Path, count: int = COUNT) -> list[list[Scene]]:
+    """The films of `count` people; their motion is written into `folder`, or lies there already.
+
+    Film k of a person is of another text than film k of the next.
 
     Raises:
         FileNotFoundError: flite, which speaks their words, is not installed.
     """
-    write_motions(folder, "motion_of_judge", 23, count, dict(zip(VOICES, TEXTS, strict=True)))
-    return [_scene(k, folder) for k in range(count)]
+    texts = len(TEXTS)
+    for part, (voice, text) in enumerate(zip(VOICES, TEXTS, strict=True)):
+        write_motions(folder, f"judged_{part}", SEED, count, {voice: text})
+    return [
+        [_scene(k, text_of(k, film), film, folder) for film in range(texts)] for k in range(count)
+    ]
 
 
-def _scene(k: int, folder: Path) -> Scene:
-    rng = np.random.default_rng([29, k])
+def text_of(person: int, film: int) -> int:
+    """Which text a person says in a film."""
+    return (person + film) % len(TEXTS)
+
+
+def sounds(folder: Path) -> list[NDArray[np.float32]]:
+    """(n,) the sound of each text, mono at 16 kHz; written into `folder`.
+
+    Raises:
+        FileNotFoundError: flite is not installed.
+    """
+    import soundfile
+
+    from posetalk.demo.making.motion import speak
+
+    out = []
+    for part, (voice, text) in enumerate(zip(VOICES, TEXTS, strict=True)):
+        path = folder / f"judged_{part}.wav"
+        speak(path, text, voice)
+        samples, _ = soundfile.read(path, dtype="float32", frames=int(SECONDS * 16000))
+        out.append(np.asarray(samples))
+    return out
+
+
+def _scene(k: int, text: int, film: int, folder: Path) -> Scene:
+    rng = np.random.default_rng([SEED, k, film])
     side = int(rng.choice((320, 400)))
     return Scene(
-        f"judge {k}",
-        str((folder / f"motion_of_judge_{k}").absolute()),
+        f"judge {k} film {film}",
+        str((folder / f"judged_{text}_{k}").absolute()),
         FIRST_CHARACTER + k,
         width=side,
         height=side,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import comb
 from typing import Any, Final
 
 from benchmarks.harness.environment import describe
@@ -52,7 +51,8 @@ def _speed(found: Mapping[str, Any]) -> list[str]:
 
 
 def _likeness(found: Mapping[str, Any]) -> list[str]:
-    share, chance = found["nearest"]["share"], found["nearest"]["chance"]
+    told = found["nearest"]
+    share, chance = told["share"], told["chance"]
     asked = found["asked"]
     got = {name: found["r"]["made"][name] for name in likeness.ASKED}
     missed = [name for name, r in got.items() if r < asked["r"]]
@@ -62,20 +62,21 @@ def _likeness(found: Mapping[str, Any]) -> list[str]:
         else f"{' and '.join(missed)} {'is' if len(missed) == 1 else 'are'} below {asked['r']}"
     )
     nearest = "reached" if share >= asked["factor"] * chance else "not reached"
-    count = len(found["people"])
-    luck = sum(
-        comb(count, k) * chance**k * (1 - chance) ** (count - k)
-        for k in range(round(share * count), count + 1)
-    )
     return [
         *likeness.table(found),
         "",
-        f"Of what was asked for, {verdict}. Given the second half of a film, its person is told by "
-        f"the speech in styles of the first halves in {100 * share:.0f} % of the cases (chance "
-        f"{100 * chance:.0f} %, asked {asked['factor']:g} times that: {nearest}; as "
-        f"many come by chance alone with a probability of {luck:.2f}).",
+        f"Of what was asked for, {verdict}. Given another film of somebody, who it is, of "
+        f"{len(found['people'])}, is told by the speech in {100 * share:.0f} % of "
+        f"{told['cases']} cases (95 % interval over people {100 * told['low']:.0f} to "
+        f"{100 * told['high']:.0f} %; chance {100 * chance:.0f} %, asked {asked['factor']:g} times "
+        f"that: {nearest}; with the styles' people shuffled, as many are told with a probability "
+        f"of {_probability(told['luck'])}).",
         *_where(found),
     ]
+
+
+def _probability(value: float) -> str:
+    return f"{value:.2g}" if value >= 1 / likeness.DRAWS else f"less than {1 / likeness.DRAWS:.0e}"
 
 
 def _where(found: Mapping[str, Any]) -> list[str]:

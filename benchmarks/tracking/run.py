@@ -105,17 +105,20 @@ def _likeness(model: Path | None, keep: Path | None, bundle: str) -> dict[str, A
 
 
 def _of_films(texts: Sequence[str], model: Path | None, bundle: str) -> list[str]:
-    from benchmarks.tracking.likeness import Person, measure, table
+    from benchmarks.tracking.likeness import Part, Person, measure, table
     from posetalk.app.settings import TrackingSettings
+    from posetalk.tracking.likeness.words import sound_of_film
     from posetalk.tracking.outputs.film_style import open_films
     from posetalk.tracking.outputs.with_progress import track_source
 
-    people = []
+    people, settings = [], TrackingSettings(model=model)
     for text in texts:
         name, _, paths = text.partition("=")
         films = open_films([Path(path) for path in paths.split(",")])
-        settings = TrackingSettings(model=model)
-        people.append(Person(name, [track_source(each, settings, name) for each in films]))
+        sounds = [sound_of_film(film) for film in films]
+        tracked = [track_source(film, settings, name) for film in films]
+        parts = [Part(*each) for each in zip(tracked, sounds, strict=True)]
+        people.append(Person(name, parts if len(parts) > 1 else parts[0].halves()))
     found = measure(people, bundle, say)
     nearest = found["nearest"]
     return [*table(found), f"nearest: {nearest['share']:.2f}, by chance {nearest['chance']:.2f}"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,11 @@ class Tracked:
 
     def __len__(self) -> int:
         return len(self.exp)
+
+    def part(self, first: int, last: int) -> Tracked:
+        """The frames from `first` up to `last`."""
+        kept = slice(first, last)
+        return replace(self, exp=self.exp[kept], pose=self.pose[kept], marks=self.marks[kept])
 
 
 def track(

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.tracking.judges import FIRST_CHARACTER, TEXTS, judges
-from benchmarks.tracking.likeness import VOICES, correlations, told_apart
+from benchmarks.tracking.judges import FIRST_CHARACTER, TEXTS, judges, text_of
+from benchmarks.tracking.likeness import VOICES, correlations, nearest, told_as
 from benchmarks.tracking.page import fill
 from benchmarks.tracking.run import FILES, RESULTS, main, measured
 from benchmarks.tracking.speed import KINDS, write
@@ -30,8 +30,13 @@ def test_the_page_has_the_figures_of_the_files() -> None:
 
 def test_judges_have_taught_nobody(tmp_path: Path) -> None:
     for k in range(4):
-        (tmp_path / f"motion_of_judge_{k}.npz").touch()  # as if they lay there: no flite needed
-    people = judges(tmp_path, count=4)
+        for text in range(len(TEXTS)):  # as if they lay there: no flite needed
+            (tmp_path / f"judged_{text}_{k}.npz").touch()
+    films = judges(tmp_path, count=4)
+    assert all(len({scene.character for scene in person}) == 1 for person in films)
+    for k, person in enumerate(films):
+        assert {text_of(k, j) for j in range(len(person))} == set(range(len(TEXTS)))
+    people = [scene for person in films for scene in person]
     taught = {*(scene.character for scene in (*SCENES, *SPEECH_ONLY))}
     taught |= set(range(strangers.FIRST_CHARACTER, strangers.FIRST_CHARACTER + strangers.COUNT))
     assert taught.isdisjoint({person.character for person in people})
@@ -42,10 +47,22 @@ def test_judges_have_taught_nobody(tmp_path: Path) -> None:
 def test_people_are_told_apart_by_their_standing() -> None:
     rng = np.random.default_rng(0)
     people = rng.normal(size=(8, len(FIGURES)))
-    assert told_apart(people, 0.3 * people + 5) == 1.0
-    assert told_apart(people, np.roll(people, 1, axis=0)) == 0.0
+    assert told_as(people, 0.3 * people + 5).tolist() == list(range(8))
     alike = correlations(people, 0.3 * people + 5)
     assert set(alike) == set(FIGURES) and min(alike.values()) == pytest.approx(1.0)
+
+
+def test_likeness_is_told_from_luck() -> None:
+    rng = np.random.default_rng(1)
+    people = np.repeat(rng.normal(size=(9, len(FIGURES))), 3, axis=0)
+    owner = np.repeat(np.arange(9), 3)
+    films = people + 0.2 * rng.normal(size=people.shape)
+    styled = np.tile([True, True, False], 9)
+    alike = nearest(films, owner, 0.3 * people[styled] + 5, owner[styled])
+    assert alike["share"] > 0.9 and alike["luck"] < 0.001 and alike["cases"] == 9 * 4
+    assert alike["low"] <= alike["share"] <= alike["high"] and alike["chance"] == 1 / 9
+    strange = nearest(films, owner, rng.normal(size=people.shape), owner)
+    assert strange["share"] < 0.4 and strange["luck"] > 0.01
 
 
 def test_films_are_written_as_cameras_write_them(tmp_path: Path) -> None:

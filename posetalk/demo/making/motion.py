@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from head.rig import builtin_head
 from posetalk.formats.motion_file import Motion
@@ -58,16 +59,31 @@ def moved(
     """How each of `styles` moves the built-in head while the text is said."""
     import soundfile
 
-    from training.labels.labels import make_motion
-    from training.labels.prosody import extract_prosody
-
     with tempfile.TemporaryDirectory() as folder:
         phones = speak(Path(folder) / "said.wav", text, voice)
         samples, _ = soundfile.read(Path(folder) / "said.wav", dtype="float32")
+    yield from moved_by(styles, phones, samples)
+
+
+def moved_by(
+    styles: Mapping[str, SpeakingStyle],
+    phones: Sequence[tuple[str, float, float]],
+    samples: NDArray[np.float32],
+) -> Iterator[tuple[str, Motion]]:
+    """How each of `styles` moves the built-in head in a speech.
+
+    Args:
+        styles: by name.
+        phones: (phone, start s, length s) of the speech.
+        samples: (n,) its sound, mono at 16 kHz.
+    """
+    from training.labels.labels import make_motion
+    from training.labels.prosody import extract_prosody
+
     frames = len(samples) // FRAME
     prosody = extract_prosody(samples[: frames * FRAME])
     for seed, (name, style) in enumerate(styles.items()):
-        rows = make_motion(phones, frames, style, np.random.default_rng(seed), prosody)
+        rows = make_motion(list(phones), frames, style, np.random.default_rng(seed), prosody)
         pose = np.concatenate([rows[:, 50:], np.zeros((frames, 2), np.float32)], -1)
         shape = np.zeros(100, np.float32)
         yield name, Motion(rows[:, :50], pose, shape, 25, builtin_head().id)

@@ -10,10 +10,16 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from posetalk.formats.motion_file import Motion
+    from training.labels.label_styles import SpeakingStyle
 
 OUTPUT = Path(__file__).parents[1] / "speech.flac"
 SAMPLE_RATE = 16_000
@@ -41,6 +47,23 @@ def speak(voice: str, text: str) -> NDArray[np.float32]:
     assert rate == SAMPLE_RATE, f"{voice} speaks at {rate} Hz"
     level = float(np.sqrt(np.mean(samples[np.abs(samples) > 0.01] ** 2)))
     return np.asarray(samples * (LOUDNESS / level), np.float32)
+
+
+def moved(styles: Mapping[str, SpeakingStyle]) -> Iterator[tuple[str, Motion]]:
+    """How each of `styles` moves the built-in head while it says the demo speech."""
+    import soundfile
+
+    from posetalk.demo.making.motion import moved_by
+    from posetalk.demo.making.motion import speak as said
+
+    samples, _ = soundfile.read(OUTPUT, dtype="float32")
+    phones, start = [], PAUSE_SECONDS
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "line.wav"
+        for voice, text in LINES:
+            phones += [(name, start + at, length) for name, at, length in said(path, text, voice)]
+            start += soundfile.info(path).duration + PAUSE_SECONDS
+    yield from moved_by(styles, phones, samples)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ Speaks = Callable[[Sequence[Floats]], list[Habits]]
 
 FIGURES: Final = {
     "opening": 1.0,
-    "tempo": 0.1,
+    "tempo": 0.25,
     "lip speed": 1.0,
     "smile": 0.5,
     "brows": 0.5,
@@ -35,7 +35,7 @@ FIGURES: Final = {
 }
 """What is brought about, and how much it counts beside the others, each in its own unit: the spread
 of the bundle's named styles. Mouth and head are what people see first; a tracker's smile is
-uncertain by where a person rests, and how often a mouth opens is up to the speech."""
+uncertain by where a person rests, and a short film does not tell how often a mouth opens."""
 ROUNDS: Final = 4
 """Times that the bundle speaks on the way, beside once in each named style."""
 DOUBT: Final = 0.15
@@ -90,25 +90,55 @@ def reach_of(styles: Mapping[str, Floats], speaks: Speaks) -> Reach:
 
 def liken(goal: Doubles, reach: Reach, speaks: Speaks) -> Likened:
     """The style around the named ones in which a bundle's figures are nearest to `goal` (F,)."""
-    weights = np.array(list(FIGURES.values())) / reach.units
-    slopes = reach.figures - reach.figures.mean(0)
-    steps, middle = reach.steps, reach.vectors.astype(np.float64).mean(0)
-    named = np.linalg.norm((reach.figures - goal) * weights, axis=1)
-    best = int(named.argmin())
-    at, now, off = np.eye(len(steps))[best], reach.figures[best], float(named[best])
-    before, stride = off, 1.0
+    return liken_all([goal], reach, speaks)[0]
+
+
+def liken_all(goals: Sequence[Doubles], reach: Reach, speaks: Speaks) -> list[Likened]:
+    """As `liken`, for the goals of several people, who speak in step."""
+    searches = [_Search(goal, reach) for goal in goals]
     for _ in range(ROUNDS):
-        way = step_to(at, (goal - now) * weights, slopes * weights) - at
-        there = at + stride * way
-        [came] = speaks([np.asarray(middle + there @ steps, np.float32)])
-        found = figures_of(came)
-        slopes = _corrected(slopes, there - at, found - now)
-        distance = float(np.linalg.norm((found - goal) * weights))
-        if distance < off:
-            at, now, off, stride = there, found, distance, 1.0
+        came = speaks([search.ask() for search in searches])
+        for search, found in zip(searches, came, strict=True):
+            search.told(figures_of(found))
+    return [search.best() for search in searches]
+
+
+class _Search:
+    """From the named style that is nearest to a goal, step by step nearer."""
+
+    def __init__(self, goal: Doubles, reach: Reach) -> None:
+        self._goal = goal
+        self._weights = np.array(list(FIGURES.values())) / reach.units
+        self._slopes = reach.figures - reach.figures.mean(0)
+        self._steps, self._middle = reach.steps, reach.vectors.astype(np.float64).mean(0)
+        named = np.linalg.norm((reach.figures - goal) * self._weights, axis=1)
+        best = int(named.argmin())
+        self._at, self._now = np.eye(len(self._steps))[best], reach.figures[best]
+        self._before = self._off = float(named[best])
+        self._stride, self._there = 1.0, self._at
+
+    def ask(self) -> Floats:
+        """(d_style,) the style to try next."""
+        off, slopes = (self._goal - self._now) * self._weights, self._slopes * self._weights
+        self._there = self._at + self._stride * (step_to(self._at, off, slopes) - self._at)
+        return self._style(self._there)
+
+    def told(self, found: Doubles) -> None:
+        """Learn of the figures (F,) in the style that was asked for."""
+        moved, came = self._there - self._at, found - self._now
+        self._slopes = _corrected(self._slopes, moved, came)
+        off = float(np.linalg.norm((found - self._goal) * self._weights))
+        if off < self._off:
+            self._at, self._now, self._off, self._stride = self._there, found, off, 1.0
         else:
-            stride /= 2  # too far for slopes that bend
-    return Likened(np.asarray(middle + at @ steps, np.float32), now, before, off)
+            self._stride /= 2  # too far for slopes that bend
+
+    def best(self) -> Likened:
+        """The nearest of all that were tried."""
+        return Likened(self._style(self._at), self._now, self._before, self._off)
+
+    def _style(self, shares: Doubles) -> Floats:
+        return np.asarray(self._middle + shares @ self._steps, np.float32)
 
 
 def step_to(at: Doubles, off: Doubles, slopes: Doubles) -> Doubles:

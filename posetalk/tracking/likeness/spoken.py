@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from head.skinning import motion_to_parameters
 from posetalk import demo_speech
 from posetalk.app.animate import read_blocks
+from posetalk.tracking.quality import Bools
 from posetalk.tracking.report import Habits, habits
 from stream.backends.registry import load_backend
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
@@ -35,18 +37,35 @@ class Speaker:
         self._backend = RememberingBackend(load_backend("auto", bundle))
         paths = [demo_speech()] if speeches is None else list(speeches)
         samples = [block for path in paths for block in read_blocks(path, SAMPLE_RATE)]
-        joined = np.concatenate(samples)
-        self._samples = joined[: len(joined) // FRAME_SAMPLES * FRAME_SAMPLES]
+        self._samples = _whole(np.concatenate(samples))
+        self._said: dict[tuple[bytes, bytes, int], Floats] = {}
+
+    def saying(self, samples: Floats) -> Speaker:
+        """The same bundle with another speech: mono at 16 kHz, a frame or longer."""
+        other = copy(self)
+        other._samples = _whole(samples)
+        return other
 
     def motions(self, styles: Sequence[Floats], seed: int = 0) -> Floats:
-        """(n, L, 54) the speech in each of n styles (d_style,), all in step."""
-        return rollout(self._backend, [Rollout(self._samples, each, seed) for each in styles])
+        """(n, L, 54) the speech in each of n styles (d_style,), all in step; remembered."""
+        key = self._samples.tobytes(), np.stack(styles).tobytes(), seed
+        if key not in self._said:
+            rollouts = [Rollout(self._samples, each, seed) for each in styles]
+            self._said[key] = rollout(self._backend, rollouts)
+        return self._said[key]
 
-    def __call__(self, styles: Sequence[Floats], seed: int = 0) -> list[Habits]:
-        """The habits of the speech in each of n styles (d_style,)."""
-        return [_habits(motion) for motion in self.motions(styles, seed)]
+    def __call__(
+        self, styles: Sequence[Floats], seed: int = 0, good: Bools | None = None
+    ) -> list[Habits]:
+        """The habits of the speech in each of n styles (d_style,), in the frames that are `good`
+        (L,)."""
+        return [_habits(motion, good) for motion in self.motions(styles, seed)]
 
 
-def _habits(motion: Floats) -> Habits:
+def _habits(motion: Floats, good: Bools | None) -> Habits:
     exp, rotation, jaw = motion_to_parameters(motion)
-    return habits(exp, np.concatenate([rotation, jaw], axis=1))
+    return habits(exp, np.concatenate([rotation, jaw], axis=1), good)
+
+
+def _whole(samples: Floats) -> Floats:
+    return samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES]

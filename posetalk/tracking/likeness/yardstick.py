@@ -2,9 +2,9 @@
 
     python -m posetalk.tracking.likeness.yardstick      # writes yardstick.json; needs `flite`
 
-A bundle may move less, or more, than the people that it learnt a style from, and other words have
-another tempo. Drawn people who move in each named style are the yardstick: who opens the mouth as
-wide as the lively one shall do so as the bundle's lively voice does.
+A bundle may move less, or more, than the people that it learnt a style from. Drawn people who move
+in each named style are the yardstick: who opens the mouth as wide as the lively one shall do so as
+the bundle's lively voice does. Their tempo is that of the demo speech, which the bundle says, too.
 """
 
 from __future__ import annotations
@@ -44,33 +44,37 @@ def goal_for(
     in their spread, as the habits are from the middle of the people in `rows`.
 
     Args:
-        found: figures of a film.
+        found: figures of a film; NaN is in the middle of the bundle's styles.
         names: of the styles in `reach`, in their order.
         reach: what the bundle does in each.
         rows: the yardstick.
     """
     low, high = reach.figures.min(0), reach.figures.max(0)
-    room = BEYOND * (high - low)
+    room, middle = BEYOND * (high - low), reach.figures.mean(0)
     common = [name for name in names if name in rows]
     if len(common) < FEWEST:
-        return np.asarray(np.clip(found, low - room, high + room))
+        goal = np.where(np.isnan(found), middle, found)
+        return np.asarray(np.clip(goal, low - room, high + room))
     people = np.stack([rows[name] for name in common])
     bundle = reach.figures[[names.index(name) for name in common]]
     wide = np.maximum(people.std(0), 1e-6)
     goal = bundle.mean(0) + (found - people.mean(0)) / wide * bundle.std(0)
+    goal = np.where(np.isnan(goal), middle, goal)
     return np.asarray(np.clip(goal, low - room, high + room))
 
 
 def main() -> None:
     """Move every named style and write its figures."""
-    from posetalk.demo.making.motion import moved
+    from posetalk.demo.making import motion, speech
+    from posetalk.tracking.likeness.words import WORDED
     from posetalk.tracking.report import habits
     from training.labels.label_styles import STYLES
 
-    rows = {
-        name: dict(zip(FIGURES, figures_of(habits(m.exp, m.pose)).round(4).tolist(), strict=True))
-        for name, m in moved(STYLES)
-    }
+    rows: dict[str, dict[str, float]] = {}
+    for moved, kept in ((motion.moved(STYLES), FIGURES), (speech.moved(STYLES), WORDED)):
+        for name, m in moved:
+            found = dict(zip(FIGURES, figures_of(habits(m.exp, m.pose)).round(4), strict=True))
+            rows.setdefault(name, {}).update({figure: float(found[figure]) for figure in kept})
     write_json(FILE, rows)
     print(f"{FILE}: {len(rows)} styles")
 

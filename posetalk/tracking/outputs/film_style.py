@@ -3,7 +3,7 @@ the bundle moves as the person does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,9 @@ from head.rig import builtin_head, open_head
 from posetalk.app.settings import TrackingSettings
 from posetalk.app.style_extraction import Extracted, encode
 from posetalk.terminal.progress import working
-from posetalk.tracking.likeness.likeness import FIGURES, figures_of, liken, reach_of
+from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of, liken, reach_of
 from posetalk.tracking.likeness.spoken import Speaker
+from posetalk.tracking.likeness.words import heard, in_other_words, sound_beside, sound_of_film
 from posetalk.tracking.likeness.yardstick import goal_for, yardstick
 from posetalk.tracking.outputs.with_progress import track_source
 from posetalk.tracking.quality import believed
@@ -26,6 +27,8 @@ from posetalk.tracking.sources.film import Film
 from posetalk.tracking.style import style_windows
 from posetalk.tracking.track import Tracked
 from posetalk.tracking.track_file import on_head
+
+Floats = NDArray[np.float32]
 
 MOST_SECONDS = 1800.0
 """Of each film: half an hour tells a style as well as a day."""
@@ -61,30 +64,39 @@ def extract_from(
         StyleError: the bundle takes no style.
         HeadError: the bundle's head is not here.
     """
-    tracked, page = [], []
+    tracked, page, sounds = [], [], []
     for source in sources:
         name = source.path.name if isinstance(source, Film) else "the camera"
         tracked.append(track_source(source, settings, f"tracking {name}"))
         page += lines(tracked[-1], name)
-    made, said = style_of(tracked, bundle)
+        sounds.append(sound_of_film(source))
+    made, said = style_of(tracked, bundle, sounds)
     return made, page + said
 
 
 def extract_from_motion(path: Path, found: Tracked, bundle: str) -> tuple[Extracted, list[str]]:
-    """The style in a motion file that `posetalk track` wrote, as if it came from its film.
+    """The style in a motion file that `posetalk track` wrote, as if it came from its film, whose
+    sound lies beside it or is missing.
 
     Raises:
         As `extract_from`.
     """
-    made, said = style_of([found], bundle)
+    made, said = style_of([found], bundle, [sound_beside(path)])
     return made, lines(found, path.name) + said
 
 
-def style_of(films: Sequence[Tracked], bundle: str) -> tuple[Extracted, list[str]]:
+def style_of(
+    films: Sequence[Tracked], bundle: str, sounds: Sequence[Floats | None]
+) -> tuple[Extracted, list[str]]:
     """The style of the person in films as they were tracked, on the built-in head; and a line on
     what the bundle does in it.
 
     Bundles of other heads, and those with few styles, have the encoder's word for it alone.
+
+    Args:
+        films: as they were tracked.
+        bundle: that will speak so.
+        sounds: (n,) of each film from its start, mono at 16 kHz; None where it has none.
     """
     loaded = load_bundle(bundle)
     own = loaded.head_id == builtin_head().id
@@ -97,10 +109,28 @@ def style_of(films: Sequence[Tracked], bundle: str) -> tuple[Extracted, list[str
         speaker = Speaker(bundle)
     with working("speaking as the film does"):
         reach = reach_of(loaded.styles, speaker)
-        goal = goal_for(figures_of(habits_of(films)), list(loaded.styles), reach, yardstick())
+        goal = goal_of(films, sounds, loaded.styles, reach, speaker)
         found = liken(goal, reach, speaker)
     made = Extracted(found.vector, encoder_of(loaded.folder), frames, loaded.styles)
     return made, [spoken_line(found.figures)]
+
+
+def goal_of(
+    films: Sequence[Tracked],
+    sounds: Sequence[Floats | None],
+    styles: Mapping[str, Floats],
+    reach: Reach,
+    speaker: Speaker,
+) -> NDArray[np.float64]:
+    """(F,) what the bundle shall do in its own speech to be like the person in the films."""
+    parts = [
+        part
+        for film, sound in zip(films, sounds, strict=True)
+        if sound is not None and (part := heard(film, sound)) is not None
+    ]
+    found = figures_of(habits_of(films))
+    found = in_other_words(found, parts, reach, list(styles.values()), speaker)
+    return goal_for(found, list(styles), reach, yardstick())
 
 
 def habits_of(films: Sequence[Tracked]) -> Habits:

@@ -17,6 +17,7 @@ from posetalk.tracking.likeness.likeness import (
     Reach,
     figures_of,
     liken,
+    liken_all,
     reach_of,
     step_to,
 )
@@ -77,6 +78,13 @@ def test_a_style_is_moved_to_what_was_asked_for() -> None:
         assert figures_of(again) == pytest.approx(made.figures), "told is what the bundle does"
 
 
+def test_people_who_speak_in_step_are_made_like_as_if_alone() -> None:
+    reach, speaks = reach_of(_named(), Bends()), Bends()
+    goals = [reach.figures[1] + 0.2, reach.figures[4] - 0.1]
+    for goal, made in zip(goals, liken_all(goals, reach, speaks), strict=True):
+        assert made.vector == pytest.approx(liken(goal, reach, speaks).vector)
+
+
 def test_the_nearest_that_was_tried_is_kept() -> None:
     reach = reach_of(_named(), Bends())
 
@@ -116,6 +124,11 @@ def test_a_goal_is_as_far_out_as_the_film_is() -> None:
     low, high = reach.figures.min(0), reach.figures.max(0)
     far = goal_for(people.max(0) + 100, names, reach, rows)
     assert far == pytest.approx(high + BEYOND * (high - low))
+    unknown = rows["a"].copy()
+    unknown[1] = np.nan
+    middle = goal_for(unknown, names, reach, rows)
+    assert middle[1] == pytest.approx(reach.figures[:, 1].mean()), "not known: in the middle"
+    assert middle[2] == pytest.approx(reach.figures[0, 2])
     strangers = goal_for(reach.figures[0], ["x", "y", "z", "w"], reach, rows)
     assert strangers == pytest.approx(reach.figures[0]), "other names: habits as they are"
 
@@ -147,3 +160,35 @@ def test_a_bundle_speaks_in_styles_in_step(tmp_path: Path) -> None:
     assert one.opening_mm > 1.3 * other.opening_mm
     [alone] = speaker([narrow])
     assert alone.opening_mm == pytest.approx(other.opening_mm, rel=1e-3)
+
+
+def test_tempo_is_told_from_the_words(tmp_path: Path) -> None:
+    """Somebody who moves as the bundle's middle does has the middle's tempo, whatever is said."""
+    pytest.importorskip("onnxruntime", reason="not run: onnxruntime is not installed")
+    import soundfile
+
+    from head.skinning import motion_to_parameters
+    from posetalk import demo_speech
+    from posetalk.tracking.likeness.spoken import Speaker
+    from posetalk.tracking.likeness.words import heard, in_other_words
+    from posetalk.tracking.track import Tracked
+
+    samples, _ = soundfile.read(demo_speech(), dtype="float32", frames=12 * 16000)
+    styles = load_bundle("starter").styles
+    named = [styles[name] for name in ("neutral", "lively", "calm")]
+    slow, fast = samples[: 6 * 16000], samples[6 * 16000 :]
+    soundfile.write(tmp_path / "said.wav", fast, 16000)
+    speaker = Speaker("starter", [tmp_path / "said.wav"])
+    reach = reach_of(dict(zip("abc", named, strict=True)), speaker)
+    exp, rotation, jaw = motion_to_parameters(speaker.saying(slow).motions(named[:1])[0])
+    pose = np.concatenate([rotation, jaw], axis=1)
+    marks = np.zeros(len(exp), np.uint16)
+    film = Tracked(exp, pose, marks, np.zeros(3, np.float32), "builtin", len(exp), 25.0, 0)
+    found = figures_of(habits(exp, pose))
+    part = heard(film, slow)
+    assert part is not None and heard(film, slow[:1000]) is None
+    known = in_other_words(found, [part], reach, named, speaker)
+    tempo = list(FIGURES).index("tempo")
+    assert known[tempo] == pytest.approx(reach.figures[0, tempo], rel=0.2)
+    assert np.array_equal(np.delete(known, tempo), np.delete(found, tempo))
+    assert np.isnan(in_other_words(found, [], reach, named, speaker)[tempo])
