@@ -41,6 +41,7 @@ usage: python3 run.py COMMAND [OPTIONS]
 
   live       microphone -> talking head in a window (the main job)
   serve      the same without a window, for viewers and game engines elsewhere
+  deploy     sessions of clients on many machines, on Ray
   view       a window on a running server
   animate    a video or a motion file from recorded speech
   style      styles of your own: extract one from motion, list them
@@ -70,6 +71,7 @@ EXTRAS = {
     "dataset": "train",
     "train": "train",
     "bench": "train",
+    "deploy": "ray",
 }
 """What a command wants beyond what `live` does."""
 FOR_TESTS = ("dev", "export", "torch", "train")

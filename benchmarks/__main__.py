@@ -20,6 +20,7 @@ MODULES = {
     "soak": "benchmarks.soak.run",
     "attacks": "benchmarks.attacks.run",
     "a2f": "benchmarks.latency.a2f_streams",
+    "ray": "benchmarks.scaling.run",
     "curves": "benchmarks.quality.curves",
     "voices": "benchmarks.quality.making_voices",
     "official": "benchmarks.quality.official_size",

@@ -31,9 +31,14 @@ REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}
 """How this machine reaches addresses that only listen."""
 
 
-def load_model(settings: ModelSettings) -> tuple[Backend, Retarget | None]:
+def load_model(
+    settings: ModelSettings, threads: int | None = None
+) -> tuple[Backend, Retarget | None]:
     """What runs the model, the user's own styles among its styles, and how its motion moves the
     head that is asked for; None where it is its own.
+
+    Args:
+        threads: of a model call; None is what suits the model and the machine.
 
     Raises:
         diffposetalk.bundle.bundle.BundleError: no bundle.
@@ -46,7 +51,7 @@ def load_model(settings: ModelSettings) -> tuple[Backend, Retarget | None]:
     from stream.core.retarget import retarget_to
 
     backend = load_backend(
-        settings.backend, settings.bundle, None, settings.precision, settings.steps, settings.gpu
+        settings.backend, settings.bundle, threads, settings.precision, settings.steps, settings.gpu
     )
     backend = add_user_styles(backend, settings.bundle, settings.style)
     head = settings.head
@@ -168,10 +173,16 @@ SOURCES: dict[str, Callable[[StreamSettings, bool], AudioSource]] = {
 """What `--source` may name besides a file: how each is opened, with a page to look at or not."""
 
 
-def open_server(settings: StreamSettings, session: Session) -> Server:
+def open_server(
+    settings: StreamSettings, session: Session, *, page: bool = True, workers: int | None = None
+) -> Server:
     """A server for the session's head and styles, with a page, and room for more sessions.
 
     It listens once it is started.
+
+    Args:
+        page: whether browsers get the page here.
+        workers: threads that share a batch of the sessions; None is what suits the machine.
 
     Raises:
         stream.serve.server.ServerError: it may not serve there.
@@ -195,7 +206,7 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
     heads = [open_head(name) for name in settings.other_heads]
     others = other_heads(backend, heads, session.head_id)
     sessions = SessionFactory(
-        lambda: Scheduler(backend, settings.sessions),
+        lambda: Scheduler(backend, settings.sessions, workers=workers),
         backend,
         settings.model.live_options(),
         style=session.style_name,
@@ -203,8 +214,11 @@ def open_server(settings: StreamSettings, session: Session) -> Server:
         heads=others,
         retarget=session.retarget,
     )
-    pages = make_site(head, session.shape, [*heads, *(character(name) for name in CHARACTERS)])
-    get_ready(pages)
+    pages = {}
+    if page:
+        characters = [character(name) for name in CHARACTERS]
+        pages = make_site(head, session.shape, [*heads, *characters])
+        get_ready(pages)
     server = Server(
         head,
         hello,

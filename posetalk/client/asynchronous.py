@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl as tls
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self, TypeAlias
@@ -12,9 +13,11 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from posetalk.client.coming_back import PING_SECONDS, SILENCE_SECONDS, Place, come_back
 from posetalk.client.events import ClientEvent, ClientFrame, ClientSound, Reading, RequestError
+from posetalk.client.kept import KeptSession
 from stream.frames import SAMPLE_RATE
-from stream.sources.pcm import mono, to_float
+from stream.sources.pcm import LiveResampler, mono, to_float
 from stream.wire import codec, messages
 from viewer.client.address import parse_url, split_token
 from viewer.client.errors import ClientError, ConnectionFailed
@@ -22,10 +25,16 @@ from viewer.client.link import HELLO_SECONDS, Link
 
 Samples: TypeAlias = NDArray[np.floating[Any]] | NDArray[np.int16]
 
+WATCH_PING = 2**31
+"""The number of pings that nobody waits for."""
 INBOX_EVENTS = 20_000
 """Minutes of frames and sound: more means that nobody takes them, and the oldest go."""
 PIECE_SECONDS = 0.5
 RETRY_SECONDS = 0.1
+
+
+class _Moved(ClientError):
+    """The session goes on on another server: what was asked is to be asked there."""
 
 
 class AsyncClient:
@@ -39,6 +48,7 @@ class AsyncClient:
         token: what the server was started with; `?token=` of the address does too.
         timeout: seconds that an answer may take.
         ssl: a TLS context for `wss://`, if the system's is not the one.
+        direct: connect to a replica of a deployment itself, past its proxy, where that is offered.
 
     Attributes:
         hello: what the server said first: channels, styles, head.
@@ -55,12 +65,14 @@ class AsyncClient:
         token: str | None = None,
         timeout: float = HELLO_SECONDS,
         ssl: tls.SSLContext | None = None,
+        direct: bool = False,
     ) -> None:
         self.url, brought = split_token(parse_url(url))
         self.dropped = 0
         self._wish = messages.Subscribe(set=set, audio=audio, ahead=ahead or None)
         self._token = token if brought is None else brought
-        self._timeout, self._ssl = timeout, ssl
+        self._timeout = timeout
+        self._place = Place(self.url, self._token, ssl, timeout, direct)
         self._reading: Reading | None = None
         self._link: Link | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -75,6 +87,11 @@ class AsyncClient:
         self._rate = SAMPLE_RATE
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._opening: asyncio.Future[messages.Opened] | None = None
+        self._kept: KeptSession | None = None
+        self._wants_kept = False
+        self._up = asyncio.Event()
+        self._resampler: LiveResampler | None = None
+        self._heard_at = 0.0  # seconds, monotonic
 
     # --- coming and going ----------------------------------------------------------------------
     async def connect(self) -> Self:
@@ -88,10 +105,11 @@ class AsyncClient:
         """
         await self.close()
         self._clear()
-        self._link = link = await Link.open(self.url, self._token, self._timeout, self._ssl)
+        self._link = link = await self._place.connect()
         self._reading = reading = Reading(link.hello)
         with contextlib.suppress(ConnectionFailed):  # what has arrived until then still counts
             await link.send(codec.serialise_text(self._wish))
+        self._up.set()
         self._reader = asyncio.create_task(self._read(link, reading))
         return self
 
@@ -159,25 +177,103 @@ class AsyncClient:
         return event
 
     async def _read(self, link: Link, reading: Reading) -> None:
-        try:
-            while True:
-                event = reading.event(await link.receive())
-                # What was sent before the server had read our wish is not what we wished for.
-                other = isinstance(event, ClientFrame) and event.set != self._wish.set
-                if event is not None and not other:
-                    self._take(event)
-        except ClientError as over:
-            self._finish(over)
+        """Take what arrives until the end; a session that is kept goes on elsewhere."""
+        while True:
+            watching = asyncio.create_task(self._watch(link))
+            try:
+                await self._read_link(link, reading)
+            except ClientError as over:
+                if self._kept is None or self._ended or not isinstance(over, ConnectionFailed):
+                    self._finish(over)
+                    return
+            finally:
+                watching.cancel()
+            assert self._kept is not None
+            try:
+                link, reading = await self._come_back(link, self._kept)
+            except ClientError as over:
+                self._finish(over)
+                return
 
-    def _take(self, event: ClientEvent) -> None:
+    async def _read_link(self, link: Link, reading: Reading) -> None:
+        """Take what arrives; raises ClientError when no more does."""
+        while True:
+            event = reading.event(await link.receive())
+            self._heard_at = time.monotonic()
+            # What was sent before the server had read our wish is not what we wished for.
+            other = isinstance(event, ClientFrame) and event.set != self._wish.set
+            if event is not None and not other:
+                self._take(event)
+
+    async def _watch(self, link: Link) -> None:
+        """End the link of a session that is kept once its server answers no more."""
+        self._heard_at = time.monotonic()
+        while True:
+            await asyncio.sleep(PING_SECONDS)
+            silent = time.monotonic() - self._heard_at
+            if self._kept is None or silent < PING_SECONDS:
+                continue
+            if silent > SILENCE_SECONDS:
+                link.abort()
+                return
+            with contextlib.suppress(ConnectionFailed):
+                await link.send(codec.serialise_text(messages.Ping(WATCH_PING)))
+
+    async def _come_back(self, link: Link, kept: KeptSession) -> tuple[Link, Reading]:
+        """Go on with the session on another server; requests that wait are made there."""
+        self._up.clear()
+        for waiting in self._asked.values():
+            if not waiting.done():
+                waiting.set_exception(_Moved())
+        self._asked.clear()
+        await link.close()
+        self._rate = SAMPLE_RATE
+        link, reading, opened = await come_back(kept, self._place, self._wish, self._pushed)
+        self._pushed += kept.pieces + len(kept.waiting)
+        self._link, self._reading = link, reading
+        self._put(opened)
+        self._up.set()
+        return link, reading
+
+    def _follow(self, event: ClientEvent) -> ClientEvent | None:
+        """What of an event is for who takes them, where the session is kept."""
+        kept = self._kept
         match event:
+            case messages.Opened():
+                keeps = self._wants_kept and event.ticket is not None
+                self._kept = KeptSession(event.ticket or "") if keeps else None
+            case messages.Placed():
+                if kept is not None:
+                    kept.placed(event)
+                return None
+            case messages.TicketRenewed(ticket):
+                if kept is not None:
+                    kept.ticket = ticket
+                return None
+            case messages.Closed() | messages.End():
+                self._kept = None
+            case _ if kept is None:
+                pass
+            case messages.Interrupted(sample):
+                kept.cut(sample)
+            case messages.Error():
+                kept.refused(event.sequence)
+            case _:
+                return kept.new(event)
+        return event
+
+    def _take(self, arrived: ClientEvent) -> None:
+        event = self._follow(arrived)
+        match event:
+            case None:
+                return
             case messages.Pong(number):
                 waiting = self._asked.pop(number, None)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(None)
                 return
             case messages.Error(code, message, fatal):
-                error = RequestError(code, message)
+                error = RequestError(code, message, event.retry_after)
                 if self._blame(error) and not fatal:
                     return
                 self._put(error)
@@ -229,6 +325,8 @@ class AsyncClient:
             self._opening.set_exception(over)
         self._asked.clear()
         self._opening = None
+        self._kept = None
+        self._up.set()
         self._news.set()
 
     # --- requests ------------------------------------------------------------------------------
@@ -270,6 +368,9 @@ class AsyncClient:
                 rate that cannot be.
             ValueError: no samples, or floats on another scale.
         """
+        if self._kept is not None:
+            await self._push_kept(self._at_one_rate(mono(to_float(samples)), sample_rate), wait)
+            return
         if sample_rate != self._rate:
             self._rate = 0  # the server takes nothing until it knows the format
             await self._ask(codec.serialise_text(messages.AudioFormat(int(sample_rate))))
@@ -289,6 +390,30 @@ class AsyncClient:
                         raise
                 await asyncio.sleep(RETRY_SECONDS)
 
+    def _at_one_rate(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+        """Sound at 16 kHz, as a session that is kept has it."""
+        if self._resampler is None or self._rate != rate:
+            self._resampler, self._rate = LiveResampler(int(rate)), rate
+        return self._resampler.feed(samples)
+
+    async def _push_kept(self, samples: NDArray[np.float32], wait: bool) -> None:
+        step = int(PIECE_SECONDS * SAMPLE_RATE)
+        for start in range(0, len(samples), step):
+            piece = samples[start : start + step]
+            while True:
+                await self._up.wait()
+                number, self._pushed = self._pushed, self._pushed + 1
+                if self._kept is not None:
+                    self._kept.pushed(number, piece)
+                message = codec.serialise(codec.Message(codec.Kind.PCM, number, 0, piece))
+                try:
+                    await self._ask(message, again=False)
+                    break
+                except RequestError as error:
+                    if error.code != "audio_full" or not wait:
+                        raise
+                await asyncio.sleep(RETRY_SECONDS)
+
     async def open(
         self,
         *,
@@ -298,6 +423,7 @@ class AsyncClient:
         pace: str = "fast",
         alive: bool = True,
         shape: NDArray[np.float32] | None = None,
+        resume: bool = False,
     ) -> messages.Opened:
         """Get a session of one's own, with one's own sound; returns when it begins.
 
@@ -310,16 +436,20 @@ class AsyncClient:
             pace: `fast` makes frames as soon as there is sound, `live` at the pace of time.
             alive: whether the face lives on in silence.
             shape: (S,) identity; the server's if None.
+            resume: go on by oneself, on another replica of a deployment, when this one is lost:
+                no frame comes twice, and sound is pushed at 16 kHz from then on.
 
         Raises:
             RequestError: `capacity` (no room for another), `open` (a session that cannot be).
         """
+        self._wants_kept = resume
         wish = messages.Open(
             style=style,
             seed=seed,
             head=head,
             pace=pace,
             alive=alive,
+            keep=resume or None,
             shape=[] if shape is None else [float(value) for value in shape],
         )
         self._opening = opening = asyncio.get_running_loop().create_future()
@@ -329,22 +459,40 @@ class AsyncClient:
 
     async def flush(self) -> None:
         """The utterance is over: make its last frames now (one's own session)."""
+        if self._kept is not None and self._resampler is not None:
+            await self._push_kept(self._resampler.finish(), wait=True)
+            self._resampler.reset()
         await self._ask(codec.serialise_text(messages.Flush()))
 
     async def close_session(self) -> None:
         """End one's own session; the server's frames come again."""
         await self._ask(codec.serialise_text(messages.Close()))
 
-    async def _ask(self, message: str | bytes) -> None:
+    async def _ask(self, message: str | bytes, *, again: bool = True) -> None:
         """Send a request, and wait until the server has dealt with it.
 
-        A ping behind it is the fence: the server obeys in order, and answers in order.
+        A ping behind it is the fence: the server obeys in order, and answers in order. Where the
+        session moves meanwhile it is asked `again` there.
         """
+        while True:
+            await self._up.wait()
+            try:
+                await self._ask_once(message)
+                return
+            except _Moved:
+                if not again:
+                    return
+
+    async def _ask_once(self, message: str | bytes) -> None:
         self._number += 1
         number = self._number
         self._asked[number] = waiting = asyncio.get_running_loop().create_future()
-        await self._send(message)
-        await self._send(codec.serialise_text(messages.Ping(number)))
+        try:
+            await self._send(message)
+            await self._send(codec.serialise_text(messages.Ping(number)))
+        except ConnectionFailed:
+            if self._kept is None:
+                raise
         try:
             async with asyncio.timeout(self._timeout):
                 await waiting

@@ -28,7 +28,7 @@ class Client:
     another may push sound.
 
     Args:
-        url, set, audio, ahead, token, timeout, ssl: as of `AsyncClient`.
+        url, set, audio, ahead, token, timeout, ssl, direct: as of `AsyncClient`.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class Client:
         token: str | None = None,
         timeout: float = HELLO_SECONDS,
         ssl: tls.SSLContext | None = None,
+        direct: bool = False,
     ) -> None:
         options: dict[str, Any] = {
             "set": set,
@@ -49,6 +50,7 @@ class Client:
             "token": token,
             "timeout": timeout,
             "ssl": ssl,
+            "direct": direct,
         }
         self._client = AsyncClient(url, **options)
         self.url = self._client.url

@@ -17,11 +17,14 @@ from viewer.client.link import Received
 
 
 class RequestError(ClientError):
-    """The server did not do what it was asked; `code` is for programs, see docs/protocol.md."""
+    """The server did not do what it was asked; `code` is for programs, see docs/protocol.md.
 
-    def __init__(self, code: str, message: str) -> None:
+    `retry_after` seconds from then there may be room, where the server knows.
+    """
+
+    def __init__(self, code: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.code = code
+        self.code, self.retry_after = code, retry_after
 
 
 @dataclass(frozen=True, eq=False)

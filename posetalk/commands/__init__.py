@@ -15,6 +15,7 @@ import tyro
 from posetalk.commands import bench
 from posetalk.commands.animate import Animate
 from posetalk.commands.bench import Bench
+from posetalk.commands.deploy import Deploy
 from posetalk.commands.devices import Devices
 from posetalk.commands.doctor import Doctor
 from posetalk.commands.head import Heads
@@ -35,6 +36,7 @@ from posetalk.terminal.exit_codes import DONE, FAILED, INTERRUPTED, TERMINATED, 
 Command = (
     Live
     | Serve
+    | Deploy
     | View
     | Animate
     | Devices
@@ -64,6 +66,7 @@ ended there is not told."""
 _COMMANDS = (
     Annotated[Live, tyro.conf.subcommand("live")]
     | Annotated[Serve, tyro.conf.subcommand("serve")]
+    | Annotated[Deploy, tyro.conf.subcommand("deploy")]
     | Annotated[View, tyro.conf.subcommand("view")]
     | Annotated[Animate, tyro.conf.subcommand("animate")]
     | Annotated[Devices, tyro.conf.subcommand("devices")]

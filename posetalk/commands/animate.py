@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     Work = Callable[[Callable[[int], None]], int]
 
+MOST_TOLD = 10
+"""Lines on files of a corpus that failed; the file of failures has all."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Animate:
@@ -33,7 +36,8 @@ class Animate:
 
     audio: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO ...")]
     """Speech: WAV, FLAC, MP3, Ogg, M4A, films, ...; any rate, any length. `demo` is the demo speech
-    (`./demo` a file of that name). Several make a video each, in the folder of -o."""
+    (`./demo` a file of that name). Several make a video each, in the folder of -o; with --ray
+    folders may be named too."""
     output: Annotated[
         tuple[Path, ...],
         tyro.conf.arg(
@@ -99,12 +103,28 @@ class Animate:
     """Identity, (100,) shape coefficients of the head; or a motion file, to look as it does."""
     force: Flag = False
     """Replace whatever is there; without it, only clips of posetalk's own that are no longer."""
+    ray: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: one after another)")
+    ] = None
+    """A motion file of each AUDIO, and of all sound in folders that are named, into DIR, by many
+    workers on Ray: on this machine, or the cluster of RAY_ADDRESS. What is there is not made
+    again."""
+    kind: Annotated[Literal["npz", "glb"], tyro.conf.arg(metavar="npz|glb")] = "npz"
+    """Of the files that --ray makes."""
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each core)")
+    ] = None
+    """Of --ray: processes of one thread each."""
     model: ModelSettings = field(default_factory=ModelSettings)
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.terminal.console import say
+        from posetalk.terminal.console import UsageError, say
 
+        if self.ray is not None:
+            return self._corpus(self.ray)
+        if self.workers is not None or self.kind != "npz":
+            raise UsageError("--workers and --kind go with --ray DIR")
         jobs = self._jobs()
         every = [path for _, paths in jobs for path in paths]
         film = FilmSettings.of(self.size, self.fps, self.camera, self.background, every)
@@ -115,6 +135,42 @@ class Animate:
             if there:
                 say(f"replaced what was there as {', '.join(map(str, there))}")
         return 0
+
+    def _corpus(self, folder: Path) -> int:
+        """Animate many files by many workers; 1 where some of them failed."""
+        from posetalk.corpus.jobs import FAILURES, Corpus, jobs_of, prepare_folder
+        from posetalk.corpus.run import animate_corpus
+        from posetalk.corpus.worker import bundle_hash
+        from posetalk.terminal.console import UsageError, say
+        from posetalk.terminal.progress import counted
+
+        if self.output or self.shape is not None or self.mode != "live":
+            raise UsageError("--ray makes motion files as live does: no -o, --shape or --mode")
+        if self.workers is not None and self.workers < 1:
+            raise UsageError(f"--workers {self.workers}: at least 1")
+        self._check_mode()
+        channel_of(self.channel)
+        corpus = Corpus(
+            self.model,
+            self.kind,
+            self.audio_guidance,
+            self.style_guidance,
+            self.channel,
+            self.fps,
+            self.neutral,
+            self.force,
+        )
+        jobs = jobs_of(self.audio, folder, self.kind)
+        bundle = bundle_hash(self.model.bundle)
+        prepare_folder(folder, jobs, corpus.record(bundle), self.force)
+        with counted(f"animating into {folder}") as progress:
+            summary = animate_corpus(jobs, corpus, folder, self.workers, progress)
+        say(f"{folder}: {summary.line()}")
+        for outcome in summary.failed[:MOST_TOLD]:
+            say(f"{outcome.sound}: {outcome.error}")
+        if summary.failed:
+            say(f"all that failed stand in {folder / FAILURES}; run this again to try them anew")
+        return 1 if summary.failed else 0
 
     def _jobs(self) -> list[tuple[Path, tuple[Path, ...]]]:
         """Each sound and the files that are made of it.

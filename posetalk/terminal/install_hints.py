@@ -28,6 +28,7 @@ EXTRAS = {
     "mediapipe": "video",
     "cv2": "video",
     "pipecat": "pipecat",
+    "ray": "ray",
     "grpc": "a2f",
     "nvidia_ace": "a2f",
     "nvidia_audio2face_3d": "a2f",

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,9 @@ from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.other_heads import OtherHead
 from stream.run.push_timeline import PushTimeline
 from stream.wire import messages
+
+if TYPE_CHECKING:
+    from stream.run.resumed_session import Past
 
 Floats = NDArray[np.float32]
 
@@ -48,6 +51,7 @@ class OpenSession(Protocol):
     def feed(self, block: Floats) -> bool: ...
     def finish(self) -> None: ...
     def interrupt(self) -> None: ...
+    def hurry(self, until: int) -> None: ...
     def close(self) -> None: ...
     def change(self, wish: ConditionChange) -> None: ...
 
@@ -94,6 +98,7 @@ class ClientSession:
         lookahead, hop: samples, see `Session`.
         capacity: samples that may be pushed ahead of the clock.
         zero: when its sample 0 is, on the clock.
+        placed: the sample at which lies what was pushed last.
 
     Raises:
         stream.run.scheduler.CapacityError: there is no room for it.
@@ -129,6 +134,9 @@ class ClientSession:
         self._shift = 0  # spoken samples - samples of the client's timeline
         self._fed = self._done = 0  # spoken samples: given to the session, and come back as frames
         self._sent: deque[Frame] = deque(maxlen=AHEAD_SECONDS * FPS + 250)
+        self._first = 0  # sample of the client's timeline before which nothing is told
+        self._slack = SLACK
+        self.placed = 0
         self._held: Floats | None = None  # the pose to ease away from
         self._eased = 0
         self._closed = False
@@ -159,7 +167,9 @@ class ClientSession:
             now = self.now
             if not self._alive:
                 self._shift -= self._timeline.skip(now)
+            place = self._timeline.place(now)
             pushed = self._timeline.push(samples, now)
+            self.placed = place if pushed else self.placed
         self.pump()
         return pushed
 
@@ -216,13 +226,15 @@ class ClientSession:
             now = self.now
             if now - self._timeline.end > MOST_BEHIND and self._alive:
                 self._shift -= self._timeline.skip(now)
-            most = self.lookahead + self.hop + SLACK - (self._fed - self._done)
+            most = self.lookahead + self.hop + self._slack - (self._fed - self._done)
             start = self._timeline.end
             laid = self._timeline.take(now, most)
             if not len(laid):
                 return
             self._fed += len(laid)
-            self._listener.session_audio(self, start, laid)
+            known = min(len(laid), max(0, self._first - start))
+            if known < len(laid):
+                self._listener.session_audio(self, start + known, laid[known:])
             with contextlib.suppress(ValueError):  # it has ended meanwhile, and says so itself
                 self._scheduled.feed(laid)
 
@@ -230,10 +242,12 @@ class ClientSession:
         with self._lock:
             if self._closed:
                 return
-            moved = [self._on_clock(frame) for frame in frames]
+            new = [frame for frame in frames if frame.sample - self._shift >= self._first]
+            moved = [self._on_clock(frame) for frame in new]
             self._done = frames[-1].sample + FRAME_SAMPLES
             self._sent.extend(moved)
-            self._listener.session_frames(self, moved)
+            if moved:
+                self._listener.session_frames(self, moved)
         self.pump()
 
     def _on_clock(self, frame: Frame) -> Frame:
@@ -299,8 +313,10 @@ class SessionFactory:
                 self._scheduler = self._start()
             return self._scheduler
 
-    def open(self, wish: messages.Open, listener: SessionListener) -> ClientSession:
-        """A session as a client wishes it.
+    def open(
+        self, wish: messages.Open, listener: SessionListener, past: Past | None = None
+    ) -> ClientSession:
+        """A session as a client wishes it; with a `past` it goes on from there.
 
         Raises:
             stream.run.scheduler.CapacityError: there is no room for it.
@@ -309,7 +325,13 @@ class SessionFactory:
         if wish.pace not in PACES:
             raise WrongValue(f"a pace is one of {', '.join(PACES)}")
         session = self.session(wish)
-        return ClientSession(
+        kind: type[ClientSession] = ClientSession
+        more: dict[str, Any] = {}
+        if past is not None:
+            from stream.run.resumed_session import ResumedSession
+
+            kind, more = ResumedSession, {"past": past}
+        return kind(
             self.scheduler,
             session,
             listener,
@@ -317,6 +339,7 @@ class SessionFactory:
             alive=wish.alive,
             clock=self._clock,
             head=self.heads.get(wish.head),
+            **more,
         )
 
     def session(self, wish: messages.Open) -> Session:

@@ -54,6 +54,16 @@ class PushTimeline:
         self._put(samples)
         return True
 
+    def place(self, now: int) -> int:
+        """Where what is pushed at the clock's sample `now` will lie."""
+        end = self.end + self.waiting
+        return end if self.waiting or end > now else max(end, now + self._cushion)
+
+    def go_on(self, start: int, sound: Floats) -> None:
+        """Begin at the sample `start`, with sound that lies there already."""
+        self.end = self._speech_end = start
+        self._put(sound)
+
     def pad(self, count: int) -> None:
         """Queue silence, so that what was pushed before is followed by it at once."""
         self._put(np.zeros(count, np.float32))

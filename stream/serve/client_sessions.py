@@ -6,7 +6,7 @@ Everything but the listener's four methods runs in the server's event loop.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Concatenate, ParamSpec
@@ -15,13 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream.frames import Frame
+from stream.frames import SAMPLE_RATE, Frame
+from stream.run.other_heads import OtherHead
 from stream.run.push_session import ClientSession, SessionFactory
+from stream.run.resumed_session import Past
 from stream.serve.connection import Connection
-from stream.serve.frame_encoder import Encoder
+from stream.serve.frame_encoder import EasingEncoder, Encoder
+from stream.serve.limits import Limits
 from stream.serve.server_counts import ServerCounts
+from stream.serve.tickets import Signer, Ticket, TicketError
 from stream.wire import messages
 
+Floats = NDArray[np.float32]
 P = ParamSpec("P")
 
 
@@ -35,6 +40,12 @@ class ClientSessions:
         counts: where to count.
         post: does something in the event loop, in order; may be called from any thread.
         worker: poses and solves beside the event loop.
+
+    Attributes:
+        most_new: sessions at which newcomers are refused; None: as many as the factory can.
+        retry_seconds: when who is refused may try again, where that is known.
+        signer: writes tickets for those who ask, and reads those of others; None: there are none.
+        ticket_seconds: how long one holds.
     """
 
     def __init__(
@@ -51,6 +62,11 @@ class ClientSessions:
         self._head, self._encoder, self._hello = head, encoder, hello
         self._counts, self._post, self._worker = counts, post, worker
         self._clients: dict[ClientSession, Connection] = {}
+        self.most_new: int | None = None
+        self.signer: Signer | None = None
+        self.ticket_seconds = Limits().session_seconds
+        self._tickets: dict[ClientSession, Ticket] = {}
+        self.retry_seconds: float | None = None
 
     def __len__(self) -> int:
         return len(self._clients)
@@ -68,29 +84,76 @@ class ClientSessions:
             name = client.subscription.set
             sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
             return messages.Error("open", sentence, False)
+        refused = self._make_room(client)
+        if refused is None and self.most_new is not None and len(self) >= self.most_new:
+            refused = self._full(f"all {self.most_new} sessions of this replica are taken")
+        return refused or self._begin(client, wish)
+
+    def resume(
+        self, client: Connection, wish: messages.Resume, sound: Sequence[tuple[int, Floats]]
+    ) -> messages.Error | None:
+        """Give a client a session that goes on with the one of its ticket; as `open`."""
+        if self.factory is None or self.signer is None:
+            return messages.Error("ticket", "this server takes no tickets: open a session", False)
+        try:
+            ticket = self.signer.read(wish.ticket, time.time())
+        except TicketError as error:
+            return messages.Error("ticket", str(error), False)
+        past = Past(max(-1, wish.sample), sound, time.time() - ticket.zero)
+        values = np.array(wish.values, np.float32)
+        return self._make_room(client) or self._begin(
+            client, ticket.wish, ticket, past, (wish.set, values)
+        )
+
+    def _make_room(self, client: Connection) -> messages.Error | None:
+        """End what the client has; why its address has no room for another, or None."""
         self.close(client, "opened again")
         if client.peer.sessions >= client.peer.most_sessions:
             return messages.Error("capacity", "this address has its share of the sessions", False)
-        began = time.time()
+        return None
+
+    def _begin(
+        self,
+        client: Connection,
+        wish: messages.Open,
+        ticket: Ticket | None = None,
+        past: Past | None = None,
+        last: tuple[str, Floats] | None = None,
+    ) -> messages.Error | None:
+        """Begin a session; one with a past eases from the last frame, (set, values)."""
+        assert self.factory is not None
+        began, first = time.time(), 0
+        if ticket is not None and past is not None:
+            first = past.first
         try:
-            opened = self.factory.open(wish, self)
+            opened = self.factory.open(wish, self, past)
         except ValueError as error:
             return messages.Error("open", str(error), False)
         except RuntimeError as error:  # stream.run.scheduler.CapacityError
-            return messages.Error("capacity", str(error), False)
-        encoder, head = self._encoder, opened.head
-        if head is not None:
-            encoder = Encoder(head.head, head.hello, self._worker)
-        elif wish.shape:
-            encoder = Encoder(self._head, replace(self._hello(), shape=wish.shape), self._worker)
+            return self._full(str(error))
+        head = opened.head
+        encoder = self._encoder_of(head, wish, last, first)
+        if ticket is None:
+            until = began + self.ticket_seconds
+            ticket = Ticket(wish, began, until)
+        if wish.keep and self.signer is not None:
+            self._tickets[opened] = ticket
         self._clients[opened] = client
         client.peer.sessions += 1
         self._counts.sessions = len(self)
         session = opened.session
         guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
         told = messages.Opened(
-            0, began, session.style_name, opened.lookahead, opened.hop, opened.capacity, guidance
+            first,
+            ticket.zero + first / SAMPLE_RATE,
+            session.style_name,
+            opened.lookahead,
+            opened.hop,
+            opened.capacity,
+            guidance,
         )
+        if opened in self._tickets:
+            told = replace(told, ticket=self._ticket(opened))
         if head is not None:
             hello = head.hello
             told = replace(
@@ -104,12 +167,57 @@ class ClientSessions:
         client.text(told)
         return None
 
+    def _encoder_of(
+        self,
+        head: OtherHead | None,
+        wish: messages.Open,
+        last: tuple[str, Floats] | None,
+        first: int,
+    ) -> Encoder:
+        """Of a session's frames."""
+        model, hello = self._head, self._hello()
+        if head is not None:
+            model, hello = head.head, head.hello
+        elif wish.shape:
+            hello = replace(hello, shape=wish.shape)
+        if last is not None and len(last[1]):
+            return EasingEncoder(model, hello, self._worker, *last, first)
+        if head is None and not wish.shape:
+            return self._encoder
+        return Encoder(model, hello, self._worker)
+
+    def keeps(self, opened: ClientSession) -> bool:
+        """Whether a session has a ticket."""
+        return opened in self._tickets
+
+    def renew(self, client: Connection) -> None:
+        """A client's session speaks otherwise by now: its ticket, if it has one, is another."""
+        opened = client.session
+        if opened is not None and opened in self._tickets:
+            client.text(messages.TicketRenewed(self._ticket(opened)))
+
+    def _ticket(self, opened: ClientSession) -> str:
+        """The ticket of a session as it is now."""
+        assert self.signer is not None
+        ticket, session = self._tickets[opened], opened.session
+        wish = replace(
+            ticket.wish,
+            style=session.style_name,
+            audio_guidance=session.audio_guidance,
+            style_guidance=session.style_guidance,
+        )
+        return self.signer.write(replace(ticket, wish=wish))
+
+    def _full(self, sentence: str) -> messages.Error:
+        return messages.Error("capacity", sentence, False, retry_after=self.retry_seconds)
+
     def close(self, client: Connection, reason: str) -> None:
         """End a client's session, if it has one; it is told, and sees the server's again."""
         opened = client.session
         if opened is None:
             return
         opened.close()
+        self._tickets.pop(opened, None)
         if self._clients.pop(opened, None) is not None:
             client.peer.sessions -= 1
         self._counts.sessions = len(self)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,6 +39,7 @@ from stream.wire import codec, messages
 if TYPE_CHECKING:
     from stream.run.push_session import ClientSession
 
+MOST_PIECES = 2_000  # of sound that may be brought with a ticket
 SENT_AT_ONCE, TAKEN_AT_ONCE = 8, 4  # messages, before the event loop may do something else
 
 
@@ -70,6 +71,14 @@ class Host(Protocol):
     def sent(self, data: Data) -> None: ...
     def declined(self, code: str) -> None: ...
     def open_session(self, client: Connection, wish: messages.Open) -> messages.Error | None: ...
+    def resume_session(
+        self,
+        client: Connection,
+        wish: messages.Resume,
+        sound: Sequence[tuple[int, NDArray[np.float32]]],
+    ) -> messages.Error | None: ...
+    def keeps(self, session: ClientSession) -> bool: ...
+    def renew_ticket(self, client: Connection) -> None: ...
     def close_session(self, client: Connection, reason: str) -> None: ...
     def catch_up_cost(self, client: Connection) -> float: ...
     def fan_out_cost(self) -> float: ...
@@ -107,6 +116,8 @@ class Connection:
         self._wake = asyncio.Event()
         self._pushed = PushedAudio(host.filters)
         self._audio_sequence = 0
+        self._resuming: messages.Resume | None = None
+        self._brought: list[tuple[int, NDArray[np.float32]]] = []  # sound of what it resumes
 
     # --- what the server hands over, without waiting -------------------------------------------
     def text(self, message: messages.Text) -> None:
@@ -275,6 +286,9 @@ class Connection:
             )
         session = self.session
         error = self._pushed.judge(message)
+        if self._resuming is not None:
+            await self._bring(message, error)
+            return
         if error is None:
             error = self._refuse_audio(self._pushed.count(message))
         if error is None:
@@ -285,9 +299,31 @@ class Connection:
             error = self._push(heard.samples)
             if error is None:
                 self._pushed.took(heard)
+                if self.session is not None and self._host.keeps(self.session):
+                    self.text(messages.Placed(message.sequence, self.session.placed))
         if error is not None:
             await self._pay(REFUSED)
         self._answer(error, message)
+
+    async def _bring(self, message: codec.Message, error: messages.Error | None) -> None:
+        """Sound of the session that it resumes came; after the last piece that begins."""
+        if error is None:
+            await self._pay(self._pushed.cost(message))
+            heard = await self._pushed.heard(message)
+            self._pushed.took(heard)
+            self._brought.append((message.sample, heard.samples))
+        else:
+            self._answer(error, message)
+        await self._resume()
+
+    async def _resume(self) -> None:
+        """Go on with its session, once all of its sound is here."""
+        wish = self._resuming
+        if wish is None or len(self._brought) < wish.pieces:
+            return
+        sound, self._brought, self._resuming = self._brought, [], None
+        self._answer(self._host.resume_session(self, wish, sound), wish)
+        self._pushed.reset()
 
     def _refuse_audio(self, count: int) -> messages.Error | None:
         """Why so many samples would not be taken, before any work is done for them."""
@@ -319,6 +355,15 @@ class Connection:
                 await self._pay(OPEN)
                 self._answer(self._host.open_session(self, message), message)
                 self._pushed.reset()
+            case messages.Resume():
+                await self._pay(OPEN)
+                if not 0 <= message.pieces <= MOST_PIECES:
+                    sentence = f"at most {MOST_PIECES} pieces of sound may be brought"
+                    self._answer(messages.Error("open", sentence, False), message)
+                    return
+                self._pushed.reset()
+                self._resuming, self._brought = message, []
+                await self._resume()
             case messages.Close() | messages.Flush() if self.session is None:
                 self._answer(
                     messages.Error("no_session", "there is no session to do that to", False),
@@ -360,6 +405,7 @@ class Connection:
         except ValueError as error:
             return messages.Error(wish.REFUSED, str(error), False)
         self.text(wish.of(self.session.session.conditions.now))
+        self._host.renew_ticket(self)
         return None
 
     async def _subscribe(self, wanted: messages.Subscribe) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.model import Head
-from stream.frames import Frame
+from stream.frames import FRAME_SAMPLES, Frame
 from stream.wire import codec, messages
 from stream.wire.channels import CHANNEL_SETS, channel_values
 
@@ -20,6 +20,8 @@ KEPT = 96  # encoded frames: more than a viewer's queue, so that each is encoded
 KEPT_BYTES = 8 << 20
 FACES_PER_MESSAGE = 4096  # 48 kB: below the 64 kB that some engines can receive
 SLOW_TEXT_FRAMES = 25  # of vertices as text, which is for debugging, one in so many is sent
+
+EASE_FRAMES = 5  # 0.2 s
 
 Data = bytes | str
 
@@ -108,9 +110,13 @@ class Encoder:
         while len(self._frames) > KEPT or (self._kept_bytes > KEPT_BYTES and len(self._frames) > 1):
             self._kept_bytes -= len(self._frames.popitem(last=False)[1])
 
+    def _values(self, frame: Frame, name: str) -> NDArray[np.float32]:
+        """The payload of a frame in the set `name`."""
+        return channel_values(self.head, name, frame, self._shape)
+
     def _encode(self, frame: Frame, name: str, as_json: bool) -> Data:
         """Pure: may run in any thread."""
-        values = channel_values(self.head, name, frame, self._shape)
+        values = self._values(frame, name)
         if as_json:
             return self._as_text(frame, name, values)
         return codec.serialise(
@@ -138,3 +144,35 @@ class Encoder:
             codec.serialise(codec.Message(codec.Kind.FACES, number, at, corners[at : at + step]))
             for number, at in enumerate(range(0, len(corners), step))
         ]
+
+
+class EasingEncoder(Encoder):
+    """Eases from the frame that a client has to those of a session that goes on with its own.
+
+    Args:
+        head, hello, worker: as of any encoder.
+        name: the channel set of `values`.
+        values: (n,) of the last frame that it has.
+        first: the sample of the frame that comes next.
+    """
+
+    def __init__(
+        self,
+        head: Head,
+        hello: messages.Hello,
+        worker: Executor | None,
+        name: str,
+        values: NDArray[np.float32],
+        first: int,
+    ) -> None:
+        super().__init__(head, hello, worker)
+        self._name, self._from, self._first = name, values, first
+
+    def _values(self, frame: Frame, name: str) -> NDArray[np.float32]:
+        values = super()._values(frame, name)
+        number = (frame.sample - self._first) // FRAME_SAMPLES
+        if name != self._name or not 0 <= number < EASE_FRAMES or len(self._from) != len(values):
+            return values
+        share = (number + 1) / (EASE_FRAMES + 1)
+        share = share * share * (3 - 2 * share)
+        return (self._from + np.float32(share) * (values - self._from)).astype(np.float32)

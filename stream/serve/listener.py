@@ -26,11 +26,12 @@ from stream.serve.connection import Connection, GoneError, Socket
 from stream.serve.door import http_pages
 from stream.serve.door.admission import Admission, reason_of
 from stream.serve.door.arrivals import Arrivals
-from stream.serve.door.auth import FOREIGN
+from stream.serve.door.auth import FOREIGN, Refusal, Role
+from stream.serve.door.bridged import Arrived, BridgedSocket
 from stream.serve.door.doorbell import Doorbell, listen
 from stream.serve.door.guarded import Guards, Places, Turns, guard
 from stream.serve.door.hang_ups import HangUps
-from stream.serve.door.peers import Peers
+from stream.serve.door.peers import Peer, Peers
 from stream.serve.door.unfinished import Unfinished
 from stream.serve.limits import REQUEST, Bucket, Limits, echo
 from stream.serve.requests import ClientRequests
@@ -234,9 +235,39 @@ class Listener:
         if raw is not None:
             raw.setsockopt(SOL_SOCKET, SO_SNDBUF, SEND_BUFFER)
         self.arrivals.left(socket.remote_address)
-        peer = self.peers.of(socket.remote_address)
         assert socket.request is not None
         role = self._admission.role(socket.request.path, Fields(socket.request.headers))
+        await self._live(socket, self.peers.of(socket.remote_address), role)
+
+    def open_bridged(self, arrived: Arrived, wake: Callable[[], None]) -> BridgedSocket | Refusal:
+        """A place for a websocket that is accepted elsewhere, or why there is none for it."""
+        peer = self.peers.of(arrived.address)
+        refusal = self._admission.refusal(arrived.path, arrived, self._places.taken, peer)
+        if refusal is not None:
+            self._counts.refuse(reason_of(refusal))
+            return refusal
+        self._places.taken += 1
+        peer.clients += 1
+        return BridgedSocket(arrived, self.peers.budget(peer), self._limits.message_bytes, wake)
+
+    async def attend_bridged(self, socket: BridgedSocket, arrived: Arrived, held: bool) -> None:
+        """One client that `open_bridged` let in, from its hello to its end.
+
+        One that is `held` has its place, and is told nothing.
+        """
+        peer = self.peers.of(arrived.address)
+        try:
+            if held:
+                await socket.wait_closed()
+                return
+            role = self._admission.role(arrived.path, arrived)
+            await self._live(cast(ServerConnection, socket), peer, role)
+        finally:
+            self._places.taken -= 1
+            peer.clients -= 1
+            await socket.close()
+
+    async def _live(self, socket: ServerConnection, peer: Peer, role: Role) -> None:
         client = Connection(cast(Socket, socket), self._requests, peer, role)
         self.clients[client] = socket
         self._counts.clients = len(self.clients)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream.audio import SAMPLE_RATE
+from stream.run.push_session import ClientSession
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions
 from stream.serve.connection import AUDIO_FULL, Connection
@@ -154,6 +155,23 @@ class ClientRequests:
         if fault is not None:
             return messages.Error("open", fault, False)
         return self._sessions.open(client, wish)
+
+    def resume_session(
+        self,
+        client: Connection,
+        wish: messages.Resume,
+        sound: Sequence[tuple[int, NDArray[np.float32]]],
+    ) -> messages.Error | None:
+        """Give a client a session that goes on with the one of its ticket."""
+        return self._sessions.resume(client, wish, sound)
+
+    def keeps(self, session: ClientSession) -> bool:
+        """Whether a session has a ticket: then its client is told where its sound is placed."""
+        return self._sessions.keeps(session)
+
+    def renew_ticket(self, client: Connection) -> None:
+        """A client's session speaks otherwise by now."""
+        self._sessions.renew(client)
 
     def close_session(self, client: Connection, reason: str) -> None:
         """End a client's own session, tell it, and show it the server's again."""

@@ -13,12 +13,12 @@ import ssl as tls
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import ParamSpec, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,8 @@ from stream.run.sinks import FrameTiming
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions
 from stream.serve.door.admission import Admission, Site
-from stream.serve.door.auth import Gate, check_door
+from stream.serve.door.auth import Gate, Refusal, check_door
+from stream.serve.door.bridged import Arrived, BridgedSocket
 from stream.serve.door.http_pages import Page
 from stream.serve.door.origins import normal_origins
 from stream.serve.door.sweeper import Sweeper, keep_returnable
@@ -42,11 +43,13 @@ from stream.serve.metrics import Health, reports
 from stream.serve.pushed_audio import Filters
 from stream.serve.requests import ClientRequests, StreamControls
 from stream.serve.server_counts import ServerCounts
+from stream.serve.tickets import Signer
 from stream.wire import messages
 
 __all__ = ["Server", "ServerError"]
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -123,11 +126,9 @@ class Server:
         encoder = Encoder(head, hello, self._worker)
         gate = Gate(token, known, operator_token)
         site = Site(pages or {}, reports(self.health), secure=ssl is not None)
+        self._admission = Admission(gate, site, limits.clients)
         self._listener = Listener(
-            Place(host, port, ssl, read_timeout),
-            Admission(gate, site, limits.clients),
-            self.counts,
-            limits,
+            Place(host, port, ssl, read_timeout), self._admission, self.counts, limits
         )
         self._broadcast = Broadcast(
             hello,
@@ -291,6 +292,44 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def sign_tickets(self, key: bytes) -> None:
+        """Give tickets to clients that ask for one, and take those that this key has signed.
+
+        To be called before `start`.  `posetalk serve` does not: its sessions end with it.
+        """
+        self._sessions.signer = Signer(key)
+
+    def let_in(self, clients: int, new_sessions: int, retry_seconds: float) -> None:
+        """Let in so many clients, and give newcomers so many sessions; to be called before `start`.
+
+        Who finds no place is told to try again after `retry_seconds`.
+        """
+        self.health.places = clients
+        self._admission.most_clients = clients
+        self._sessions.most_new, self._sessions.retry_seconds = new_sessions, retry_seconds
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it listens."""
+        return self._thread.is_alive() and not self._closed
+
+    async def open_bridged(
+        self, arrived: Arrived, wake: Callable[[], None]
+    ) -> BridgedSocket | Refusal:
+        """A place for a websocket that is accepted elsewhere; to be awaited by `run`."""
+        return self._listener.open_bridged(arrived, wake)
+
+    async def attend_bridged(
+        self, socket: BridgedSocket, arrived: Arrived, *, held: bool = False
+    ) -> None:
+        """Serve who was let in until it is gone, or hold its place alone; awaited by `run`."""
+        await self._listener.attend_bridged(socket, arrived, held)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Do this in the server's event loop; from any thread, while it listens."""
+        assert self._loop is not None, "start() comes first"
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def _note(self, call: Callable[P, None], *args: P.args, **options: P.kwargs) -> None:
         """Do it in the event loop, where nothing is made to wait: the oldest are lost."""

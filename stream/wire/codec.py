@@ -158,6 +158,9 @@ _LEFT_OUT_WHEN_NONE = frozenset(
         "faces",
         "request",
         "sequence",
+        "retry_after",
+        "keep",
+        "ticket",
     }
 )
 """Fields that came after protocol 1 was first written down: absent on the wire unless set."""

@@ -164,7 +164,44 @@ class Open:
     audio_guidance: float | None = None
     style_guidance: float | None = None
     protocol: int = PROTOCOL
+    keep: bool | None = None  # give me a ticket, and tell where my sound is placed
     request: int | None = None
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Client: go on with the session of this ticket, which another server had.
+
+    `sample` and `values` are of the last frame that I have, in the set `set`; without any, -1. So
+    many messages of pushed sound follow as `pieces` says, each with its own `sample`: what I pushed
+    since two seconds before that frame. `opened` answers with the sample that comes next.
+    """
+
+    TYPE: ClassVar[str] = "resume"
+    ticket: str
+    sample: int = -1
+    set: str = ""
+    values: list[float] = field(default_factory=list)
+    pieces: int = 0
+    protocol: int = PROTOCOL
+    request: int | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Server: the pushed sound of this number lies at `sample` of your session."""
+
+    TYPE: ClassVar[str] = "placed"
+    sequence: int = 0
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class TicketRenewed:
+    """Server: your session is another by now; this ticket is of it as it is."""
+
+    TYPE: ClassVar[str] = "ticket"
+    ticket: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,6 +223,7 @@ class Opened:
     channels: dict[str, list[str]] | None = None
     vertices: int | None = None
     faces: int | None = None
+    ticket: str | None = None  # brings the session to another server, see `Resume`
 
 
 @dataclass(frozen=True)
@@ -264,7 +302,7 @@ class Error:
     """Server: what was wrong, as a code and as a sentence; if `fatal`, the socket closes next.
 
     `request` is the number that the client gave the message that this answers, `sequence` that of
-    the pushed sound that it answers.
+    the pushed sound that it answers; `retry_after` seconds from now there may be room.
     """
 
     TYPE: ClassVar[str] = "error"
@@ -273,6 +311,7 @@ class Error:
     fatal: bool = True
     request: int | None = None
     sequence: int | None = None
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -299,6 +338,9 @@ Text: TypeAlias = (
     | Style
     | Guidance
     | Open
+    | Resume
+    | Placed
+    | TicketRenewed
     | Opened
     | Flush
     | Close

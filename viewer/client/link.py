@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl as tls
 from typing import Any, Self, TypeAlias
+from urllib.parse import urljoin
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -43,6 +45,7 @@ class Link:
     def __init__(self, url: str, socket: ClientConnection) -> None:
         self.url = url
         self._socket = socket
+        self._holding: ClientConnection | None = None
 
     @classmethod
     async def open(
@@ -66,9 +69,52 @@ class Link:
             VersionMismatch: the server speaks another version.
             ClientError: whatever answers is no posetalk server.
         """
+        link = cls(url, await cls._connected(url, token, timeout, ssl))
+        try:
+            link.hello = await link._greeting(timeout)
+        except BaseException:
+            await link._socket.close()
+            raise
+        return link
+
+    @classmethod
+    async def open_direct(
+        cls,
+        url: str,
+        token: str | None = None,
+        timeout: float = HELLO_SECONDS,
+        ssl: tls.SSLContext | None = None,
+    ) -> Self:
+        """The same to a replica of the deployment at `url`, which tells where that is.
+
+        The connection that told is held until this one is closed: by it the client is counted.
+
+        Raises:
+            ClientError: as `open`, or it has no direct addresses.
+        """
+        asked = urljoin(url.rstrip("/") + "/", "direct")
+        holding = await cls._connected(asked, token, timeout, ssl)
+        try:
+            async with asyncio.timeout(timeout):
+                told = json.loads(await holding.recv())
+            if not isinstance(told, dict) or told.get("type") != "direct":
+                raise ClientError(f"{url} has no direct addresses: start it with --direct")
+            link = await cls.open(str(told["url"]), token, timeout, ssl)
+        except BaseException as error:
+            await holding.close()
+            if isinstance(error, TimeoutError | ConnectionClosed):
+                raise _lost(url) from None
+            raise
+        link._holding = holding
+        return link
+
+    @staticmethod
+    async def _connected(
+        url: str, token: str | None, timeout: float, ssl: tls.SSLContext | None
+    ) -> ClientConnection:
         options: dict[str, Any] = {} if ssl is None else {"ssl": ssl}
         try:
-            socket = await connect(
+            return await connect(
                 url,
                 compression=None,
                 max_size=codec.MAX_MESSAGE_BYTES,
@@ -89,13 +135,6 @@ class Link:
             raise ClientError(f"{url} is no posetalk server ({why})") from None
         except (OSError, TimeoutError) as error:
             raise unreachable(url, error) from None
-        link = cls(url, socket)
-        try:
-            link.hello = await link._greeting(timeout)
-        except BaseException:
-            await socket.close()
-            raise
-        return link
 
     async def send(self, message: str | bytes) -> None:
         """Send what `stream.wire.codec` made; raises ConnectionFailed."""
@@ -120,6 +159,12 @@ class Link:
     async def close(self) -> None:
         """Leave; a second call does nothing."""
         await self._socket.close()
+        if self._holding is not None:
+            await self._holding.close()
+
+    def abort(self) -> None:
+        """End it without a word: the other side answers no more."""
+        self._socket.transport.abort()
 
     async def _greeting(self, timeout: float) -> messages.Hello:
         try:

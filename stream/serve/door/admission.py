@@ -48,19 +48,20 @@ class Admission:
     Args:
         gate: knows tokens, origins and hosts.
         site: what there is to read.
-        clients: websockets at once.
+        clients: websockets at once; an attribute, `most_clients`, too.
         now: seconds, for the brake.
     """
 
     def __init__(
         self, gate: Gate, site: Site, clients: int, now: Callable[[], float] = time.monotonic
     ) -> None:
-        self._gate, self._site, self._most, self._now = gate, site, clients, now
+        self._gate, self._site, self._now = gate, site, now
+        self.most_clients = clients
 
     def refusal(self, path: str, headers: Headers, clients: int, peer: Peer) -> Refusal | None:
         """Why no websocket opens for this request, `clients` being here; None lets it in."""
         refused = self._gate_refusal(path, headers, peer)
-        if refused is None and clients >= self._most:
+        if refused is None and clients >= self.most_clients:
             return FULL
         if refused is None and peer.clients >= peer.most_clients:
             return PEER_FULL

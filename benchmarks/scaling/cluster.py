@@ -1,0 +1,129 @@
+"""A deployment to be measured: the application on a cluster of several nodes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+
+from benchmarks.harness.processes import BenchmarkError
+from posetalk.app.settings import AddressSettings, ModelSettings
+from posetalk.deploy.settings import DeploySettings
+from stream.backends.names import BackendName
+
+OBJECT_STORE = 100 << 20
+START_SECONDS = 900.0
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def settings_of(
+    backend: BackendName, replicas: int, sessions: int | None, *, direct: bool = False
+) -> DeploySettings:
+    """A deployment on this machine."""
+    return DeploySettings(
+        replicas=replicas,
+        sessions=sessions,
+        direct=direct,
+        model=ModelSettings(backend=backend),
+        address=AddressSettings(port=free_port()),
+    )
+
+
+@contextlib.contextmanager
+def nodes(count: int, cores: int) -> Iterator[None]:
+    """A cluster of so many nodes of so many cores each, in processes here; connected to it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_worker_niceness", "0")
+    try:
+        import ray
+        from ray.cluster_utils import Cluster
+    except ImportError as error:
+        raise BenchmarkError(f"this measures Ray, and needs the extra ray: {error}") from None
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": cores, "object_store_memory": OBJECT_STORE},
+    )
+    try:
+        for _ in range(count - 1):
+            cluster.add_node(num_cpus=cores, object_store_memory=OBJECT_STORE)
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="CRITICAL")
+        yield
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@contextlib.contextmanager
+def application(settings: DeploySettings) -> Iterator[str]:
+    """The application on the cluster that this process is connected to; yields its address.
+
+    One proxy, on the head: the nodes share the ports of one machine.
+    """
+    from ray import serve
+
+    from posetalk.deploy.application import NAME, build
+    from posetalk.deploy.running import wait_until_it_runs
+
+    address = settings.address
+    serve.start(
+        proxy_location="HeadOnly", http_options={"host": address.host, "port": address.port}
+    )
+    try:
+        target = serve.RunTarget(target=build(settings), name=NAME, route_prefix="/")
+        serve.run_many(
+            [target],
+            wait_for_ingress_deployment_creation=False,
+            wait_for_applications_running=False,
+        )
+        wait_until_it_runs()
+        yield f"ws://{address.host}:{address.port}"
+    finally:
+        serve.shutdown()
+
+
+def replica_pids() -> list[int]:
+    """Processes of the replicas that hold sessions, oldest first."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["cmdline", "create_time"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if line.startswith("ray::ServeReplica:posetalk:Sessions"):
+            found.append((process.info["create_time"], process.pid))
+    return [pid for _, pid in sorted(found)]
+
+
+def kill(pid: int) -> None:
+    """As the kernel does when there is no memory: no word, no chance."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def running_replicas() -> int:
+    """Replicas that take clients."""
+    from ray import serve
+
+    from posetalk.deploy.application import NAME
+
+    application = serve.status().applications.get(NAME)
+    if application is None:
+        return 0
+    states = application.deployments["Sessions"].replica_states
+    return int(sum(n for state, n in states.items() if str(state).endswith("RUNNING")))
+
+
+def wait_for_replicas(count: int) -> None:
+    """Until so many take clients again."""
+    until = time.monotonic() + START_SECONDS
+    while running_replicas() < count or len(replica_pids()) < count:
+        if time.monotonic() > until:
+            raise BenchmarkError(f"{count} replicas did not run in {START_SECONDS:.0f} s")
+        time.sleep(0.5)

@@ -1,0 +1,103 @@
+"""What a client keeps of its session, so that another server can go on with it; no sockets here."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posetalk.client.events import ClientEvent, ClientFrame, ClientSound
+from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+from stream.wire import codec, messages
+
+Floats = NDArray[np.float32]
+
+KEPT_SAMPLES = 2 * SAMPLE_RATE + FRAME_SAMPLES
+"""Of the sound before the last frame: what another server hears again."""
+MOST_FRAMES = 2_000
+MOST_VALUES = 4_000
+"""Of a frame that is told: vertices are too many, and are not eased from."""
+
+
+@dataclass
+class KeptSession:
+    """One session, followed.
+
+    Attributes:
+        ticket: the newest one.
+        waiting: sound that was pushed and not placed yet, by its number.
+    """
+
+    ticket: str
+    waiting: OrderedDict[int, Floats] = field(default_factory=OrderedDict)
+    _placed: deque[tuple[int, Floats]] = field(default_factory=deque)
+    _frames: deque[ClientFrame] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    _heard: int = 0  # sound before this sample has come back
+
+    @property
+    def last(self) -> int:
+        """The first sample of the last frame that came; -1: none has."""
+        return self._frames[-1].sample if self._frames else -1
+
+    def pushed(self, number: int, samples: Floats) -> None:
+        """Sound is on its way: (n,) at 16 kHz."""
+        self.waiting[number] = samples
+
+    def placed(self, message: messages.Placed) -> None:
+        """The server has placed the sound of a message."""
+        samples = self.waiting.pop(message.sequence, None)
+        if samples is not None:
+            self._placed.append((message.sample, samples))
+
+    def refused(self, number: int | None) -> None:
+        """The server did not take the sound of a message."""
+        if number is not None:
+            self.waiting.pop(number, None)
+
+    def cut(self, sample: int) -> None:
+        """Speech was cut: what lies from this sample on is void."""
+        self._placed = deque((at, s[: sample - at]) for at, s in self._placed if at < sample)
+        while self._frames and self._frames[-1].sample >= sample:
+            self._frames.pop()
+        self._heard = min(self._heard, sample)
+
+    def new(self, event: ClientEvent) -> ClientEvent | None:
+        """What of an event is new; None: it has been here before."""
+        if isinstance(event, ClientFrame):
+            if event.sample <= self.last:
+                return None
+            self._frames.append(event)
+            before = event.sample - KEPT_SAMPLES
+            while self._placed and self._placed[0][0] + len(self._placed[0][1]) <= before:
+                self._placed.popleft()
+        elif isinstance(event, ClientSound):
+            known = max(0, self._heard - event.sample)
+            if known >= len(event.samples):
+                return None
+            self._heard = event.sample + len(event.samples)
+            if known:
+                return ClientSound(event.sample + known, event.samples[known:])
+        return event
+
+    def resume(self, first_number: int) -> list[str | bytes]:
+        """The messages that ask another server to go on; sound is numbered from `first_number`."""
+        last = self._frames[-1] if self._frames else None
+        values = [] if last is None or last.values.size > MOST_VALUES else last.values.tolist()
+        wish = messages.Resume(
+            self.ticket,
+            self.last,
+            last.set if last is not None else "",
+            [float(value) for value in values],
+            len(self._placed),
+        )
+        return [codec.serialise_text(wish)] + [
+            codec.serialise(codec.Message(codec.Kind.PCM, first_number + number, at, samples))
+            for number, (at, samples) in enumerate(self._placed)
+        ]
+
+    @property
+    def pieces(self) -> int:
+        """Messages of sound that `resume` has."""
+        return len(self._placed)

@@ -1,0 +1,1 @@
+"""Corpora of speech, animated by many workers: `posetalk animate --ray DIR`, on Ray Data."""
