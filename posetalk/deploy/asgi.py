@@ -117,7 +117,10 @@ def arrived_of(scope: Scope) -> Arrived:
     """The handshake or request of an ASGI connection."""
     target = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
     query = scope.get("query_string", b"").decode("latin-1")
-    headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope["headers"]}
+    headers: dict[str, str] = {}
+    for raw_name, raw in scope["headers"]:  # fields that came twice are one, as HTTP joins them
+        name, value = raw_name.decode("latin-1").lower(), raw.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     client = scope.get("client") or ("", 0)
     return Arrived(f"{target}?{query}" if query else target, headers, (client[0], client[1]))
 
