@@ -27,7 +27,7 @@ from benchmarks.harness.processes import BenchmarkError
 from benchmarks.latency.live_run import waiting
 from benchmarks.latency.percentiles import distribution
 from benchmarks.scaling import cluster
-from benchmarks.scaling.speakers import Speaker, carried, speak_all
+from benchmarks.scaling.speakers import Speaker, all_speak, carried, speak_all, spoken_for
 from head.files.json_file import write_json
 from stream.backends.names import BackendName
 
@@ -35,7 +35,8 @@ Part = Literal["sessions", "kills", "corpus"]
 PARTS: tuple[Part, ...] = ("sessions", "kills", "corpus")
 IN_TIME_SECONDS = 0.3
 """From the middle of a frame's sound to its arrival: later is not in real time."""
-GRACE_SECONDS = 6.0
+AFTER_SECONDS = 6.0
+"""That are still spoken after a replica was killed."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Scaling:
         """The most of `counts` that are carried, and the ages of each."""
         best, ages = 0, {}
         for count in sorted(self.counts):
-            speakers = asyncio.run(speak_all(count, url, self.seconds, direct=direct))
+            speakers = spoken_for(count, url, self.seconds, direct=direct)
             ages[str(count)] = distribution(1e3 * np.concatenate([s.ages[50:] for s in speakers]))
             if not carried(speakers, IN_TIME_SECONDS):
                 break
@@ -143,19 +144,22 @@ def by_serve(
 
 
 def one_kill(url: str, clients: int, number: int) -> dict[str, Any]:
-    """Clients speak, a replica dies; what they noticed."""
-    killed: list[float] = []
+    """Clients speak, a replica dies under them; what they noticed.
 
-    def strike() -> None:
-        pids = cluster.replica_pids()
-        killed.append(time.monotonic())
-        cluster.kill(pids[number % len(pids)])
+    Args:
+        number: of the kill: they fall at different moments, on one replica and the other.
+    """
+    speakers = [Speaker(each) for each in range(clients)]
+    struck: list[float] = []
 
-    seconds = GRACE_SECONDS + number % 5 / 5 + GRACE_SECONDS
-    timer = threading.Timer(GRACE_SECONDS + number % 5 / 5, strike)
-    timer.start()
-    speakers = asyncio.run(speak_all(clients, url, seconds, resume=True))
-    timer.join()
+    def is_over() -> bool:
+        if not struck and all_speak(speakers, 50 + number):
+            pids = cluster.replica_pids()
+            struck.append(time.monotonic())
+            cluster.kill(pids[number % len(pids)])
+        return bool(struck) and time.monotonic() > struck[0] + AFTER_SECONDS
+
+    asyncio.run(speak_all(speakers, url, is_over, resume=True))
     return judge(speakers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,7 +52,7 @@ class Speaker:
         """Indices between the first and the last that never came."""
         if len(self.samples) < 2:
             return 0
-        expected = (self.samples[-1] - self.samples[0]) // FRAME_SAMPLES + 1
+        expected = (max(self.samples) - min(self.samples)) // FRAME_SAMPLES + 1
         return expected - len(set(self.samples))
 
     def longest_gap(self) -> float:
@@ -86,9 +86,15 @@ def lip_distance(before: Floats, after: Floats) -> float:
 
 
 async def speak(
-    speaker: Speaker, url: str, speech: Floats, until: float, *, resume: bool, direct: bool
+    speaker: Speaker,
+    url: str,
+    speech: Floats,
+    is_over: Callable[[], bool],
+    *,
+    resume: bool,
+    direct: bool,
 ) -> None:
-    """Speak from a place of one's own in the speech until a moment (monotonic)."""
+    """Speak from a place of one's own in the speech until it is over."""
     phase = speaker.number * GOLDEN % 1.0
     speech = np.roll(speech, -int(phase * len(speech)))
     try:
@@ -98,7 +104,7 @@ async def speak(
             listening = asyncio.create_task(_listen(speaker, client, zero))
             await asyncio.sleep(phase * BLOCK_SECONDS)
             try:
-                await _push(client, speech, until)
+                await _push(client, speech, is_over)
             finally:
                 listening.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
@@ -107,9 +113,9 @@ async def speak(
         speaker.error = f"{type(error).__name__}: {error}"
 
 
-async def _push(client: AsyncClient, speech: Floats, until: float) -> None:
+async def _push(client: AsyncClient, speech: Floats, is_over: Callable[[], bool]) -> None:
     block, began, number = int(BLOCK_SECONDS * SAMPLE_RATE), time.monotonic(), 0
-    while time.monotonic() < until:
+    while not is_over():
         at = number * block % (len(speech) - block)
         await client.push(speech[at : at + block])
         number += 1
@@ -129,17 +135,41 @@ async def _listen(speaker: Speaker, client: AsyncClient, zero: float) -> None:
 
 
 async def speak_all(
-    count: int, url: str, seconds: float, *, resume: bool = False, direct: bool = False
-) -> list[Speaker]:
-    """So many clients speak at once for so long."""
+    speakers: Sequence[Speaker],
+    url: str,
+    is_over: Callable[[], bool],
+    *,
+    resume: bool = False,
+    direct: bool = False,
+) -> None:
+    """All of them speak at once."""
     from benchmarks.latency.many_sessions import demo
 
-    speech, speakers = demo(), [Speaker(number) for number in range(count)]
-    until = time.monotonic() + seconds
+    speech = demo()
     await asyncio.gather(
-        *(speak(s, url, speech, until, resume=resume, direct=direct) for s in speakers)
+        *(speak(s, url, speech, is_over, resume=resume, direct=direct) for s in speakers)
     )
+
+
+def spoken_for(
+    count: int, url: str, seconds: float, *, resume: bool = False, direct: bool = False
+) -> list[Speaker]:
+    """So many clients have spoken for so long, counted from when the last of them began."""
+    speakers = [Speaker(number) for number in range(count)]
+    began: list[float] = []
+
+    def is_over() -> bool:
+        if not began and all_speak(speakers, 1):
+            began.append(time.monotonic())
+        return bool(began) and time.monotonic() > began[0] + seconds
+
+    asyncio.run(speak_all(speakers, url, is_over, resume=resume, direct=direct))
     return speakers
+
+
+def all_speak(speakers: Sequence[Speaker], frames: int) -> bool:
+    """Whether everybody who is still there has had so many frames."""
+    return all(len(speaker.samples) >= frames or speaker.error for speaker in speakers)
 
 
 def carried(speakers: Sequence[Speaker], longest: float, warm_up: float = 2.0) -> bool:

@@ -101,8 +101,12 @@ def wait_until_it_runs() -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until:
         application = serve.status().applications.get(NAME)
+        proxies = serve.status().proxies.values()
         if application is not None and application.status == "RUNNING":
-            return
+            if any(proxy == "HEALTHY" for proxy in proxies):
+                return
+            time.sleep(LOOK_SECONDS / 4)
+            continue
         if (fault := _fault()) is not None:
             raise ClusterError(fault)
         time.sleep(LOOK_SECONDS / 4)

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from switch import Switch
+from two_servers import KEY, replica
 
-from head.rig import builtin_head
 from posetalk import AsyncClient
 from posetalk.client import ClientFrame, ClientSound, ConnectionFailed, RequestError, coming_back
 from posetalk.client.kept import KeptSession
-from stream.backends.fake import FakeBackend
-from stream.backends.protocol import Backend
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
-from stream.run.push_session import SessionFactory
 from stream.run.resumed_session import MOST_AHEAD, Past
-from stream.run.scheduler import Scheduler
-from stream.serve.server import Server
 from stream.serve.tickets import Signer, Ticket, TicketError
 from stream.wire import messages
-from stream.wire.channels import make_hello
 
-KEY = b"a key that all replicas have"
-HEAD = builtin_head()
 SPEECH = (0.3 * np.sin(np.arange(6 * SAMPLE_RATE) / 12)).astype(np.float32)
 SPEECH *= np.sin(np.arange(len(SPEECH)) / 4000) ** 2
-
-
-@contextmanager
-def replica(
-    backend: Backend | None = None, capacity: int = 4, key: bytes = KEY
-) -> Iterator[Server]:
-    """A server whose tickets others of the same key know."""
-    backend = backend or FakeBackend()
-    styles = list(backend.styles)
-    hello = make_hello(HEAD, style=styles[0], styles=styles)
-    factory = SessionFactory(lambda: Scheduler(backend, capacity), backend)
-    server = Server(HEAD, hello, port=0, sessions=factory)
-    server.sign_tickets(key)
-    with server:
-        yield server
 
 
 async def frames_of(client: AsyncClient, count: int) -> list[ClientFrame]:

@@ -1,0 +1,35 @@
+"""Replicas killed under talking clients, on a cluster of two nodes: `posetalk bench ray` in short."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from benchmarks.scaling import cluster
+from benchmarks.scaling.run import one_kill, summary
+
+pytestmark = [pytest.mark.extra("ray"), pytest.mark.slow]
+
+KILLS, CLIENTS = 3, 16
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_nobody_else_loses_a_frame() -> None:
+    """Indices hold on any machine; the gap is judged where there are cores for it."""
+    wanted = cluster.settings_of("auto", 2, 2 * CLIENTS)
+    outcomes = []
+    with cluster.nodes(2, 2), cluster.application(wanted) as url:
+        for number in range(KILLS):
+            cluster.wait_for_replicas(2)
+            outcomes.append(one_kill(url, CLIENTS, number))
+    found = summary(outcomes)
+    print(json.dumps(found | {"load": os.getloadavg()[0]}))
+    assert found["errors"] == []
+    assert found["moved"] > 0 and found["repeated"] == 0
+    assert found["missing_of_others"] == 0
+    assert found["lip_step_mm"] <= 8.0
+    if os.getloadavg()[0] <= len(os.sched_getaffinity(0)):
+        assert found["gap_seconds"] <= 1.5
