@@ -48,10 +48,11 @@ class Replica:
         wanted = settings.deployment
         check_node(settings)
         session = open_session(wanted.model)
-        batcher = Batcher(session.backend, wanted.cores)
-        measured = measure_capacity(batcher)
-        batcher.close()
-        self.capacity = min(settings.sessions, measured)
+        self.capacity = settings.sessions
+        if wanted.sessions is None:  # this node may be another kind of machine
+            batcher = Batcher(session.backend, wanted.cores)
+            self.capacity = min(self.capacity, measure_capacity(batcher))
+            batcher.close()
         self.newcomers = for_newcomers(self.capacity, wanted.replicas)
         self.server = open_server(
             stream_settings(wanted, self.capacity), session, page=False, workers=wanted.cores

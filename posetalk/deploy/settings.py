@@ -37,7 +37,7 @@ class DeploySettings:
     sessions: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: it is measured)")
     ] = None
-    """Of a replica at most; each measures what its machine carries, and takes no more."""
+    """Of a replica. Unless it is said, each measures what its machine carries, and takes no more."""
     direct: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
     """Let clients connect to the replicas themselves, past Ray's proxy: they ask at /direct where.
     Every node must then be reachable for them."""
@@ -84,7 +84,7 @@ class ReplicaSettings:
 
     Attributes:
         deployment: all of it, with its secrets.
-        sessions: that it may have at most; it may find that it carries fewer.
+        sessions: that it may have; where nobody named them, it may find that it carries fewer.
         key: signs the tickets of sessions, the same on every replica.
         posetalk: the version that every node must have.
         bundle: the hash of the weights that every node must have.

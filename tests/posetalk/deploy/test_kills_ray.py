@@ -1,4 +1,4 @@
-"""Replicas killed under talking clients, on a cluster of two nodes: `posetalk bench ray` in short."""
+"""Replicas killed under talking clients, on a two-node cluster: `posetalk bench ray` in short."""
 
 from __future__ import annotations
 
