@@ -37,7 +37,7 @@ class DeploySettings:
     sessions: Annotated[
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: it is measured)")
     ] = None
-    """Of a replica. Unless it is said, each measures what its machine carries, and takes no more."""
+    """Of a replica. Unless it is said, each measures what its machine carries in real time."""
     direct: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
     """Let clients connect to the replicas themselves, past Ray's proxy: they ask at /direct where.
     Every node must then be reachable for them."""
