@@ -137,7 +137,7 @@ def _control(head: Head) -> Points:
     if missing:
         raise HeadError(
             f"head {head.id!r} has no ARKit channels, and none can be solved for: it lacks "
-            f"{missing[0]!r}; import it again"
+            f"{missing[0]!r}; import it again (with --landmarks where that cannot be found)"
         )
     line = _along(p[head.regions["lip_upper_inner"]]) + _along(p[head.regions["lip_lower_inner"]])
     rims = [p[_rim(head, side)][::2] for side in ("left", "right")]

@@ -36,10 +36,10 @@ VIEWER_SECONDS = 15.0
 
 @dataclass(frozen=True)
 class Ending:
-    """How a run ended: what was measured, and whether the user ended it with Ctrl-C."""
+    """How a run ended: what was measured, and the signal that ended it, 0 if none did."""
 
     statistics: LiveStatistics
-    stopped: bool
+    signal: int
 
 
 def stream(
@@ -102,7 +102,6 @@ def stream(
                 while not server.counts.clients and not stop.wait(0.05):
                     pass
         ended = threading.Event()
-        closed = threading.Event()
 
         def watch() -> None:
             while viewer is not None and not ended.wait(0.2):
@@ -110,7 +109,6 @@ def stream(
                     say(f"the viewer failed: {viewer.last_words}; going on without it")
                     return
                 if viewer.gone:
-                    closed.set()
                     stop.set()
                     return
 
@@ -132,7 +130,7 @@ def stream(
             ended.set()
             for watcher in watchers:
                 watcher.join()
-        return Ending(statistics, stopped=stop.is_set() and not closed.is_set())
+        return Ending(statistics, stop.signal)
 
 
 def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:

@@ -11,6 +11,7 @@ import tyro
 
 from posetalk.app.settings import StreamSettings
 from posetalk.commands.options import Debug, Flag
+from posetalk.terminal.exit_codes import ended_by
 
 if TYPE_CHECKING:
     from posetalk.app.viewer_process import Child
@@ -90,11 +91,11 @@ class Live(StreamSettings):
             if _stamp(record) != before:
                 say(f"recorded {record}")
         say(summary(ending.statistics))
-        if child is not None and child.failed and needed and not ending.stopped:
+        if child is not None and child.failed and needed and not ending.signal:
             raise ViewerFailed(f"the viewer failed: {child.last_words}")
-        if record is not None and not record.exists() and not ending.stopped:
+        if record is not None and not record.exists() and not ending.signal:
             say(f"{record}: nothing was recorded, the viewer was not up in time")
-        return 130 if ending.stopped else 0
+        return ended_by(ending.signal)
 
     def _choose_view(self) -> tuple[View, Path | None]:
         """What is shown and recorded here; raises `viewer.render.gl.GLError` if that cannot be

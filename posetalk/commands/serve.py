@@ -10,6 +10,7 @@ import tyro
 
 from posetalk.app.settings import StreamSettings
 from posetalk.commands.options import Debug
+from posetalk.terminal.exit_codes import ended_by
 
 
 @dataclass(frozen=True)
@@ -73,4 +74,4 @@ class Serve(StreamSettings):
         finally:
             source.close()
         say(summary(ending.statistics))
-        return 130 if ending.stopped else 0
+        return ended_by(ending.signal)

@@ -13,6 +13,7 @@ import tyro
 from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
 from posetalk.app.tokens import TOKEN_VARIABLE
 from posetalk.commands.options import Debug, Flag
+from posetalk.terminal.exit_codes import ended_by
 
 if TYPE_CHECKING:
     from viewer.play.app import Status
@@ -107,7 +108,7 @@ class View:
             )
         if status.recording is not None:
             say(f"recorded {status.recording} ({status.recorded:.1f} s)")
-        return 130 if stop.is_set() else 0
+        return ended_by(stop.signal)
 
     def _check(self) -> None:
         """Judge the options before any work is done.

@@ -18,8 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
-from posetalk.terminal import install_hints
-from posetalk.terminal.installation import here, install, install_extra, restore
+from posetalk.terminal.installation import (
+    ONNXRUNTIMES,
+    here,
+    install,
+    install_extra,
+    mend_onnxruntime,
+    restore,
+)
 
 SYSTEM_GL = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri")
 
@@ -112,7 +118,7 @@ def _optional(name: str, extra: str, why: str) -> Finding:
 def _runtime() -> Finding:
     """Which of the two builds is installed, and whether it is whole."""
     found = []
-    for name in install_hints.ONNXRUNTIMES:
+    for name in ONNXRUNTIMES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.append(f"{name} {importlib.metadata.version(name)}")
     torch = importlib.util.find_spec("torch") is not None
@@ -126,15 +132,13 @@ def _runtime() -> Finding:
     try:
         onnxruntime = importlib.import_module("onnxruntime")
     except ImportError as error:
-        return Finding(
-            "onnxruntime", absent, f"{there}: {_one_line(error)}", install_hints.mend_onnxruntime()
-        )
+        return Finding("onnxruntime", absent, f"{there}: {_one_line(error)}", mend_onnxruntime())
     if not hasattr(onnxruntime, "InferenceSession"):
         why = f"{there} is damaged: another build, in the same folder, was removed"
-        return Finding("onnxruntime", absent, why, install_hints.mend_onnxruntime())
+        return Finding("onnxruntime", absent, why, mend_onnxruntime())
     if len(found) > 1:
         why = f"{there} write into the same folder: one of them hides the other"
-        return Finding("onnxruntime", "without", why, install_hints.mend_onnxruntime())
+        return Finding("onnxruntime", "without", why, mend_onnxruntime())
     return Finding("onnxruntime", "ok", there)
 
 

@@ -16,3 +16,8 @@ MEANINGS = {
     TERMINATED: "terminated (SIGTERM); what was made until then is whole. Not on Windows, which "
     "ends processes without telling them",
 }
+
+
+def ended_by(number: int) -> int:
+    """The exit code of a command that a signal ended; 0 where `number` is 0: none did."""
+    return 128 + number if number else DONE

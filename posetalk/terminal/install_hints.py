@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 from posetalk.terminal import installation
 
-ONNXRUNTIMES = ("onnxruntime-gpu", "onnxruntime")
-"""The two builds of one package; only one of them may be installed."""
 EXTRAS = {
     "torch": "torch",
     "transformers": "torch",
@@ -39,7 +35,7 @@ EXTRAS = {
 def advice(error: ImportError | AttributeError) -> str:
     """One line on an import that failed: what is missing, and the command that brings it."""
     if isinstance(error, AttributeError):
-        return f"onnxruntime is damaged: run `{mend_onnxruntime()}`"
+        return f"onnxruntime is damaged: run `{installation.mend_onnxruntime()}`"
     name = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and name in EXTRAS:
         return f"this needs {name}: run `{installation.install_extra(EXTRAS[name])}`"
@@ -54,17 +50,3 @@ def is_damaged_package(error: Exception) -> bool:
     """
     module = getattr(error, "obj", None)
     return isinstance(error, AttributeError) and getattr(module, "__name__", "") == "onnxruntime"
-
-
-def mend_onnxruntime() -> str:
-    """The line after which one whole build of onnxruntime is installed."""
-    there = [name for name in ONNXRUNTIMES if _version(name)]
-    keep = "onnxruntime-gpu" if there == ["onnxruntime-gpu"] else "onnxruntime"
-    return installation.install_alone(keep, *(name for name in there if name != keep))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

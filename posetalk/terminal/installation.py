@@ -27,6 +27,8 @@ TORCH_FOR_CPUS = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of builds without CUDA, whose version sorts above that of the others."""
 PYTHON = "python" if os.name == "nt" else "python3"
 """What Python is called outside environments."""
+ONNXRUNTIMES = ("onnxruntime-gpu", "onnxruntime")
+"""The two builds of one package; only one of them may be installed."""
 IN_EVERY_SET_UP = ("cpu", "viewer")
 """Extras that `run.py setup` brings without being asked."""
 
@@ -39,11 +41,13 @@ def checkout() -> Path | None:
 def set_up_by_run() -> bool:
     """Whether this is the environment that the checkout's `run.py` made."""
     root = checkout()
-    return root is not None and Path(sys.prefix).resolve() == root / ".venv"
+    return root is not None and Path(sys.prefix).resolve() == (root / ".venv").resolve()
 
 
 def install_extra(extra: str) -> str:
     """The line that installs an extra of posetalk here."""
+    if extra == "cpu" and any(map(version, ONNXRUNTIMES)) and not _is_there("onnxruntime"):
+        return mend_onnxruntime()  # its files went with the other build's: pip believes it here
     if set_up_by_run() and online():
         more = [] if extra in IN_EVERY_SET_UP else [extra]
         index = f"PIP_EXTRA_INDEX_URL={TORCH_FOR_CPUS} " if wants_cpu_torch(extra) else ""
@@ -73,6 +77,25 @@ def install_alone(package: str, *others: str) -> str:
     return f"{remove} && {again}" if others else again
 
 
+def mend_onnxruntime() -> str:
+    """The line after which one whole build of onnxruntime is installed."""
+    there = [name for name in ONNXRUNTIMES if version(name)]
+    keep = "onnxruntime-gpu" if there == ["onnxruntime-gpu"] else "onnxruntime"
+    return install_alone(keep, *(name for name in there if name != keep))
+
+
+def version(package: str) -> str | None:
+    """Which version of a package pip believes to be here, None for none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _is_there(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
 def restore(path: str) -> str:
     """The line that brings back a file of posetalk's own, named from the root of the tree."""
     root = checkout()
@@ -85,9 +108,12 @@ def here(text: str) -> str:
     """`text` with each `pip install ...` in it as it is typed here.
 
     The libraries under the commands do not know where they run: they name the extra, or a package.
+    What another process of ours has said, which is typed so already, stays as it is.
     """
     extra = re.sub(
-        r"pip install 'posetalk\[([\w-]+)\]'", lambda found: install_extra(found[1]), text
+        r"(?<!-m )(?<!uv )pip install 'posetalk\[([\w-]+)\]'",
+        lambda found: install_extra(found[1]),
+        text,
     )
     return re.sub(r"`pip install ([\w-]+)`", lambda found: f"`{install(found[1])}`", extra)
 
@@ -105,7 +131,7 @@ def requirements(extra: str) -> list[str]:
 def wants_cpu_torch(extra: str) -> bool:
     """Whether PyTorch's default build would bring gigabytes of CUDA that nothing here can use."""
     linux_on_cpu = sys.platform == "linux" and shutil.which("nvidia-smi") is None
-    there = importlib.util.find_spec("torch") is not None
+    there = _is_there("torch")
     return extra in TORCH_EXTRAS and linux_on_cpu and not there and not any(_own_indexes())
 
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from types import FrameType
 
+from posetalk.terminal.exit_codes import ended_by
+
 
 class Interrupts:
     """Ctrl-C and SIGTERM end a command in the same clean way, and are remembered.
@@ -25,7 +27,7 @@ class Interrupts:
             signal.signal(number, self)
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.exit_code = 128 + number
+        self.exit_code = ended_by(number)
         raise KeyboardInterrupt
 
     def raise_if_swallowed(self) -> None:

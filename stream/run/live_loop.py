@@ -245,14 +245,21 @@ def replay(
     return frames + session.finish()
 
 
-@contextlib.contextmanager
-def stop_on_ctrl_c() -> Iterator[threading.Event]:
-    """An event that Ctrl-C sets; a second Ctrl-C interrupts as usual.  For the main thread."""
-    stop = threading.Event()
+class StopEvent(threading.Event):
+    """Set where a run is to end; `signal` is the signal that asked for it, 0 if none did."""
 
-    def on_signal(_number: int, _frame: object) -> None:
+    signal: int = 0
+
+
+@contextlib.contextmanager
+def stop_on_ctrl_c() -> Iterator[StopEvent]:
+    """An event that Ctrl-C or SIGTERM sets; a second one interrupts.  For the main thread."""
+    stop = StopEvent()
+
+    def on_signal(number: int, _frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
+        stop.signal = number
         stop.set()
 
     before = {number: signal.signal(number, on_signal) for number in _STOP_SIGNALS}

@@ -13,7 +13,7 @@ from cli import call
 
 from head.errors import NotInstalled
 from posetalk.__main__ import explain
-from posetalk.terminal import doctor_checks, install_hints, installation
+from posetalk.terminal import doctor_checks, installation
 
 PIP = f"{sys.executable} -m pip"
 
@@ -109,6 +109,7 @@ def test_what_a_library_names_is_told_as_it_is_typed_here(
     monkeypatch.setattr(installation, "ROOT", tmp_path)
     error = NotInstalled("datasets need lmdb: run `pip install 'posetalk[train]'` first")
     assert f"run `{PIP} install --extra-index-url" in explain(error)
+    assert explain(NotInstalled(explain(error))) == explain(error), "as a process beside us says it"
     assert explain(OSError("reinstall it with `pip install av`")) == (
         f"reinstall it with `{PIP} install av`"
     )
@@ -119,7 +120,7 @@ def versions(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
     real = importlib.metadata.version
 
     def version(name: str) -> str:
-        if name in install_hints.ONNXRUNTIMES:
+        if name in installation.ONNXRUNTIMES:
             if name not in there:
                 raise importlib.metadata.PackageNotFoundError(name)
             return "1.31.1"
@@ -135,6 +136,12 @@ def test_two_builds_of_onnxruntime_and_one_removed(
     found = doctor_checks._runtime()
     assert "write into the same folder" in found.detail
     assert "pip uninstall -y onnxruntime-gpu && " in found.mend
+    versions(monkeypatch, "onnxruntime")
+    with monkeypatch.context() as gone:
+        gone.setattr(installation, "_is_there", lambda module: False)
+        error = NotInstalled("onnxruntime is not installed: run `pip install 'posetalk[cpu]'`")
+        mended = f"run `{PIP} install --force-reinstall --no-deps onnxruntime`"
+        assert explain(error).endswith(mended), "pip would say that it is there"
     versions(monkeypatch, "onnxruntime-gpu")
     monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
     found = doctor_checks._runtime()

@@ -297,7 +297,7 @@ def test_ctrl_c_sets_the_event_and_the_second_one_interrupts() -> None:
     before = signal.getsignal(signal.SIGINT)
     with stop_on_ctrl_c() as stop:
         os.kill(os.getpid(), signal.SIGINT)
-        assert stop.wait(1)
+        assert stop.wait(1) and stop.signal == signal.SIGINT
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
