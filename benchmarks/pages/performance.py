@@ -6,7 +6,7 @@ Every number on it is read from a file that `bench-latency` or `posetalk bench t
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,6 +26,7 @@ from benchmarks.pages import (
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
+from diffposetalk.bundle.bundle import load_bundle
 from head.errors import PosetalkError
 from head.new_file import new_file
 
@@ -63,6 +64,15 @@ class PerformancePageError(PosetalkError, ValueError):
     """A results file that cannot be used; one line."""
 
 
+_NAMES = {
+    "latency": "latency and many sessions",
+    "quality": "quality on held-out clips",
+    "throughput": "speed, memory, start",
+    "a2f": "Audio2Face-3D clients",
+    "soak": "hours at speed",
+    "attacks": "under attack",
+}
+"""What the parts of the page are called."""
 SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
     latency_part.section,
     throughput_part.section,
@@ -74,9 +84,19 @@ SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
 """Each yields its paragraphs, and nothing where the results have nothing for it."""
 
 
-def page(results: Sequence[Mapping[str, Any]]) -> str:
-    """The whole page as Markdown; the same results give the same page."""
+def page(results: Sequence[Mapping[str, Any]], shipped: str = "") -> str:
+    """The whole page as Markdown; the same results give the same page.
+
+    Args:
+        results: the files.
+        shipped: hash of the starter that ships; what is of an earlier one is then named.
+    """
     parts = [_HEAD]
+    if earlier := _earlier(results, shipped):
+        parts.append(
+            f"The starter that ships is bundle {shipped[:12]}. Not measured anew since an earlier "
+            f"one: {'; '.join(earlier)}.\n"
+        )
     if not results:
         parts.append("Nothing has been measured yet.\n")
         return "\n".join(parts)
@@ -85,6 +105,28 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
     for section in SECTIONS:
         parts += section(results)
     return "\n".join(parts)
+
+
+def _earlier(results: Sequence[Mapping[str, Any]], shipped: str) -> list[str]:
+    """Parts of the page whose figures are all of a starter that is not the one that ships."""
+    found = []
+    for result in results:
+        hashes = set(_hashes(result)) - {"fake"}
+        if shipped and hashes and shipped not in hashes and result["kind"] != "official":
+            names = ", ".join(sorted(hash_[:12] for hash_ in hashes))
+            found.append(f"{_NAMES.get(result['kind'], result['kind'])} (bundle {names})")
+    return list(dict.fromkeys(found))
+
+
+def _hashes(value: Any) -> Iterator[str]:
+    """Every `bundle_hash` in a file of figures."""
+    if isinstance(value, Mapping):
+        if "bundle_hash" in value:
+            yield str(value["bundle_hash"])
+        value = list(value.values())
+    if isinstance(value, list):
+        for inner in value:
+            yield from _hashes(inner)
 
 
 def _goals(results: Sequence[Mapping[str, Any]]) -> str:
@@ -143,7 +185,7 @@ class WritePage:
 def write(results: Results, output: Path) -> None:
     """Write the page, and its pictures into the folder beside it."""
     with new_file(output) as part:
-        part.write_text(page(results), "utf-8")
+        part.write_text(page(results, load_bundle("starter").hash), "utf-8")
     folder, pictures = output.parent / PICTURES, plots(results)
     if folder.is_dir():
         for old in folder.glob("*.svg"):

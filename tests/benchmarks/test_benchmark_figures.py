@@ -39,10 +39,12 @@ from benchmarks.pages import performance
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.svg import Limit, Series, bars, chart
+from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import ModelSpec
 from training.evaluation.spoken_figures import FIGURES
 
 ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = load_bundle("starter").hash
 
 
 # --- arithmetic --------------------------------------------------------------------------------
@@ -183,14 +185,14 @@ def test_the_page_shows_what_the_results_say_and_nothing_else(tmp_path: Path) ->
     out = tmp_path / "page.md"
     assert performance.main([str(path), "-o", str(out)]) == 0
     text = out.read_text()
-    assert text == performance.page([results])
+    assert text == performance.page([results], SHIPPED)
     end = results["runs"][0]["end_to_end_ms"]
     row = f"| **end to end** | {end['p50']:.1f} | {end['p90']:.1f} | {end['p99']:.1f} |"
     assert text.count(row) == 2
     assert text.count("with viewer") == 4  # three goals and a heading
     changed = copy.deepcopy(results)
     changed["runs"][1]["end_to_end_ms"]["p99"] = 321.0
-    other = performance.page([changed])
+    other = performance.page([changed], SHIPPED)
     assert "321.0" in other and other.count("**missed**") == text.count("**missed**") + 1 == 3
     assert set(re.findall(r"\d+\.\d+", other)) - set(re.findall(r"\d+\.\d+", text)) == {"321.0"}
     pictures = {path.name: path.read_text() for path in (tmp_path / "performance").iterdir()}
@@ -274,11 +276,20 @@ def test_files_that_are_no_results_are_one_line(
     assert not (tmp_path / "page.md").exists()
 
 
+def test_figures_of_an_earlier_starter_are_named() -> None:
+    own = result(runs=[run_of()])
+    [hash_] = {run["live"]["bundle_hash"] for run in own["runs"]}
+    assert "earlier" not in performance.page([own], hash_)
+    text = performance.page([own], "fedcba9876543210")
+    assert "ships is bundle fedcba987654." in text
+    assert f"latency and many sessions (bundle {hash_[:12]})" in text
+
+
 def test_the_committed_page_is_the_one_of_the_committed_results() -> None:
     committed = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
     written = (ROOT / "docs" / "performance.md").read_text("utf-8")
     results = performance.read_results(committed)
-    assert written == performance.page(results), "run `posetalk bench page`"
+    assert written == performance.page(results, SHIPPED), "run `posetalk bench page`"
     pictures = (ROOT / "docs" / performance.PICTURES).glob("*.svg")
     assert {path.name: path.read_text("utf-8") for path in pictures} == plots(results)
     assert sum(len(text) for text in plots(results).values()) < 300_000

@@ -28,7 +28,7 @@ OTHERS: dict[str, dict[str, str]] = {
     "benchmarks/results/official.json": OFFICIAL,
     **{
         f"benchmarks/results/{name}.json": BEFORE
-        for name in ("grid", "quality", "a2f", "throughput", "latency", "voices")
+        for name in ("grid", "quality", "a2f", "throughput", "latency")
     },
     "docs/results/curves.json": BEFORE,
 }

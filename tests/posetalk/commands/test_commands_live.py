@@ -158,7 +158,8 @@ def test_no_portaudio_means_demo_speech(
 
 def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
     port = free_port()
-    process = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
+    soundfile.write(tmp_path / "long.wav", np.zeros(8000 * 900, np.int16), 8000)
+    process = start("serve", *FAKE, "--source", "long.wav", "--port", str(port), cwd=tmp_path)
     url = ws_url(wait_for_line(process, "serving at"))
     with connect(url) as socket_:
         hello = codec.parse_text(str(socket_.recv(timeout=PATIENCE)))
@@ -171,7 +172,7 @@ def test_serve_speaks_the_protocol_and_keeps_its_port(tmp_path: Path) -> None:
                 frames.append(codec.parse(data))
         assert [b.sample - a.sample for a, b in itertools.pairwise(frames)] == [640] * 9
         assert frames[0].payload.shape == (56,)
-        second = start("serve", *FAKE, "--source", "demo", "--port", str(port), cwd=tmp_path)
+        second = start("serve", *FAKE, "--source", "long.wav", "--port", str(port), cwd=tmp_path)
         code, _, said = finish(second)
         assert code == 1 and f"port {port}" in said and "in use" in said
     process.send_signal(signal.SIGINT)
