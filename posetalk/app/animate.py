@@ -137,6 +137,7 @@ def animate(
     fps: int | None = None,
     camera: Camera = "head",
     background: str = "studio",
+    neutral: bool = False,
     mode: Literal["live", "paper"] = "live",
     sampler: Literal["ancestral", "dpm++"] | None = None,
     precision: Precision | None = None,
@@ -182,6 +183,7 @@ def animate(
         camera: `head`, `bust` or `profile`.
         background: `studio`, `transparent` (`.webm`, `.mov`, `.png`), a colour, or a picture's
             file.
+        neutral: begin with one frame of the face at rest.
         mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
             `diffposetalk.paper_mode.pipeline` has all of it).
         sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
@@ -198,14 +200,11 @@ def animate(
     named = [output] if isinstance(output, str | Path) else list(output or ())
     paths = [Path(path) for path in named]
     check_names(paths)
-    film = FilmSettings.of(size, fps, camera, background, paths)
+    film = FilmSettings(str(size), fps, camera, background, neutral).film(paths)
     blocks = read_blocks(audio, sample_rate, channel)
     collector = _Collector()
     if mode == "paper":
         from posetalk.app import paper
-
-        def opened(head: str, own: FloatArray) -> list[Output]:
-            return [collector, *open_outputs(paths, head_id=head, shape=own, film=film)]
 
         if any(wish is not None for wish in (hop, lookahead, head)) or preset != "default":
             raise WrongValue(

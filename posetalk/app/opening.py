@@ -6,7 +6,7 @@ import math
 import os
 import ssl
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -298,12 +298,13 @@ def tls_context(address: AddressSettings) -> ssl.SSLContext | None:
     return context
 
 
-def page_address(settings: StreamSettings, server: Server, *, clean: bool = False) -> str:
+def page_address(settings: StreamSettings, server: Server, wishes: Sequence[str] = ()) -> str:
     """What to type into a browser on this machine: with its token on a terminal only, as what is
-    written elsewhere is kept.  `clean` is the face alone, for streaming programs.
+    written elsewhere is kept.  `wishes` are what the page is told: `obs`, the face alone for
+    streaming programs, or NAME=VALUE.
     """
     host = REACHABLE.get(server.host, server.host)
     token = settings.address.secret() if sys.stderr.isatty() else None
-    parts = ["obs"] * clean + ([] if token is None else [f"token={quote(token)}"])
+    parts = [*wishes] + ([] if token is None else [f"token={quote(token)}"])
     query = f"?{'&'.join(parts)}" if parts else ""
     return f"{server.page_url.replace(server.host, host, 1)}{query}"

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.new_file import NewFile, full_disk, naming
-from posetalk.app.film.settings import FilmSettings
 from posetalk.formats import FORMATS, Clip, Format
 from posetalk.formats.motion_file import MotionWriter, split
 from posetalk.terminal.console import UsageError
@@ -26,6 +25,7 @@ from stream.frames import FPS, FRAME_SAMPLES
 if TYPE_CHECKING:
     from head.rig import Head
     from stream.frames import Frame
+    from viewer.play.film import Film
 
 log = logging.getLogger(__name__)
 
@@ -238,14 +238,13 @@ def open_outputs(
     *,
     head_id: str,
     shape: FloatArray | None = None,
-    film: FilmSettings | None = None,
-    neutral: bool = False,
+    film: Film | None = None,
 ) -> list[Output]:
     """An output for each path, by its ending; all of them, or none and an error.
 
     `film` says how pictures look, and its `fps` the frame rate of all that are not `.npz`: if None,
-    60 for tables (`.csv`), as their readers expect, else 25. With `neutral` a frame of the head at
-    rest goes before the first one.
+    60 for tables (`.csv`), as their readers expect, else 25. Where it is `neutral`, a frame of the
+    head at rest goes before the first one.
 
     Raises:
         ValueError, OSError: a name of no known kind, or a file that cannot be written.
@@ -253,7 +252,9 @@ def open_outputs(
         HeadError: ARKit weights are wanted of a head that has none.
     """
     check_names(paths)
-    film = film or FilmSettings()
+    from viewer.play.film import Film
+
+    film = film or Film()
     outputs: list[Output] = []
     with contextlib.ExitStack() as closing:
         for path in paths:
@@ -273,4 +274,4 @@ def open_outputs(
                 outputs.append(PictureOutput(path, shape, head, film))
             closing.callback(outputs[-1].abandon)
         closing.pop_all()
-    return [NeutralFirst(each) for each in outputs] if neutral else outputs
+    return [NeutralFirst(each) for each in outputs] if film.neutral else outputs

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.app.film.settings import Camera, FilmSettings
+from posetalk.app.film.settings import FilmSettings
 from posetalk.app.settings import ChannelChoice, ModelSettings, channel_of
 from posetalk.commands.options import Debug, Flag
 from posetalk.terminal.choices import one_of
@@ -19,6 +19,7 @@ from posetalk.terminal.choices import one_of
 if TYPE_CHECKING:
     from posetalk.formats.motion_file import FloatArray
     from stream.sources.file import FileSource
+    from viewer.play.film import Film
 
     Work = Callable[[Callable[[int], None]], int]
 
@@ -53,20 +54,6 @@ class Animate:
         ),
     ] = ()
     channel: ChannelChoice = "auto"
-    size: Annotated[str, tyro.conf.arg(metavar="WxH")] = "512"
-    """Width and height of the video in pixels, even numbers; one number is both."""
-    fps: Annotated[
-        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 25, a .csv 60)")
-    ] = None
-    """Frames per second, 24, 25, 30, 50 or 60 (1 to 240 of a .csv); the motion between two frames
-    is interpolated. Motion files (.npz) have 25."""
-    camera: Annotated[Camera, tyro.conf.arg(metavar="head|bust|profile")] = "head"
-    """Where the film is taken from."""
-    background: Annotated[str, tyro.conf.arg(metavar="COLOUR|IMAGE|transparent")] = "studio"
-    """What is behind the head: a colour (a name, #rrggbb), a picture's file, or nothing, in a .webm
-    (VP9), .mov (ProRes 4444) or .png (a picture a frame)."""
-    neutral: Flag = False
-    """Begin with one frame of the face at rest, for programs that measure from it."""
     mode: Annotated[
         Literal["live", "paper"],
         tyro.conf.arg(
@@ -115,6 +102,7 @@ class Animate:
         int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: one for each core)")
     ] = None
     """Of --ray: processes of one thread each."""
+    film: FilmSettings = field(default_factory=FilmSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     debug: Debug = False
 
@@ -127,7 +115,7 @@ class Animate:
             raise UsageError("--workers and --kind go with --ray DIR")
         jobs = self._jobs()
         every = [path for _, paths in jobs for path in paths]
-        film = FilmSettings.of(self.size, self.fps, self.camera, self.background, every)
+        film = self.film.film(every)
         self._check_mode()
         replaced = [self._replaced(audio, paths) for audio, paths in jobs]
         for (audio, paths), there in zip(jobs, replaced, strict=True):
@@ -156,8 +144,8 @@ class Animate:
             self.audio_guidance,
             self.style_guidance,
             self.channel,
-            self.fps,
-            self.neutral,
+            self.film.fps,
+            self.film.neutral,
             self.force,
         )
         jobs = jobs_of(self.audio, folder, self.kind)
@@ -219,7 +207,7 @@ class Animate:
         read = [audio, *([] if self.shape is None else [self.shape])]
         return check_existing(paths, seconds, inputs=read, force=self.force)
 
-    def _make(self, audio: Path, paths: tuple[Path, ...], film: FilmSettings) -> None:
+    def _make(self, audio: Path, paths: tuple[Path, ...], film: Film) -> None:
         """Make the files of one sound, and say how fast it went."""
         from posetalk.terminal.console import say
         from posetalk.terminal.progress import frame_bar
@@ -257,7 +245,7 @@ class Animate:
         if self.model.backend not in ("auto", "torch"):
             raise UsageError(f"--backend {self.model.backend}: paper mode runs on torch")
 
-    def _live(self, source: FileSource, paths: tuple[Path, ...], film: FilmSettings) -> Work:
+    def _live(self, source: FileSource, paths: tuple[Path, ...], film: Film) -> Work:
         """The same session as live, as fast as it goes."""
         from posetalk.app.animate import blocks_of, run
         from posetalk.app.opening import open_session
@@ -273,12 +261,10 @@ class Animate:
             needs_head=_needs_head(paths),
         )
         head_id = session.head_id
-        outputs = open_outputs(
-            paths, head_id=head_id, shape=session.shape, film=film, neutral=self.neutral
-        )
+        outputs = open_outputs(paths, head_id=head_id, shape=session.shape, film=film)
         return lambda progress: run(session, blocks_of(source), outputs, progress)
 
-    def _paper(self, source: FileSource, paths: tuple[Path, ...], film: FilmSettings) -> Work:
+    def _paper(self, source: FileSource, paths: tuple[Path, ...], film: Film) -> Work:
         """The released pipeline, over the whole clip at once."""
         import numpy as np
 
@@ -305,7 +291,6 @@ class Animate:
             paths,
             head_id=loaded.bundle.head_id,
             film=film,
-            neutral=self.neutral,
             shape=loaded.bundle.statistics.shape_mean if shape is None else shape,
         )
         return lambda progress: paper.run(loaded, clip, settings, outputs, progress)

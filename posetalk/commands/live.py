@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from posetalk.app.film.settings import FILMS, FilmSettings
 from posetalk.app.settings import StreamSettings
 from posetalk.commands.options import Debug, Flag
 from posetalk.terminal.exit_codes import ended_by
@@ -37,13 +38,15 @@ class Live(StreamSettings):
         ),
     ] = "auto"
     record: Annotated[
-        Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
+        Path | None,
+        tyro.conf.arg(metavar="OUT.mp4|.webm|.mov", help_behavior_hint="(default: no video)"),
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
     force: Flag = False
     """Record over a file that is there."""
     clean: Flag = False
     """With --view web: the address of the face alone, transparent, as OBS takes it for a source."""
+    film: FilmSettings = field(default_factory=FilmSettings)
     debug: Debug = False
 
     def run(self) -> int:
@@ -58,6 +61,7 @@ class Live(StreamSettings):
         if self.clean and self.view != "web":
             raise UsageError("--clean goes with --view web")
         view, record = self._choose_view()
+        query = ["obs"] * self.clean + self.film.query()
         before = _stamp(record)
         source = open_source(self, page=view == "web")
         try:
@@ -69,7 +73,7 @@ class Live(StreamSettings):
                 child = self._start_viewer(server, view, record, sound=heard)
                 say(f"serving at {server.url}")
                 if view == "web":
-                    self._open_page(page_address(self, server, clean=self.clean))
+                    self._open_page(page_address(self, server, query))
                 try:
                     needed = self.view != "auto" or self.record is not None
                     ending = stream(
@@ -98,8 +102,11 @@ class Live(StreamSettings):
         return ended_by(ending.signal)
 
     def _choose_view(self) -> tuple[View, Path | None]:
-        """What is shown and recorded here; raises `viewer.render.gl.GLError` if that cannot be
-        drawn.
+        """What is shown and recorded here.
+
+        Raises:
+            UsageError: a file that is in the way, or a look that cannot be.
+            viewer.render.gl.GLError: it cannot be drawn.
         """
         from posetalk.app.outputs import check_names
         from posetalk.formats.existing import check_existing
@@ -109,21 +116,25 @@ class Live(StreamSettings):
 
         view, record = self.view, self.record
         if record is not None:
-            check_names([record], kinds=(".mp4",))
+            check_names([record], kinds=FILMS)
             check_existing([record], 0.0, force=self.force)
         if view == "auto":
             view = "window" if display_available() else "offscreen"
+        if view == "offscreen" and record is None:
+            record = default_recording(transparent=self.film.background == "transparent")
+        self.film.check_shown(
+            window=view == "window", page=view == "web", record=record is not None
+        )
+        self.film.film([] if record is None else [record])  # or it cannot be
         if view in ("web", "none") and record is None:
             return view, record
         try:
             choose_platform(window=view == "window")
         except GLError as error:
-            if self.view != "auto" or record is not None:
+            if self.view != "auto" or self.record is not None:
                 raise
             say(f"{error}; serving without a picture")
             return "none", None
-        if view == "offscreen" and record is None:
-            record = default_recording()
         return view, record
 
     def _start_viewer(
@@ -143,6 +154,7 @@ class Live(StreamSettings):
         mode = "window" if view == "window" else "offscreen"
         extra = [] if record is None else ["--record", str(record), "--force"]  # judged above
         extra += ["--sound"] if sound and mode == "window" else []
+        extra += self.film.arguments()
         extra += ["--head", self.model.head] if self.model.head is not None else []
         return start([url, "--once", "--view", mode, *extra], token=self.address.secret())
 

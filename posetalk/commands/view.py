@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
+from posetalk.app.film.settings import FILMS, FilmSettings
 from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
 from posetalk.app.tokens import TOKEN_VARIABLE
 from posetalk.commands.options import Debug, Flag
@@ -37,7 +38,8 @@ class View:
     view: Literal["auto", "window", "offscreen"] = "auto"
     """A window, or off-screen into a video. `auto` takes a window if there is a display."""
     record: Annotated[
-        Path | None, tyro.conf.arg(metavar="OUT.mp4", help_behavior_hint="(default: no video)")
+        Path | None,
+        tyro.conf.arg(metavar="OUT.mp4|.webm|.mov", help_behavior_hint="(default: no video)"),
     ] = None
     """Video to record, with sound. Off-screen one is always made, named by date and time."""
     force: Flag = False
@@ -47,8 +49,6 @@ class View:
         tyro.conf.arg(metavar="NAME|FILE.npz", help_behavior_hint="(default: the server's)"),
     ] = None
     """Head to draw, where the server's own is not on this machine."""
-    size: Annotated[int, tyro.conf.arg(metavar="N")] = 512
-    """Width and height in pixels, an even number."""
     delay: Annotated[
         float | None, tyro.conf.arg(metavar="MS", help_behavior_hint="(default: adapts)")
     ] = None
@@ -61,6 +61,7 @@ class View:
     """Play the server's sound with the window; not beside the microphone that it hears."""
     once: Flag = False
     """End when the server is not there or goes away, instead of waiting for it."""
+    film: FilmSettings = field(default_factory=FilmSettings)
     debug: Debug = False
 
     def run(self) -> int:
@@ -70,12 +71,15 @@ class View:
         from posetalk.terminal.console import say
         from posetalk.terminal.status import status_line
         from stream.run.live_loop import stop_on_ctrl_c
-        from viewer.play.app import view
+        from viewer.play.app import choose_mode, view
 
         self._check()
-        if self.record is not None:
-            check_names([self.record], kinds=(".mp4",))
-            check_existing([self.record], 0.0, force=self.force)
+        named = [] if self.record is None else [self.record]
+        check_names(named, kinds=FILMS)
+        check_existing(named, 0.0, force=self.force)
+        window = choose_mode(self.view) == "window"
+        self.film.check_shown(window=window, page=False, record=bool(named) or not window)
+        film = self.film.film(named)
         head = None
         if self.head is not None:
             from head.rig import load_head
@@ -95,7 +99,7 @@ class View:
                 self.view,
                 self.record,
                 self.seconds,
-                size=(self.size, self.size),
+                film=film,
                 head=head,
                 delay=None if self.delay is None else self.delay / 1000,
                 reconnect=not self.once,
@@ -124,8 +128,6 @@ class View:
             parse_url(self.url)
         except ClientError as error:
             raise UsageError(str(error)) from None
-        if self.size % 2 or not 16 <= self.size <= 8192:
-            raise UsageError(f"--size {self.size}: an even number from 16 to 8192")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         if self.delay is not None and not 0 <= self.delay < math.inf:

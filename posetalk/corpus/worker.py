@@ -110,13 +110,13 @@ class Worker:
     def _animate(self, sound: Path, output: Path) -> tuple[float, bool]:
         """Seconds of speech, and whether the file was there."""
         from posetalk.app.animate import blocks_of, run
-        from posetalk.app.film.settings import FilmSettings
         from posetalk.app.outputs import open_outputs
         from posetalk.app.settings import channel_of
         from posetalk.formats.existing import check_existing
         from stream.core.device_session import make_session
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
         from stream.sources.file import FileSource
+        from viewer.play.film import Film
 
         corpus = self._corpus
         source = FileSource(sound, pace="fast", channel=channel_of(corpus.channel))
@@ -135,8 +135,7 @@ class Worker:
             [output],
             head_id=session.head_id,
             shape=session.shape,
-            film=FilmSettings(fps=corpus.fps),
-            neutral=corpus.neutral,
+            film=Film(fps=corpus.fps, neutral=corpus.neutral),
         )
         frames = run(session, blocks_of(source), outputs)
         return frames * FRAME_SAMPLES / SAMPLE_RATE, False

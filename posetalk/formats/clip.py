@@ -14,7 +14,7 @@ from head.errors import WrongValue
 from head.model import Head
 from head.skinning import motion_to_parameters, rotation_matrices
 from stream.frames import FPS
-from stream.run.resample import at_rate
+from stream.resample import at_rate
 
 Floats = NDArray[np.float32]
 

@@ -13,7 +13,7 @@ import numpy as np
 from head.arkit.weights import arkit_weights
 from head.errors import WrongValue
 from posetalk.formats.clip import Clip
-from stream.run.resample import at_rate
+from stream.resample import at_rate
 from stream.senders.livelink import NAMES, face_values
 
 _PAIRS: Final = {"JawLeft": "JawRight", "MouthLeft": "MouthRight"}

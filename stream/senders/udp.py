@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from head.model import Head
 from stream.clock import Clock, MonotonicClock, unix_time
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
-from stream.run.resample import Resampler
+from stream.resample import Resampler
 from stream.run.sinks import FrameTiming
 from stream.wire.channels import channel_values
 from stream.wire.messages import ARKIT52

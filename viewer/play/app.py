@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from viewer.client.watching import ClientThread, ViewerClient
+from viewer.play.film import Film
 from viewer.play.speaker import Speaker, SpeakerError
 from viewer.play.watch import Shown, Status, Until, Watch
 from viewer.render import gl
@@ -31,9 +32,13 @@ def choose_mode(mode: Mode) -> Shown:
     return mode
 
 
-def default_recording() -> Path:
-    """Name of a recording that nobody named: posetalk-DATE-TIME.mp4 in the working folder."""
-    return Path(f"posetalk-{datetime.now():%Y%m%d-%H%M%S}.mp4")
+def default_recording(*, transparent: bool = False) -> Path:
+    """Name of a recording that nobody named: posetalk-DATE-TIME.mp4 in the working folder.
+
+    A transparent one is a .webm.
+    """
+    ending = "webm" if transparent else "mp4"
+    return Path(f"posetalk-{datetime.now():%Y%m%d-%H%M%S}.{ending}")
 
 
 def view(
@@ -42,7 +47,7 @@ def view(
     record: str | Path | None = None,
     seconds: float | None = None,
     *,
-    size: tuple[int, int] = (512, 512),
+    film: Film | None = None,
     head: Head | None = None,
     delay: float | None = None,
     reconnect: bool = True,
@@ -56,9 +61,9 @@ def view(
     """Watch the server at `url` until it ends, `seconds` have passed, `stop` is set or Ctrl-C.
 
     A window needs the main thread. Off-screen always records: to `record`, or to a file in the
-    working folder that `say` names. `delay` is the play-out delay in seconds (None: it adapts),
-    `start_timeout` how many seconds to wait for a server that is not there yet. `sound` plays the
-    server's audio with a window, where there is a loudspeaker.
+    working folder that `say` names. `film` is how window and recording look, `delay` the play-out
+    delay in seconds (None: it adapts), `start_timeout` how many seconds to wait for a server that
+    is not there yet. `sound` plays the server's audio with a window, where there is a loudspeaker.
 
     Raises:
         viewer.client.errors.ClientError: no server, another protocol, a refusal.
@@ -66,10 +71,10 @@ def view(
         viewer.render.gl.GLError: nothing can draw here.
         viewer.play.video.VideoError: the recording cannot be written.
     """
-    chosen = choose_mode(mode)
+    chosen, look = choose_mode(mode), film or Film()
     path = None if record is None else Path(record)
     if chosen == "offscreen" and path is None:
-        path = default_recording()
+        path = default_recording(transparent=look.background.transparent)
     gl.load(window=chosen == "window")
     speaker = _open_speaker() if sound and chosen == "window" else None
     audio = path is not None or speaker is not None
@@ -78,7 +83,7 @@ def view(
     )
     until = Until(seconds, stop)
     with ClientThread(client) as thread:
-        watch = Watch(thread, chosen, until, on_status, path, delay, speaker)
+        watch = Watch(thread, chosen, until, on_status, path, delay, look, speaker)
         try:
             hello = watch.wait_for_hello()
             if hello is not None:
@@ -86,9 +91,9 @@ def view(
                     say(f"no window: recording a video to {path.resolve()}")
                 watch.set_head(hello, head)
                 if chosen == "window":
-                    watch.in_window(size)
+                    watch.in_window()
                 else:
-                    watch.off_screen(size)
+                    watch.off_screen()
         except KeyboardInterrupt:
             logger.debug("interrupted")
         finally:

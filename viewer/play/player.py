@@ -10,7 +10,6 @@ from head.model import Head, HeadError
 from head.rig import load_head
 from head.skinning import motion_to_parameters, skin
 from stream.wire import messages
-from viewer.client.watching import ReceivedMotion
 
 Floats = NDArray[np.float32]
 
@@ -48,9 +47,12 @@ def shape_for(hello: messages.Hello, head: Head) -> Floats | None:
     return shape if np.any(shape) else None
 
 
-def vertices_of(head: Head, shape: Floats | None, motion: ReceivedMotion) -> Floats:
-    """Vertices (V, 3) of one frame of FLAME parameters or of bare vertices as they arrived."""
-    values = motion.values
+def vertices_of(head: Head, shape: Floats | None, values: Floats) -> Floats:
+    """Vertices (V, 3) of one frame of FLAME parameters or of bare vertices as they arrived.
+
+    Raises:
+        PlayerError: neither.
+    """
     if values.size == 3 * head.vertex_count:
         return values.reshape(-1, 3)
     if values.size != FLAME_VALUES or len(head.expression_names) != EXPRESSIONS:
@@ -63,6 +65,13 @@ def vertices_of(head: Head, shape: Floats | None, motion: ReceivedMotion) -> Flo
         shape=shape,
     )
     return vertices
+
+
+def rest_like(head: Head, shape: Floats | None, values: Floats) -> Floats:
+    """The head at rest, as values of the kind that these are."""
+    if values.size == FLAME_VALUES:
+        return np.zeros_like(values)
+    return vertices_of(head, shape, np.zeros(FLAME_VALUES, np.float32)).reshape(-1)
 
 
 def vertices_of_motion(head: Head, motion: Floats, shape: Floats | None = None) -> Floats:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from stream.wire import messages
 from viewer.client.watching import ClientThread, Ended, Event, ReceivedMotion, Restarted, Sound
+from viewer.play.film import Film
 from viewer.play.player import check_head, head_for, shape_for, vertices_of
 from viewer.play.playout import PlayoutBuffer
 from viewer.play.recorder import Recorder
@@ -78,13 +79,14 @@ class Watch:
         on_status: Callable[[Status], None] | None,
         path: Path | None,
         delay: float | None,
+        film: Film,
         speaker: Speaker | None = None,
     ) -> None:
         self._thread, self._mode, self._until, self._path = thread, mode, until, path
         self._on_status, self._told = on_status, 0.0
         self._playout: PlayoutBuffer[ReceivedMotion] = PlayoutBuffer(delay=delay)
         self._recorder: Recorder | None = None
-        self._speaker = speaker
+        self._film, self._speaker = film, speaker
         self._unrecorded: deque[ReceivedMotion] = deque()
         self._ended = False
         self._drawn = self._left_out = 0
@@ -104,8 +106,11 @@ class Watch:
         self._head = head_for(hello) if head is None else check_head(hello, head)
         self._shape = shape_for(hello, self._head)
 
-    def in_window(self, size: tuple[int, int]) -> None:
-        """Show until the window is closed or nothing more comes; record beside it if asked."""
+    def in_window(self) -> None:
+        """Show until the window is closed or nothing more comes; record beside it if asked.
+
+        A window is never transparent: where the recording is, it shows the studio.
+        """
         from viewer.render.window import HeadWindow  # needs gl.load
 
         def advance() -> Floats | None:
@@ -123,15 +128,23 @@ class Watch:
             if motion is None:
                 return None
             self._drawn += 1
-            return vertices_of(self._head, self._shape, motion)
+            return vertices_of(self._head, self._shape, motion.values)
 
-        window = HeadWindow(self._head, advance, size, before_close=self.finish_recording)
-        self._open_recorder(size)
+        film = self._film
+        window = HeadWindow(
+            self._head,
+            advance,
+            (film.width, film.height),
+            before_close=self.finish_recording,
+            camera=film.camera,
+            background=None if film.background.transparent else film.background,
+        )
+        self._open_recorder()
         window.run()
 
-    def off_screen(self, size: tuple[int, int]) -> None:
+    def off_screen(self) -> None:
         """Record every frame as it arrives; raises VideoError when the disk fails."""
-        self._open_recorder(size)
+        self._open_recorder()
         while not self._until.reached() and not self._ended:
             if not self._take():
                 time.sleep(POLL_SECONDS)
@@ -169,10 +182,10 @@ class Watch:
             recorded=0.0 if self._recorder is None else self._recorder.seconds,
         )
 
-    def _open_recorder(self, size: tuple[int, int]) -> None:
+    def _open_recorder(self) -> None:
         if self._path is not None:
             fps, rate = self._hello.fps, self._hello.sample_rate
-            self._recorder = Recorder(self._path, self._head, size, fps, rate)
+            self._recorder = Recorder(self._path, self._head, self._film, self._shape, fps, rate)
 
     def _take(self) -> int:
         """Take in what has arrived; how much that was, and how much waits to be recorded."""
@@ -206,7 +219,7 @@ class Watch:
                 self._recorder.hear(event)
             elif isinstance(event, ReceivedMotion):
                 self._unrecorded.append(event)
-        if len(self._unrecorded) > BACKLOG_FRAMES:  # thinned evenly: a slower film, not a gap
+        while len(self._unrecorded) > BACKLOG_FRAMES:  # thinned evenly: a slower film, not a gap
             kept = list(self._unrecorded)[1::2]
             self._left_out += len(self._unrecorded) - len(kept)
             self._unrecorded = deque(kept)
@@ -216,6 +229,6 @@ class Watch:
         while self._unrecorded and at_most > 0:
             motion = self._unrecorded.popleft()
             assert self._recorder is not None  # only a recorder fills the queue
-            self._recorder.show(motion, vertices_of(self._head, self._shape, motion))
+            self._recorder.show(motion)
             self._drawn += self._mode == "offscreen"
             at_most -= 1

@@ -16,26 +16,29 @@ from OpenGL import GL
 from OpenGL.GL import shaders
 
 from viewer.scene import lights
+from viewer.scene.background import COVER_FRAGMENT, COVER_VERTEX, Background
 
 Floats = NDArray[np.float32]
 
 
 class Painter(pyrender.Renderer):  # type: ignore[misc]
-    """Draws the meshes of a scene over the backdrop; `render` returns (h, w, 3) uint8 or None.
+    """Draws the meshes of a scene before a background; `render` returns (h, w, 3) uint8 or None.
 
-    Without the backdrop it returns (h, w, 4): colours times coverage, and coverage.
+    Before a transparent one it returns (h, w, 4): colours times coverage, and coverage.
 
     The first `bodies` triangles of a primitive are drawn from their front only.
     """
 
-    def __init__(self, width: int, height: int, samples: int = 4, *, backdrop: bool = True) -> None:
+    def __init__(
+        self, width: int, height: int, samples: int = 4, *, background: Background | None = None
+    ) -> None:
         super().__init__(1, 1)
-        self._backdrop = backdrop  # without it pictures have four channels, and nothing behind
+        self._background = background or Background()
         self.dpscale = 1  # sizes here are pixels, on dense screens too
         self.viewport_width, self.viewport_height = width, height
         self._samples = samples
         self._programs: tuple[int, int] | None = None
-        self._empty_array = 0
+        self._empty_array = self._texture = 0
         self._main_fb: int | None
         self._main_fb_dims: tuple[int, int]
 
@@ -49,6 +52,9 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
             for program in self._programs:
                 GL.glDeleteProgram(program)
             GL.glDeleteVertexArrays(1, [self._empty_array])
+            if self._texture:
+                GL.glDeleteTextures([self._texture])
+                self._texture = 0
             self._programs = None
         super().delete()
 
@@ -56,12 +62,12 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         self, scene: Any, flags: int, seg_node_map: object = None
     ) -> NDArray[np.uint8] | None:
         self._configure_forward_pass_viewport(flags)
-        head, backdrop = self._programs or self._compile()
+        head, behind = self._programs or self._compile()
         GL.glEnable(GL.GL_MULTISAMPLE)
         GL.glDisable(GL.GL_BLEND)
         GL.glCullFace(GL.GL_BACK)
         GL.glPolygonMode(GL.GL_FRONT_AND_BACK, GL.GL_FILL)
-        if not self._backdrop:
+        if self._background.transparent:
             GL.glClearColor(0, 0, 0, 0)
         GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
 
@@ -81,10 +87,8 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
                 GL.glDisable(GL.GL_CULL_FACE)
                 _draw(primitive, bodies, len(primitive.indices) - bodies)
         # Last, at the far plane: pixels under the head are never shaded twice.
-        if self._backdrop:
-            GL.glUseProgram(backdrop)
-            GL.glBindVertexArray(self._empty_array)
-            GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
+        if not self._background.transparent:
+            self._draw_behind(behind)
         GL.glBindVertexArray(0)
         GL.glUseProgram(0)
         if flags & pyrender.RenderFlags.OFFSCREEN:
@@ -95,9 +99,23 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         self._empty_array = GL.glGenVertexArrays(1)
         GL.glBindVertexArray(self._empty_array)  # PyOpenGL validates programs: needs an array
         head = _program(lights.VERTEX, lights.FRAGMENT)
-        backdrop = _program(lights.BACKDROP_VERTEX, lights.BACKDROP_FRAGMENT)
-        self._programs = (head, backdrop)
+        if self._background.under is None:
+            behind = _program(lights.BACKDROP_VERTEX, lights.BACKDROP_FRAGMENT)
+        else:
+            behind = _program(COVER_VERTEX, COVER_FRAGMENT)
+            self._texture = _texture(self._background.under)
+        self._programs = (head, behind)
         return self._programs
+
+    def _draw_behind(self, program: int) -> None:
+        GL.glUseProgram(program)
+        if self._texture:
+            GL.glActiveTexture(GL.GL_TEXTURE0)
+            GL.glBindTexture(GL.GL_TEXTURE_2D, self._texture)
+            share = self._background.share(self.viewport_width, self.viewport_height)
+            GL.glUniform2f(GL.glGetUniformLocation(program, "share"), *share)
+        GL.glBindVertexArray(self._empty_array)
+        GL.glDrawArrays(GL.GL_TRIANGLES, 0, 3)
 
     def _configure_main_framebuffer(self) -> None:
         size = (self.viewport_width, self.viewport_height)
@@ -117,7 +135,7 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         )
         GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb)
         GL.glPixelStorei(GL.GL_PACK_ALIGNMENT, 1)
-        form, depth = (GL.GL_RGB, 3) if self._backdrop else (GL.GL_RGBA, 4)
+        form, depth = (GL.GL_RGBA, 4) if self._background.transparent else (GL.GL_RGB, 3)
         data = GL.glReadPixels(0, 0, width, height, form, GL.GL_UNSIGNED_BYTE)
         picture = np.frombuffer(data, np.uint8).reshape(height, width, depth)
         return np.ascontiguousarray(picture[::-1])  # OpenGL's first row is the lowest
@@ -136,6 +154,26 @@ def _program(vertex: str, fragment: str) -> int:
             shaders.compileShader(fragment.strip(), GL.GL_FRAGMENT_SHADER),
         )
     )
+
+
+def _texture(colours: NDArray[np.uint8]) -> int:
+    """A texture of one colour (3,) or of a picture (h, w, 3)."""
+    pixels = np.ascontiguousarray(colours.reshape(*colours.shape[:-1] or (1, 1), 3))
+    texture = int(GL.glGenTextures(1))
+    GL.glBindTexture(GL.GL_TEXTURE_2D, texture)
+    GL.glPixelStorei(GL.GL_UNPACK_ALIGNMENT, 1)
+    high, wide = pixels.shape[:2]
+    GL.glTexImage2D(
+        GL.GL_TEXTURE_2D, 0, GL.GL_RGB8, wide, high, 0, GL.GL_RGB, GL.GL_UNSIGNED_BYTE, pixels
+    )
+    for name, value in (
+        (GL.GL_TEXTURE_MIN_FILTER, GL.GL_LINEAR),
+        (GL.GL_TEXTURE_MAG_FILTER, GL.GL_LINEAR),
+        (GL.GL_TEXTURE_WRAP_S, GL.GL_CLAMP_TO_EDGE),
+        (GL.GL_TEXTURE_WRAP_T, GL.GL_CLAMP_TO_EDGE),
+    ):
+        GL.glTexParameteri(GL.GL_TEXTURE_2D, name, value)
+    return texture
 
 
 def _framebuffer(size: tuple[int, int], samples: int) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from head.errors import WrongValue
 from viewer.render import gl
-from viewer.scene.background import Background
+from viewer.scene.background import Background, straight
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -50,7 +50,7 @@ class Renderer:
         self._vertices = len(head.template)
         self._background = background or Background()
         self._offscreen: Any = Offscreen(
-            head, width, height, samples, camera, backdrop=self._background.drawn
+            head, width, height, samples, camera, background=self._background
         )
 
     def render(
@@ -72,7 +72,7 @@ class Renderer:
                 f"vertices of shape {vertices.shape} do not fit this head: ({self._vertices}, 3)"
             )
         picture: NDArray[np.uint8] = self._offscreen.draw(vertices, yaw, pitch, zoom)
-        return picture if self._background.drawn else self._background.put_under(picture)
+        return straight(picture) if self._background.transparent else picture
 
     def close(self) -> None:
         """Free the context; a second call does nothing."""

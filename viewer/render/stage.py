@@ -18,6 +18,7 @@ from viewer.scene.surface import paint, surface
 
 if TYPE_CHECKING:
     from head.model import Head
+    from viewer.scene.background import Background
 
 Floats = NDArray[np.float32]
 
@@ -79,9 +80,9 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
         samples: int,
         camera: str = "head",
         *,
-        backdrop: bool = True,
+        background: Background | None = None,
     ) -> None:
-        self._samples, self._backdrop = samples, backdrop
+        self._samples, self._background = samples, background
         self._stage = Stage(head, frame_head(head, camera).within(width, height))
         try:
             super().__init__(width, height)
@@ -94,7 +95,7 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
     def _create(self) -> None:
         super()._create()
         self._renderer = Painter(
-            self.viewport_width, self.viewport_height, self._samples, backdrop=self._backdrop
+            self.viewport_width, self.viewport_height, self._samples, background=self._background
         )
 
     def delete(self) -> None:
@@ -114,7 +115,7 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
         self._platform = self._renderer = None
 
     def draw(self, vertices: Floats, yaw: float, pitch: float, zoom: float) -> NDArray[np.uint8]:
-        """Picture (h, w, 3) uint8, or (h, w, 4) without a backdrop."""
+        """Picture (h, w, 3) uint8, or (h, w, 4) before a transparent background."""
         self._platform.make_current()
         self._stage.scene.set_pose(self._stage.camera, self._stage.framing.pose(yaw, pitch, zoom))
         self._stage.show(self._renderer, vertices)

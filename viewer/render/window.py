@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from viewer.render import gl
 from viewer.render.painter import Painter
 from viewer.render.stage import Stage
+from viewer.scene.framing import frame_head
 
 if TYPE_CHECKING:
     from head.model import Head
+    from viewer.scene.background import Background
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +33,8 @@ TITLE = "posetalk · synthetic face"
 class HeadWindow(pyrender.Viewer):  # type: ignore[misc]
     """Draws whenever `advance()` gives new vertices (V, 3), else nothing; see `run`.
 
-    `before_close` is called once, with the window hidden and OpenGL still there.
+    `before_close` is called once, with the window hidden and OpenGL still there. `camera` is one of
+    `viewer.scene.framing.CAMERAS`; a window is never transparent.
     """
 
     def __init__(
@@ -41,8 +44,12 @@ class HeadWindow(pyrender.Viewer):  # type: ignore[misc]
         size: tuple[int, int] = (512, 512),
         title: str = TITLE,
         before_close: Callable[[], None] = lambda: None,
+        *,
+        camera: str = "head",
+        background: Background | None = None,
     ) -> None:
-        self._stage = Stage(head)
+        self._stage = Stage(head, frame_head(head, camera).within(*size))
+        self._background = background
         self._advance, self._before_close = advance, before_close
         self._vertices: NDArray[np.float32] | None = np.asarray(head.template, np.float32)
         self._stale = True
@@ -95,7 +102,7 @@ class HeadWindow(pyrender.Viewer):  # type: ignore[misc]
         self.switch_to()
         self.set_caption(self.viewer_flags["window_title"])
         self.set_minimum_size(160, 160)
-        self._renderer = Painter(*self.get_framebuffer_size())
+        self._renderer = Painter(*self.get_framebuffer_size(), background=self._background)
 
     def _tick(self, _seconds: float) -> None:
         if not self.is_active:

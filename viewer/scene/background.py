@@ -1,8 +1,4 @@
-"""What stands behind a drawn head: the look's studio, one colour, a picture, or nothing.
-
-The last three are put under pictures that were drawn with nothing behind, whose colours have their
-coverage in them already.
-"""
+"""What stands behind a drawn head: the look's studio, one colour, a picture, or nothing."""
 
 from __future__ import annotations
 
@@ -30,31 +26,51 @@ COLOURS = {
 STUDIO, TRANSPARENT = "studio", "transparent"
 
 
+COVER_VERTEX = """
+#version 330 core
+uniform vec2 share;  // of the picture that is seen, each way
+out vec2 place;
+void main() {
+    vec2 corner = vec2(float((gl_VertexID << 1) & 2), float(gl_VertexID & 2));
+    place = 0.5 + (corner - 0.5) * share * vec2(1.0, -1.0);
+    gl_Position = vec4(corner * 2.0 - 1.0, 0.9999, 1.0);
+}
+"""
+
+COVER_FRAGMENT = """
+#version 330 core
+in vec2 place;
+uniform sampler2D picture;
+out vec4 shown;
+void main() { shown = vec4(texture(picture, place).rgb, 1.0); }
+"""
+
+
 @dataclass(frozen=True, eq=False)
 class Background:
     """What is seen where the head is not.
 
     Attributes:
         kind: `studio`, `transparent` or `plain`.
-        under: (3,) or (h, w, 3) uint8 that is put under the head, where plain.
+        under: (3,) or (h, w, 3) uint8 that is seen behind the head, where plain.
     """
 
     kind: str = STUDIO
     under: Pixels | None = None
 
     @property
-    def drawn(self) -> bool:
-        """Whether the renderer draws it: only the studio."""
-        return self.kind == STUDIO
+    def transparent(self) -> bool:
+        """Whether nothing stands there, and pictures have a fourth channel."""
+        return self.kind == TRANSPARENT
 
-    def put_under(self, picture: Pixels) -> Pixels:
-        """(h, w, 4) with coverage -> (h, w, 3) over this background; as it is where transparent."""
-        if self.kind == TRANSPARENT:
-            return straight(picture)
+    def share(self, width: int, height: int) -> tuple[float, float]:
+        """How much of a plain one is seen, across and down, where it fills a picture's size."""
         assert self.under is not None
-        left = 255 - picture[..., 3:].astype(np.uint16)
-        shown = picture[..., :3] + (left * self.under + 127) // 255
-        return np.minimum(shown, 255).astype(np.uint8)
+        high, wide = self.under.shape[:2] if self.under.ndim == 3 else (1, 1)
+        if high == wide == 1:
+            return 1.0, 1.0
+        shape = (width / height) / (wide / high)
+        return (1.0, 1 / shape) if shape > 1 else (shape, 1.0)
 
 
 def straight(picture: Pixels) -> Pixels:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.app.film.settings import FilmSettings
 from stream.frames import FPS, SAMPLE_RATE
-from stream.run.resample import Resampler
+from stream.resample import Resampler
+from viewer.play.film import Film, open_writer
 
 if TYPE_CHECKING:
     from head.rig import Head
@@ -27,7 +27,7 @@ class PictureOutput:
     Motion is brought to the film's frame rate before it is drawn: no picture comes twice.
     """
 
-    def __init__(self, path: Path, shape: Floats | None, head: Head, film: FilmSettings) -> None:
+    def __init__(self, path: Path, shape: Floats | None, head: Head, film: Film) -> None:
         from viewer.render.renderer import Renderer
 
         self.path = path
@@ -38,10 +38,10 @@ class PictureOutput:
         own = None if shape is None else shape[: head.shape_count]
         self._shape = own if np.any(own) else None  # the mean face costs nothing
         self._renderer = Renderer(
-            head, film.width, film.height, camera=film.camera, background=film.behind()
+            head, film.width, film.height, camera=film.camera, background=film.background
         )
         try:
-            self._writer = _writer(path, film, self._fps)
+            self._writer = open_writer(path, film, self._fps)
         except BaseException:
             self._renderer.close()
             raise
@@ -76,22 +76,10 @@ class PictureOutput:
 
     def abandon(self) -> Path | None:
         try:
-            piece: Path | None = self._writer.abandon()
-            return piece
+            return self._writer.abandon()
         finally:
             self._renderer.close()
 
     def discard(self) -> None:
         self._writer.discard()
         self._renderer.close()
-
-
-def _writer(path: Path, film: FilmSettings, fps: int) -> Any:
-    if path.suffix.lower() == ".png":
-        from viewer.play.pictures import PictureSequence
-
-        return PictureSequence(path)
-    from viewer.play.video import VideoWriter
-
-    alpha = film.background == "transparent"
-    return VideoWriter(path, film.width, film.height, fps, alpha=alpha)

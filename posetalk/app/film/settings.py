@@ -1,16 +1,20 @@
-"""How a film of the face looks: its size, frame rate, camera and background, judged beforehand."""
+"""How a film or a window of the face looks, as a user says it, judged before any work is done."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import quote
+
+import tyro
 
 from posetalk.terminal.console import UsageError
 
 if TYPE_CHECKING:
+    from viewer.play.film import Film
     from viewer.scene.background import Background
 
 Camera = Literal["head", "bust", "profile"]
@@ -23,60 +27,95 @@ LARGEST = 8192
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """A film of the face.
+    """How the face is shown: in films and pictures, and as far as it applies, in a window."""
 
-    Attributes:
-        width, height: pixels, even numbers.
-        fps: frames per second of films and pictures; the motion's own 25 if None.
-        camera: where it stands.
-        background: `studio`, `transparent`, a colour or a picture's file.
-    """
+    size: Annotated[str, tyro.conf.arg(metavar="WxH")] = DEFAULT_SIZE
+    """Width and height in pixels, even numbers; one number is both."""
+    fps: Annotated[
+        int | None, tyro.conf.arg(metavar="N", help_behavior_hint="(default: 25, a .csv 60)")
+    ] = None
+    """Frames per second of what is written: 24, 25, 30, 50 or 60 (1 to 240 of a .csv); the motion
+    between two frames is interpolated. Motion files (.npz) have 25."""
+    camera: Annotated[Camera, tyro.conf.arg(metavar="head|bust|profile")] = "head"
+    """Where the face is seen from."""
+    background: Annotated[str, tyro.conf.arg(metavar="COLOUR|IMAGE|transparent")] = "studio"
+    """What is behind the head: a colour (a name, #rrggbb), a picture's file, or nothing, in a .webm
+    (VP9), .mov (ProRes 4444) or .png (a picture a frame)."""
+    neutral: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+    """Begin with one frame of the face at rest, for programs that measure from it."""
 
-    width: int = 512
-    height: int = 512
-    fps: int | None = None
-    camera: Camera = "head"
-    background: str = "studio"
-
-    @staticmethod
-    def of(
-        size: str | int,
-        fps: int | None = None,
-        camera: Camera = "head",
-        background: str = "studio",
-        paths: Sequence[Path] = (),
-    ) -> FilmSettings:
-        """From what a user says, for files of these names.
+    def film(self, paths: Sequence[Path] = ()) -> Film:
+        """The look of a window and of files with these names.
 
         Raises:
             UsageError: a value that cannot be; one line.
         """
-        width, height = parse_size(size)
-        settings = FilmSettings(width, height, fps, camera, background)
-        endings = {path.suffix.lower() for path in paths}
-        if fps is not None:
-            _check_fps(fps, endings)
-        if background == "transparent" and (opaque := endings & {".mp4"}):
-            raise UsageError(
-                f"--background transparent: {opaque.pop()} films have no transparency; name it "
-                ".webm (VP9), .mov (ProRes 4444) or .png (one picture a frame)"
-            )
-        settings.behind()
-        return settings
+        from viewer.play.film import Film
 
-    def behind(self) -> Background:
-        """What stands behind the head.
+        width, height = parse_size(self.size)
+        endings = {path.suffix.lower() for path in paths}
+        if self.fps is not None:
+            _check_fps(self.fps, endings)
+        if self.background == "transparent" and ".mp4" in endings:
+            raise UsageError(
+                "--background transparent: .mp4 films have no transparency; name it .webm (VP9), "
+                ".mov (ProRes 4444) or .png (one picture a frame)"
+            )
+        behind = self._behind(width, height)
+        return Film(width, height, self.fps, self.camera, behind, self.neutral)
+
+    def check_shown(self, *, window: bool, page: bool, record: bool) -> None:
+        """Refuse what would have no effect where the face is shown.
 
         Raises:
-            UsageError: no such colour, and no picture of that name.
+            UsageError: a setting of a window or a recording, and there is none; one line.
         """
+        changed = {each.name for each in fields(self) if getattr(self, each.name) != each.default}
+        if record:
+            return
+        for name in ("fps", "neutral"):
+            if name in changed:
+                raise UsageError(f"--{name} goes with --record")
+        if self.background == "transparent" and window:
+            raise UsageError(
+                "--background transparent goes with --record NAME.webm: a window has something "
+                "behind"
+            )
+        for name in sorted(changed) if not window else ():
+            if not page or name == "size" or self.background_is_file:
+                more = "" if name == "size" else ", or --view web"
+                raise UsageError(f"--{name} goes with a window or --record{more}")
+
+    @property
+    def background_is_file(self) -> bool:
+        """Whether it names a picture, which no page is told of."""
+        return Path(self.background).is_file()
+
+    def arguments(self) -> list[str]:
+        """The same as options of a command."""
+        said: list[str] = []
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value != each.default:
+                said += [f"--{each.name}", *([] if value is True else [str(value)])]
+        return said
+
+    def query(self) -> list[str]:
+        """The same for the web page's address, as far as a page is told: NAME=VALUE each."""
+        from viewer.scene.background import COLOURS
+
+        said = [f"camera={self.camera}"] if self.camera != "head" else []
+        if self.background != "studio":
+            colour = COLOURS.get(self.background.lower(), self.background)
+            said.append(f"background={quote(colour)}")
+        return said
+
+    def _behind(self, width: int, height: int) -> Background:
         from viewer.play.pictures import read_picture
         from viewer.scene.background import parse_background
 
         try:
-            return parse_background(
-                self.background, lambda path: read_picture(path, self.width, self.height)
-            )
+            return parse_background(self.background, lambda path: read_picture(path, width, height))
         except (OSError, ValueError) as error:
             raise UsageError(str(error)) from None
 
@@ -100,7 +139,7 @@ def parse_size(text: str | int) -> tuple[int, int]:
 
 def _check_fps(fps: int, endings: set[str]) -> None:
     from posetalk.formats.csv_table import check_fps
-    from stream.run.resample import FILM_RATES
+    from stream.resample import FILM_RATES
 
     pictures = endings & {*FILMS, ".png", ".glb", ".usda", ".bvh"}
     if pictures and fps not in FILM_RATES:

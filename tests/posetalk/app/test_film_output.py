@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,6 +14,7 @@ from posetalk.app.film.settings import FilmSettings, parse_size
 from posetalk.app.outputs import open_outputs
 from posetalk.terminal.console import UsageError
 from stream.frames import Frame
+from viewer.play.film import Film
 from viewer.render.gl import GLError, choose_platform
 
 try:
@@ -70,7 +72,7 @@ def test_a_transparent_film_is_transparent(tmp_path: Path) -> None:
 
 def test_a_neutral_frame_goes_first(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    [output] = open_outputs([path], head_id=HEAD, neutral=True)
+    [output] = open_outputs([path], head_id=HEAD, film=Film(neutral=True))
     for k in range(3):
         output.write_audio(np.zeros(640, "f4"))
         output.show([Frame(k, 640 * k, np.full(54, 0.25, "f4"))])
@@ -98,23 +100,51 @@ def test_files_have_the_rate_that_is_asked_for(ending: str, tmp_path: Path) -> N
     [
         (dict(size="511x512"), "even numbers"),
         (dict(size="x"), "WIDTHxHEIGHT"),
-        (dict(size=99999), "16 to 8192"),
-        (dict(size=64, fps=29), "24, 25, 30, 50 or 60"),
-        (dict(size=64, background="no.png"), "no such picture"),
-        (dict(size=64, background="transparent"), "no transparency"),
+        (dict(size="99999"), "16 to 8192"),
+        (dict(size="64", fps=29), "24, 25, 30, 50 or 60"),
+        (dict(size="64", background="no.png"), "no such picture"),
+        (dict(size="64", background="transparent"), "no transparency"),
     ],
 )
 def test_what_cannot_be_is_one_line(options: dict[str, object], words: str) -> None:
     with pytest.raises(UsageError, match=words) as refused:
-        FilmSettings.of(paths=[Path("a.mp4")], **options)  # type: ignore[arg-type]
+        FilmSettings(**options).film([Path("a.mp4")])  # type: ignore[arg-type]
     assert "\n" not in str(refused.value)
 
 
 def test_a_picture_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("not a picture")
     with pytest.raises(UsageError, match="not a picture"):
-        FilmSettings.of(64, background=str(tmp_path / "notes.png"))
+        FilmSettings("64", background=str(tmp_path / "notes.png")).film()
 
 
 def test_sizes_are_one_side_or_two() -> None:
     assert parse_size("1280x720") == (1280, 720) and parse_size(512) == (512, 512)
+
+
+@pytest.mark.parametrize(
+    ("settings", "shown", "words"),
+    [
+        (dict(fps=60), dict(window=True), "--fps goes with --record"),
+        (dict(neutral=True), dict(page=True), "--neutral goes with --record"),
+        (dict(background="transparent"), dict(window=True), "goes with --record NAME.webm"),
+        (dict(size="640x360"), dict(page=True), "--size goes with a window or --record"),
+        (dict(camera="bust"), dict(), "--camera goes with a window or --record, or --view web"),
+    ],
+)
+def test_a_setting_without_effect_is_refused(
+    settings: dict[str, Any], shown: dict[str, bool], words: str
+) -> None:
+    where = dict(window=False, page=False, record=False) | shown
+    with pytest.raises(UsageError, match=words):
+        FilmSettings(**settings).check_shown(**where)
+    FilmSettings(**settings).check_shown(**where | dict(record=True))
+
+
+def test_settings_go_on_as_options_and_in_an_address() -> None:
+    settings = FilmSettings("96x64", 60, "bust", "green", neutral=True)
+    assert settings.arguments() == (
+        ["--size", "96x64", "--fps", "60", "--camera", "bust", "--background", "green", "--neutral"]
+    )
+    assert settings.query() == ["camera=bust", "background=%2300b140"]
+    assert FilmSettings().arguments() == FilmSettings().query() == []

@@ -274,7 +274,12 @@ def test_several_sounds_make_a_video_each_in_a_folder(
         (["view", "--record", "out.npz"], 2, "end the name in .mp4 (video)"),
         (["view", "--once", "ws://127.0.0.1:9"], 1, "no connection"),
         (["view", "ftp://127.0.0.1:9"], 2, "not an address"),
-        (["view", "--size", "33"], 2, "--size 33: an even number"),
+        (["view", "--size", "33"], 2, "--size 33: sides must be even"),
+        (["view", "--background", "nothing.png"], 2, "no such picture, and no colour"),
+        (["live", "--record", "a.mp4", "--background", "transparent"], 2, "no transparency"),
+        (["live", "--view", "none", "--fps", "60"], 2, "--fps goes with --record"),
+        (["live", "--view", "web", "--size", "64"], 2, "--size goes with a window or --record"),
+        (["live", "--record", "a.webm", "--fps", "29"], 2, "24, 25, 30, 50 or 60"),
         (["view", "--seconds", "-1"], 2, "--seconds -1: must be"),
         (["head", "show", "posetalk-head-1", "-o", "x.gif"], 2, "end the name in .png"),
         (["head", "show", "posetalk-head-1", "--size", "-3"], 2, "--size -3: 16 to 8192"),
@@ -358,9 +363,9 @@ def test_the_help_text_is_enough(command: str, capsys: pytest.CaptureFixture[str
     assert code == 0
     options = {
         "live": "--source --view --record --bundle --style --steps --hop --lookahead --host --port "
-        "--seconds --seed --backend --device --token",
+        "--seconds --seed --backend --device --token --size --fps --camera --background --neutral",
         "serve": "--source --bundle --style --host --port --seconds --seed --token",
-        "view": "URL --view --record --size --delay --seconds --once",
+        "view": "URL --view --record --size --delay --seconds --once --fps --camera --background",
         "animate": "AUDIO -o --output --bundle --style --steps --hop --lookahead --seed --size",
         "devices": "--debug",
         "doctor": "--json",

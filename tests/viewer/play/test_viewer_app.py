@@ -23,7 +23,6 @@ from head.model import Head
 from head.rig import builtin_head
 from head.skinning import skin
 from posetalk.app.film.output import PictureOutput
-from posetalk.app.film.settings import FilmSettings
 from stream.frames import Frame
 from stream.serve.server import Server
 from stream.wire import messages
@@ -31,10 +30,12 @@ from stream.wire.channels import make_hello
 from viewer.client.errors import ClientError
 from viewer.client.watching import ReceivedMotion, Sound
 from viewer.play.app import Status, choose_mode, view
+from viewer.play.film import Film
 from viewer.play.player import PlayerError, head_for, shape_for, vertices_of
 from viewer.play.recorder import Recorder
 from viewer.play.video import VideoError
 from viewer.render.renderer import Renderer
+from viewer.scene.background import Background
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -92,7 +93,7 @@ def test_off_screen_records_what_the_server_says(head: Head, tmp_path: Path) -> 
     path, seen = tmp_path / "a.mp4", []
     with speaking(head, first=10**6) as server:
         status = view(
-            server.url, "offscreen", path, seconds=2.5, size=(128, 128), on_status=seen.append
+            server.url, "offscreen", path, seconds=2.5, film=Film(128, 128), on_status=seen.append
         )
     times, pictures, sound = look(path)
     assert status.mode == "offscreen" and status.recording == path
@@ -113,7 +114,7 @@ def test_off_screen_without_a_name_says_where_the_video_is(
     monkeypatch.delenv("DISPLAY", raising=False)
     said: list[str] = []
     with speaking(head, frames=25) as server:
-        status = view(server.url, size=(64, 64), say=said.append)
+        status = view(server.url, film=Film(64, 64), say=said.append)
     (video,) = tmp_path.glob("posetalk-*.mp4")
     assert status.mode == "offscreen"
     assert len(said) == 1 and str(video) in said[0]
@@ -123,13 +124,19 @@ def test_off_screen_without_a_name_says_where_the_video_is(
 def test_stop_and_the_servers_end_both_end_it(head: Head, tmp_path: Path) -> None:
     stop = threading.Event()
     with speaking(head) as server:
-        threading.Timer(1.0, stop.set).start()
         begin = time.monotonic()
-        view(server.url, "offscreen", tmp_path / "a.mp4", size=(64, 64), stop=stop)
-        assert time.monotonic() - begin < 4
+        view(
+            server.url,
+            "offscreen",
+            tmp_path / "a.mp4",
+            film=Film(64, 64),
+            stop=stop,
+            on_status=lambda status: stop.set() if status.recorded > 0 else None,
+        )
+        assert time.monotonic() - begin < PATIENCE
     assert look(tmp_path / "a.mp4")[0]
     with speaking(head, frames=10) as server:
-        view(server.url, "offscreen", tmp_path / "b.mp4", size=(64, 64))
+        view(server.url, "offscreen", tmp_path / "b.mp4", film=Film(64, 64))
 
 
 def test_failures_are_one_line(head: Head, tmp_path: Path) -> None:
@@ -165,6 +172,7 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
         import os, signal, sys, threading, time
         from PIL import ImageGrab
         from viewer.play.app import view
+        from viewer.play.film import Film
 
         def drawn():
             if "viewer.render.window" not in sys.modules:
@@ -187,7 +195,7 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
             pyglet.clock.schedule_once(lambda _: window.dispatch_event("on_close"), 0)
 
         threading.Thread(target=watch, daemon=True).start()
-        status = view({url!r}, record={str(record)!r}, size=(256, 256), seconds=30)
+        status = view({url!r}, record={str(record)!r}, film=Film(256, 256), seconds=30)
         print(status.mode, status.shown, status.frames, status.seconds)
     """)
 
@@ -250,7 +258,7 @@ def test_a_clip_becomes_a_video_with_its_sound(head: Head, tmp_path: Path) -> No
     sound = np.zeros(30 * 640, np.float32)
     sound[10 * 640 : 11 * 640] = 0.5
     path = tmp_path / "a.mp4"
-    output = PictureOutput(path, None, head, FilmSettings(128, 128))
+    output = PictureOutput(path, None, head, Film(128, 128))
     for k, row in enumerate(motion):
         output.write_audio(sound[640 * k : 640 * (k + 1)])
         output.show([Frame(k, 640 * k, row)])
@@ -275,39 +283,67 @@ def test_shape_changes_the_face(head: Head) -> None:
     hello = replace(make_hello(head), shape=[2.0] + [0.0] * 200)
     shape = shape_for(hello, head)
     assert shape is not None and len(shape) <= head.shape_count
-    motion = ReceivedMotion(0, 0, np.zeros(56, np.float32), 0.0)
-    plain, shaped = vertices_of(head, None, motion), vertices_of(head, shape, motion)
+    still = np.zeros(56, np.float32)
+    plain, shaped = vertices_of(head, None, still), vertices_of(head, shape, still)
     np.testing.assert_allclose(plain, head.template, atol=1e-6)
     assert np.abs(shaped - plain).max() > 1e-4
     assert shape_for(make_hello(head), head) is None
 
 
 def test_vertices_on_the_wire_are_shown_as_they_are(head: Head) -> None:
-    given = ReceivedMotion(0, 0, head.template.reshape(-1) + np.float32(0.01), 0.0)
+    given = head.template.reshape(-1) + np.float32(0.01)
     np.testing.assert_array_equal(vertices_of(head, None, given), head.template + np.float32(0.01))
     with pytest.raises(PlayerError, match="does not fit"):
-        vertices_of(head, None, ReceivedMotion(0, 0, np.zeros(7, np.float32), 0.0))
+        vertices_of(head, None, np.zeros(7, np.float32))
     assert head_for(messages.Hello(head=head.id, channels={})) is head
 
 
 # --- the recorder ------------------------------------------------------------------------------
 def test_a_new_timeline_continues_the_recording(head: Head, tmp_path: Path) -> None:
     """A server that starts again at sample 0, or far ahead, neither rewinds nor freezes it."""
-    recorder = Recorder(tmp_path / "a.mp4", head, (64, 64))
-    rest = head.template
+    recorder = Recorder(tmp_path / "a.mp4", head, Film(64, 64))
     recorder.hear(Sound(640_000 - 320, np.full(640, 0.5, np.float32), 0.0))  # before any frame
     for first in (640_000, 0, 64_000_000):
         for k in range(10):
-            recorder.show(ReceivedMotion(k, first + 640 * k, np.zeros(56, np.float32), 0.0), rest)
+            recorder.show(ReceivedMotion(k, first + 640 * k, np.zeros(56, np.float32), 0.0))
     recorder.close()
     times, _, sound = look(tmp_path / "a.mp4")
     np.testing.assert_allclose(times, np.arange(30) / 25, atol=1e-4)
     assert np.abs(sound[:300]).max() > 0.3 and np.abs(sound[700:]).max() < 0.05
 
 
+def test_a_recording_has_the_rate_and_look_that_are_asked_for(head: Head, tmp_path: Path) -> None:
+    """At 60 pictures a second none comes twice but in a gap; transparent, and at rest first."""
+    film = Film(64, 64, fps=60, background=Background("transparent"), neutral=True)
+    path = tmp_path / "a.mov"
+    recorder = Recorder(path, head, film)
+    for k in (*range(10), *range(20, 30)):  # ten frames never come
+        motion = np.zeros(56, np.float32)
+        motion[53] = 0.1 + 0.01 * k
+        recorder.show(ReceivedMotion(k, 640 * k, motion, 0.0))
+        recorder.hear(Sound(640 * k, np.full(640, 0.25, np.float32), 0.0))
+    recorder.close()
+    with av.open(str(path)) as video:
+        frames = [f for f in video.decode(video=0)]
+        times = np.array([f.time for f in frames])
+        pictures = np.array([f.to_ndarray(format="rgba") for f in frames]).astype(int)
+    with av.open(str(path)) as video:
+        sound = np.concatenate([f.to_ndarray()[0] for f in video.decode(audio=0)])
+    np.testing.assert_allclose(times * 60, np.round(times * 60), atol=0.01)
+    assert (pictures[:, 1, 1, 3] == 0).all() and (pictures[:, 40, 32, 3] > 250).all()
+    last = times[-1] + 1 / 60
+    assert last == pytest.approx(31 / 25, abs=1 / 60) and len(sound) / 16000 >= 31 / 25 - 0.05
+    # One frame at rest, then ten, then a picture that stays for ten frames' time.
+    gap = (times > 10 / 25 + 1e-6) & (times <= 20 / 25 + 1e-6)
+    assert not gap.any() and len(times) > 0.6 * 60 * 31 / 25
+    moved = np.abs(np.diff(pictures[..., :3], axis=0)).max(axis=(1, 2, 3))
+    assert (moved[times[1:] < 10 / 25] > 0).all(), "interpolated, not repeated"
+    assert not sound[:600].any() and np.abs(sound[700:1200]).max() > 0.2
+
+
 def test_a_recorder_that_cannot_draw_leaves_no_file(head: Head, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="16 to 8192"):
-        Recorder(tmp_path / "a.mp4", head, (10_000, 10_000))
+        Recorder(tmp_path / "a.mp4", head, Film(10_000, 10_000))
     assert not (tmp_path / "a.mp4").exists()
 
 
@@ -318,13 +354,13 @@ def test_a_slow_recording_is_thinned_evenly_and_finished(
     monkeypatch.setattr("viewer.play.watch.BACKLOG_FRAMES", 20)
     show = Recorder.show
 
-    def slow(self: Recorder, motion: ReceivedMotion, vertices: np.ndarray) -> None:
+    def slow(self: Recorder, motion: ReceivedMotion) -> None:
         time.sleep(0.08)
-        show(self, motion, vertices)
+        show(self, motion)
 
     monkeypatch.setattr(Recorder, "show", slow)
     with speaking(head, frames=75) as server:
-        status = view(server.url, "offscreen", tmp_path / "a.mp4", size=(64, 64))
+        status = view(server.url, "offscreen", tmp_path / "a.mp4", film=Film(64, 64))
     times, _, sound = look(tmp_path / "a.mp4")
     assert status.dropped == status.frames - status.shown > 10
     assert len(times) == status.shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.run.resample import FILM_RATES, Resampler, at_rate, count_at_rate
+from stream.resample import FILM_RATES, Resampler, at_rate, count_at_rate
 
 
 @pytest.mark.parametrize("fps", [*FILM_RATES, 1, 90])
@@ -32,3 +32,16 @@ def test_nothing_stays_nothing() -> None:
     resampler = Resampler(60)
     assert resampler.feed([]) == [] and resampler.finish() == []
     assert len(at_rate(np.zeros((0, 3), "f4"), 25, 60)) == 0
+
+
+@pytest.mark.parametrize("fps", FILM_RATES)
+def test_rows_that_never_came_leave_a_gap_and_no_jump(fps: int) -> None:
+    resampler = Resampler(fps)
+    begun = resampler.feed(np.zeros((5, 1), "f4"))
+    resampler.skip(7)
+    first = resampler.made
+    later = resampler.feed(np.ones((3, 1), "f4"))
+    assert len(begun) == 4 * fps // 25 + 1, "up to the fifth row"
+    assert first / fps > 11 / 25 >= (first - 1) / fps, "none for the time of those that are missing"
+    assert first + len(later) == resampler.made == 14 * fps // 25 + 1
+    assert later[-1] == 1 and (np.diff(np.concatenate(later)) >= 0).all()

@@ -47,6 +47,17 @@ class Resampler:
         self._last: Floats | None = None
         self._in = self._out = 0
 
+    @property
+    def made(self) -> int:
+        """The number of the row that comes out next: it belongs to the time `made / fps`."""
+        return self._out
+
+    def skip(self, frames: int) -> None:
+        """So many rows never came: the last one stays, and no row is made for that time."""
+        self._in += frames
+        after = (self._in - 1) * self._new // self._old + 1  # the first that is later
+        self._out = max(self._out, after)
+
     def feed(self, rows: Iterable[Floats]) -> list[Floats]:
         """Take the next rows (d,); gives those whose time lies before the last one's."""
         made: list[Floats] = []
