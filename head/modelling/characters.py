@@ -42,8 +42,18 @@ class Character:
 UNDER_CHIN = Push((0, -86, 44), (46, 20, 40), (0, 5.0, -2.0))
 """A jaw with an edge, seen from the side."""
 
+BEHIND_AND_BELOW = Bend(
+    pushes=(
+        Push((55, -50, -9), (20, 32, 18.5), (2.4, -1.2, -1.0)),
+        Push((34, -98, 26), (30, 17.5, 42), (-2.2, 4.0, -2.0)),
+        Push((0, -98, 46), (34, 17.5, 34), (0, 3.4, -1.0)),
+    )
+)
+"""Corners of the jaw, and an edge above the neck, where the first head's face (which bundles are
+trained on) ends: z below 10, y below -80."""
+
 CHARACTERS: dict[str, Character] = {
-    "posetalk-head-1": Character("builtin"),
+    "posetalk-head-1": Character("builtin", BEHIND_AND_BELOW),
     "mira": Character(
         "mira",
         Bend(

@@ -61,6 +61,8 @@ def tint(a: Anatomy, beard: Points | None = None) -> NDArray[np.uint8]:
     shade(blob(q, (30, 36, 66), (24, 15, 26)) * face, (0.95, 0.86, 0.85))
     shade(blob(q, (6.4, -8.0, 90), (4.6, 4.6, 6.5)) * a.skin, (0.34, 0.22, 0.20))
     shade(blob(q, (0, -60, 82), (20, 14, 22)) * face, (1.0, 0.94, 0.93))
+    jaw = np.interp(p[:, 2], (-10, 12, 40, 66, 82), (-42, -54, -70, -80, -84))
+    shade(ramp(p[:, 1] - jaw, 3, -12) * a.skin, (0.88, 0.80, 0.78))  # what the jaw's edge shades
     seal = np.isin(a.loop, (2, 3)).astype(float)
     shade(seal * a.skin, (0.45, 0.35, 0.35))
     _mouth(a, shade)

@@ -209,6 +209,7 @@ def open_server(
         lambda: Scheduler(backend, settings.sessions, workers=workers),
         backend,
         settings.model.live_options(),
+        preset=settings.model.preset if settings.model.lookahead is None else None,
         style=session.style_name,
         shape=session.shape,
         heads=others,

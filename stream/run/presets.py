@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 PresetName = Literal["fast", "default", "careful"]
 
-PRESETS: Mapping[PresetName, Mapping[str, int]] = {
+PRESETS: Mapping[str, Mapping[str, int]] = {
     "fast": {"lookahead": 1},
     "default": {},
     "careful": {"lookahead": 5},
@@ -35,3 +35,14 @@ def with_preset(preset: PresetName, options: SessionOptions) -> SessionOptions:
         raise WrongValue(f"no preset {preset!r}: choose {', '.join(get_args(PresetName))}")
     own = PRESETS[preset].get("lookahead") if options.lookahead is None else None
     return options if own is None else replace(options, lookahead=own)
+
+
+def with_other_preset(preset: str, options: SessionOptions) -> SessionOptions:
+    """The settings with a preset's in place of those that presets are about.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise WrongValue(f"no preset {preset[:80]!r}: choose {', '.join(PRESETS)}")
+    return replace(options, lookahead=PRESETS[preset].get("lookahead"))

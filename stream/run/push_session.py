@@ -24,6 +24,7 @@ from stream.core.conditions import ConditionChange
 from stream.core.session import Session, SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.other_heads import OtherHead
+from stream.run.presets import with_other_preset
 from stream.run.push_timeline import PushTimeline
 from stream.wire import messages
 
@@ -274,7 +275,8 @@ class SessionFactory:
     Args:
         start: makes the scheduler that runs them all; called when the first session is opened.
         backend: the scheduler's.
-        options: live settings; clients may choose their own strengths.
+        options: live settings; clients may choose their own strengths, and a preset.
+        preset: the name of the one that `options` are of; None: of none.
         style, shape: what clients get that name none.
         retarget: to the server's head, where that is not the model's.
         heads: that clients may name besides the server's (`stream.run.other_heads`).
@@ -286,13 +288,14 @@ class SessionFactory:
         backend: Backend,
         options: SessionOptions | None = None,
         *,
+        preset: str | None = None,
         style: str | None = None,
         shape: Floats | None = None,
         heads: Mapping[str, OtherHead] | None = None,
         retarget: Retarget | None = None,
         clock: Clock | None = None,
     ) -> None:
-        self.heads = heads or {}
+        self.heads, self.preset = heads or {}, preset
         self._retarget = retarget
         self._head_id = backend.head_id if retarget is None else retarget.target.id
         self._start, self._backend, self._options = start, backend, options or SessionOptions()
@@ -356,6 +359,8 @@ class SessionFactory:
         if other is not None and wish.shape:
             raise WrongValue("a shape is of the hello's head: leave it out on another head")
         options = self._options
+        if wish.preset is not None:
+            options = with_other_preset(wish.preset, options)
         if wish.audio_guidance is not None:
             options = replace(options, audio_guidance=wish.audio_guidance)
         if wish.style_guidance is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.audio import SAMPLE_RATE
+from stream.run.presets import PRESETS
 from stream.run.push_session import ClientSession
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions
@@ -110,8 +111,10 @@ class ClientRequests:
         }
         accepts = [name for name, action in can.items() if action is not None]
         hello, factory = self._broadcast.hello, self._sessions.factory
-        if factory is not None and factory.heads:
-            hello = replace(hello, heads=[*factory.heads])
+        if factory is not None:
+            hello = replace(hello, presets=[*PRESETS], preset=factory.preset)
+            if factory.heads:
+                hello = replace(hello, heads=[*factory.heads])
         return replace(hello, accepts=accepts) if accepts else hello
 
     def left(self, client: Connection) -> None:

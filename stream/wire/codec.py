@@ -152,6 +152,8 @@ _LEFT_OUT_WHEN_NONE = frozenset(
         "ahead",
         "heads",
         "sound",
+        "presets",
+        "preset",
         "head",
         "channels",
         "vertices",

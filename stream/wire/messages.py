@@ -38,6 +38,8 @@ class Hello:
     guidance: dict[str, float] | None = None  # strengths now: "audio", "style"
     heads: list[str] | None = None  # other heads that a session of one's own may move
     sound: bool | None = None  # its sound is worth playing: no microphone in the room
+    presets: list[str] | None = None  # how soon a session of one's own may speak, by name
+    preset: str | None = None  # the one that sessions have which name none
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Open:
     alive: bool = True
     audio_guidance: float | None = None
     style_guidance: float | None = None
+    preset: str | None = None  # of the hello's; None: the server's settings
     protocol: int = PROTOCOL
     keep: bool | None = None  # give me a ticket, and tell where my sound is placed
     request: int | None = None

@@ -38,7 +38,6 @@ def pack_head(head: Head, shape: NDArray[np.float32] | None = None) -> bytes:
         joints = joints + head.joint_shape_basis[..., :count] @ shape[:count]
     arrays: dict[str, NDArray[Any]] = {
         "template": np.asarray(template, np.float32),
-        "faces": np.asarray(head.faces, np.uint32),
         "joints": np.asarray(joints, np.float32),
         "pose_from_expression": np.asarray(head.pose_from_expression, np.float32),
         **_strongest_joints(head.skin_weights),

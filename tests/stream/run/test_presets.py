@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 import posetalk
-from stream.core.session import SessionOptions
+from stream.backends.fake import FakeBackend
+from stream.core.session import Session, SessionOptions
 from stream.run.presets import PRESETS, with_preset
+from stream.run.push_session import SessionFactory
+from stream.run.scheduler import Scheduler
+from stream.wire import messages
 
 
 def test_what_is_set_comes_before_the_preset() -> None:
@@ -28,4 +32,16 @@ def test_a_session_holds_back_what_its_preset_hears_first(preset: str) -> None:
     lookahead = session.lookahead
     frames = session.feed(np.zeros(640 * 20, np.float32))
     assert len(frames) == (20 - lookahead) // session.hop * session.hop
-    assert lookahead == PRESETS[preset].get("lookahead", 2)  # type: ignore[index]
+    assert lookahead == PRESETS[preset].get("lookahead", 2)
+
+
+def test_a_client_chooses_a_preset_for_its_own_session() -> None:
+    backend = FakeBackend()
+    options = with_preset("careful", SessionOptions(hop=2))
+    factory = SessionFactory(lambda: Scheduler(backend, 2), backend, options, preset="careful")
+    assert factory.session(messages.Open()).lookahead == 5, "the server's own"
+    for name, lookahead in (("fast", 1), ("default", Session(backend).lookahead), ("careful", 5)):
+        session = factory.session(messages.Open(preset=name))
+        assert (session.lookahead, session.hop) == (lookahead, 2)
+    with pytest.raises(ValueError, match="no preset 'soon': choose fast, default, careful"):
+        factory.session(messages.Open(preset="soon"))

@@ -163,3 +163,25 @@ def test_the_token_leaves_the_address_and_nothing_else() -> None:
     assert without_token("/?token=abc") == without_token("/") == "/"
     assert without_token("/?obs&token=abc&camera=bust") == "/?obs&camera=bust"
     assert without_token("/?obs&x=%0d%0aSet-Cookie:1\r\n") == "/?obs", "no header of others' making"
+
+
+def test_a_preset_is_of_a_face_of_ones_own(tab: Tab, avatar: Avatar) -> None:
+    chosen = "document.querySelector('#presets [aria-checked=true]')?.dataset.name"
+    assert tab.value("document.getElementById('preset-section').checkVisibility()")
+    assert tab.value(chosen) == "default", "the server's"
+    tab.value(
+        "window.opened = []; posetalk.link.addEventListener('opened', (event) => "
+        "opened.push(event.detail.lookahead))"
+    )
+    choose(tab, "careful")
+    tab.value("document.getElementById('microphone').click()")
+    tab.until("opened.length === 1 && posetalk.controls.speak.ready")
+    choose(tab, "fast")  # while it speaks: it goes on, sooner
+    tab.until("opened.length === 2 && posetalk.controls.speak.ready")
+    assert json.loads(tab.value("JSON.stringify(opened)")) == [5 * 640, 640]
+    assert tab.value("!!posetalk.controls.speak.microphone") and tab.value(chosen) == "fast"
+    sent = tab.value("posetalk.controls.speak.sent")
+    tab.until(f"posetalk.controls.speak.sent > {sent}")
+    tab.value("document.getElementById('microphone').click()")
+    tab.until("!posetalk.controls.speak.microphone")
+    assert complaints(tab) == []

@@ -58,7 +58,9 @@ class Avatar:
         self.source = PushedSource()
         self.session = Session(backend)
         hello = make_hello(HEAD, style="neutral", styles=list(backend.styles))
-        sessions = SessionFactory(lambda: Scheduler(backend, capacity), backend, style="neutral")
+        sessions = SessionFactory(
+            lambda: Scheduler(backend, capacity), backend, preset="default", style="neutral"
+        )
         self.server = Server(HEAD, hello, port=port, token=token, pages=pages, sessions=sessions)
         if sound:
             self.server.offer_sound()

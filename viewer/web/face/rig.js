@@ -36,6 +36,7 @@ export class Rig {
     this.turns = new Float64Array(9 * this.joints);
     this.world = new Float64Array(12 * this.joints); // rotation by rows, then translation
     this.bones = arrays.bone.length / head.vertices;
+    this.faces = arrays.triangles.map((drawn) => arrays.source[drawn]); // over the head's vertices
     this.pose(new Float32Array(this.channels + 6));
   }
 
@@ -170,8 +171,8 @@ export class Rig {
 
   // Area-weighted normals on the head's own vertices, so that borders of materials stay smooth.
   shade() {
-    const { faces, source } = this.head.arrays;
-    const { positions: p, normals: n, drawn } = this;
+    const { source } = this.head.arrays;
+    const { faces, positions: p, normals: n, drawn } = this;
     n.fill(0);
     for (let f = 0; f < faces.length; f += 3) {
       const a = 3 * faces[f];

@@ -3,6 +3,7 @@
 import { Figures } from "./figures.js";
 import { Listen } from "./listen.js";
 import { $, say } from "./page.js";
+import { Presets } from "./presets.js";
 import { Scene } from "./scene.js";
 import { Shortcuts } from "./shortcuts.js";
 import { Speak } from "./speak.js";
@@ -25,6 +26,7 @@ export class Controls {
     this.styles = new Styles(link);
     this.strength = new Strength(link);
     this.speak = new Speak(link, () => this.styles.text);
+    this.presets = new Presets(link, this.speak);
     this.listen = new Listen(link, speaker, this.speak, choices);
     this.scene = new Scene(face, choices, characters);
     this.take = new Take(face, speaker, this.listen);

@@ -7,6 +7,7 @@ import { $ } from "./page.js";
 
 const IDLE = "Your voice goes to this server only, and is not played or kept.";
 const LISTENING = "Listening: speak, and the face speaks with you.";
+const ANEW = "opened again"; // what the server says of a session that gives way to the next
 const QUIET = "Too quiet: come closer, or turn the microphone up.";
 
 export class Speak extends EventTarget {
@@ -16,6 +17,7 @@ export class Speak extends EventTarget {
     this.link = link;
     this.styleText = styleText;
     this.accepts = [];
+    this.preset = null; // how soon a face of one's own speaks; null: as the server has it
     this.microphone = null;
     this.level = new Level();
     this.sent = 0; // samples of the microphone
@@ -23,7 +25,7 @@ export class Speak extends EventTarget {
     link.addEventListener("hello", ({ detail }) => this.greet(detail));
     link.addEventListener("state", () => this.state());
     link.addEventListener("opened", () => (this.ready = true));
-    link.addEventListener("closed", () => this.own && this.stop());
+    link.addEventListener("closed", ({ detail }) => this.own && detail.reason !== ANEW && this.stop());
     this.state();
   }
 
@@ -57,15 +59,27 @@ export class Speak extends EventTarget {
     $("microphone").disabled = this.link.state !== "live";
   }
 
+  // Speak by this preset from now on; one that is not the server's takes a face of one's own.
+  time(preset) {
+    this.preset = preset;
+    if (!this.microphone) return;
+    if (this.own && preset === null && this.accepts.includes("audio")) {
+      this.own = false; // or what it says of its end would stop the microphone
+      this.link.send({ type: "close" });
+    }
+    this.begin();
+  }
+
   // Speech goes to the face that everybody sees, where the server listens; else to one of our own.
   begin() {
     this.sent = 0;
     this.level = new Level();
-    this.ready = this.accepts.includes("audio");
+    this.ready = this.accepts.includes("audio") && this.preset === null;
     this.own = !this.ready;
     this.link.send({ type: "audio_format", sample_rate: this.microphone.rate });
     if (this.own) {
-      this.link.send({ type: "open", protocol: 1, style: this.styleText(), pace: "live" });
+      const wish = { type: "open", protocol: 1, style: this.styleText(), pace: "live" };
+      this.link.send(this.preset === null ? wish : { ...wish, preset: this.preset });
     }
     $("microphone").setAttribute("aria-pressed", "true");
     $("microphone-text").textContent = "Stop";
