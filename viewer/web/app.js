@@ -79,6 +79,11 @@ async function start() {
 }
 
 start().catch((error) => {
-  if (error instanceof TokenWanted) askForToken();
-  else say(`${error.message} Reload the page to try again.`);
+  if (error instanceof TokenWanted) {
+    askForToken();
+    return;
+  }
+  $("state").dataset.state = "refused";
+  $("state").textContent = "no picture";
+  say(`${error.message} Reload the page to try again.`);
 });

@@ -8,8 +8,9 @@ const PICTURES = 30; // a second
 const BITS = 6_000_000;
 
 export class Film {
+  // `failed(sentence)` is called where the encoder gives up; what it made is there to `stop` with.
   // Throws an Error with a sentence where this browser makes no WebM.
-  constructor(face, speaker) {
+  constructor(face, speaker, failed) {
     const kind = globalThis.MediaRecorder && KINDS.find((each) => MediaRecorder.isTypeSupported(each));
     if (!kind) throw new Error("This browser records no WebM: try Chrome, Edge or Firefox.");
     this.face = face;
@@ -19,10 +20,10 @@ export class Film {
     const pictures = this.composer.canvas.captureStream(PICTURES);
     this.sound = speaker.tap();
     const tracks = [...pictures.getTracks(), ...this.sound.stream.getTracks()];
-    this.recorder = new MediaRecorder(new MediaStream(tracks), {
-      mimeType: kind,
-      videoBitsPerSecond: BITS,
-    });
+    this.recorder = recorderOf(new MediaStream(tracks), kind);
+    this.recorder.onerror = ({ error }) => {
+      failed(`The recording broke off (${error?.name ?? "the encoder gave up"}).`);
+    };
     this.pieces = [];
     this.recorder.ondataavailable = ({ data }) => data.size && this.pieces.push(data);
     this.began = performance.now();
@@ -48,5 +49,13 @@ export class Film {
     for (const track of recorder.stream.getTracks()) track.stop();
     const data = await new Blob(this.pieces).arrayBuffer();
     return new Blob([marked(new Uint8Array(data))], { type: "video/webm" });
+  }
+}
+
+function recorderOf(stream, mimeType) {
+  try {
+    return new MediaRecorder(stream, { mimeType, videoBitsPerSecond: BITS });
+  } catch (error) {
+    throw new Error(`This browser's recorder refused: ${error.message}`);
   }
 }

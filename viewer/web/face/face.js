@@ -33,6 +33,12 @@ export class Face {
 
   tick(now) {
     this.mind(now / 1000);
+    this.step();
+    requestAnimationFrame((next) => this.tick(next));
+  }
+
+  // Draw what is due now, if that is another picture.
+  step() {
     const at = this.playout.at(performance.now() / 1000);
     if (at && at.age < HOLD_SECONDS + REST_SECONDS + 0.2) this.show(at);
     if (this.renderer.resize() || this.stale) {
@@ -42,7 +48,6 @@ export class Face {
       const drawn = performance.now() / 1000;
       for (const tap of this.taps) tap(this.renderer.canvas, at?.age < HOLD_SECONDS ? at : null, drawn);
     }
-    requestAnimationFrame((next) => this.tick(next));
   }
 
   // A device that draws too slowly draws fewer pixels.

@@ -6,7 +6,7 @@ import { program } from "./program.js";
 export class Renderer {
   constructor(canvas, head, look) {
     const gl = canvas.getContext("webgl2", { antialias: true, alpha: true, depth: true });
-    if (!gl) throw new Error("This browser has no WebGL 2, which draws the face.");
+    if (!gl) throw new Error("This browser has no WebGL 2, which draws the face: switch hardware acceleration on.");
     this.gl = gl;
     this.canvas = canvas;
     this.look = look;

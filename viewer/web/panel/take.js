@@ -23,6 +23,8 @@ export class Take {
     } catch (error) {
       say(error.message, 8);
       this.film = null;
+      this.listen.filming = false;
+      await this.listen.update();
     }
     this.busy = false;
     this.show();
@@ -32,8 +34,15 @@ export class Take {
     await this.speaker.start();
     this.listen.filming = true;
     await this.listen.update();
-    this.film = new Film(this.face, this.speaker);
+    this.film = new Film(this.face, this.speaker, (sentence) => this.broken(sentence));
     this.ticking = setInterval(() => this.show(), 500);
+  }
+
+  // What was recorded until then is saved.
+  async broken(sentence) {
+    if (!this.film) return;
+    await this.record();
+    say(`${sentence} ${$("notice").textContent}`, 12);
   }
 
   async stop() {

@@ -1,6 +1,11 @@
 // The browser's microphone as blocks of 20 ms, at 16 kHz where the browser can bring it there.
 
 const RATE = 16000;
+const REASONS = {
+  NotFoundError: "There is no microphone here.",
+  NotAllowedError: "The browser was not allowed to use the microphone: allow it beside the address.",
+  NotReadableError: "The microphone is there, but another program holds it.",
+};
 
 export class Microphone {
   // `onBlock(samples)` gets every block.
@@ -22,11 +27,7 @@ export class Microphone {
         audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false },
       });
     } catch (error) {
-      throw new Error(
-        error.name === "NotFoundError"
-          ? "There is no microphone here."
-          : "The browser was not allowed to use the microphone.",
-      );
+      throw new Error(REASONS[error.name] ?? `The microphone cannot be used: ${error.message}`);
     }
     try {
       await this.listen(RATE);

@@ -1,0 +1,128 @@
+"""The page for everybody: axe's rules in each of its states, and keys alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from chromium import Tab, browser_program
+from test_web_page import avatar, complaints, tab, tabs
+
+__all__ = ["avatar", "tab", "tabs"]  # fixtures
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser_program() is None, reason="not run: no Chromium here"),
+]
+
+AXE = "4.10.3"
+STATES = {
+    "plain": "document.body.focus()",
+    "microphone": "document.getElementById('microphone').click()",
+    "notice": "import('./panel/page.js').then(({ say }) => say('The stream has ended.'))",
+    "strength": "document.getElementById('guidance-section').open = true",
+    "shortcuts": "document.getElementById('help').click()",
+    "token": "document.getElementById('shortcuts').close(); "
+    "document.getElementById('token-form').hidden = false",
+    "bare": "document.getElementById('token-form').hidden = true; "
+    "document.body.classList.add('bare')",
+}
+"""What is done to the page one after the other; it is looked at after each."""
+
+
+@pytest.fixture(scope="module")
+def axe(pytestconfig: pytest.Config) -> str:
+    """The source of axe-core, which npm brings into pytest's own cache."""
+    cache = pytestconfig.cache
+    assert cache is not None
+    folder = Path(cache.mkdir(f"axe-core-{AXE}"))
+    source = folder / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            pytest.skip("not run: no npm here, which brings axe-core")
+        options = ["--no-save", "--no-audit", "--no-fund", "--prefix", str(folder)]
+        install = [npm, "install", *options, f"axe-core@{AXE}"]
+        if subprocess.run(install, cwd=folder, capture_output=True).returncode:
+            pytest.skip("not run: npm could not install axe-core")
+    return source.read_text("utf-8")
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+@pytest.mark.parametrize("colours", ["none", "active"], ids=["own colours", "forced colours"])
+def test_axe_finds_nothing(tab: Tab, axe: str, size: tuple[int, int], colours: str) -> None:
+    tab.size(*size, phone=size[0] < 500)
+    features = [
+        {"name": "forced-colors", "value": colours},
+        {"name": "prefers-reduced-motion", "value": "reduce"},
+    ]
+    tab.call("Emulation.setEmulatedMedia", features=features)
+    tab.value(axe + "; 1")
+    for state, action in STATES.items():
+        tab.value(f"(async () => {{ await (0, eval)({json.dumps(action)}); }})()")
+        found = json.loads(
+            tab.value(
+                "axe.run(document).then(({ violations }) => JSON.stringify(violations.map("
+                "({ id, help, nodes }) => [id, help, nodes.map(({ html }) => html)])))"
+            )
+        )
+        assert found == [], (state, found)
+    assert complaints(tab) == []
+
+
+def press(tab: Tab, key: str, shift: bool = False) -> None:
+    """A real key: what the browser itself does with it happens, too."""
+    codes = {"Tab": 9, "Enter": 13, " ": 32, "ArrowRight": 39, "Escape": 27}
+    more = {"text": "\r"} if key == "Enter" else {"text": " "} if key == " " else {}
+    event = {"key": key, "windowsVirtualKeyCode": codes[key], "modifiers": 8 if shift else 0}
+    tab.call("Input.dispatchKeyEvent", type="keyDown", **event, **more)
+    tab.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844)], ids=["desktop", "phone"])
+def test_everything_is_reached_by_the_tab_key_and_seen(tab: Tab, size: tuple[int, int]) -> None:
+    tab.size(*size, phone=size[0] < 500)
+    wanted = {"face", "microphone", "record", "screenshot", "mirror", "obs", "help"}
+    groups = {"characters", "styles", "presets", "cameras", "backgrounds"}
+    reached: list[str] = []
+    for _ in range(40):
+        press(tab, "Tab")
+        name = tab.value(
+            "(() => { const e = document.activeElement; return e.id || e.parentElement?.id; })()"
+        )
+        if name in reached:
+            break
+        reached.append(name)
+        box = json.loads(
+            tab.value("JSON.stringify(document.activeElement.getBoundingClientRect())")
+        )
+        assert box["width"] > 0 and 0 <= box["left"] < size[0], name
+        assert box["bottom"] > 0 and box["top"] < size[1], f"{name} is scrolled into view"
+    groups -= (
+        {"characters"}
+        if tab.value("document.getElementById('character-section').hidden")
+        else set()
+    )
+    assert wanted | groups <= set(reached), reached
+
+
+def test_keys_alone_speak_and_record(tab: Tab) -> None:
+    tab.value("document.getElementById('microphone').focus()")
+    press(tab, "Enter")
+    tab.until("posetalk.controls.speak.microphone && posetalk.controls.speak.ready")
+    press(tab, " ")
+    tab.until("!posetalk.controls.speak.microphone")
+    tab.value("document.getElementById('help').focus()")
+    press(tab, "Enter")
+    tab.until("document.getElementById('shortcuts').open")
+    press(tab, "Escape")
+    tab.until("!document.getElementById('shortcuts').open")
+    assert tab.value("document.activeElement.id") == "help", "one comes back to where one was"
+    tab.value("document.querySelector('#cameras [tabindex=\"0\"]').focus()")
+    press(tab, "ArrowRight")
+    tab.until("posetalk.face.renderer.shot === 'bust'")
+    tab.value("localStorage.clear()")
+    assert complaints(tab) == []
