@@ -10,6 +10,7 @@ from head.channels import CHANNELS
 from head.library import heads_folder, own_heads
 from head.model import Head, HeadError
 from head.new_file import new_file
+from head.painting import colour_of
 from head.poses import POSES
 from head.rig import CHARACTERS, character, load_head
 from head.skinning import skin
@@ -62,6 +63,7 @@ def about(head: Head) -> str:
             f"{np.degrees(head.jaw_open_radians):.0f} degrees",
             f"regions (vertices): {regions}",
             f"landmarks: {', '.join(sorted(head.landmarks))}",
+            f"colours: {', '.join(f'{m.name} {colour_of(m)}' for m in head.materials)}",
         ]
     )
 

@@ -167,6 +167,50 @@ class Show:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Paint:
+    """Give a head other colours, under a name of its own for `--head NAME`.
+
+    For example: posetalk head paint mira --name lea --colours hair=#7a3b1e shirt=#2d4a8a
+    """
+
+    head: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME|FILE.npz")]
+    name: Annotated[str, tyro.conf.arg(metavar="NAME")]
+    """What the painted one is called."""
+    colours: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PART=#RRGGBB ...")]
+    """Parts as `posetalk head show` lists them (skin, lips, iris, hair, brow, shirt, ...) and their
+    colours, before light falls on them. Lids, brows and the collar go with skin, hair and shirt."""
+    force: Flag = False
+    """Replace a head that has this name."""
+    debug: Debug = False
+
+    def run(self) -> int:
+        from head.library import head_path
+        from head.painting import painted, parse_colour
+        from head.rig import CHARACTERS, load_head, save_head
+        from posetalk.terminal.console import UsageError, say
+
+        if not self.colours:
+            raise UsageError("--colours: give PART=#RRGGBB, such as hair=#7a3b1e")
+        wanted = {}
+        for each in self.colours:
+            part, equals, colour = each.partition("=")
+            if not equals:
+                raise UsageError(f"--colours {each}: give PART=#RRGGBB, such as hair=#7a3b1e")
+            wanted[part] = parse_colour(colour)
+        path = head_path(self.name)
+        if self.name in (*CHARACTERS, "builtin"):
+            raise UsageError(f"--name {self.name}: that head comes along; choose another name")
+        if path.exists() and not self.force:
+            raise UsageError(f"{path} is there already: give another --name, or --force")
+        head = painted(load_head(self.head), self.name, wanted)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_head(head, path, exact=True)
+        say(f"{path}: {', '.join(self.colours)}")
+        say(f"use it with --head {self.name}")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Arkit:
     """Say how well ARKit's 52 shapes follow a head's own motion, and draw the pairs.
 
@@ -206,7 +250,7 @@ class Arkit:
 
 @dataclass(frozen=True)
 class Heads:
-    """Take over heads from elsewhere, list the heads there are, look into one.
+    """Take over heads from elsewhere, list the heads there are, look into one, paint one.
 
     Use one with `--head NAME`.
     """
@@ -215,6 +259,7 @@ class Heads:
         Annotated[Import, tyro.conf.subcommand("import")]
         | Annotated[List, tyro.conf.subcommand("list")]
         | Annotated[Show, tyro.conf.subcommand("show")]
+        | Annotated[Paint, tyro.conf.subcommand("paint")]
         | Annotated[Arkit, tyro.conf.subcommand("arkit")]
     )
 

@@ -35,6 +35,7 @@ export class Controls {
       ["s", "sound on and off", () => $("sound").click()],
       ["r", "record, and stop", () => $("record").click()],
       ["p", "picture: a screenshot", () => $("screenshot").click()],
+      ["o", "the face alone for OBS: its address", () => $("obs").click()],
       ["c", "camera: head, bust, profile", () => this.scene.nextCamera()],
       ["b", "background", () => this.scene.nextBackground()],
       ["x", "mirror", () => $("mirror").click()],
