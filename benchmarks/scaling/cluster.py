@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.harness.processes import BenchmarkError
 from posetalk.app.settings import AddressSettings, ModelSettings
@@ -16,6 +17,7 @@ from stream.backends.names import BackendName
 
 OBJECT_STORE = 100 << 20
 START_SECONDS = 900.0
+TRIES = 6
 
 
 def free_port() -> int:
@@ -48,18 +50,26 @@ def nodes(count: int, cores: int) -> Iterator[None]:
         from ray.cluster_utils import Cluster
     except ImportError as error:
         raise BenchmarkError(f"this measures Ray, and needs the extra ray: {error}") from None
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": cores, "object_store_memory": OBJECT_STORE},
-    )
+    cluster = Cluster()
     try:
-        for _ in range(count - 1):
-            cluster.add_node(num_cpus=cores, object_store_memory=OBJECT_STORE)
+        for _ in range(count):
+            _add_node(cluster, cores)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="CRITICAL")
         yield
     finally:
         ray.shutdown()
         cluster.shutdown()
+
+
+def _add_node(cluster: Any, cores: int) -> None:
+    """One node more; Ray gives its processes 30 seconds, which a busy machine takes longer for."""
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            cluster.add_node(num_cpus=cores, object_store_memory=OBJECT_STORE)
+            return
+        except Exception as error:
+            if not left or "timed out" not in str(error):
+                raise BenchmarkError(f"Ray does not start: {error}") from None
 
 
 @contextlib.contextmanager

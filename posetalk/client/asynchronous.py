@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ssl as tls
 import time
-from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Self, TypeAlias
 
@@ -14,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posetalk.client.coming_back import PING_SECONDS, SILENCE_SECONDS, Place, come_back
-from posetalk.client.events import ClientEvent, ClientFrame, ClientSound, Reading, RequestError
-from posetalk.client.kept import KeptSession
+from posetalk.client.events import ClientEvent, ClientFrame, Reading, RequestError
+from posetalk.client.inbox import Inbox
+from posetalk.client.kept import Keeping, KeptSession
 from stream.frames import SAMPLE_RATE
-from stream.sources.pcm import LiveResampler, mono, to_float
+from stream.sources.pcm import mono, to_float
 from stream.wire import codec, messages
 from viewer.client.address import parse_url, split_token
 from viewer.client.errors import ClientError, ConnectionFailed
@@ -27,8 +27,6 @@ Samples: TypeAlias = NDArray[np.floating[Any]] | NDArray[np.int16]
 
 WATCH_PING = 2**31
 """The number of pings that nobody waits for."""
-INBOX_EVENTS = 20_000
-"""Minutes of frames and sound: more means that nobody takes them, and the oldest go."""
 PIECE_SECONDS = 0.5
 RETRY_SECONDS = 0.1
 
@@ -52,7 +50,6 @@ class AsyncClient:
 
     Attributes:
         hello: what the server said first: channels, styles, head.
-        dropped: events lost because nobody took them.
     """
 
     def __init__(
@@ -68,7 +65,6 @@ class AsyncClient:
         direct: bool = False,
     ) -> None:
         self.url, brought = split_token(parse_url(url))
-        self.dropped = 0
         self._wish = messages.Subscribe(set=set, audio=audio, ahead=ahead or None)
         self._token = token if brought is None else brought
         self._timeout = timeout
@@ -79,18 +75,13 @@ class AsyncClient:
         self._clear()
 
     def _clear(self) -> None:
-        self._inbox: deque[ClientEvent | ClientError] = deque()
-        self._news = asyncio.Event()
-        self._over: ClientError | None = None
-        self._ended = False
+        self._inbox = Inbox()
         self._number = self._pushed = 0
         self._rate = SAMPLE_RATE
         self._asked: dict[int, asyncio.Future[None]] = {}
         self._opening: asyncio.Future[messages.Opened] | None = None
-        self._kept: KeptSession | None = None
-        self._wants_kept = False
+        self._keeping = Keeping()
         self._up = asyncio.Event()
-        self._resampler: LiveResampler | None = None
         self._heard_at = 0.0  # seconds, monotonic
 
     # --- coming and going ----------------------------------------------------------------------
@@ -138,6 +129,15 @@ class AsyncClient:
         return self._reading.hello
 
     @property
+    def _kept(self) -> KeptSession | None:
+        return self._keeping.session
+
+    @property
+    def dropped(self) -> int:
+        """Events lost because nobody took them."""
+        return self._inbox.dropped
+
+    @property
     def faces(self) -> NDArray[np.uint32] | None:
         """(F, 3) triangles, soon after `vertices` were subscribed to."""
         return self._reading.faces if self._reading is not None else None
@@ -164,17 +164,7 @@ class AsyncClient:
 
     async def next_event(self) -> ClientEvent | None:
         """The next event, or None after the last; raises as `events`."""
-        while not self._inbox:
-            if self._ended:
-                return None
-            if self._over is not None:
-                raise self._over
-            self._news.clear()
-            await self._news.wait()
-        event = self._inbox.popleft()
-        if isinstance(event, ClientError):
-            raise event
-        return event
+        return await self._inbox.next()
 
     async def _read(self, link: Link, reading: Reading) -> None:
         """Take what arrives until the end; a session that is kept goes on elsewhere."""
@@ -183,7 +173,11 @@ class AsyncClient:
             try:
                 await self._read_link(link, reading)
             except ClientError as over:
-                if self._kept is None or self._ended or not isinstance(over, ConnectionFailed):
+                if (
+                    self._kept is None
+                    or self._inbox.ended
+                    or not isinstance(over, ConnectionFailed)
+                ):
                     self._finish(over)
                     return
             finally:
@@ -231,39 +225,12 @@ class AsyncClient:
         link, reading, opened = await come_back(kept, self._place, self._wish, self._pushed)
         self._pushed += kept.pieces + len(kept.waiting)
         self._link, self._reading = link, reading
-        self._put(opened)
+        self._inbox.put(opened)
         self._up.set()
         return link, reading
 
-    def _follow(self, event: ClientEvent) -> ClientEvent | None:
-        """What of an event is for who takes them, where the session is kept."""
-        kept = self._kept
-        match event:
-            case messages.Opened():
-                keeps = self._wants_kept and event.ticket is not None
-                self._kept = KeptSession(event.ticket or "") if keeps else None
-            case messages.Placed():
-                if kept is not None:
-                    kept.placed(event)
-                return None
-            case messages.TicketRenewed(ticket):
-                if kept is not None:
-                    kept.ticket = ticket
-                return None
-            case messages.Closed() | messages.End():
-                self._kept = None
-            case _ if kept is None:
-                pass
-            case messages.Interrupted(sample):
-                kept.cut(sample)
-            case messages.Error():
-                kept.refused(event.sequence)
-            case _:
-                return kept.new(event)
-        return event
-
     def _take(self, arrived: ClientEvent) -> None:
-        event = self._follow(arrived)
+        event = self._keeping.follow(arrived)
         match event:
             case None:
                 return
@@ -276,24 +243,18 @@ class AsyncClient:
                 error = RequestError(code, message, event.retry_after)
                 if self._blame(error) and not fatal:
                     return
-                self._put(error)
+                self._inbox.put(error)
                 return
             case messages.Opened():
-                self._forget(-(2**63))  # of another time line
+                self._inbox.forget(-(2**63))  # of another time line
                 if self._opening is not None:
                     self._opening.set_result(event)
                     self._opening = None
             case messages.Interrupted(sample):
-                self._forget(sample)
+                self._inbox.forget(sample)
             case messages.End():
-                self._ended = True
-        self._put(event)
-
-    def _forget(self, sample: int) -> None:
-        """Drop what waits here from this sample on: the server has taken it back."""
-        timed = (ClientFrame, ClientSound)
-        kept = [it for it in self._inbox if not (isinstance(it, timed) and it.sample >= sample)]
-        self._inbox = deque(kept)
+                self._inbox.ended = True
+        self._inbox.put(event)
 
     def _blame(self, error: RequestError) -> bool:
         """Hand an error to the oldest request that waits; returns whether there was one."""
@@ -307,17 +268,8 @@ class AsyncClient:
                 return True
         return False
 
-    def _put(self, event: ClientEvent | ClientError) -> None:
-        if len(self._inbox) >= INBOX_EVENTS:
-            self._inbox.popleft()
-            self.dropped += 1
-        self._inbox.append(event)
-        self._news.set()
-
     def _finish(self, over: ClientError) -> None:
         """Nothing more will come: wake everybody who waits."""
-        if self._over is None:
-            self._over = over
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_exception(over)
@@ -325,9 +277,9 @@ class AsyncClient:
             self._opening.set_exception(over)
         self._asked.clear()
         self._opening = None
-        self._kept = None
+        self._keeping.session = None
         self._up.set()
-        self._news.set()
+        self._inbox.finish(over)
 
     # --- requests ------------------------------------------------------------------------------
     async def subscribe(
@@ -369,7 +321,9 @@ class AsyncClient:
             ValueError: no samples, or floats on another scale.
         """
         if self._kept is not None:
-            await self._push_kept(self._at_one_rate(mono(to_float(samples)), sample_rate), wait)
+            await self._push_kept(
+                self._keeping.at_one_rate(mono(to_float(samples)), sample_rate), wait
+            )
             return
         if sample_rate != self._rate:
             self._rate = 0  # the server takes nothing until it knows the format
@@ -389,12 +343,6 @@ class AsyncClient:
                     if error.code != "audio_full" or not wait:
                         raise
                 await asyncio.sleep(RETRY_SECONDS)
-
-    def _at_one_rate(self, samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-        """Sound at 16 kHz, as a session that is kept has it."""
-        if self._resampler is None or self._rate != rate:
-            self._resampler, self._rate = LiveResampler(int(rate)), rate
-        return self._resampler.feed(samples)
 
     async def _push_kept(self, samples: NDArray[np.float32], wait: bool) -> None:
         step = int(PIECE_SECONDS * SAMPLE_RATE)
@@ -442,7 +390,10 @@ class AsyncClient:
         Raises:
             RequestError: `capacity` (no room for another), `open` (a session that cannot be).
         """
-        self._wants_kept = resume
+        self._keeping.wanted = resume
+        if resume and self._rate != SAMPLE_RATE:
+            self._rate = SAMPLE_RATE
+            await self._ask(codec.serialise_text(messages.AudioFormat(SAMPLE_RATE)))
         wish = messages.Open(
             style=style,
             seed=seed,
@@ -459,9 +410,8 @@ class AsyncClient:
 
     async def flush(self) -> None:
         """The utterance is over: make its last frames now (one's own session)."""
-        if self._kept is not None and self._resampler is not None:
-            await self._push_kept(self._resampler.finish(), wait=True)
-            self._resampler.reset()
+        if self._kept is not None:
+            await self._push_kept(self._keeping.rest(), wait=True)
         await self._ask(codec.serialise_text(messages.Flush()))
 
     async def close_session(self) -> None:
@@ -500,6 +450,8 @@ class AsyncClient:
             raise ConnectionFailed(f"{self.url} does not answer") from None
 
     async def _send(self, message: str | bytes) -> None:
-        if self._over is not None or self._link is None:
-            raise self._over or ConnectionFailed("not connected: call connect(), or use `with`")
+        if self._inbox.over is not None or self._link is None:
+            raise self._inbox.over or ConnectionFailed(
+                "not connected: call connect(), or use `with`"
+            )
         await self._link.send(message)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from posetalk.client.events import ClientEvent, ClientFrame, ClientSound
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+from stream.sources.pcm import LiveResampler
 from stream.wire import codec, messages
 
 Floats = NDArray[np.float32]
@@ -101,3 +102,61 @@ class KeptSession:
     def pieces(self) -> int:
         """Messages of sound that `resume` has."""
         return len(self._placed)
+
+
+class Keeping:
+    """Whether a client's session is kept, and the sound that is pushed to it at one rate.
+
+    Attributes:
+        wanted: whether the next session is to be kept.
+        session: that is; None: there is none.
+    """
+
+    def __init__(self) -> None:
+        self.wanted = False
+        self.session: KeptSession | None = None
+        self._resampler: LiveResampler | None = None
+        self._rate = 0
+
+    def follow(self, event: ClientEvent) -> ClientEvent | None:
+        """What of an event is for who takes them."""
+        kept = self.session
+        match event:
+            case messages.Opened():
+                keeps = self.wanted and event.ticket is not None
+                self.session = KeptSession(event.ticket or "") if keeps else None
+            case messages.Placed():
+                if kept is not None:
+                    kept.placed(event)
+                return None
+            case messages.TicketRenewed(ticket):
+                if kept is not None:
+                    kept.ticket = ticket
+                return None
+            case messages.End() if kept is not None:
+                return None  # of this server, not of the session: the connection ends next
+            case messages.Closed():
+                self.session = None
+            case _ if kept is None:
+                pass
+            case messages.Interrupted(sample):
+                kept.cut(sample)
+            case messages.Error():
+                kept.refused(event.sequence)
+            case _:
+                return kept.new(event)
+        return event
+
+    def at_one_rate(self, samples: Floats, rate: int) -> Floats:
+        """Sound at 16 kHz, as a session that is kept has it."""
+        if self._resampler is None or self._rate != rate:
+            self._resampler, self._rate = LiveResampler(int(rate)), rate
+        return self._resampler.feed(samples)
+
+    def rest(self) -> Floats:
+        """What the end of the utterance brings of it."""
+        if self._resampler is None:
+            return np.zeros(0, np.float32)
+        rest = self._resampler.finish()
+        self._resampler.reset()
+        return rest

@@ -56,6 +56,8 @@ class Past:
             ValueError: more than a session holds.
         """
         base, now = self.base, int(self.age * SAMPLE_RATE)
+        if self.first > max(0, now) + MOST_AHEAD:
+            raise WrongValue("that frame is of a time that has not come: open a new session")
         end = max([min(now, self.first + 2 * SAMPLE_RATE), *(at + len(s) for at, s in self.sound)])
         if end - base > MOST_AHEAD:
             raise WrongValue(f"at most {MOST_AHEAD // SAMPLE_RATE} s of a session may be brought")

@@ -29,6 +29,9 @@ from stream.wire import messages
 Floats = NDArray[np.float32]
 P = ParamSpec("P")
 
+MOST_VALUE = 100.0
+"""Of a frame that is eased from: weights, radians, metres."""
+
 
 class ClientSessions:
     """The clients that have a session of their own.
@@ -99,6 +102,8 @@ class ClientSessions:
             ticket = self.signer.read(wish.ticket, time.time())
         except TicketError as error:
             return messages.Error("ticket", str(error), False)
+        if any(abs(value) > MOST_VALUE for value in wish.values):
+            return messages.Error("open", f"`values` are at most {MOST_VALUE:g}", False)
         past = Past(max(-1, wish.sample), sound, time.time() - ticket.zero)
         values = np.array(wish.values, np.float32)
         return self._make_room(client) or self._begin(

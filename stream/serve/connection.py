@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from head.errors import PosetalkError
 from stream.core.conditions import ConditionChange
-from stream.frames import Frame
+from stream.frames import SAMPLE_RATE, Frame
+from stream.run.resumed_session import MOST_AHEAD
 from stream.serve.door.auth import Role
 from stream.serve.door.peers import Peer
 from stream.serve.frame_encoder import Data, Encoder, Sound
@@ -307,13 +308,18 @@ class Connection:
 
     async def _bring(self, message: codec.Message, error: messages.Error | None) -> None:
         """Sound of the session that it resumes came; after the last piece that begins."""
+        samples = np.zeros(0, np.float32)
         if error is None:
             await self._pay(self._pushed.cost(message))
             heard = await self._pushed.heard(message)
             self._pushed.took(heard)
-            self._brought.append((message.sample, heard.samples))
-        else:
-            self._answer(error, message)
+            samples = heard.samples
+        self._answer(error, message)
+        self._brought.append((message.sample, samples))
+        if sum(len(piece) for _, piece in self._brought) > MOST_AHEAD:
+            self._resuming, self._brought = None, []
+            sentence = f"at most {MOST_AHEAD // SAMPLE_RATE} s of a session may be brought"
+            self._answer(messages.Error("open", sentence, False), message)
         await self._resume()
 
     async def _resume(self) -> None:

@@ -28,8 +28,8 @@ from posetalk.client import (
     RequestError,
     VersionMismatch,
 )
-from posetalk.client.asynchronous import INBOX_EVENTS
 from posetalk.client.events import Reading
+from posetalk.client.inbox import INBOX_EVENTS
 from stream.backends.registry import load_backend
 from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
@@ -297,7 +297,7 @@ def test_frames_that_nobody_takes_are_counted_not_kept() -> None:
     client = posetalk.AsyncClient("127.0.0.1:1")
     frame = ClientFrame("flame", 0, 0, np.zeros(56, "f4"), ())
     for _ in range(INBOX_EVENTS + 5):
-        client._put(frame)
+        client._inbox.put(frame)
     assert client.dropped == 5 and len(client._inbox) == INBOX_EVENTS
 
 

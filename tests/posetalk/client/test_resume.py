@@ -17,7 +17,8 @@ from posetalk.client.kept import KeptSession
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
 from stream.run.resumed_session import MOST_AHEAD, Past
 from stream.serve.tickets import Signer, Ticket, TicketError
-from stream.wire import messages
+from stream.wire import codec, messages
+from viewer.client.link import Link
 
 SPEECH = (0.3 * np.sin(np.arange(6 * SAMPLE_RATE) / 12)).astype(np.float32)
 SPEECH *= np.sin(np.arange(len(SPEECH)) / 4000) ** 2
@@ -180,6 +181,54 @@ def test_what_a_client_keeps() -> None:
     for sample in range(3840, 60 * 640, 640):
         kept.new(frame(sample))
     assert kept.pieces == 1, "what lies two seconds back is not needed any more"
+
+
+def test_what_is_brought_has_limits() -> None:
+    """Neither memory nor a number that is none comes in by a ticket."""
+
+    async def run() -> None:
+        with replica() as server:
+            async with AsyncClient(server.url) as client:
+                ticket = (await client.open(resume=True)).ticket
+            assert ticket is not None
+            piece = codec.serialise(codec.Message(codec.Kind.PCM, 0, 0, np.zeros(160_000, "f4")))
+            for wish, sound, line in (
+                (messages.Resume(ticket, 640, "flame", [1e200] * 56), 0, "`values` are at most"),
+                (messages.Resume(ticket, 2**62), 0, "a time that has not come"),
+                (messages.Resume(ticket, pieces=2001), 0, "at most 2000 pieces"),
+                (messages.Resume(ticket, pieces=50), 10, "at most 90 s of a session"),
+            ):
+                link = await Link.open(server.url)
+                await link.send(codec.serialise_text(wish))
+                for _ in range(sound):
+                    await link.send(piece)
+                while not isinstance(error := await link.receive(), messages.Error):
+                    pass
+                assert line in error.message and not error.fatal
+                await link.close()
+
+    asyncio.run(run())
+
+
+def test_another_rate_goes_on_as_well() -> None:
+    """Sound is pushed at 16 kHz, whatever it was, and the server's format with it."""
+
+    async def run() -> None:
+        with ExitStack() as open_:
+            first, second = (open_.enter_context(replica()) for _ in range(2))
+            switch = open_.enter_context(Switch(first.port))
+            async with AsyncClient(switch.url, audio=True) as client:
+                await client.open()
+                await client.push(SPEECH[:2400], 24000)
+                await client.open(resume=True)
+                await client.push(SPEECH[:24000], 24000)
+                before = await frames_of(client, 10)
+                switch.cut(second.port)
+                await client.push(SPEECH[24000:48000], 24000)
+                await client.flush()
+                check_gapless([*before, *await frames_of(client, 50)])
+
+    asyncio.run(run())
 
 
 def laid(past: Past) -> tuple[int, NDArray[np.float32]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import http
 import json
 import threading
 import urllib.error
@@ -24,8 +23,8 @@ from posetalk.corpus.worker import Expected, bundle_hash
 from posetalk.deploy.asgi import ReplicaApp
 from posetalk.deploy.pages import PageDesk
 from posetalk.deploy.replica import Replica, ReplicaError
-from posetalk.deploy.settings import DeploySettings, ReplicaSettings, for_newcomers, ticket_key
-from viewer.client.errors import Busy, Refused
+from posetalk.deploy.settings import DeploySettings, ReplicaSettings, ticket_key
+from viewer.client.errors import Busy, ClientError, Refused
 
 pytestmark = pytest.mark.extra("ray")
 
@@ -164,8 +163,18 @@ def test_a_direct_address_is_told_and_its_place_held() -> None:
         with posetalk.Client(told["url"]) as client:
             client.open()
             assert len(spoken(client, 5)) == 5
-    with running(settings()) as (place, _), posetalk.Client(f"ws://{place}/direct") as client:
-        client.open()  # there is none: the session is here
+    with (
+        running(settings(direct=True)) as (place, replica),
+        posetalk.Client(f"ws://{place}", direct=True) as client,
+    ):
+        client.open(resume=True)
+        assert len(spoken(client, 5)) == 5
+        assert replica.note().clients == 1
+    with running(settings()) as (place, _):
+        with posetalk.Client(f"ws://{place}/direct") as client:
+            client.open()  # there is none: the session is here
+        with pytest.raises(ClientError, match="no direct addresses: start it with --direct"):
+            posetalk.Client(f"ws://{place}", direct=True).connect()
 
 
 def test_a_node_that_is_not_alike_says_so() -> None:
@@ -177,9 +186,3 @@ def test_a_node_that_is_not_alike_says_so() -> None:
     nowhere = replace(told.deployment, model=ModelSettings(bundle="/nowhere/at/all"))
     with pytest.raises(ReplicaError, match="/nowhere/at/all"):
         Replica(replace(told, deployment=nowhere))
-
-
-def test_room_for_a_lost_replica_is_kept_free() -> None:
-    assert [for_newcomers(12, n) for n in (1, 2, 3, 4)] == [12, 6, 8, 9]
-    assert for_newcomers(1, 2) == 1
-    assert http.HTTPStatus.SERVICE_UNAVAILABLE == 503
