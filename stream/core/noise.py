@@ -44,6 +44,8 @@ class NoiseTrack:
 
     def take(self, start: int, stop: int) -> NDArray[np.float32]:
         """Noise for frames [start, stop): (stop - start, channels); frames before are let go."""
+        if start == stop:  # a lookahead of none
+            return np.zeros((0, self._channels), np.float32)
         white = self._held(start - self._frames + 1, stop)
         out = white[self._frames - 1 :].copy()
         windows = np.lib.stride_tricks.sliding_window_view(

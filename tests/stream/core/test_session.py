@@ -310,7 +310,7 @@ def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
 
 
 @given(
-    moves=st.lists(st.tuples(st.integers(-40, 60), st.integers(1, 30)), max_size=12),
+    moves=st.lists(st.tuples(st.integers(-40, 60), st.integers(0, 30)), max_size=12),
     frames=st.integers(1, 30),
 )
 @settings(max_examples=40, deadline=None)
