@@ -65,7 +65,12 @@ def _add_node(cluster: Any, cores: int) -> None:
     """One node more; Ray gives its processes 30 seconds, which a busy machine takes longer for."""
     for left in range(TRIES - 1, -1, -1):
         try:
-            cluster.add_node(num_cpus=cores, object_store_memory=OBJECT_STORE)
+            cluster.add_node(
+                num_cpus=cores,
+                object_store_memory=OBJECT_STORE,
+                include_dashboard=False,
+                dashboard_port=free_port(),
+            )
             return
         except Exception as error:
             if not left or "timed out" not in str(error):

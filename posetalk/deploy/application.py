@@ -65,9 +65,11 @@ class Sessions:
     def __serve_build_asgi_app__(self) -> Any:
         from posetalk.deploy.asgi import ReplicaApp
 
-        direct = self._replica.url if self._settings.deployment.direct else None
+        wanted = self._settings.deployment
+        direct = self._replica.url if wanted.direct else None
+        has_token = wanted.address.token is not None
         self._telling = asyncio.get_running_loop().create_task(self._tell())
-        return ReplicaApp(self._replica.server, self._page, direct)
+        return ReplicaApp(self._replica.server, self._page, direct, has_token=has_token)
 
     async def _page(
         self, method: str, target: str, headers: Mapping[str, str], address: tuple[str, int]

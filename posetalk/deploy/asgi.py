@@ -9,8 +9,10 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Future
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
+from stream.serve.door.auth import Refusal, is_loopback
 from stream.serve.door.bridged import Arrived, BridgedSocket
 from stream.serve.door.http_pages import Answer
 from stream.serve.server import Server
@@ -25,6 +27,7 @@ Ask: TypeAlias = Callable[[str, str, Mapping[str, str], tuple[str, int]], Awaita
 RETRY_SECONDS = 5
 """When who found no place may try again."""
 REFUSED = 1008
+STRANGER: Refusal = (HTTPStatus.FORBIDDEN, "others than this machine are served with a token only")
 DIRECT = "/direct"
 
 
@@ -35,10 +38,15 @@ class ReplicaApp:
         server: has the sessions; it has been started.
         page: answers plain requests.
         direct: where clients reach the server itself; None: they may not.
+        has_token: whether clients must bring one; without, only this machine's own are served,
+            whatever address the server before us listens on.
     """
 
-    def __init__(self, server: Server, page: Ask, direct: str | None = None) -> None:
+    def __init__(
+        self, server: Server, page: Ask, direct: str | None = None, *, has_token: bool = False
+    ) -> None:
         self._server, self._page, self._direct = server, page, direct
+        self._has_token = has_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One connection, as ASGI has it."""
@@ -52,6 +60,9 @@ class ReplicaApp:
 
     async def _http(self, scope: Scope, send: Send) -> None:
         arrived = arrived_of(scope)
+        if self._is_stranger(arrived):
+            await _answer(send, STRANGER[0].value, {}, f"{STRANGER[1]}\n".encode())
+            return
         answer = await self._page(scope["method"], arrived.path, arrived.headers, arrived.address)
         await _answer(send, answer.status.value, answer.headers, answer.body)
 
@@ -62,7 +73,9 @@ class ReplicaApp:
         def wake() -> None:
             loop.call_soon_threadsafe(news.set)
 
-        opened = await self._do(self._server.open_bridged(arrived, wake))
+        opened: BridgedSocket | Refusal = STRANGER
+        if not self._is_stranger(arrived):
+            opened = await self._do(self._server.open_bridged(arrived, wake))
         if not isinstance(opened, BridgedSocket):
             status, why = opened
             # Where the server before us cannot say more, it answers 403.
@@ -85,6 +98,9 @@ class ReplicaApp:
             opened.leave()
             sending.cancel()
             attending.add_done_callback(_forget)
+
+    def _is_stranger(self, arrived: Arrived) -> bool:
+        return not self._has_token and not is_loopback(arrived.address[0])
 
     async def _read(self, socket: BridgedSocket, receive: Receive) -> None:
         """Hand on what the client sends, until it leaves."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -9,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
+from http import HTTPStatus
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from posetalk.deploy.asgi import ReplicaApp
 from posetalk.deploy.pages import PageDesk
 from posetalk.deploy.replica import Replica, ReplicaError
 from posetalk.deploy.settings import DeploySettings, ReplicaSettings, ticket_key
+from stream.serve.door.http_pages import Answer
 from viewer.client.errors import Busy, ClientError, Refused
 
 pytestmark = pytest.mark.extra("ray")
@@ -48,7 +51,9 @@ def running(told: ReplicaSettings) -> Iterator[tuple[str, Replica]]:
         desk.note("one", replica.note())
         return desk.answer(method, target, headers, address)
 
-    app = ReplicaApp(replica.server, page, replica.url if told.deployment.direct else None)
+    direct = replica.url if told.deployment.direct else None
+    has_token = told.deployment.address.token is not None
+    app = ReplicaApp(replica.server, page, direct, has_token=has_token)
     server = uvicorn.Server(
         uvicorn.Config(app, port=0, log_level="critical", ws="websockets-sansio")
     )
@@ -151,6 +156,35 @@ def test_the_door_is_that_of_serve() -> None:
                 break
             threading.Event().wait(0.05)
         assert replica.note().clients == 0, "who has gone has no place any more"
+
+
+def test_without_a_token_only_this_machine_is_served() -> None:
+    """Whatever address Ray's proxy listens on."""
+    replica = Replica(settings())
+
+    async def ask(kind: str, client: tuple[str, int]) -> list[dict[str, object]]:
+        sent: list[dict[str, object]] = []
+
+        async def receive() -> dict[str, object]:
+            return {"type": "websocket.connect" if len(sent) == 0 else "websocket.disconnect"}
+
+        async def send(message: dict[str, object]) -> None:
+            sent.append(message)
+
+        async def page(*_: object) -> Answer:
+            return Answer(HTTPStatus.OK, {}, b"")
+
+        scope = {"type": kind, "path": "/", "headers": [], "client": client, "method": "GET"}
+        await ReplicaApp(replica.server, page)(scope, receive, send)  # type: ignore[arg-type]
+        return sent
+
+    try:
+        assert asyncio.run(ask("http", ("10.0.0.7", 1)))[0]["status"] == 403
+        assert asyncio.run(ask("http", ("127.0.0.1", 1)))[0]["status"] == 200
+        assert asyncio.run(ask("websocket", ("10.0.0.7", 1)))[0]["type"] == "websocket.close"
+        assert asyncio.run(ask("websocket", ("127.0.0.1", 1)))[0]["type"] == "websocket.accept"
+    finally:
+        replica.close()
 
 
 def test_a_direct_address_is_told_and_its_place_held() -> None:
