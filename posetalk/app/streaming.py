@@ -30,7 +30,7 @@ Loop: TypeAlias = "LiveLoop | PushLoop"
 
 ADVICE_FRAMES = 250
 """Ten seconds: so much is measured before a delay is recommended."""
-VIEWER_SECONDS = 15.0
+VIEWER_SECONDS = 60.0
 """How long the sound waits for our own viewer to be there; others may come and go."""
 
 
