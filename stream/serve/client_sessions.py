@@ -65,6 +65,7 @@ class ClientSessions:
         self._head, self._encoder, self._hello = head, encoder, hello
         self._counts, self._post, self._worker = counts, post, worker
         self._clients: dict[ClientSession, Connection] = {}
+        self._broken = 0  # outputs, of sessions that have ended
         self.most_new: int | None = None
         self.signer: Signer | None = None
         self.ticket_seconds = Limits().session_seconds
@@ -73,6 +74,12 @@ class ClientSessions:
 
     def __len__(self) -> int:
         return len(self._clients)
+
+    @property
+    def broken_outputs(self) -> int:
+        """Outputs of the model for all of them so far that were no motion; from any thread."""
+        now = (opened.session.broken_outputs for opened in tuple(self._clients))
+        return self._broken + sum(now)
 
     def open(self, client: Connection, wish: messages.Open) -> messages.Error | None:
         """Give a client a session of its own; it is told, or the error is for it."""
@@ -225,6 +232,7 @@ class ClientSessions:
         self._tickets.pop(opened, None)
         if self._clients.pop(opened, None) is not None:
             client.peer.sessions -= 1
+            self._broken += opened.session.broken_outputs
         self._counts.sessions = len(self)
         client.switch(None, self._encoder)
         client.text(messages.Closed(reason, opened.frames))

@@ -30,7 +30,8 @@ class Health:
         places, session_places: websockets and own sessions that there may be.
         statistics: of its own stream; None: it has none yet.
         source: what is wrong with what it hears; "": nothing.
-        broken_outputs: outputs of the model that were not finite and were replaced.
+        broken_outputs: outputs of the model for its own stream that were no motion and were
+            replaced; session_broken_outputs: the same for clients' own sessions.
         starting: whether clients are not greeted yet; draining: whether it is ending.
         a2f: of the clients of its Audio2Face service; None: it has none.
     """
@@ -41,6 +42,7 @@ class Health:
     statistics: LiveStatistics | None = None
     source: str = ""
     broken_outputs: Callable[[], int] = int
+    session_broken_outputs: Callable[[], int] = int
     starting: bool = False
     draining: bool = False
     a2f: ServerCounts | None = None
@@ -128,9 +130,8 @@ def _families(health: Health) -> Iterable[Any]:
     for code, number in sorted(counts.declined.items()):
         declined.add_metric([code], number)
     yield declined
-    yield counter(
-        "broken_outputs", "Outputs of the model that were not finite.", health.broken_outputs()
-    )
+    broken = health.broken_outputs() + health.session_broken_outputs()
+    yield counter("broken_outputs", "Outputs of the model that were not finite.", broken)
     yield gauge("source_ok", "Whether what is animated is heard.", float(not health.source))
     if health.a2f is not None:
         told = health.a2f

@@ -147,6 +147,7 @@ class Server:
             self._post,
             self._worker,
         )
+        self.health.session_broken_outputs = lambda: self._sessions.broken_outputs
         self.filters = Filters(self._resampling)
         self._requests = ClientRequests(
             self.controls,

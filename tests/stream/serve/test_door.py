@@ -10,9 +10,11 @@ import struct
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 from patience import PATIENCE
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,7 +22,11 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
+from stream.backends.fake import FakeBackend
+from stream.backends.protocol import FloatArray, SamplerCall
 from stream.run.metrics import LiveStatistics
+from stream.run.push_session import SessionFactory
+from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameTiming
 from stream.serve.door.arrivals import Arrivals
 from stream.serve.door.auth import Gate, Role, check_token, credentials
@@ -219,6 +225,35 @@ def test_metrics_are_what_prometheus_reads() -> None:
     assert samples["posetalk_model_seconds", "0.5"] == pytest.approx(0.02)
     assert samples["posetalk_frames_late_total",] == 1
     assert samples["posetalk_received_bytes_total",] > 0 < samples["posetalk_sent_bytes_total",]
+
+
+class Broken(FakeBackend):
+    """Its first output is no motion."""
+
+    calls = 0
+
+    def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
+        made = super().sample_many(calls)
+        if not self.calls:
+            made[0] = np.full_like(made[0], np.nan)
+        self.calls += 1
+        return made
+
+
+def test_what_the_model_broke_for_a_client_is_counted_while_it_is_here_and_after() -> None:
+    backend = Broken()
+    sessions = SessionFactory(lambda: Scheduler(backend, 1, workers=1), backend)
+    with Server(HEAD, HELLO, port=0, sessions=sessions) as server, client(server) as connection:
+        backend.calls = 0  # it was warmed up, perhaps
+        connection.send(codec.serialise_text(messages.Open()))
+        until(connection, messages.Opened)
+        for _ in range(3):
+            assert np.isfinite(until(connection, Kind.FLAME).payload).all()
+        told = b"posetalk_broken_outputs_total 1.0"
+        assert told in ask(server, "/metrics")[2]
+        connection.send(codec.serialise_text(messages.Close()))
+        until(connection, messages.Closed)
+        assert told in ask(server, "/metrics")[2]
 
 
 # --- places ------------------------------------------------------------------------------------
