@@ -23,7 +23,7 @@ from benchmarks.latency.grid_file import read_grid
 from benchmarks.latency.live_run import measure_live, waiting
 from benchmarks.latency.precision import Exports
 from benchmarks.latency.roofline import measure_speed, roofline_of
-from benchmarks.latency.terminal_report import report
+from benchmarks.latency.terminal_report import overview, report
 from benchmarks.quality import lip_error
 from head.files.json_file import write_json
 from posetalk.terminal.console import UsageError
@@ -146,6 +146,8 @@ class BenchLatency:
                 results["runs"].append(run)
                 note("\n" + report(run))
                 self._write(results)
+        if len(results["runs"]) > 1:
+            note("\n" + overview(results["runs"]))
         return results
 
     def points(self, base: Setting) -> list[Setting]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.latency import many_sessions
 from benchmarks.latency.percentiles import STAGES
+from benchmarks.latency.points import spoken
 from benchmarks.quality.lip_error import in_words
 
 _COLUMNS = ("p50", "p90", "p99", "max")
@@ -25,6 +26,32 @@ def describe_live(live: Mapping[str, Any]) -> str:
 def report(run: Mapping[str, Any]) -> str:
     """One run: what was run, the frames, every stage, end to end, and what it cost."""
     return report_many_sessions(run) if run["asked"]["sessions"] > 1 else report_live(run)
+
+
+def overview(runs: Sequence[Mapping[str, Any]]) -> str:
+    """All runs side by side, a line each, quality behind speed where it was measured."""
+    seen = {
+        "closures": "P/B/M %",
+        "vowels_open": "vowels %",
+        "rounded": "rounded %",
+        "lve": "LVE mm",
+    }
+    if not any("spoken" in run.get("quality", {}) for run in runs):
+        seen = {}
+    header = ("H", "R", "K", "sessions", "viewer", "p50 ms", "p99 ms", "late", "lost")
+    lines = [f"{'side by side':22}" + "".join(f"{name:>10}" for name in (*header, *seen.values()))]
+    for run in runs:
+        live, times, frames = run["live"], run["end_to_end_ms"], run["frames"]
+        quality = [spoken(run.get("quality"), name) for name in seen]
+        cells = (
+            *(live["hop"], live["lookahead"], live["steps"], run["asked"]["sessions"]),
+            *("yes" if run.get("viewer") else "no", f"{times['p50']:.1f}", f"{times['p99']:.1f}"),
+            *(frames["late"], frames["lost"]),
+            *("" if value is None else f"{value:.2f}" for value in quality),
+        )
+        name = f"{live['backend']} {live['precision']}"
+        lines.append(f"{name:22}" + "".join(f"{cell:>10}" for cell in cells))
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def report_many_sessions(run: Mapping[str, Any]) -> str:

@@ -35,6 +35,7 @@ from benchmarks.latency.percentiles import (
     summarise,
 )
 from benchmarks.latency.roofline import count_weights, hop_work, roofline_ms
+from benchmarks.latency.terminal_report import overview
 from benchmarks.pages import performance
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
@@ -235,6 +236,19 @@ def test_quality_stands_beside_the_speed_of_its_own_point() -> None:
     assert "| 1 | 2.000 | 1.250 |" in text and "500 ancestral steps" in text
     pictures = plots([result(runs=points), measured])
     assert "H2 R2 K2" in pictures["quality.svg"] and "H2 R2 K1" not in pictures["quality.svg"]
+
+
+def test_a_terminal_shows_all_runs_side_by_side() -> None:
+    few, many = run_of(), run_of()
+    many["live"] = {**many["live"], "steps": 8}
+    head, *rows = overview([few, many]).splitlines()
+    assert "P/B/M" not in head and [row.split()[4] for row in rows] == ["2", "8"]
+    figures = {"closures": 71.5, "vowels_open": 90.0, "rounded": 60.0, "lve": 3.25}
+    spoken = {"figures": {name: [value, 0.1] for name, value in figures.items()}}
+    head, first, second = overview([few, many | {"quality": {"spoken": spoken}}]).splitlines()
+    assert head.endswith("LVE mm")
+    assert second.split()[-4:] == ["71.50", "90.00", "60.00", "3.25"]
+    assert f"{few['end_to_end_ms']['p99']:.1f}" in first.split() and first.split()[-1] == "0"
 
 
 def test_the_goal_of_many_sessions_is_the_most_that_ran_in_real_time() -> None:
