@@ -19,6 +19,7 @@ MODULES = {
     "gpu": "benchmarks.gpu.run",
     "soak": "benchmarks.soak.run",
     "attacks": "benchmarks.attacks.run",
+    "peers": "benchmarks.peers.run",
     "a2f": "benchmarks.latency.a2f_streams",
     "ray": "benchmarks.scaling.run",
     "curves": "benchmarks.quality.curves",

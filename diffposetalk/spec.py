@@ -67,7 +67,7 @@ class SpeechEncoderSpec:
     n_mels: int = 80
     d_hidden: int = 192
     history_frames: int = 26
-    # Speech is brought to one level before the encoder hears it (`stream.core.input_gain`).
+    # Speech is brought to one level before the encoder hears it (`stream.core.hearing.input_gain`).
     input_gain: bool = False
 
 
@@ -124,10 +124,11 @@ class LiveDefaults:
     Few steps pull towards the mean, so lips can be cooled to be certain and the rest warmed to
     stay alive.  The head's noise is smooth over `head_noise_frames` frames (1 = white): it sways.
     A shown head keeps a share `head_inertia` of where it was a frame ago: calls do not agree to the
-    last tenth of a degree, and a head has mass.  A shown look aside or up fades with a time
-    constant of `gaze_time_constant_frames` (0 = it stays as long as the model says), see
-    `stream.core.gaze`.  A shown face that has stared for about `max_blink_interval_frames` blinks
-    (0 = when the model says), see `stream.core.lids`.
+    last tenth of a degree, and a head has mass.  Shown eyes jump and rest as those of people
+    (`stream.core.shown.eyes`); of the model's own gaze a look down that lasts over
+    `gaze_time_constant_frames` stays (0 = the eyes are the model's, and nothing is laid over the
+    face in silence).  A shown face that has stared for about `max_blink_interval_frames` blinks,
+    and not again within a quarter of it (0 = when the model says), see `stream.core.shown.blinks`.
     What the model goes on from is its own motion.
     """
 

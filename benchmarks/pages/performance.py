@@ -26,11 +26,12 @@ from benchmarks.pages import (
 from benchmarks.pages.goals import goals
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
+from benchmarks.peers import table as peers_table
 from diffposetalk.bundle.bundle import load_bundle
 from head.errors import PosetalkError
 from head.new_file import new_file
 
-KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f", "attacks")
+KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f", "attacks", "peers")
 ELSEWHERE = ("curves",)
 """Results with a page of their own."""
 PICTURES = "performance"
@@ -50,13 +51,15 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
     posetalk bench official --json benchmarks/results/official.json
     posetalk bench a2f --json benchmarks/results/a2f.json
     posetalk bench attacks --json benchmarks/results/attacks.json
+    posetalk bench peers --json benchmarks/results/peers.json
     posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about ten minutes; a busy machine does not disturb the fourth, which measures
 held-out clips as well if there are any (`POSETALK_DATA`); `a2f` takes two minutes and the extra of
-that name. `bench-latency --quick` alone takes under a minute, and `bench-latency --compare A.json
-B.json` says what changed between two files. Hop H, lookahead R, network calls K, window rule and
-guidance are one set: a figure means nothing without its set, so it stands beside each.
+that name, `peers` five, with node, npm and `POSETALK_DATA`. `bench-latency --quick` alone takes
+under a minute, and `bench-latency --compare A.json B.json` says what changed between two files. Hop
+H, lookahead R, network calls K, window rule and guidance are one set: a figure means nothing
+without its set, so it stands beside each.
 """
 
 
@@ -80,6 +83,7 @@ SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
     soak_part.section,
     a2f_part.section,
     attacks_part.section,
+    peers_table.section,
 )
 """Each yields its paragraphs, and nothing where the results have nothing for it."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posetalk.app.opening import load_model
 from posetalk.app.settings import ModelSettings
 from stream.backends.names import BackendName, Precision
+from stream.core.conditions import NATURAL
 from stream.core.session import Session as StreamSession
 from stream.frames import Frame
 from stream.run.presets import PresetName
@@ -43,6 +46,8 @@ class Session(StreamSession):
             surer; what is set below comes before it.
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
+        gaze: where the eyes look: from 0, at who watches, to 1, as those of people, who look away.
+        still: head, eyes and brows rest, while lips speak and lids blink.
         seed: the same seed, sound and settings give the same motion.
         backend: `auto` (the best that is installed), `onnxruntime`, `torch`, or `fake`
             (no model: the jaw follows the loudness).
@@ -62,6 +67,8 @@ class Session(StreamSession):
         steps: int | None = None,
         hop: int | None = None,
         lookahead: int | None = None,
+        gaze: float = NATURAL,
+        still: bool = False,
         seed: int = 0,
         backend: BackendName = "auto",
         precision: Precision | None = None,
@@ -77,7 +84,7 @@ class Session(StreamSession):
             precision=precision,
         )
         model, _ = load_model(settings)
-        options = settings.live_options()
+        options = replace(settings.live_options(), gaze=gaze, still=still)
         super().__init__(model, options=options, shape=shape, style=style, seed=seed)
 
     def feed(self, block: ArrayLike) -> list[Frame]:

@@ -53,6 +53,24 @@ def channel_of(text: str) -> Channel:
         raise UsageError(str(error)) from None
 
 
+def gaze_of(text: str) -> float:
+    """What `--gaze` says: 0 is at who watches, 1 natural.
+
+    Raises:
+        UsageError: neither a name nor a number from 0 to 1.
+    """
+    from posetalk.terminal.console import UsageError
+    from stream.core.conditions import NATURAL, check_gaze
+
+    named = {"natural": NATURAL, "at-you": 0.0}
+    try:
+        return named[text] if text in named else check_gaze(float(text))
+    except ValueError:
+        raise UsageError(
+            f"--gaze {text}: choose natural, at-you, or a number from 0 (at you) to 1 (natural)"
+        ) from None
+
+
 @dataclass(frozen=True)
 class ModelSettings:
     """What turns the sound into motion."""
@@ -75,6 +93,13 @@ class ModelSettings:
         None
     )
     """Frames of sound heard after a frame before it is shown."""
+    gaze: Annotated[
+        str, tyro.conf.arg(metavar="natural|at-you|0..1", help_behavior_hint="(default: natural)")
+    ] = "natural"
+    """Where the eyes look: as those of people who speak and listen, who look away at times; at who
+    watches; or in between, from 0 (at you) to 1 (natural)."""
+    still: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+    """Head, eyes and brows rest, while lips speak and lids blink."""
     seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """The same seed, sound and settings give the same motion."""
     backend: BackendName = "auto"
@@ -105,7 +130,7 @@ class ModelSettings:
         """Judge the options before any work is done; `live` is what paper mode is not.
 
         Raises:
-            UsageError: a precision that the backend cannot have, or numbers that no session can.
+            UsageError: a precision that the backend cannot have, or what no session can.
         """
         from posetalk.terminal.console import UsageError
 
@@ -116,6 +141,7 @@ class ModelSettings:
             raise UsageError(f"--hop {self.hop}: choose 1 frame or more")
         if self.lookahead is not None and self.lookahead < 0:
             raise UsageError(f"--lookahead {self.lookahead}: choose 0 frames or more")
+        gaze_of(self.gaze)
         try:
             check_precision(self.backend, self.precision)
         except ValueError as error:
@@ -129,7 +155,13 @@ class ModelSettings:
         """
         from stream.core.session import SessionOptions
 
-        given = SessionOptions(hop=self.hop, lookahead=self.lookahead, steps=self.steps)
+        given = SessionOptions(
+            hop=self.hop,
+            lookahead=self.lookahead,
+            steps=self.steps,
+            gaze=gaze_of(self.gaze),
+            still=self.still,
+        )
         return with_preset(self.preset, given)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from posetalk.app.settings import StreamSettings
 from posetalk.terminal.console import say
+from posetalk.terminal.level_notices import LevelNotices
 from posetalk.terminal.progress import working
 from posetalk.terminal.status import StreamStatus, status_line
 from stream.core.conditions import ConditionChange
@@ -88,6 +89,7 @@ def stream(
             say("sending {} to {}:{}".format(sender.protocol, *sender.target))
         loop: Loop
         sinks: list[FrameSink] = [server, *senders]
+        sinks.append(LevelNotices(statistics.level, server.level_changed))
         if settings.source == "push":
             loop = PushLoop(session, sinks, early=server, statistics=statistics)
         else:
@@ -146,6 +148,7 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     server.controls.interrupt = loop.interrupt
     server.controls.change = change
     server.changed(messages.Guidance.of(loop.conditions))
+    server.changed(messages.Life.of(loop.conditions))
     if not isinstance(source, ReturningSource):
         server.offer_sound()  # a microphone's would come back to it
     if isinstance(loop, PushLoop):

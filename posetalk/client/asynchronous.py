@@ -297,6 +297,12 @@ class AsyncClient:
         """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
         await self._ask(codec.serialise_text(messages.Guidance(audio, style)))
 
+    async def life(self, gaze: float | None = None, still: bool | None = None) -> None:
+        """Look around so much (0 at who watches, 1 as people do), be still or not; raises
+        RequestError.
+        """
+        await self._ask(codec.serialise_text(messages.Life(gaze, still)))
+
     async def interrupt(self, at: int | None = None) -> None:
         """Be silent now, or in one's own session from the sample `at` on.
 

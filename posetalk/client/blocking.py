@@ -126,6 +126,12 @@ class Client:
         """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
         self._run(self._client.guidance(audio, style))
 
+    def life(self, gaze: float | None = None, still: bool | None = None) -> None:
+        """Look around so much (0 at who watches, 1 as people do), be still or not; raises
+        RequestError.
+        """
+        self._run(self._client.life(gaze, still))
+
     def interrupt(self, at: int | None = None) -> None:
         """Be silent now, or in one's own session from the sample `at` on."""
         self._run(self._client.interrupt(at))

@@ -33,9 +33,10 @@ class StreamStatus:
         latency = statistics.latency(last=RECENT_FRAMES)
         dropped = statistics.dropped // FRAME_SAMPLES + self.server.dropped
         return (
-            f"latency p50 {latency.p50:3.0f} ms, p99 {latency.p99:3.0f} ms   "
-            f"frames {statistics.frames}   late {statistics.late}   dropped {dropped}   "
-            f"viewers {self.server.clients}   {self.source.name}"
+            f"latency p50 {latency.p50:3.0f} ms, p99 {latency.p99:3.0f} ms  "
+            f"{statistics.level.text}  "
+            f"frames {statistics.frames}  late {statistics.late}  dropped {dropped}  "
+            f"viewers {self.server.clients}  {self.source.name}"
         )
 
 

@@ -14,6 +14,9 @@ from diffposetalk.spec import FloatArray
 from head.errors import WrongValue
 from stream.backends.protocol import Backend, Conditions
 
+NATURAL = 1.0
+"""The gaze of people, see `ConditionChange`."""
+
 MOST_GUIDANCE = 20.0
 """A guidance scale beyond this leaves nothing of the motion."""
 
@@ -30,6 +33,17 @@ def check_guidance(name: str, scale: float) -> float:
     if not (math.isfinite(scale) and 0.0 <= scale <= MOST_GUIDANCE):
         raise WrongValue(f"{name} guidance {scale:g}: choose a number from 0 to {MOST_GUIDANCE:g}")
     return float(scale)
+
+
+def check_gaze(gaze: float) -> float:
+    """`gaze`, if it is one: from 0, eyes on who watches, to 1, those of people.
+
+    Raises:
+        ValueError: not a number from 0 to 1.
+    """
+    if not (math.isfinite(gaze) and 0.0 <= gaze <= 1.0):
+        raise WrongValue(f"gaze {gaze:g}: choose a number from 0 (at you) to 1 (natural)")
+    return float(gaze)
 
 
 def _scale(name: str, asked: float | None, now: float) -> float:
@@ -52,11 +66,15 @@ class ConditionChange:
     Attributes:
         style: a name, a mix of names, or a vector (d_style,).
         audio_guidance, style_guidance: 1 is as trained.
+        gaze: from 0, eyes that stay on who watches, to 1, those of people, who look away.
+        still: whether head, eyes and brows rest, while lips speak and lids blink.
     """
 
     style: str | FloatArray | None = None
     audio_guidance: float | None = None
     style_guidance: float | None = None
+    gaze: float | None = None
+    still: bool | None = None
 
 
 @dataclass
@@ -87,11 +105,13 @@ class ConditionTrack:
         shape: (n_shape,) raw identity; None is the statistics' mean.
         style: see `ConditionChange`; None is the first named one.
         audio_guidance, style_guidance: 1 is as trained.
+        gaze, still: see `ConditionChange`.
 
     Attributes:
         shape: (n_shape,) raw identity.
         style_name: as it was asked for; `custom` for a vector.
         audio_guidance, style_guidance: scales of the next call.
+        gaze, still: of what is laid over the shown motion; the model knows nothing of them.
 
     Raises:
         ValueError: sizes that do not fit, numbers that are not finite, an unknown style.
@@ -104,6 +124,8 @@ class ConditionTrack:
         style: str | FloatArray | None,
         audio_guidance: float,
         style_guidance: float,
+        gaze: float = NATURAL,
+        still: bool = False,
     ) -> None:
         spec, statistics = backend.spec, backend.statistics
         raw = statistics.shape_mean if shape is None else np.asarray(shape, np.float32)
@@ -117,6 +139,7 @@ class ConditionTrack:
         self._style_size = spec.style.d_style if spec.use_style else 0
         self.audio_guidance = check_guidance("audio", audio_guidance)
         self.style_guidance = check_guidance("style", style_guidance)
+        self.gaze, self.still = check_gaze(gaze), bool(still)
         vector = self._vector(style)
         self.style_name = self._name(style)
         self._change = StyleChange(vector, vector, 0)
@@ -132,12 +155,14 @@ class ConditionTrack:
         """
         audio = _scale("audio", wish.audio_guidance, self.audio_guidance)
         style = _scale("style", wish.style_guidance, self.style_guidance)
+        gaze = self.gaze if wish.gaze is None else check_gaze(wish.gaze)
         if wish.style is not None:
             vector = self._vector(wish.style)
             before = self._change.at(committed) if committed else vector
             self.style_name = self._name(wish.style)
             self._change = StyleChange(before, vector, committed)
         self.audio_guidance, self.style_guidance = audio, style
+        self.gaze, self.still = gaze, self.still if wish.still is None else wish.still
 
     @property
     def now(self) -> dict[str, Any]:
@@ -146,6 +171,8 @@ class ConditionTrack:
             "style": self.style_name,
             "audio_guidance": self.audio_guidance,
             "style_guidance": self.style_guidance,
+            "gaze": self.gaze,
+            "still": self.still,
         }
 
     def begin_anew(self) -> None:

@@ -12,10 +12,13 @@ from typing import Protocol, Self
 import numpy as np
 
 from stream.backends.protocol import Backend, FloatArray, SpeechCall, SpeechState
-from stream.core.input_gain import InputGain
+from stream.core.hearing.input_gain import InputGain
 from stream.core.level_normaliser import RunningLevel
 from stream.core.timeline import Timeline
 from stream.core.windows import Window
+
+PAUSE_FRAMES = 20
+"""Who was silent for less still speaks: 0.8 s."""
 
 
 class FrontEnd(Protocol):
@@ -26,6 +29,11 @@ class FrontEnd(Protocol):
     """
 
     encoded: int
+
+    @property
+    def speaking(self) -> bool:
+        """Whether there was speech of late; always where nothing tells speech apart."""
+        ...
 
     def begin(self, audio: Timeline, window: Window) -> SpeechCall | None:
         """What to encode for this window; None where all of it has been."""
@@ -73,6 +81,10 @@ class CausalFrontEnd:
         self.rows: FloatArray | None = None
         self.gain = InputGain() if backend.spec.speech.input_gain else None
         self._gain_ahead = self.gain  # after what has been begun
+
+    @property
+    def speaking(self) -> bool:
+        return self.gain is None or self.gain.level.since < PAUSE_FRAMES
 
     def begin(self, audio: Timeline, window: Window) -> SpeechCall | None:
         if window.end <= self.encoded:
@@ -147,6 +159,10 @@ class WindowFrontEnd:
         self.rows = np.zeros((spec.T_p, spec.frame_samples), np.float32)
         self.level = RunningLevel()
         self._heard: FloatArray | None = None  # features of the window that has begun
+
+    @property
+    def speaking(self) -> bool:
+        return True
 
     def begin(self, audio: Timeline, window: Window) -> SpeechCall | None:
         self.normalise_until(audio, window.end)

@@ -30,8 +30,9 @@ from stream.backends.protocol import (
     SpeechState,
     encode_speech,
 )
-from stream.core.conditions import ConditionChange, ConditionTrack
+from stream.core.conditions import NATURAL, ConditionChange, ConditionTrack
 from stream.core.fence import is_motion
+from stream.core.shown.idle_motion import Manner
 from stream.core.state import SessionState, rotation_channels
 from stream.core.windows import Window, plan
 from stream.frames import Frame
@@ -58,6 +59,8 @@ class SessionOptions:
     lip_noise: float | None = None
     head_noise: float | None = None
     face_noise: float | None = None
+    gaze: float | None = None
+    still: bool | None = None
 
 
 class Session:
@@ -118,6 +121,8 @@ class Session:
             style,
             live.audio_guidance if audio is None else audio,
             live.style_guidance if style_scale is None else style_scale,
+            NATURAL if wish.gaze is None else wish.gaze,
+            bool(wish.still),
         )
         self.state = SessionState.at_start(backend, seed)
         self._window: Window | None = None  # of the call that has begun and is not committed
@@ -320,7 +325,12 @@ class Session:
         """Normalised motion of frames [first, ...) as it is emitted."""
         statistics = self.backend.statistics
         raw = fresh * statistics.motion_std + statistics.motion_mean
-        self.state.idle.apply(raw)
+        manner = Manner(
+            np.array([self.state.front_end.speaking]),
+            np.array([self.conditions.gaze]),
+            np.array([self.conditions.still]),
+        )
+        self.state.idle.apply(raw[None], manner)
         return self._shown(self.state.fence.show(raw), first)
 
     def _rest(self, emit_end: int, end: int) -> list[Frame]:

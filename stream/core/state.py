@@ -11,8 +11,8 @@ import numpy as np
 from stream.backends.protocol import Backend, FloatArray
 from stream.core.fence import Fence
 from stream.core.front_end import FrontEnd, open_front_end
-from stream.core.idle_motion import IdleMotion
 from stream.core.noise import NoiseTrack
+from stream.core.shown.idle_motion import IdleMotion
 from stream.core.timeline import Timeline
 
 
@@ -57,7 +57,7 @@ class SessionState:
             motion=np.zeros((spec.T_p, spec.d_motion), np.float32),
             past=-spec.T_p,
             noise=NoiseTrack(seed, spec.d_motion, rotation, spec.live.head_noise_frames),
-            idle=IdleMotion(spec.live, rotation, seed),
+            idle=IdleMotion(spec.live, rotation, [seed]),
             fence=Fence(),
         )
 
@@ -69,7 +69,7 @@ class SessionState:
             audio=copy.deepcopy(self.audio),
             front_end=self.front_end.copy(),
             noise=copy.copy(self.noise),
-            idle=copy.deepcopy(self.idle),
+            idle=self.idle.copy(),
             fence=self.fence.copy(),
         )
 

@@ -167,8 +167,8 @@ class LiveLoop:
     # --- from the scheduler's thread -----------------------------------------------------------
     def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Sound went into the session."""
+        self.statistics.hear(start, samples)
         self._sinks.on_audio(start, samples)
-        self.statistics.audio_seconds = (start + len(samples)) / SAMPLE_RATE
 
     def on_interrupt(self, sample: int) -> None:
         """From this sample on the session hears silence."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.frames import SAMPLE_RATE
+from stream.run.input_level import InputLevel
 from stream.run.sinks import FrameTiming
 
 STAGES = ("algorithm", "capture", "queue", "model", "send")
@@ -43,6 +45,7 @@ class LiveStatistics:
             them (`len(merges) == merged`), the run can be replayed exactly.
         interrupts: how often speech was cut.
         audio_seconds: audio animated.
+        level: of what is heard.
     """
 
     def __init__(self, history: int = 7500, most_merges: int = MOST_MERGES) -> None:
@@ -52,9 +55,15 @@ class LiveStatistics:
         self.dropped = 0
         self.interrupts = 0
         self.audio_seconds = 0.0
+        self.level = InputLevel()
         self.merged = 0
         self.merges: list[tuple[int, int]] = []
         self._most_merges = most_merges
+
+    def hear(self, start: int, samples: NDArray[np.float32]) -> None:
+        """Count sound that is animated: (n,) samples from the absolute index `start`."""
+        self.level.hear(samples)
+        self.audio_seconds = (start + len(samples)) / SAMPLE_RATE
 
     def add(self, timing: FrameTiming, sent: float, late: bool) -> None:
         """Count one frame that the sinks had at `sent`."""

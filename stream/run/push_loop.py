@@ -211,8 +211,8 @@ class PushLoop:
                 spoken = samples[: whole - start]
                 if len(spoken) < len(samples):
                     self._sound.appendleft((whole, samples[len(spoken) :]))
+                self.statistics.hear(start, spoken)
                 self._sinks.on_audio(start, spoken)
-                self.statistics.audio_seconds = (start + len(spoken)) / SAMPLE_RATE
             while self._frames and self._frames[0][0].sample + FRAME_SAMPLES <= now:
                 frame, made = self._frames.popleft()
                 timing = self._timing(session, frame, made)

@@ -365,6 +365,10 @@ class SessionFactory:
             options = replace(options, audio_guidance=wish.audio_guidance)
         if wish.style_guidance is not None:
             options = replace(options, style_guidance=wish.style_guidance)
+        if wish.gaze is not None:
+            options = replace(options, gaze=wish.gaze)
+        if wish.still is not None:
+            options = replace(options, still=wish.still)
         return Session(
             backend,
             options=options,

@@ -48,6 +48,7 @@ class Broadcast:
         sends_early: Callable[[], bool],
     ) -> None:
         self.hello = hello
+        self.level: messages.Level | None = None  # of what is heard, as it was told last
         self._encoder, self._clients, self._counts = encoder, clients, counts
         self._clock = clock
         self._sends_early = sends_early

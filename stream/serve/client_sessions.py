@@ -217,6 +217,8 @@ class ClientSessions:
             style=session.style_name,
             audio_guidance=session.audio_guidance,
             style_guidance=session.style_guidance,
+            gaze=session.conditions.gaze,
+            still=session.conditions.still,
         )
         return self.signer.write(replace(ticket, wish=wish))
 
@@ -241,6 +243,8 @@ class ClientSessions:
         client.text(messages.Style(hello.style))
         if hello.guidance is not None:
             client.text(messages.Guidance(hello.guidance["audio"], hello.guidance["style"]))
+        if hello.gaze is not None:
+            client.text(messages.Life(hello.gaze, hello.still))
         if hello.start_time is not None:
             client.text(messages.ClockInfo(0, hello.start_time))
 

@@ -149,6 +149,14 @@ def _of_stream(statistics: LiveStatistics) -> Iterable[Any]:
     yield CounterMetricFamily(
         "posetalk_frames_late", "Frames whose model call began late.", value=statistics.late
     )
+    level = statistics.level
+    if level.decibels is not None:
+        yield GaugeMetricFamily(
+            "posetalk_speech_dbfs", "Level of the speech that is heard.", value=level.decibels
+        )
+    yield GaugeMetricFamily(
+        "posetalk_speech_clips", "Whether it clips.", value=float(level.state == "clips")
+    )
     age = statistics.latency(last=RECENT_FRAMES)
     model = statistics.stages()["model"]
     for name, text, spread in (

@@ -93,6 +93,8 @@ class ClientRequests:
         client.greeted = True
         if self._health.source:
             client.text(messages.Source("lost", self._health.source))
+        if self._broadcast.level is not None:
+            client.text(self._broadcast.level)
 
     def _greeting(self) -> str:
         """The hello as text, serialised once for all who come until it changes."""

@@ -264,6 +264,11 @@ class Server:
         told = messages.Source("lost", lost) if lost else messages.Source()
         self._note(self._broadcast.text, told)
 
+    def level_changed(self, level: messages.Level) -> None:
+        """Tell the viewers, now and when they come, how loud the speech is that is heard."""
+        self._broadcast.level = level
+        self._note(self._broadcast.text, level)
+
     def close(self, deadline: float = STOP_SECONDS) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
         if self._closed or self._loop is None:

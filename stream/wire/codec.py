@@ -148,6 +148,8 @@ _LEFT_OUT_WHEN_NONE = frozenset(
         "guidance",
         "audio_guidance",
         "style_guidance",
+        "gaze",
+        "still",
         "at",
         "ahead",
         "heads",

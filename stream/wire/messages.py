@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self, TypeAlias, get_args
 PROTOCOL = 1
 FLAME, ARKIT52, VERTICES = "flame", "arkit52", "vertices"
 
-ACCEPTS = ("style", "guidance", "interrupt", "audio", "open", "ahead")
+ACCEPTS = ("style", "guidance", "life", "interrupt", "audio", "open", "ahead")
 """What a client may ask of a server that says so in its hello."""
 
 
@@ -37,6 +37,8 @@ class Hello:
     accepts: list[str] | None = None  # what this server lets clients ask for, see `ACCEPTS`
     guidance: dict[str, float] | None = None  # strengths now: "audio", "style"
     heads: list[str] | None = None  # other heads that a session of one's own may move
+    gaze: float | None = None  # how much it looks around now, see `Life`
+    still: bool | None = None  # whether it is still now
     sound: bool | None = None  # its sound is worth playing: no microphone in the room
     presets: list[str] | None = None  # how soon a session of one's own may speak, by name
     preset: str | None = None  # the one that sessions have which name none
@@ -149,6 +151,24 @@ class Guidance(ConditionMessage):
 
 
 @dataclass(frozen=True)
+class Life(ConditionMessage):
+    """Client: look around that much, and be still or not; server: it changed.
+
+    `gaze` goes from 0, eyes that stay on who watches, to 1, those of people; with `still` head,
+    eyes and brows rest, while lips speak and lids blink.
+    """
+
+    TYPE: ClassVar[str] = "life"
+    REFUSED: ClassVar[str] = "life"
+    gaze: float | None = None  # None leaves it
+    still: bool | None = None
+    request: int | None = None
+
+    def in_hello(self) -> dict[str, Any]:
+        return {"gaze": self.gaze, "still": self.still}
+
+
+@dataclass(frozen=True)
 class Open:
     """Client: give me a session of my own: my audio, my style, my seed.
 
@@ -166,6 +186,8 @@ class Open:
     audio_guidance: float | None = None
     style_guidance: float | None = None
     preset: str | None = None  # of the hello's; None: the server's settings
+    gaze: float | None = None
+    still: bool | None = None
     protocol: int = PROTOCOL
     keep: bool | None = None  # give me a ticket, and tell where my sound is placed
     request: int | None = None
@@ -290,6 +312,18 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Level:
+    """Server: the level of the speech that it hears, in decibels of full scale, and how that is.
+
+    `state` is "ok", "low", "clips", or "silent" before there was enough speech to tell.
+    """
+
+    TYPE: ClassVar[str] = "level"
+    decibels: float | None = None
+    state: str = "silent"
+
+
+@dataclass(frozen=True)
 class TextFrame:
     """Server: one frame of motion in JSON text mode, `values` by channel name."""
 
@@ -340,6 +374,7 @@ Text: TypeAlias = (
     | Interrupted
     | Style
     | Guidance
+    | Life
     | Open
     | Resume
     | Placed
@@ -352,11 +387,12 @@ Text: TypeAlias = (
     | Pong
     | ClockInfo
     | Source
+    | Level
     | TextFrame
     | Error
     | End
 )
 
-Condition: TypeAlias = Style | Guidance
+Condition: TypeAlias = Style | Guidance | Life
 CONDITIONS = get_args(Condition)
 """The messages that say how to speak."""

@@ -51,7 +51,8 @@ EYES_MM, MOUTH_MM = 97.8, 53.2
 """Outer corners of the eyes and corners of the mouth at rest, of the built-in head."""
 CHIN_MM_PER_RADIAN = 89.0
 """How far its jaw takes the chin from the nose."""
-_TO_HEAD = np.array([EYES_MM / CHIN_MM_PER_RADIAN, EYES_MM, MOUTH_MM, EYES_MM, EYES_MM])
+TO_HEAD = np.array([EYES_MM / CHIN_MM_PER_RADIAN, EYES_MM, MOUTH_MM, EYES_MM, EYES_MM])
+"""Real curves (`training.faces.grid_mouths`) times it move the built-in head so far."""
 _SMOOTHING_SECONDS = 0.009
 _NEIGHBOURS = 8  # phones on each side that can still be felt
 
@@ -270,4 +271,4 @@ def _aimed(
     usual = numbers.speech[WIDTH]
     beyond = aimed[WIDTH] - usual
     aimed[WIDTH] = usual + beyond * (style.spread if beyond > 0.0 else style.rounding)
-    return np.asarray(aimed * _TO_HEAD)
+    return np.asarray(aimed * TO_HEAD)

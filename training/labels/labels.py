@@ -82,7 +82,7 @@ def make_motion(
     # No mouth is frozen in silence.
     life = 0.015 * gestures.smooth_noise(n_frames, rng, 1.2, 1)[:, 0]
     mouth = articulation(spoken, n_frames, style, prosody, lookahead=lookahead, numbers=numbers)
-    _set_mouth(motion, mouth, life, style)
+    set_mouth(motion, mouth, life, style)
     _set_brows(motion, lift, inner, style)
     _set_eyes(motion, lids, eyes, style)
     motion[:, len(CHANNELS) : len(CHANNELS) + 3] = rotation
@@ -148,9 +148,13 @@ def loud_jaw(spoken: Sequence[Phone], n_frames: int, prosody: Prosody, lead: flo
     return np.asarray(LOUD_JAW_RADIANS * at)
 
 
-def _set_mouth(
+def set_mouth(
     motion: np.ndarray, values: np.ndarray, life: np.ndarray, style: SpeakingStyle
 ) -> None:
+    """Move the mouth of frames (n, 54), in place, as articulators (n, P) of `coarticulation` say.
+
+    life: (n,) what the corners do besides, channel weights.
+    """
     jaw = _soft_limit(values[:, co.JAW])
     # The target lies beyond contact (Loefqvist and Gracco 1997), the lips do not: met, they yield.
     aperture = np.maximum(values[:, co.APERTURE], 0.0)

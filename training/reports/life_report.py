@@ -1,4 +1,5 @@
-"""Head, eyes and lids of the labels over minutes: `posetalk evaluate --report life`.
+"""Head, eyes and lids over minutes, of the labels or of what a bundle shows live:
+`posetalk evaluate [starter] --report life`.
 
 Beside the gaze of the labels stands that of the people of `gaze_dialogue`.
 """
@@ -7,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from head.channels import ROTATION
+from head.channels import INDEX, ROTATION
 from head.eye_turns import looks
+from stream.backends.registry import load_backend
 from stream.frames import FPS, SAMPLE_RATE
+from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.live_figures import blinks
 from training.evaluation.motion_metrics import correlation
 from training.labels.label_styles import STYLES, SpeakingStyle
@@ -24,20 +28,25 @@ from training.speech.corpora import CorpusError, data_folder, read_corpus
 from training.speech.tracks import join
 
 Array = NDArray[np.floating]
+Said: TypeAlias = Sequence[tuple[str, float, float]]
+"""Phones: name, start and length in seconds."""
 
 STEPS_DEGREES = (1.5, 3.0)
 FAR_DEGREES = 10.0
 ASIDE_DEGREES = 3.0
 """A head turned further than this to one side looks aside."""
 SHORT_SECONDS = 4
+SHORT_CLIPS = 20
 LAGS = range(-12, 13)
 """Frames by which nods are tried against the voice."""
 
 
 @dataclass(frozen=True)
 class LifeReportSettings:
-    """What is measured: so many minutes of speech, then of listening, in each style."""
+    """What is measured: so many minutes of speech, then of listening, in each style; of the labels,
+    or of a bundle."""
 
+    bundle: str | None = None
     minutes: float = 10.0
     styles: tuple[str, ...] = tuple(STYLES)
     seed: int = 0
@@ -47,16 +56,18 @@ class LifeReportSettings:
 class Life:
     """Figures of one style; degrees, and times in seconds.
 
-    yaw, roll: means over the speech; aside: longest time on one side; blinks: a minute, and in
-    clips of SHORT_SECONDS; steps: jumps of the eyes over STEPS_DEGREES a minute; drift: median
-    speed of the eyes between jumps, a second; far: share of frames with eyes over FAR_DEGREES off;
-    nod_r, nod_lag: correlation of nods with the swell of the voice where it is highest.
+    yaw, roll: means over the speech; aside: longest time on one side; blinks: a minute, in speech,
+    in silence and in clips of SHORT_SECONDS; steps: jumps of the eyes over STEPS_DEGREES a minute;
+    drift: median speed of the eyes between jumps, a second; far: share of frames with eyes over
+    FAR_DEGREES off; nod_r, nod_lag: correlation of nods with the swell of the voice where it is
+    highest; asymmetry: of mouth and brows; breath: deviation of the pitch in silence.
     """
 
     yaw: float
     roll: float
     aside: float
     blinks: float
+    quiet_blinks: float
     short_blinks: float
     steps: tuple[float, ...]
     listening_steps: tuple[float, ...]
@@ -65,6 +76,8 @@ class Life:
     listening_far: float
     nod_r: float
     nod_lag: float
+    asymmetry: float
+    breath: float
 
 
 def longest_aside(yaw: Array) -> float:
@@ -122,9 +135,7 @@ def nods(motion: Array, prosody: Prosody) -> tuple[float, float]:
     return found[best], best / FPS
 
 
-def life(
-    style: SpeakingStyle, samples: Array, said: Sequence[tuple[str, float, float]], seed: int
-) -> Life:
+def life(style: SpeakingStyle, samples: Array, said: Said, seed: int) -> Life:
     """Figures of a style over speech, and over as long a silence."""
     rng = np.random.default_rng(seed)
     prosody = extract_prosody(samples)
@@ -132,11 +143,6 @@ def life(
     motion = make_motion(said, n, style, rng, prosody)
     silence = extract_prosody((1e-4 * rng.standard_normal(len(samples))).astype(np.float32))
     listening = make_motion([], n, style, rng, silence)
-    # Looks are told by state; the pauses of a talk belong to neither.
-    spoken = np.zeros(n, bool)
-    for phrase in phrases(tidy(said, prosody), pause=1.0):
-        spoken[int(phrase.start * FPS) : int(phrase.end * FPS)] = True
-    eyes, quiet_eyes = eye_angles(motion), eye_angles(listening)
     size = SHORT_SECONDS * FPS
     short = []
     for start in range(0, n - size, 10 * size):
@@ -147,7 +153,42 @@ def life(
             if 0.0 <= s - start / FPS < SHORT_SECONDS - 0.2
         ]
         for _ in range(4):
-            short.append(blinks(make_motion(few, size, style, rng, extract_prosody(part))))
+            short.append(make_motion(few, size, style, rng, extract_prosody(part)))
+    return figures(motion, listening, short, said, prosody)
+
+
+def live_lives(
+    bundle: str, styles: Sequence[str], samples: Array, said: Said, seed: int
+) -> dict[str, Life]:
+    """The same of what a bundle shows live in each of its styles.
+
+    Raises:
+        diffposetalk.bundle.bundle.BundleError: no bundle.
+    """
+    model = load_backend("auto", bundle)
+    rng = np.random.default_rng(seed)
+    heard = np.asarray(samples, np.float32)
+    room = (1e-4 * rng.standard_normal(len(heard))).astype(np.float32)
+    prosody = extract_prosody(heard)
+    short = heard[: SHORT_SECONDS * SAMPLE_RATE]
+    found = {}
+    for style in styles:
+        spoken, silent = rollout(model, [Rollout(each, style, seed) for each in (heard, room)])
+        few = rollout(model, [Rollout(short, style, one) for one in range(SHORT_CLIPS)])
+        found[style] = figures(spoken, silent, list(few), said, prosody)
+    return found
+
+
+def figures(
+    motion: Array, listening: Array, short: Sequence[Array], said: Said, prosody: Prosody
+) -> Life:
+    """Figures of motion (n, 54) over speech, over silence, and in short clips."""
+    n = len(motion)
+    # Looks are told by state; the pauses of a talk belong to neither.
+    spoken = np.zeros(n, bool)
+    for phrase in phrases(tidy(said, prosody), pause=1.0):
+        spoken[int(phrase.start * FPS) : int(phrase.end * FPS)] = True
+    eyes, quiet_eyes = eye_angles(motion), eye_angles(listening)
     rotation = np.degrees(motion[:, ROTATION])
     nod_r, nod_lag = nods(motion, prosody)
     return Life(
@@ -155,7 +196,12 @@ def life(
         roll=float(rotation[:, 2].mean()),
         aside=longest_aside(rotation[:, 1]),
         blinks=blinks(motion) / (n / FPS / 60.0),
-        short_blinks=float(np.mean(short)) * 60.0 / SHORT_SECONDS if short else float("nan"),
+        quiet_blinks=blinks(listening) / (len(listening) / FPS / 60.0),
+        short_blinks=(
+            float(np.mean([blinks(each) for each in short])) * 60.0 / SHORT_SECONDS
+            if short
+            else float("nan")
+        ),
         steps=tuple(steps_a_minute(eyes[spoken], d) for d in STEPS_DEGREES),
         listening_steps=tuple(steps_a_minute(quiet_eyes, d) for d in STEPS_DEGREES),
         drift=drift(eyes),
@@ -163,7 +209,20 @@ def life(
         listening_far=far_share(quiet_eyes),
         nod_r=nod_r,
         nod_lag=nod_lag,
+        asymmetry=asymmetry(motion),
+        breath=float(np.degrees(np.std(listening[:, ROTATION][:, 0]))),
     )
+
+
+def asymmetry(motion: Array) -> float:
+    """How differently both sides of mouth and brows (n, 54) move: mean difference over mean sum."""
+    pairs = [
+        (INDEX[name], INDEX[name.removesuffix("Left") + "Right"])
+        for name in INDEX
+        if name.endswith("Left") and name.startswith(("brow", "mouthS", "mouthD", "mouthF"))
+    ]
+    left, right = (np.abs(motion[:, list(side)]) for side in zip(*pairs, strict=True))
+    return float(2.0 * np.abs(left - right).sum() / max(float((left + right).sum()), 1e-9))
 
 
 def people() -> str:
@@ -205,17 +264,20 @@ def people() -> str:
 def table(rows: dict[str, Life]) -> str:
     """One line a style."""
     lines = [
-        "| style | yaw, roll, mean | longest aside, s | blinks, in short clips | jumps > 1.5 / 3, "
-        "speaking; listening | drift, /s | far, speaking; listening, % | nods r, at ms |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
+        "| style | yaw, roll, mean | longest aside, s | blinks: speaking, silent, in short clips "
+        "| jumps > 1.5 / 3, speaking; listening | drift, /s | far, speaking; listening, % "
+        "| nods r, at ms | sides differ, % | pitch in silence |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, one in rows.items():
         jumps, quiet = (" / ".join(f"{v:.0f}" for v in s) for s in (one.steps, one.listening_steps))
         lines.append(
             f"| {name} | {one.yaw:+.1f}, {one.roll:+.1f} | {one.aside:.1f} "
-            f"| {one.blinks:.0f}, {one.short_blinks:.0f} | {jumps}; {quiet} | {one.drift:.1f} "
+            f"| {one.blinks:.0f}, {one.quiet_blinks:.0f}, {one.short_blinks:.0f} "
+            f"| {jumps}; {quiet} | {one.drift:.1f} "
             f"| {100 * one.far:.0f}; {100 * one.listening_far:.0f} "
-            f"| {one.nod_r:.2f}, {1000 * one.nod_lag:+.0f} |"
+            f"| {one.nod_r:.2f}, {1000 * one.nod_lag:+.0f} | {100 * one.asymmetry:.0f} "
+            f"| {one.breath:.2f} |"
         )
     return "\n".join(lines)
 
@@ -228,5 +290,8 @@ def main(settings: LifeReportSettings) -> None:
     samples = samples[: int(settings.minutes * 60.0 * SAMPLE_RATE)]
     said = [p for p in said if p[1] + p[2] < settings.minutes * 60.0]
     print(people() + "\n", flush=True)
-    rows = {name: life(STYLES[name], samples, said, settings.seed) for name in settings.styles}
+    if settings.bundle is not None:
+        rows = live_lives(settings.bundle, settings.styles, samples, said, settings.seed)
+    else:
+        rows = {name: life(STYLES[name], samples, said, settings.seed) for name in settings.styles}
     print(table(rows))

@@ -23,7 +23,7 @@ from diffposetalk.network.mel_front import (
     TAIL_SAMPLES,
     mel_filterbank,
 )
-from stream.core.input_gain import InputGain
+from stream.core.hearing.input_gain import InputGain
 from stream.frames import FRAME_SAMPLES
 from training.speech import augment, lines
 from training.speech.corpora import Utterance, load_audio

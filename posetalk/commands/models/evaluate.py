@@ -81,26 +81,51 @@ class Evaluate:
     """Of --page: a bundle that was trained without the single speaker, to be measured on her;
     without one, a page keeps what it says of an earlier one."""
     minutes: Annotated[int, tyro.conf.arg(metavar="N")] = 10
-    """Of --page: length of the long run; 0 leaves it out."""
+    """Of --page: length of the long run; 0 leaves it out. Of --report life: of the speech."""
     report: Annotated[
         Report | None,
         one_of(*get_args(Report)),
         tyro.conf.arg(
             metavar="mouths|mouths-judged|life|outside",
             help="One other report: labels beside real mouths (of the man that they were fitted "
-            "to, or of the people who only judge), the labels' heads, eyes and lids, or a bundle "
-            "on corpora, levels, lines and rooms that it never heard.",
+            "to, or of the people who only judge), heads, eyes and lids of the labels or of a "
+            "bundle, or a bundle on corpora, levels, lines and rooms that it never heard.",
             help_behavior_hint="(default: none)",
         ),
     ] = None
+    watch: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: none)")
+    ] = None
+    """Films and strips of 20 clips to watch blindly, into a new folder: the bundle beside the
+    tracked lips of the people who speak. With its answers.csv filled in, count the answers."""
+    against: Annotated[
+        str | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint="(default: none)")
+    ] = None
+    """Of --watch: another bundle, beside the first."""
     debug: Debug = False
 
     def run(self) -> int:
+        if self.watch is not None or self.against is not None:
+            return self._watch()
         if self.report is not None:
             return self._report(self.report)
         if self.page is not None:
             return self._write_page(self.page)
         return self._measure_table()
+
+    def _watch(self) -> int:
+        """Make clips to watch, or count what was answered."""
+        from posetalk.app.film.watched import watch
+        from posetalk.terminal.console import UsageError
+
+        if self.watch is None:
+            raise UsageError("--against goes with --watch")
+        if len(self.bundles) > 1 or self.page or self.table or self.output or self.report:
+            raise UsageError("--watch goes with at most one bundle, and --against another")
+        bundles = [(*self.bundles, "starter")[0]]
+        if self.against is not None and self.against not in bundles:
+            bundles.append(self.against)
+        return watch(self.watch, bundles)
 
     def _report(self, name: Report) -> int:
         """Print one report."""
@@ -112,7 +137,7 @@ class Evaluate:
         if name == "life":
             from training.reports import life_report
 
-            life_report.main(life_report.LifeReportSettings())
+            life_report.main(life_report.LifeReportSettings(bundle, minutes=self.minutes))
         elif name == "outside":
             from training.reports import outside_report
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli import COMMAND
 from patience import PATIENCE
@@ -22,12 +23,16 @@ from stream.sources.pushed import PushedSource
 def test_the_line_fits_a_terminal_after_a_day() -> None:
     statistics = LiveStatistics(history=1)
     statistics.add(FrameTiming(0.0, 0.09, 0.1, 0.1, 0.123), sent=0.125, late=False)
+    speech = 0.01 * np.random.default_rng(0).standard_normal((100, 640))
+    speech[8::11] = 0.0
+    statistics.hear(0, speech.astype(np.float32).reshape(-1))
     statistics.frames, statistics.late, statistics.dropped = 2_160_000, 1234, 6400
     line = StreamStatus(statistics, ServerCounts(clients=2, dropped=3), PushedSource()).line()
     assert "p50 125 ms" in line and "p99 125 ms" in line
+    assert "speech -4" in line or "speech -3" in line
     assert "frames 2160000" in line and "late 1234" in line and "dropped 13" in line
     assert "viewers 2" in line and line.endswith("pushed audio")
-    assert len(line.removesuffix("pushed audio")) <= 100
+    assert len(line.removesuffix("pushed audio")) <= 105
 
 
 def on_a_terminal(arguments: list[str], folder: Path) -> str:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.backends.fake import FakeBackend
-from stream.core import input_gain
-from stream.core.input_gain import LOUDEST_GAIN_DB, TARGET_DB, InputGain
+from stream.core.hearing import speech_level
+from stream.core.hearing.input_gain import LOUDEST_GAIN_DB, TARGET_DB, InputGain
 from stream.core.session import Session
 
 
@@ -126,10 +126,10 @@ def test_a_model_without_it_hears_the_sound_as_it_is() -> None:
 
 def test_the_first_loud_frame_moves_the_level_by_its_share() -> None:
     gain = InputGain()
-    before = gain.speech_db
+    before = gain.level.decibels
     loud = np.full((1, 640), 0.5, np.float32)
     gain.apply(loud)
     loudness = 10.0 * np.log10(0.25)
-    assert gain.heard == 1
-    share = 1.0 / (input_gain.PRIOR_FRAMES + 1)
-    assert gain.speech_db == pytest.approx(before + share * (loudness - before))
+    assert gain.level.heard == 1
+    share = 1.0 / (speech_level.PRIOR_FRAMES + 1)
+    assert gain.level.decibels == pytest.approx(before + share * (loudness - before))

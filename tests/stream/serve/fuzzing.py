@@ -14,6 +14,7 @@ BINARY = [data for name, data in GOLDEN.items() if name.endswith(".bin")]
 TEXTS = [data.decode() for name, data in GOLDEN.items() if name.endswith(".json")] + [
     '{"type":"open","protocol":1,"style":"calm","seed":7,"pace":"live","alive":false}',
     '{"type":"open","shape":[0.5,1,2]}',
+    '{"type":"life","gaze":0.5,"still":true}',
     '{"type":"guidance","audio_guidance":1.5,"style_guidance":2}',
     '{"type":"interrupt","at":6400}',
     '{"type":"subscribe","set":"flame","audio":true,"ahead":true}',

@@ -320,6 +320,16 @@ def test_a_source_that_is_lost_is_told_to_those_who_are_here_and_who_come() -> N
         assert until(connection, messages.Source).state == "ok"
 
 
+def test_the_level_of_what_is_heard_is_told_to_those_who_are_here_and_who_come() -> None:
+    with Server(HEAD, HELLO, port=0) as server, client(server) as connection:
+        settled(connection)
+        level = messages.Level(-31.0, "ok")
+        server.level_changed(level)
+        assert until(connection, messages.Level) == level
+        with client(server) as late:
+            assert until(late, messages.Level) == level
+
+
 def test_stopping_takes_no_longer_for_clients_that_hang() -> None:
     with Server(HEAD, HELLO, port=0) as server:
         hung = []

@@ -159,6 +159,7 @@ def test_strengths_are_asked_for_and_told(server: Server) -> None:
         assert hello.guidance == {"audio": 1.5, "style": 1.0} and hello.accepts == [
             "style",
             "guidance",
+            "life",
         ]
 
 

@@ -71,6 +71,7 @@ def _float32(sample: float) -> bytes:
 messages = st.one_of(
     _message("style", name=styles),
     _message("guidance", audio_guidance=numbers, style_guidance=numbers),
+    _message("life", gaze=numbers),
     _message(
         "open",
         style=styles,

@@ -60,6 +60,7 @@ def texts() -> dict[str, messages.Text]:
         "pong.json": messages.Pong(3, 1700000000.25),
         "clock.json": messages.ClockInfo(0, 1700000000.5),
         "source.json": messages.Source("lost", "the microphone is gone"),
+        "level.json": messages.Level(-31.0, "ok"),
         "frame.json": messages.TextFrame("flame", 2, 1280, {"jawX": 0.25, "jawY": 0.0}),
         "error.json": messages.Error(
             "audio_full", "too much audio waits: push this again later", False
@@ -76,6 +77,8 @@ def texts() -> dict[str, messages.Text]:
         ),
         "interrupt_at.json": messages.Interrupt(6400),
         "guidance.json": messages.Guidance(1.5, 2.0),
+        "life.json": messages.Life(0.5, False),
+        "open_life.json": messages.Open(gaze=0.0, still=True),
         "open.json": messages.Open(style="calm", seed=7, pace="live", alive=False),
         "opened.json": messages.Opened(
             0, 1700000009.5, "calm", 1280, 1280, 960000, {"audio": 1.5, "style": 1.0}

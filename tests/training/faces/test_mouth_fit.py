@@ -110,7 +110,7 @@ def test_labels_and_fit_are_one_model(clips: list[MouthClip], model: Mouth) -> N
     vigour = mouth_model.gestures.vigour(one.phones, one.prosody)
     parts = co.segments(one.phones, STYLES["neutral"], vigour, numbers)
     # Rest is set by hand and styles bend nothing here: look where phones rule.
-    ours = co.blend(parts, one.middles)[:, : len(FITTED)] / co._TO_HEAD
+    ours = co.blend(parts, one.middles)[:, : len(FITTED)] / co.TO_HEAD
     theirs = predicted(model, frames_of([one]))
     start, end = one.words[0].start + 0.15, one.words[-1].end - 0.15
     inside = (one.middles > start) & (one.middles < end)

@@ -14,7 +14,7 @@ import torch
 from diffposetalk.network.mel import COLUMNS, MelEncoder
 from diffposetalk.network.mel_front import TAIL_SAMPLES
 from diffposetalk.spec import ModelSpec, SpeechEncoderSpec
-from stream.core.input_gain import InputGain
+from stream.core.hearing.input_gain import InputGain
 from stream.frames import FRAME_SAMPLES
 from training.labels.phones import Phone
 from training.speech import hearings

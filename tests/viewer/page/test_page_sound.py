@@ -14,6 +14,8 @@ import pytest
 from chromium import Tab, Tabs, browser_program
 from test_web_page import Avatar, avatar, complaints, page, tab, tabs
 
+from stream.run.input_level import InputLevel
+
 __all__ = ["avatar", "tab", "tabs"]  # fixtures
 
 pytestmark = pytest.mark.skipif(browser_program() is None, reason="not run: no Chromium here")
@@ -184,3 +186,20 @@ def test_a_microphone_that_is_too_quiet_is_told(tab: Tab, loud: float, quiet: bo
         for (let k = 0; k < 250; k++) level.hear(new Float32Array(320).fill({loud}), 16000);
         return level.quiet; }})""")
     assert said is quiet
+
+
+@pytest.mark.parametrize(("loud", "state"), [(0.1, "ok"), (0.0015, "low"), (4.0, "clips")])
+def test_the_page_hears_the_level_that_the_server_would(tab: Tab, loud: float, state: str) -> None:
+    speech = np.random.default_rng(3).standard_normal((450, 640)).astype(np.float32)
+    speech *= np.where(np.arange(450) % 11 < 8, loud, 1e-4)[:, None].astype(np.float32)
+    samples = np.clip(speech, -1.0, 1.0).reshape(-1)
+    server = InputLevel()
+    server.hear(samples)
+    sent = base64.b64encode(samples.tobytes()).decode()
+    said = tab.value(f"""import('./sound/level.js').then(({{ Level }}) => {{
+        const bytes = Uint8Array.from(atob('{sent}'), (c) => c.charCodeAt(0));
+        const level = new Level();
+        level.hear(new Float32Array(bytes.buffer), 16000);
+        return [level.state, level.decibels]; }})""")
+    assert said[0] == server.state == state
+    assert server.decibels is not None and said[1] == pytest.approx(server.decibels, abs=0.1)

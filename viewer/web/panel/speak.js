@@ -9,6 +9,8 @@ const IDLE = "Your voice goes to this server only, and is not played or kept.";
 const LISTENING = "Listening: speak, and the face speaks with you.";
 const ANEW = "opened again"; // what the server says of a session that gives way to the next
 const QUIET = "Too quiet: come closer, or turn the microphone up.";
+const CLIPS = "Too loud, it clips: turn the microphone down.";
+const WORDS = { low: ", too low", clips: ", it clips" };
 
 export class Speak extends EventTarget {
   // `styleText()` is the style that a face of one's own begins with.
@@ -26,12 +28,16 @@ export class Speak extends EventTarget {
     link.addEventListener("state", () => this.state());
     link.addEventListener("opened", () => (this.ready = true));
     link.addEventListener("closed", ({ detail }) => this.own && detail.reason !== ANEW && this.stop());
+    link.addEventListener("level", ({ detail }) => {
+      if (!this.microphone) this.showLevel(detail.decibels, detail.state);
+    });
     this.state();
   }
 
   greet(hello) {
     this.accepts = hello.accepts ?? [];
     this.stop();
+    this.showLevel(null, "silent");
     $("speak").hidden = !this.accepts.includes("audio") && !this.accepts.includes("open");
   }
 
@@ -92,7 +98,10 @@ export class Speak extends EventTarget {
     this.level.hear(samples, this.microphone.rate);
     $("level").style.transform = `scaleX(${this.level.share})`;
     $("meter").setAttribute("aria-valuenow", String(Math.round(100 * this.level.share)));
-    this.hint(this.level.quiet ? QUIET : LISTENING, this.level.quiet);
+    const { decibels, quiet, state } = this.level;
+    const clips = state === "clips";
+    this.hint(clips ? CLIPS : quiet ? QUIET : LISTENING, clips || quiet);
+    this.showLevel(decibels, state);
     if (!this.ready) return;
     this.link.send(pcmMessage(samples, Math.floor(this.sent / samples.length), this.sent));
     this.sent += samples.length;
@@ -114,12 +123,22 @@ export class Speak extends EventTarget {
     this.microphone = null;
     if (this.own) this.link.send({ type: "close" });
     this.own = false;
+    this.showLevel(null, "silent");
     $("level").style.transform = "scaleX(0)";
     $("meter").setAttribute("aria-valuenow", "0");
     $("microphone").setAttribute("aria-pressed", "false");
     $("microphone-text").textContent = "Speak with my microphone";
     this.hint(IDLE, false);
     this.dispatchEvent(new Event("change"));
+  }
+
+  // The level of the speech that drives the face: this page's microphone, or what the server hears.
+  showLevel(decibels, state) {
+    const shown = $("speech-level");
+    shown.hidden = decibels === null;
+    const text = shown.hidden ? "" : `Speech at ${Math.round(decibels)} dBFS${WORDS[state] ?? ""}`;
+    if (shown.textContent !== text) shown.textContent = text;
+    shown.classList.toggle("bad", state in WORDS);
   }
 
   hint(text, bad) {

@@ -1,4 +1,4 @@
-"""Lids that fall in time: only where no blink comes, and not by the clock."""
+"""Lids that fall in time, not by the clock, and never one blink upon another."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from head.channels import CHANNELS
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
-from stream.core.idle_motion import BLINK, Stares
 from stream.core.session import Session
+from stream.core.shown.blinks import APART, BLINK, Blinks
 from training.reports.gesture_report import blink_starts
 
 LIDS = [CHANNELS.index(f"eyeBlink{side}") for side in ("Left", "Right")]
@@ -23,7 +23,7 @@ def staring(n: int) -> np.ndarray:
 
 def test_a_stare_ends_in_whole_blinks_about_as_often_as_asked() -> None:
     raw = staring(20_000)
-    Stares(100, seed=3).force_blink(raw)
+    Blinks(100, [3]).apply(raw[None])
     starts, lengths = blink_starts(raw)
     apart = np.diff(starts)
     assert np.mean(apart) == pytest.approx(100 * np.exp(0.3**2 / 2) + len(BLINK), rel=0.1)
@@ -37,28 +37,49 @@ def test_a_stream_begins_anywhere_in_a_stare() -> None:
     firsts = []
     for seed in range(200):
         raw = staring(400)
-        Stares(100, seed).force_blink(raw)
+        Blinks(100, [seed]).apply(raw[None])
         firsts.append(blink_starts(raw)[0][0])
     assert np.quantile(firsts, [0.1, 0.5, 0.9]) == pytest.approx([10, 52, 100], abs=12)
 
 
 def test_the_models_own_blinks_count() -> None:
     raw = staring(2000)
-    raw[::40, LIDS] = 0.9
+    raw[::100, LIDS] = 0.9
     given = raw.copy()
-    Stares(175, seed=0).force_blink(raw)
+    Blinks(175, [0]).apply(raw[None])
     np.testing.assert_array_equal(raw, given)
+
+
+def test_blinks_upon_one_another_are_held_open_and_whole_ones_stay() -> None:
+    raw = staring(6000)
+    for start in range(0, 6000, 20):  # 75 a minute
+        raw[start : start + 4, LIDS] = np.array([0.5, 1.0, 0.9, 0.4])[:, None]
+    spaced = raw.copy()
+    Blinks(175, [0]).apply(spaced[None])
+    starts, lengths = blink_starts(spaced)
+    assert 18 <= len(starts) / 4 <= 30, "a minute"
+    assert np.diff(starts).min() >= APART * 175 * 0.4
+    assert set(lengths) == {4}, "as the model shut them"
+    assert np.ptp(np.diff(starts)) > 20, "not by the clock"
+
+
+def test_lids_that_follow_a_look_down_are_no_blink() -> None:
+    raw = staring(3000)
+    raw[:, LIDS] = 0.33
+    given = raw.copy()
+    Blinks(175, [0]).apply(raw[None])
+    assert np.median(raw[:, LIDS]) == given[0, LIDS[0]] and (raw >= given).all()
 
 
 def test_blocks_do_not_matter_and_none_are_asked_for_by_default() -> None:
     whole, plain = staring(900), staring(900)
-    Stares(60, seed=1).force_blink(whole)
-    lids, parts = Stares(60, seed=1), np.split(plain, [1, 2, 61, 300, 301])
+    Blinks(60, [1]).apply(whole[None])
+    lids, parts = Blinks(60, [1]), np.split(plain, [1, 2, 61, 300, 301])
     for part in parts:
-        lids.force_blink(part)
+        lids.apply(part[None])
     np.testing.assert_array_equal(np.concatenate(parts), whole)
     plain = staring(900)
-    Stares(0, seed=1).force_blink(plain)
+    Blinks(0, [1]).apply(plain[None])
     np.testing.assert_array_equal(plain, staring(900))
 
 

@@ -1,0 +1,1 @@
+"""How loud speech is, and what brings it to one level before a model hears it."""
