@@ -12,6 +12,7 @@ from typing import Any
 
 from benchmarks.harness.processes import BenchmarkError
 from posetalk.app.settings import AddressSettings, ModelSettings
+from posetalk.deploy.cluster import prepare
 from posetalk.deploy.settings import DeploySettings
 from stream.backends.names import BackendName
 
@@ -43,8 +44,7 @@ def settings_of(
 @contextlib.contextmanager
 def nodes(count: int, cores: int) -> Iterator[None]:
     """A cluster of so many nodes of so many cores each, in processes here; connected to it."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")
+    prepare()
     try:
         import ray
         from ray.cluster_utils import Cluster

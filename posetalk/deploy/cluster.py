@@ -17,6 +17,16 @@ from head.errors import NotInstalled, PosetalkError
 Item = TypeVar("Item")
 
 ADDRESS = "RAY_ADDRESS"
+CHOICES = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # By itself it lets everything else on the machine go before its workers,
+    "RAY_worker_niceness": "0",
+    # and ends a proxy that is not up in five seconds, or once took ten to answer.
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+}
+"""What Ray takes from the environment, where that does not say otherwise; it reports nothing."""
 TRIES = 4
 OBJECT_STORE = 200 << 20
 """Bytes; what goes between processes here is small."""
@@ -52,15 +62,18 @@ def connected(workers: int | None = None, *, dashboard: bool = False) -> Iterato
         stop()
 
 
+def prepare() -> None:
+    """Choose for Ray what it asks the environment for; to be called before it is imported."""
+    for name, value in CHOICES.items():
+        os.environ.setdefault(name, value)
+
+
 def start(cores: int | None = None, *, dashboard: bool = False) -> None:
     """Connect, or begin a cluster here of so many cores at least; raises as `connected`."""
     from stream.backends.threads import usable_cores
     from stream.sources.native.messages import quiet_native_code
 
-    # Before Ray is imported: it reports to nobody, and takes nothing for granted of GPUs.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_worker_niceness", "0")  # it would let everything else go first
+    prepare()
     try:
         with quiet_native_code():  # what its C code takes for standard error then, it keeps
             import ray

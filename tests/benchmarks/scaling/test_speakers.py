@@ -13,6 +13,7 @@ from two_servers import replica
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.scaling.run import judge, summary
 from benchmarks.scaling.speakers import Speaker, carried, lip_distance, spoken_for
+from stream.backends.registry import load_backend
 
 
 def test_a_server_lost_under_speakers_is_judged() -> None:
@@ -31,6 +32,27 @@ def test_a_server_lost_under_speakers_is_judged() -> None:
     assert (total["kills"], total["moved"]) == (2, 6)
     with pytest.raises(BenchmarkError):
         summary([])
+
+
+@pytest.mark.slow
+def test_lips_do_not_jump_where_the_starter_goes_on() -> None:
+    """Both servers lose everybody, one after the other, in the middle of speech."""
+    backend, outcomes = load_backend("auto"), []
+    with ExitStack() as open_:
+        servers = [open_.enter_context(replica(backend, capacity=8)) for _ in range(2)]
+        switch = open_.enter_context(Switch(servers[0].port))
+        for number in range(4):
+            target = servers[(number + 1) % 2].port
+            timer = threading.Timer(3.0 + number / 4, switch.cut, (target,))
+            timer.start()
+            outcomes.append(judge(spoken_for(4, switch.url, 7.0, resume=True)))
+            timer.join()
+    found = summary(outcomes)
+    print(found)
+    assert found["errors"] == [] and found["moved"] >= 12
+    assert found["repeated"] == 0 and found["lip_step_mm"] <= 8.0
+    if found["gap_seconds"] < 2.0:  # a machine that is later than that leaves time out
+        assert (found["missing_of_moved"], found["missing_of_others"]) == (0, 0)
 
 
 def speaker(samples: list[int], ages: float = 0.1) -> Speaker:
