@@ -185,3 +185,28 @@ def test_a_preset_is_of_a_face_of_ones_own(tab: Tab, avatar: Avatar) -> None:
     tab.value("document.getElementById('microphone').click()")
     tab.until("!posetalk.controls.speak.microphone")
     assert complaints(tab) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_what_a_stranger_looks_for_is_seen_at_once(plain: Tab, width: int, height: int) -> None:
+    """Microphone, recording, OBS and characters stand in the first view, named in words."""
+    tab = plain
+    tab.size(width, height, phone=width < 500)
+    tab.until(f"innerWidth === {width}")
+    for name, words in (
+        ("microphone", "microphone"),
+        ("record", "Record"),
+        ("obs", "OBS"),
+        ("screenshot", "Picture"),
+    ):
+        inside = tab.value(f"""(() => {{ const e = document.getElementById('{name}');
+            const b = e.getBoundingClientRect(); return e.checkVisibility() && b.top >= 0 &&
+            b.bottom <= innerHeight && b.right <= innerWidth && b.left >= 0; }})()""")
+        assert inside, name
+        assert words in tab.value(f"document.getElementById('{name}').innerText"), name
+    choose(tab, "bust")
+    tab.value("document.getElementById('obs').click()")
+    tab.until(
+        "document.getElementById('notice').textContent.includes('OBS (browser source): http')"
+    )
+    assert "?obs&camera=bust" in tab.value("document.getElementById('notice').textContent")
