@@ -8,7 +8,7 @@ import hashlib
 import importlib.metadata
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle, sha256_of
 from diffposetalk.bundle.graphs import (
     FOLDER,
     HOP,
+    LOOP,
     MANIFEST,
     SPEECH,
     GraphFile,
@@ -26,11 +27,9 @@ from diffposetalk.bundle.graphs import (
 )
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
-from export.graphs.builder import BFLOAT16, FLOAT, FLOAT16, OPSET, save
-from export.graphs.hop import hop_graph
-from export.graphs.hubert import hubert_graph
-from export.graphs.mel import mel_graph
-from export.graphs.sampler import sampler_graph
+from export.graphs.assembly import BFLOAT16, FLOAT, FLOAT16, Graph, save
+from export.graphs.trace import OPSET
+from export.graphs.whole import add_hop, add_sampler, add_speech
 from export.int8 import quantised
 from head.errors import PosetalkError
 from head.new_file import new_file
@@ -38,6 +37,8 @@ from head.new_file import new_file
 PRECISIONS: Mapping[str, int] = {"fp32": FLOAT, "fp16": FLOAT16, "bf16": BFLOAT16, "int8": FLOAT}
 """Element types of the graphs as they are written; int8 is quantised afterwards."""
 MOST_STEPS = 20
+TOOLS = ("posetalk", "onnx", "torch", "onnxscript")
+"""What graphs depend on, by the names of their packages."""
 
 
 class ExportError(PosetalkError, ValueError):
@@ -74,20 +75,20 @@ def build_graphs(
         raise ExportError(f"{wrong[0]} steps: choose 1 to {MOST_STEPS}")
     spec, kind = bundle.spec, PRECISIONS[precision]
     external_weights = external_weights and precision != "int8"
+    graphs: dict[str, onnx.ModelProto] = {}
     try:
         weights = TensorFile(bundle.folder / MODEL)
-        speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
-        graphs = {SPEECH: speech(spec, weights, precision=kind, external_weights=external_weights)}
+
+        def make(name: str, write: Callable[..., None], *steps: int | None) -> None:
+            graph = Graph(weights, kind, external_weights=external_weights)
+            write(graph, spec, *steps)
+            graphs[name] = graph.model(name)
+
+        make(SPEECH, add_speech)
         for k in steps:
-            name = "sampler" if k is None else f"sampler_{k}"
-            graphs[name] = sampler_graph(
-                spec, weights, k, precision=kind, external_weights=external_weights
-            )
+            make(LOOP if k is None else f"{LOOP}_{k}", add_sampler, k)
             if whole_hops and k is not None:
-                name = f"{HOP}_{k}"
-                graphs[name] = hop_graph(
-                    spec, weights, k, precision=kind, external_weights=external_weights
-                )
+                make(f"{HOP}_{k}", add_hop, k)
     except ValueError as error:
         raise ExportError(str(error)) from None
     if precision == "int8":
@@ -134,7 +135,7 @@ def write_graphs(
             opset=OPSET,
             ranges={"batch": [1, None], "frames": [1, spec.T_w], "branches": [1, 3]},
             weights=MODEL if external_weights and precision != "int8" else "",
-            tools={name: importlib.metadata.version(name) for name in ("posetalk", "onnx")},
+            tools={name: importlib.metadata.version(name) for name in TOOLS},
             graphs=files,
             hop=hop_of(spec, files),
         )

@@ -49,15 +49,19 @@ def random_case(
     *,
     scales: tuple[float, float] = (1.0, 1.0),
     seed: int = 0,
+    frames: int | None = None,
 ) -> Case:
     """`batch` calls with everything that may differ between sessions differing.
 
     adjacent: a short window without known frames, some context missing; sliding: T_w tokens, half
     of them known, padding at the end.
+
+    Args:
+        frames: of the window, instead.
     """
     rng = np.random.default_rng([seed, batch, steps])
     T_p, D = spec.T_p, spec.d_motion
-    n = min(5, spec.T_w) if rule == "adjacent" else spec.T_w
+    n = frames or (min(5, spec.T_w) if rule == "adjacent" else spec.T_w)
     m = 0 if rule == "adjacent" else n // 2
 
     def normal(*shape: int) -> FloatArray:
@@ -75,7 +79,7 @@ def random_case(
                 noise=normal(n, D),
                 noise_scale=rng.uniform(0.3, 1.6, D).astype(np.float32),
                 known=normal(m, D),
-                valid=n if rule == "adjacent" else n - 3 * (i % 2),
+                valid=n if rule == "adjacent" else max(1, n - 3 * (i % 2)),
                 conditions=Conditions(
                     shape=normal(spec.n_shape),
                     style=normal(spec.style.d_style if spec.use_style else 0),

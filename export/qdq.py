@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from export.graphs.builder import OPSET
+from export.graphs.assembly import needed
+from export.graphs.trace import OPSET
 from export.int8 import KEPT
 from head.errors import WrongValue
 
@@ -123,7 +124,7 @@ def quantised(
     for index, node in enumerate(made.graph.node):
         nodes += [*before.get(index, ()), node]
     del made.graph.node[:]
-    made.graph.node.extend(_needed(nodes, {value.name for value in made.graph.output}))
+    made.graph.node.extend(needed(nodes, {value.name for value in made.graph.output}))
     used = {name for node in made.graph.node for name in node.input}
     kept = [tensor for tensor in made.graph.initializer if tensor.name in used]
     del made.graph.initializer[:]
@@ -220,13 +221,3 @@ def _weights(
     ]
     part = f":{zlib.crc32(' '.join(cuts).encode()):08x}" if nodes else ""
     return own[0] + part, array
-
-
-def _needed(nodes: list[onnx.NodeProto], wanted: set[str]) -> list[onnx.NodeProto]:
-    """The nodes that outputs follow from."""
-    kept = []
-    for node in reversed(nodes):
-        if wanted.intersection(node.output):
-            wanted.update(node.input)
-            kept.append(node)
-    return kept[::-1]

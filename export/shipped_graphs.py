@@ -1,7 +1,7 @@
 """The ONNX graphs in a bundle's own folder, as `posetalk export FOLDER` writes them, too.
 
-Takes a second, and needs no torch.  The graphs hold no weights (they refer to the bundle's own), so
-they change only when the network's shapes do; the manifest is new every time.
+The graphs hold no weights (they refer to the bundle's own), so they change only when the network's
+shapes do, or the torch that traces them; the manifest is new every time.
 """
 
 from __future__ import annotations

@@ -12,16 +12,23 @@ import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
 
 from diffposetalk.bundle.bundle import MODEL, Bundle
 from diffposetalk.bundle.graphs import Manifest, network_hash
 from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
-from export.graphs.builder import OPSET, save
-from export.onnx_export import ExportError, build_graphs, describe, home_of, hop_of, in_place_of
+from export.graphs.assembly import save
+from export.graphs.trace import OPSET
+from export.onnx_export import (
+    TOOLS,
+    ExportError,
+    build_graphs,
+    describe,
+    home_of,
+    hop_of,
+    in_place_of,
+)
 from export.qdq import quantised
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt.build import LIBRARIES, check_capability, library, ranges
@@ -86,8 +93,7 @@ def export_engines(
                 ranges={n: [r.least, r.most] for n, r in ranges(bundle.spec).items()},
                 weights=MODEL if calibration is None else "",
                 tools={
-                    "posetalk": importlib.metadata.version("posetalk"),
-                    "onnx": importlib.metadata.version("onnx"),
+                    **{name: importlib.metadata.version(name) for name in TOOLS},
                     LIBRARIES[target]: trt.__version__,
                 },
                 graphs=files,
@@ -125,7 +131,7 @@ def typed_graphs(
         raise ExportError(f"no engine is in {precision}: choose one of {', '.join(PRECISIONS)}")
     if precision not in ("int8", "fp8"):
         graphs = build_graphs(bundle, steps, precision=precision, whole_hops=whole_hops)
-        return {name: readable(model) for name, model in graphs.items()}, None
+        return graphs, None
     if sound is None:
         raise ExportError(f"{precision} is calibrated on speech: choose a sound file")
     calibration = calibrate(bundle, sound)
@@ -134,21 +140,10 @@ def typed_graphs(
     )
     return {
         name: quantised(
-            readable(model),
+            model,
             precision,
             calibration.peaks,
             weights_only=target == "tensorrt-rtx" and precision == "int8",
         )
         for name, model in graphs.items()
     }, calibration
-
-
-def readable(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The graph with 16-bit integer constants as 32-bit ones, which TensorRT asks for."""
-    wide = onnx.ModelProto()
-    wide.CopyFrom(model)
-    for tensor in wide.graph.initializer:
-        if tensor.data_type == TensorProto.INT16:
-            values = numpy_helper.to_array(tensor).astype(np.int32)
-            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
-    return wide

@@ -152,7 +152,7 @@ class Denoiser(nn.Module):
         guidance: Tensor | None,
     ) -> Tensor:
         """Embed one call: (B, 1 + T_p + n, d)."""
-        time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B or 1, 1, d)
+        time = self.diff_step_map(self.TE.pe[0].index_select(0, t))[:, None]  # (B or 1, 1, d)
         if guidance is not None:
             time = time + self.guidance_proj(guidance)[:, None]
         # Context and window apart: between the steps of a sampler only x_t and t change.
@@ -177,7 +177,9 @@ class Denoiser(nn.Module):
         start = 1 + self.T_p
         if isinstance(self.PE, SinusoidTable):
             # The released code adds row N to every token; weights trained so expect it.
-            row = self.PE.pe[:, start + n : start + n + 1]
+            # By its index: a slice with a free end does not export.
+            at = torch.full((1,), start + n, dtype=torch.long, device=self.PE.pe.device)
+            row = self.PE.pe.index_select(1, at)
             return row, row, row
         return self.PE[:, :1], self.PE[:, 1:start], self.PE[:, start : start + n]
 

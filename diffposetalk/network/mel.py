@@ -7,6 +7,7 @@ Lookahead reaches a frame through the denoiser's self-attention alone (design: s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -36,6 +37,11 @@ from diffposetalk.network.mel_front import (
 from diffposetalk.spec import ModelSpec
 from head.errors import WrongValue
 
+Power = Callable[[Tensor], Tensor]
+"""As `power_spectrum`."""
+Follow = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""As `follow_level`."""
+
 
 class MelState(NamedTuple):
     """The encoder's streaming state of B streams (all float32).
@@ -52,15 +58,21 @@ class MelState(NamedTuple):
     level: Tensor
 
 
-def mel_columns(pcm: Tensor, filters: Tensor) -> Tensor:
+def power_spectrum(frames: Tensor) -> Tensor:
+    """Power of windowed stretches of sound: (..., 400) -> (..., N_FFT / 2 + 1)."""
+    return torch.fft.rfft(frames, N_FFT).abs().square()
+
+
+def mel_columns(pcm: Tensor, filters: Tensor, power: Power = power_spectrum) -> Tensor:
     """Mel energies in decibels: pcm (B, 240 + 160 m) -> (B, m, n_mels).
 
     Column j covers the 400 samples up to 240 + 160 (j + 1).
     """
-    frames = pcm.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES)  # (B, m, 400)
+    parts = (pcm[:, :-TAIL_SAMPLES], pcm[:, HOP_SAMPLES:-80], pcm[:, TAIL_SAMPLES:])
+    first, second, third = (part.unflatten(-1, (-1, HOP_SAMPLES)) for part in parts)
+    frames = torch.cat([first, second, third[..., -80:]], -1)  # (B, m, 400)
     window = torch.hann_window(WINDOW_SAMPLES, periodic=True, dtype=pcm.dtype, device=pcm.device)
-    power = torch.fft.rfft(frames * window, N_FFT).abs().square()  # (B, m, 257)
-    return 10.0 * torch.log10(power @ filters + 1e-7)
+    return 10.0 * torch.log10(power(frames * window) @ filters + 1e-7)
 
 
 def follow_level(loudness: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,17 +97,18 @@ def follow_level(loudness: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
     return torch.stack(out, -1), torch.stack([speech, heard, floor], -1)
 
 
-def normalise(columns: Tensor, level: Tensor) -> tuple[Tensor, Tensor]:
+def normalise(
+    columns: Tensor, level: Tensor, follow: Follow = follow_level
+) -> tuple[Tensor, Tensor]:
     """Columns relative to the speaker's level: (B, 4 n, n_mels) dB -> the same shape, and level.
 
     Each frame is normalised once, with the level as of its end.
     """
-    batch, count, n_mels = columns.shape
-    frames = columns.view(batch, count // COLUMNS, COLUMNS, n_mels)
+    frames = columns.unflatten(1, (-1, COLUMNS))
     loudness = frames.amax(2).mean(-1)  # (B, n)
-    speech, level = follow_level(loudness, level)
+    speech, level = follow(loudness, level)
     relative = (frames - speech[:, :, None, None]) / SCALE_DB
-    return relative.clamp(min=LOWEST).view(batch, count, n_mels), level
+    return relative.clamp(min=LOWEST).flatten(1, 2), level
 
 
 def initial_level(batch: int = 1) -> Tensor:
@@ -169,11 +182,12 @@ class MelEncoder(nn.Module):
 
     def advance(self, fresh: Tensor, state: MelState) -> tuple[Tensor, MelState]:
         """`forward` of new columns alone: (B, 4 n, n_mels) -> (B, n, d_out), and what to keep."""
-        columns = torch.cat([state.columns, fresh], 1)
-        hidden = torch.cat([state.hidden, self._first(columns)], 1)
+        kind = self.gather.weight.dtype  # the state is in float32, whatever the weights are in
+        columns = torch.cat([state.columns, fresh], 1).to(kind)
+        hidden = torch.cat([state.hidden.to(kind), self._first(columns)], 1)
         x, kept = self._gathered(self._second(hidden)), []
         for block, before in zip(self.blocks, state.frames.split(KEPT_FRAMES, 1), strict=True):
-            x = torch.cat([before, x], 1)
+            x = torch.cat([before.to(kind), x], 1)
             kept.append(x[:, -before.shape[1] :])
             x = block(x)
         return self.norm(x), state._replace(
@@ -182,10 +196,21 @@ class MelEncoder(nn.Module):
             frames=torch.cat(kept, 1),
         )
 
-    def encode(self, pcm: Tensor, state: MelState) -> tuple[Tensor, MelState]:
-        """Features of the next n frames: pcm (B, 640 n) -> (B, n, d_out), and the new state."""
+    def encode(
+        self,
+        pcm: Tensor,
+        state: MelState,
+        power: Power = power_spectrum,
+        follow: Follow = follow_level,
+    ) -> tuple[Tensor, MelState]:
+        """Features of the next n frames: pcm (B, 640 n) -> (B, n, d_out), and the new state.
+
+        Args:
+            power, follow: other ways to the same numbers, for runtimes that lack what these take.
+        """
         samples = torch.cat([state.tail, pcm], -1)
-        fresh, level = normalise(mel_columns(samples, self.filters), state.level)
+        columns = mel_columns(samples, self.filters, power)
+        fresh, level = normalise(columns, state.level, follow)
         features, after = self.advance(fresh, state)
         return features, after._replace(tail=samples[:, -TAIL_SAMPLES:], level=level)
 
@@ -215,6 +240,5 @@ class MelEncoder(nn.Module):
 
     def _gathered(self, columns: Tensor) -> Tensor:
         """Whole frames: (B, 4 n, d_hidden) -> (B, n, d_out)."""
-        batch, count, hidden = columns.shape
-        rows: Tensor = self.gather(columns.reshape(batch, count // COLUMNS, COLUMNS * hidden))
+        rows: Tensor = self.gather(columns.unflatten(1, (-1, COLUMNS)).flatten(2))
         return rows

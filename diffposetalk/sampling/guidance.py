@@ -20,6 +20,7 @@ from torch import Tensor
 from diffposetalk.network.audio_terms import AudioTerms
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.samplers import Denoise
+from diffposetalk.spec import ModelSpec
 
 THRESHOLD_RANGE = (1.0, 4.0)
 """Dynamic thresholding never clips below or above these normalised values."""
@@ -132,7 +133,7 @@ def guided_denoiser(
 
 @dataclass(frozen=True)
 class Guided:
-    """D under guidance, at any time; what `guided_denoiser` gives.
+    """D under guidance, at any time: what `guided_denoiser` gives, and what graphs are made of.
 
     Attributes:
         terms, person, context_motion, indicator, guidance: inputs of D, (R, ...), a row for each
@@ -159,9 +160,10 @@ class Guided:
 
     def at(self, x_t: Tensor, t: Tensor, alpha: Tensor | float, sigma: Tensor | float) -> Tensor:
         """The same at step t (1,), with alpha and sigma there."""
-        x = x_t if self.weights is None else _repeated(x_t, len(self.weights))
+        x = x_t if self.weights is None else _repeated(x_t, self.weights.shape[0])
+        # The network may be in a half precision; the solver and the sums of motion never are.
         x0: Tensor = self.model.denoising_net.denoise(
-            x,
+            x.to(self.person.dtype),
             t,
             self.terms,
             self.person,
@@ -169,16 +171,18 @@ class Guided:
             self.indicator,
             self.guidance,
             self.unread,
-        )
-        if self.model.spec.diffusion.target == "noise":
+        ).to(x.dtype)
+        spec = self.model.spec
+        if spec.diffusion.target == "noise":
             x0 = (x[:, self.unread :] - sigma * x0) / alpha
         if self.threshold_quantile:
-            x0 = dynamic_threshold(x0, self.threshold_quantile)
+            most = most_sorted(spec, self.threshold_quantile)
+            x0 = dynamic_threshold(x0, self.threshold_quantile, most)
         if self.unread:
             x0 = F.pad(x0, (0, 0, self.unread, 0))
         if self.weights is None:
             return x0
-        parts = x0.reshape(len(self.weights), *x_t.shape)
+        parts = x0.unflatten(0, (-1, x_t.shape[0]))
         return (self.weights[:, :, None, None] * parts).sum(0)
 
 
@@ -191,7 +195,7 @@ def branched(guided: Guided, shape: Tensor, gives: Tensor, weights: Tensor) -> G
         gives: (G, 2) bool, whether a branch gives audio and style.
         weights: (G, B).
     """
-    model, rows, count = guided.model, guided.terms.rows, len(gives)
+    model, rows, count = guided.model, guided.terms.rows, gives.shape[0]
     hears, styled = (given[:, None, None, None] for given in gives.unbind(1))
     # Only the window's speech is nulled, never the context's.
     T_p, null = model.spec.T_p, model.denoising_net.audio_terms(model.null_audio_feat).rows
@@ -224,17 +228,29 @@ def _per_row(scale: Scale, like: Tensor) -> Tensor:
     return scale if isinstance(scale, Tensor) else like.new_full((len(like),), scale)
 
 
-def dynamic_threshold(x0: Tensor, quantile: float) -> Tensor:
+def most_sorted(spec: ModelSpec, quantile: float) -> int:
+    """How many of a full window's largest values its threshold lies among."""
+    return math.ceil((1.0 - quantile) * spec.T_w * spec.d_motion) + 2
+
+
+def dynamic_threshold(x0: Tensor, quantile: float, most: int | None = None) -> Tensor:
     """Clip each entry at s = clamp(quantile of |x0| over frames and channels, 1, 4).
 
     Before guidance mixes the branches, and without rescaling: as in the released code, unlike
     Saharia et al. 2022.  x0 (B, n, D); padding counts.
+
+    Args:
+        most: how many values are sorted at most, see `most_sorted`; None = as many as it takes.
     """
-    size = x0[0].numel()
-    # Linear interpolation between order statistics, as torch.quantile, which does not export.
-    position = quantile * (size - 1)
-    below = math.floor(position)
-    top = x0.abs().flatten(1).topk(size - below).values  # (B, k), falling
-    at, above = top[:, -1], top[:, max(size - below - 2, 0)]
-    limit = (at + (position - below) * (above - at)).clamp(*THRESHOLD_RANGE)[:, None, None]
+    flat = x0.abs().flatten(1)
+    size = flat.shape[1]
+    # Linear interpolation between order statistics, as torch.quantile, which does not export; and
+    # the largest alone are sorted, as engines sort at most 3,840 values.
+    count = size if most is None else torch.sym_min(size, most)
+    falling = flat.topk(count).values
+    position = torch.full((1,), size - 1, dtype=torch.float32, device=x0.device) * (1.0 - quantile)
+    at = position.floor()
+    above = falling.index_select(1, at.long())
+    below = falling.index_select(1, position.ceil().long())
+    limit = (above + (position - at) * (below - above)).clamp(*THRESHOLD_RANGE)[..., None]
     return torch.minimum(torch.maximum(x0, -limit), limit)

@@ -1,7 +1,8 @@
 """Samplers: from noise to motion by calling D, the denoiser's estimate of x0.
 
 Pure functions: noise is an argument, the history is a local variable, and every coefficient comes
-from the schedule (`solver` has them as the table that exported graphs take as well).
+from the schedule.  `start`, `solver_step` and `impute` are what exported graphs are made of as well
+(`export.graphs.modules`).
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def dpm_solver_pp_2m(
     """
     solver = solver_table(schedule, steps)
     *_, alpha, sigma = solver.table[0].tolist()
-    x = _start(noise, alpha, sigma, known, noise_scale)
+    x = start(noise, alpha, sigma, known, noise_scale)
     x0: Tensor | None = None
     for t, (a, b, c, *_) in zip(solver.times.tolist(), solver.table.tolist(), strict=True):
         previous, x0 = x0, impute(denoise(x, t), known)
@@ -127,8 +128,8 @@ def ancestral(
     """
     alpha_bar, betas = schedule.alpha_bar, schedule.betas
     sigma_posterior = posterior_sigma(schedule)
-    alpha, sigma = float(schedule.alpha[schedule.steps]), float(schedule.sigma[schedule.steps])
-    x = _start(noise, alpha, sigma, known, noise_scale)
+    first = schedule.steps
+    x = start(noise, float(schedule.alpha[first]), float(schedule.sigma[first]), known, noise_scale)
     for t in range(schedule.steps, 0, -1):
         x0 = impute(denoise(x, t), known)
         remaining = 1.0 - alpha_bar[t]
@@ -152,7 +153,7 @@ def impute(x0: Tensor, known: Known | None) -> Tensor:
     return x0 if known is None else torch.where(known.mask, known.motion, x0)
 
 
-def _start(
+def start(
     noise: Tensor,
     alpha: Tensor | float,
     sigma: Tensor | float,

@@ -1,1 +1,1 @@
-"""The networks written as ONNX graphs, operator by operator."""
+"""The networks as ONNX graphs: torch modules traced once, put together, weights by name."""

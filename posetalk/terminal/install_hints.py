@@ -8,6 +8,8 @@ EXTRAS = {
     "torch": "torch",
     "transformers": "torch",
     "onnx": "export",
+    "onnx_ir": "export",
+    "onnxscript": "export",
     "onnxruntime": "cpu",
     "accelerate": "train",
     "lmdb": "train",

@@ -18,7 +18,7 @@ from stream.backends.branches import guidance_inputs
 from stream.backends.protocol import Conditions
 
 State = Mapping[str, NDArray[Any]]
-"""What a hop starts from, by name, with a leading dimension of 1: see `export.graphs.hop`."""
+"""What a hop starts from, by name, with a leading dimension of 1: see `export.graphs.whole`."""
 
 
 @dataclass(frozen=True)

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
 import torch
-from bundles_for_export import PLAIN, save_random
+from bundles_for_export import SPECS, save_random
 
-from diffposetalk.bundle.tensor_file import TensorFile
-from diffposetalk.spec import HubertSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
-from export.graphs.hubert import hubert_graph
-from export.onnx_export import export_onnx
+from diffposetalk.spec import LiveDefaults, ModelSpec
+from export.onnx_export import build_graphs, export_onnx
 from export.parity import TOLERANCE, answer, random_case
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.torch_backend import TorchBackend
 
-SIZES = HubertSpec(
-    n_layers=2, n_heads=4, d_hidden=64, d_conv=16, position_kernel=32, position_groups=8
-)
-
 
 def test_a_small_hubert_is_the_same_at_every_length(tmp_path: Path) -> None:
-    speech = SpeechEncoderSpec(kind="hubert", d_out=48, hubert=SIZES)
-    spec = dataclasses.replace(PLAIN, speech=speech)
+    spec = SPECS["hubert"]
     bundle = save_random(tmp_path / "bundle", spec)
     model = bundle.model()
-    weights = TensorFile(bundle.folder / "model.safetensors")
-    session = onnxruntime.InferenceSession(
-        hubert_graph(spec, weights, external_weights=False).SerializeToString()
-    )
+    graph = build_graphs(bundle, [], external_weights=False)["speech"]
+    session = onnxruntime.InferenceSession(graph.SerializeToString())
     for batch, frames in ((1, 1), (3, 7), (2, 40)):
         pcm = torch.randn(batch, 640 * frames)
         with torch.no_grad():

@@ -63,18 +63,21 @@ SPECS = {
 }
 
 
-def random_model(spec: ModelSpec, seed: int = 1) -> DiffPoseTalk:
-    """A network none of whose parameters is zero or one."""
+def random_model(spec: ModelSpec, seed: int = 1, loud: float = 1.0) -> DiffPoseTalk:
+    """A network none of whose parameters is zero or one; `loud` makes its motion so much larger."""
     torch.manual_seed(seed)
     model = DiffPoseTalk(spec)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim < 2 or "guidance_proj" in name:
                 parameter.add_(0.2 * torch.randn_like(parameter))
+        model.denoising_net.motion_dec[2].weight.mul_(loud)
     return model
 
 
-def save_random(folder: Path, spec: ModelSpec, *, seed: int = 1, half: bool = False) -> Bundle:
+def save_random(
+    folder: Path, spec: ModelSpec, *, seed: int = 1, half: bool = False, loud: float = 1.0
+) -> Bundle:
     """A bundle of `random_model`."""
     rng = np.random.default_rng(seed)
     D = spec.d_motion
@@ -88,7 +91,7 @@ def save_random(folder: Path, spec: ModelSpec, *, seed: int = 1, half: bool = Fa
     styles = {name: rng.normal(size=size).astype(np.float32) for name in ("calm", "lively")}
     return save_bundle(
         folder,
-        random_model(spec, seed),
+        random_model(spec, seed, loud),
         spec,
         statistics,
         styles,
