@@ -6,6 +6,7 @@ For onnxruntime's CPU kernels, whose half-precision ones are slow or missing.
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def quantised(model: onnx.ModelProto) -> onnx.ModelProto:
     Raises:
         RuntimeError: onnxruntime's quantisation tools are not here.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which would start it
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:

@@ -281,6 +281,7 @@ def _warm_up() -> None:
     """Load what tests load from elsewhere, once for all forks; nothing of this repository."""
     import importlib
 
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # before the import, which would start it
     for name in (
         "pytest",
         "torch",

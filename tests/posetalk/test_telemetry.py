@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,13 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 """
 """Writes down every name that a process asks for, and finds none."""
 OURS = "import posetalk; posetalk.Session(backend='onnxruntime')"
+EXPORT = """
+import pathlib
+from posetalk.__main__ import main
+main(["export", "starter", "-o", str(pathlib.Path.home() / "copy"), "--precision", "int8"])
+"""
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("benchmarks", "diffposetalk", "export", "posetalk", "stream", "training", "viewer")
 SECONDS = 10  # the query comes 8 s after the import
 
 
@@ -37,8 +45,24 @@ def written(code: str, home: Path, **more: str) -> set[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the vendor's folder is for Linux here")
-def test_no_file_of_the_vendors_appears(tmp_path: Path) -> None:
-    assert not [name for name in written(OURS, tmp_path) if "onnxruntime" in name.lower()]
+@pytest.mark.parametrize("code", [OURS, EXPORT])
+def test_no_file_of_the_vendors_appears(code: str, tmp_path: Path) -> None:
+    assert not [name for name in written(code, tmp_path) if "onnxruntime" in name.lower()]
+
+
+def test_whoever_loads_onnxruntime_has_switched_it_off() -> None:
+    """Or loads it by the module that does. Tests need not: `conftest.py` has done it."""
+    loading = re.compile(r"^\s*(import|from) onnxruntime|import_module\(\"onnxruntime", re.M)
+    quiet = re.compile(r"ORT_DISABLE_TELEMETRY\"\] = \"1\"|from stream\.backends\.onnx_session")
+    found = 0
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        text = path.read_text("utf-8")
+        if load := loading.search(text):
+            before = quiet.search(text)
+            assert before and before.start() < load.start(), path
+            found += 1
+    assert found >= 3
+    assert quiet.search((ROOT / "tests" / "mutants.py").read_text("utf-8")), "it loads all, once"
 
 
 @pytest.mark.slow
