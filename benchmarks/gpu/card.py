@@ -13,9 +13,11 @@ import torch
 
 from benchmarks.latency.roofline import count_weights, hop_work, read_sizes, roofline_ms
 from diffposetalk.bundle.bundle import MODEL, Bundle, load_bundle, save_bundle
+from diffposetalk.inference.precision import DTYPES
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,
+    DiffusionSpec,
     HubertSpec,
     LiveDefaults,
     ModelSpec,
@@ -23,7 +25,7 @@ from diffposetalk.spec import (
     Statistics,
     StyleEncoderSpec,
 )
-from stream.backends.cuda_graphs import CapturedCalls, EagerCapture
+from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, EagerCapture
 from stream.backends.torch_backend import PlainCalls, TorchBackend
 
 LIVE = LiveDefaults(
@@ -40,6 +42,7 @@ TOY = dataclasses.replace(
     OFFICIAL,
     T_w=20,
     T_p=5,
+    diffusion=DiffusionSpec(steps=20),
     live=dataclasses.replace(LIVE, hop=4),
     denoiser=DenoiserSpec(d_model=32, n_heads=2, n_layers=2),
     style=StyleEncoderSpec(d_style=8, n_heads=2, n_layers=1),
@@ -57,19 +60,23 @@ class Card:
     """One GPU, or the CPU in its place; the bundles, and backends of them.
 
     Attributes:
-        is_gpu: whether figures mean anything.
+        folder: for what is made on the way. is_gpu: whether figures mean anything.
+        captures: made so far by its backends.
         bundles: `starter`, and `official`: the released network's size with random weights, a
             threshold and three branches; without a GPU a toy of the same kind.
     """
 
     def __init__(self, folder: Path, gpu: int = 0) -> None:
+        self.folder = folder
         self.is_gpu = torch.cuda.is_available()
         self.device = f"cuda:{gpu}" if self.is_gpu else "cpu"
         self.bundles = {
             "starter": load_bundle("starter"),
             "official": random_bundle(folder / "official", OFFICIAL if self.is_gpu else TOY),
         }
+        self.captures = 0
         self._speeds: dict[str, dict[str, float]] = {}
+        self._backends: dict[tuple[str, str, bool], TorchBackend] = {}
 
     def backend(self, name: str, precision: str = "fp32", *, plain: bool = False) -> TorchBackend:
         """A backend with captured calls; without a GPU what is captured is called.
@@ -77,12 +84,15 @@ class Card:
         Args:
             plain: no captures.
         """
-        made = TorchBackend(self.bundles[name], self.device, precision=precision)
-        if plain:
+        key = (name, precision, plain)
+        if key not in self._backends:
+            made = TorchBackend(self.bundles[name], self.device, precision=precision)
+            kind = CudaCapture if self.is_gpu else _OnTheCpu
             made._calls = PlainCalls(made.device)
-        elif not self.is_gpu:
-            made._calls = CapturedCalls(EagerCapture())
-        return made
+            if not plain:
+                made._calls = CapturedCalls(_Counted(kind(made.device), self))
+            self._backends[key] = made
+        return self._backends[key]
 
     def wait(self) -> None:
         """Until the card has done what it was given."""
@@ -92,7 +102,7 @@ class Card:
     def speed(self, precision: str) -> dict[str, float]:
         """GFLOP/s of a large product in that precision and GB/s of a large copy, measured here."""
         if precision not in self._speeds:
-            kind = torch.float32 if precision == "fp32" else torch.bfloat16
+            kind = DTYPES[precision]
             size = 8192 if self.is_gpu else 256
             a = torch.ones(size, size, dtype=kind, device=self.device)
             large = torch.ones(size * size * 4, dtype=torch.float32, device=self.device)
@@ -122,6 +132,29 @@ class Card:
             self.wait()
             took.append(time.perf_counter() - began)
         return min(took)
+
+
+class _OnTheCpu(EagerCapture):
+    """In the GPU's place."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(str(device))
+
+
+class _Counted:
+    """Captures that a card counts."""
+
+    def __init__(self, inner: CudaCapture | EagerCapture, card: Card) -> None:
+        self._inner, self._card = inner, card
+        self.device = inner.device
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def capture(self, work: Callable[[], Any]) -> Any:
+        """See `Capture`."""
+        self._card.captures += 1
+        return self._inner.capture(work)
 
 
 def random_bundle(folder: Path, spec: ModelSpec) -> Bundle:

@@ -14,25 +14,28 @@ import torch
 import tyro
 
 from benchmarks.gpu.card import Card
+from benchmarks.gpu.goals import table
 from benchmarks.gpu.parts import PARTS, Part
 from benchmarks.harness.processes import BenchmarkError
 from head.files.json_file import write_json
+
+TOYS = "Without a GPU these are toys on the CPU: the last line alone means what it says.\n"
 
 
 @dataclass(frozen=True)
 class Gpu:
     """Prove the path on a GPU, in at most so many seconds; prints it, and writes JSON as it comes.
 
-    Parts that the file has already are not run again, so an interrupted proof goes on where it
-    was. Without a GPU the same code runs at toy size on the CPU, which proves the code alone.
+    Figures that the file has already are not measured again, so an interrupted proof goes on where
+    it was. Without a GPU the same code runs at toy size on the CPU, which proves the code alone.
     """
 
     output: Annotated[Path, tyro.conf.arg(metavar="OUT.json")] = Path("gpu.json")
-    """Figures; parts that are in it are kept."""
+    """Figures; those that are in it are kept."""
     parts: Annotated[tuple[str, ...], tyro.conf.arg(metavar="PART ...")] = tuple(PARTS)
     """Which of them."""
     seconds: Annotated[float, tyro.conf.arg(metavar="N")] = 480.0
-    """No figure is begun after that; a part that was stopped goes first the next time."""
+    """No figure is begun after that; the next time goes on with it."""
     gpu: Annotated[int, tyro.conf.arg(metavar="N")] = 0
     """Which GPU, counted from 0."""
 
@@ -50,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.parts:
             if found["parts"].get(name, {}).get("state") != "done":
                 _run(name, PARTS[name], card, found, options.output, until)
+    figures = {name: part["figures"] for name, part in found["parts"].items()}
+    print(f"\n{table(figures)}\n" + ("" if card.is_gpu else TOYS))
     states = {name: found["parts"][name]["state"] for name in options.parts}
     print(", ".join(f"{name}: {state}" for name, state in states.items()))
     return 0 if set(states.values()) == {"done"} else 1
@@ -60,24 +65,27 @@ def _run(
 ) -> None:
     """One part: whatever breaks is a line of its own, and the next part goes on."""
     began = time.monotonic()
-    figures: dict[str, Any] = {}
+    before = found["parts"].get(name, {})
+    figures: dict[str, Any] = before.get("figures", {})
     noted: dict[str, Any] = {"state": "out of time", "figures": figures}
     found["parts"][name] = noted
     print(f"{name}: {(part.__doc__ or '').strip()}", flush=True)
     try:
         if began < until:
-            for label, figure in part(card):
-                figures[label] = figure
-                print(f"  {label}: {_text(figure)}", flush=True)
-                _write(output, found)
+            for label, measure in part(card):
+                if label in figures:
+                    continue
                 if time.monotonic() > until:
                     break
+                figures[label] = measure()
+                print(f"  {label}: {_text(figures[label])}", flush=True)
+                _write(output, found)
             else:
                 noted["state"] = "done"
     except Exception as error:
         noted["state"] = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         print(f"  {noted['state']}", flush=True)
-    noted["seconds"] = round(time.monotonic() - began, 1)
+    noted["seconds"] = round(before.get("seconds", 0.0) + time.monotonic() - began, 1)
     _write(output, found)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
+from stream.backends.slots.hop_slots import Guided, HopSlots, Slots
 from stream.frames import Frame
 from stream.run.sinks import FrameTiming
 from stream.serve.frame_encoder import Encoder
@@ -90,11 +91,17 @@ class TimedBackend:
         graph = None if find is None else find(*asked)
         return None if graph is None else TimedHops(graph, self)
 
-    def note_hop(self, seconds: float) -> None:
-        """Count a whole hop, done now."""
+    def hop_slots(self, *asked: Any) -> Any:
+        """Slots for the states of streams, where the model has some, timed likewise."""
+        find = getattr(self._inner, "hop_slots", None)
+        slots = None if find is None else find(*asked)
+        return None if slots is None else TimedSlots(slots, self)
+
+    def note_hop(self, seconds: float, sessions: int = 1) -> None:
+        """Count a whole hop of so many, done now."""
         self.sampled = self._now()
         self.sampler += seconds
-        self.batches.append(1)
+        self.batches.append(sessions)
 
     def _heard(self, encode: Callable[..., Any], *values: Any) -> Any:
         began = self._now()
@@ -124,6 +131,23 @@ class TimedHops:
         began = self._backend.now()
         result = self._inner.run(call)
         self._backend.note_hop(self._backend.now() - began)
+        return result
+
+
+class TimedSlots:
+    """Whole hops of many streams: speech and sampler in one call, counted as the sampler's."""
+
+    def __init__(self, inner: HopSlots, backend: TimedBackend) -> None:
+        self._inner, self._backend = inner, backend
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def run(self, slots: Slots, pcm: FloatArray, noise: FloatArray, guided: Guided) -> FloatArray:
+        """See `HopSlots`."""
+        began = self._backend.now()
+        result = self._inner.run(slots, pcm, noise, guided)
+        self._backend.note_hop(self._backend.now() - began, len(slots))
         return result
 
 

@@ -2,7 +2,8 @@
 
 The matrix products of the decoder's layers and of HuBERT run in it (`products`), on the CPU's or
 the GPU's matrix units.  Norms, softmax, the stream between the layers, the starter's small speech
-encoder, the solver and all sums of motion stay in float32: bf16 has 8 bits, and they cost little.
+encoder, the solver and all sums of motion stay in float32: bf16 has 8 bits, fp16 ends at 65,504,
+and they cost little.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from head.errors import WrongValue
 
 log = logging.getLogger(__name__)
 
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+_UNITS = {"bf16": ("avx512_bf16", "amx_bf16", "bf16"), "fp16": ("avx512_fp16", "amx_fp16", "fp16")}
+"""What torch calls a CPU's instructions for each."""
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def make_ready(model: DiffPoseTalk, precision: str = "fp32") -> DiffPoseTalk:
@@ -33,11 +37,11 @@ def make_ready(model: DiffPoseTalk, precision: str = "fp32") -> DiffPoseTalk:
             speech, or a HuBERT of another family).
     """
     if precision not in DTYPES:
-        raise WrongValue(f"no precision {precision!r}: choose {' or '.join(DTYPES)}")
+        raise WrongValue(f"no precision {precision!r}: choose {', '.join(DTYPES)}")
     dtype, net = DTYPES[precision], model.denoising_net
     half = dtype is not torch.float32
     if half:
-        _warn_of_slowness(model.start_motion_feat.device)
+        _warn_of_slowness(model.start_motion_feat.device, precision)
     model.eval().requires_grad_(False)
     if net.align_mask_width == 1:
         layers = list(net.transformer.layers)
@@ -54,15 +58,19 @@ def make_ready(model: DiffPoseTalk, precision: str = "fp32") -> DiffPoseTalk:
     return model
 
 
-def has_matrix_units(device: torch.device) -> bool:
-    """Whether bf16 products are faster than float32 ones there."""
+def has_matrix_units(device: torch.device, precision: str = "bf16") -> bool:
+    """Whether products of a half precision are faster than float32 ones there."""
     if device.type != "cpu":
         return True
     found = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     # A machine that does not tell is not accused.
-    return not found or any(found.get(unit) for unit in ("avx512_bf16", "amx_bf16", "bf16"))
+    return not found or any(found.get(unit) for unit in _UNITS[precision])
 
 
-def _warn_of_slowness(device: torch.device) -> None:
-    if not has_matrix_units(device):
-        log.warning("this CPU has no bf16 instructions: --precision bf16 is slower than fp32 here")
+def _warn_of_slowness(device: torch.device, precision: str) -> None:
+    if not has_matrix_units(device, precision):
+        log.warning(
+            "this CPU has no %s instructions: --precision %s is slower than fp32 here",
+            precision,
+            precision,
+        )

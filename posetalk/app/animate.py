@@ -187,7 +187,7 @@ def animate(
         mode: `live` is the live session; `paper` the released pipeline over the whole clip (slow;
             `diffposetalk.paper_mode.pipeline` has all of it).
         sampler: of paper mode; `ancestral` if None, or `dpm++` where `steps` is given.
-        precision: of torch's matrix products, `fp32` or `bf16`; `auto` then means torch.
+        precision: of torch's matrix products, `fp32`, `bf16` or `fp16`; `auto` then means torch.
 
     Raises:
         OSError: the sound cannot be read, or an output not be written.

@@ -191,6 +191,7 @@ def open_server(
     """
     from head.rig import CHARACTERS, character, load_head, open_head
     from stream.run.other_heads import other_heads
+    from stream.core.session import Session
     from stream.run.push_session import SessionFactory
     from stream.run.scheduler import Scheduler
     from stream.serve.limits import Limits
@@ -205,10 +206,13 @@ def open_server(
     )
     heads = [open_head(name) for name in settings.other_heads]
     others = other_heads(backend, heads, session.head_id)
+    options = settings.model.live_options()
     sessions = SessionFactory(
-        lambda: Scheduler(backend, settings.sessions, workers=workers),
+        lambda: Scheduler(
+            backend, settings.sessions, workers=workers, like=Session(backend, options=options)
+        ),
         backend,
-        settings.model.live_options(),
+        options,
         preset=settings.model.preset if settings.model.lookahead is None else None,
         style=session.style_name,
         shape=session.shape,

@@ -51,7 +51,7 @@ class Session(StreamSession):
         seed: the same seed, sound and settings give the same motion.
         backend: `auto` (the best that is installed), `onnxruntime`, `torch`, or `fake`
             (no model: the jaw follows the loudness).
-        precision: of torch's matrix products, `fp32` or `bf16`; `auto` then means torch.
+        precision: of torch's matrix products, `fp32`, `bf16` or `fp16`; `auto` then means torch.
 
     Raises:
         ValueError: a setting, style or bundle that cannot be used; the message is one line.

@@ -109,7 +109,7 @@ class ModelSettings:
         Precision | None,
         one_of(*get_args(Precision)),
         tyro.conf.arg(
-            metavar="fp32|bf16",
+            metavar="fp32|bf16|fp16",
             help="Of torch's matrix products. bf16 takes half the time for large networks where "
             "the CPU or GPU has matrix units for it, and moves the motion by about a hundredth of "
             "its range. `auto` then means torch; exported graphs have their own.",

@@ -10,18 +10,23 @@ Written by torch's documentation and never run on a GPU.  What is not the GPU's 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 log = logging.getLogger(__name__)
 
 Row = Any
 """A float32 array, or a tensor on the device: one row of a batch."""
+Rows = Sequence[Row] | NDArray[Any]
+"""Rows one by one, or as one array."""
 Outputs = tuple[Tensor, ...]
 Function = Callable[..., Outputs]
 """Tensors by name, (B, ...) each, and settings -> tensors (B, ...); the same kernels every time."""
@@ -106,21 +111,26 @@ class CapturedCalls:
     number of sessions; the rows that are too many repeat the last one and are dropped.
     """
 
-    scales_are_inputs = True
+    fixed_shapes = True
     """A number in the settings is part of the graph, so those that may change come as rows."""
 
-    def __init__(self, capture: Capture) -> None:
+    def __init__(self, capture: Capture, lock: threading.Lock | None = None) -> None:
         self._capture = capture
         self._calls: dict[Hashable, _Call] = {}
-        self._lock = threading.Lock()  # the buffers belong to one call at a time
+        # Buffers belong to one call at a time, and so does the memory that all captures share.
+        self._lock = lock or threading.Lock()
 
     def __len__(self) -> int:
         return len(self._calls)
 
+    def another(self) -> CapturedCalls:
+        """Captures of another's functions on the same device, in the same memory."""
+        return CapturedCalls(self._capture, self._lock)
+
     def run(
         self,
         function: Function,
-        rows: Mapping[str, Sequence[Row]],
+        rows: Mapping[str, Rows],
         settings: Mapping[str, Hashable],
         stay: int = 0,
     ) -> list[Any]:
@@ -130,17 +140,45 @@ class CapturedCalls:
             rows: by name, equally many, of one shape for each name; float32.
         """
         count = len(next(iter(rows.values())))
-        size = 1 << (count - 1).bit_length()
-        shapes = {name: (size, *own[0].shape) for name, own in rows.items()}
-        key = (function.__name__, size, tuple(shapes.items()), tuple(sorted(settings.items())))
+        shapes = {name: tuple(own[0].shape) for name, own in rows.items()}
         with self._lock, torch.inference_mode():
-            call = self._calls.pop(key, None)
-            if call is None:
-                call = _Call(self._capture, function, shapes, settings)
-                recent = list(self._calls.items())[1 - MOST_GRAPHS :]
-                self._calls = dict(recent)
-            self._calls[key] = call
-            return call.run(rows, count, stay)
+            return self._call(function, shapes, count, settings, stay).run(rows, count)
+
+    def prepare(
+        self,
+        function: Function,
+        shapes: Mapping[str, tuple[int, ...]],
+        count: int,
+        settings: Mapping[str, Hashable],
+        stay: int = 0,
+    ) -> None:
+        """Capture what `run` will need for so many rows of these shapes, unless it is there."""
+        with self._lock, torch.inference_mode():
+            self._call(function, shapes, count, settings, stay)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nothing else runs meanwhile; for whoever touches memory that functions work on."""
+        with self._lock, torch.inference_mode():
+            yield
+
+    def _call(
+        self,
+        function: Function,
+        shapes: Mapping[str, tuple[int, ...]],
+        count: int,
+        settings: Mapping[str, Hashable],
+        stay: int,
+    ) -> _Call:
+        size = 1 << (count - 1).bit_length()
+        key = (function.__name__, size, tuple(shapes.items()), tuple(sorted(settings.items())))
+        call = self._calls.pop(key, None)
+        if call is None:
+            full = {name: (size, *shape) for name, shape in shapes.items()}
+            call = _Call(self._capture, function, full, settings, stay)
+            self._calls = dict(list(self._calls.items())[1 - MOST_GRAPHS :])
+        self._calls[key] = call
+        return call
 
 
 class _Call:
@@ -152,6 +190,7 @@ class _Call:
         function: Function,
         shapes: Mapping[str, tuple[int, ...]],
         settings: Mapping[str, Hashable],
+        stay: int,
     ) -> None:
         self._capture = capture
         self._host = {name: capture.host_buffer(shape) for name, shape in shapes.items()}
@@ -159,17 +198,17 @@ class _Call:
             name: torch.zeros(shape, device=capture.device) for name, shape in shapes.items()
         }
         self._work = lambda: function(**self._device, **settings)
-        self._outputs: Outputs = ()
-        self._answers: list[Tensor] = []
-        self._replay: Callable[[], None] | None = None
         self._name = function.__name__
+        # On zeros, so that a function that goes on from a state of its own may keep them apart.
+        self._outputs, self._replay = self._begin()
+        self._answers = [
+            capture.host_buffer(output.shape)
+            for output in self._outputs[: len(self._outputs) - stay]
+        ]
 
-    def run(self, rows: Mapping[str, Sequence[Row]], count: int, stay: int) -> list[Any]:
+    def run(self, rows: Mapping[str, Rows], count: int) -> list[Any]:
         for name, own in rows.items():
             self._put(name, own)
-        if self._replay is None:
-            self._begin(stay)
-        assert self._replay is not None
         self._replay()
         for answer, output in zip(self._answers, self._outputs, strict=False):
             answer.copy_(output, non_blocking=True)
@@ -178,29 +217,28 @@ class _Call:
         # Copies, as the next call writes into the same memory.
         return [answer[:count].numpy().copy() for answer in self._answers] + kept
 
-    def _put(self, name: str, rows: Sequence[Row]) -> None:
+    def _put(self, name: str, rows: Rows) -> None:
         """Rows into the device's buffer, the last one as often as it takes."""
         place = self._device[name]
-        full = [*rows, *[rows[-1]] * (len(place) - len(rows))]
-        if isinstance(full[0], Tensor):
+        if isinstance(rows[0], Tensor):
+            full = [*rows, *[rows[-1]] * (len(place) - len(rows))]
             for slot, row in zip(place, full, strict=True):
                 slot.copy_(row)
             return
         pinned = self._host[name].numpy()
-        for index, row in enumerate(full):
-            pinned[index] = row
+        if isinstance(rows, np.ndarray):
+            pinned[: len(rows)] = rows
+        else:
+            for index, row in enumerate(rows):
+                pinned[index] = row
+        pinned[len(rows) :] = rows[-1]
         place.copy_(self._host[name], non_blocking=True)
 
-    def _begin(self, stay: int) -> None:
+    def _begin(self) -> tuple[Outputs, Callable[[], None]]:
         """Capture; where that fails, say so and make plain calls."""
         try:
-            self._outputs, self._replay = self._capture.capture(self._work)
+            return self._capture.capture(self._work)
         except RuntimeError as error:
             reason = str(error).splitlines()[0]
             log.warning("no CUDA graph of %s, it runs without: %s", self._name, reason)
-            plain = EagerCapture(str(self._capture.device))
-            self._outputs, self._replay = plain.capture(self._work)
-        self._answers = [
-            self._capture.host_buffer(output.shape)
-            for output in self._outputs[: len(self._outputs) - stay]
-        ]
+            return EagerCapture(str(self._capture.device)).capture(self._work)

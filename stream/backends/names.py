@@ -18,7 +18,7 @@ BackendName = Literal[
 ]
 """`auto` is the best that is installed; `onnxruntime` alone runs on the CPU."""
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "bf16", "fp16"]
 """Of torch's matrix products; other backends have theirs in what was exported."""
 
 BACKENDS: tuple[str, ...] = get_args(BackendName)
@@ -33,7 +33,7 @@ def check_precision(backend: str, precision: str | None) -> None:
     if precision is None:
         return
     if precision not in get_args(Precision):
-        raise WrongValue(f"no precision {precision!r}: choose {' or '.join(get_args(Precision))}")
+        raise WrongValue(f"no precision {precision!r}: choose {', '.join(get_args(Precision))}")
     if backend in ("auto", "torch"):
         return
     why = "its precision is that of the exported graphs (`posetalk export --precision`)"

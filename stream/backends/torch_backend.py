@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from diffposetalk.network.audio_terms import AudioTerms
 from diffposetalk.network.hubert import hubert_features
 from diffposetalk.network.mel import MelEncoder, MelState
 from diffposetalk.sampling.guidance import Scale, guided_denoiser
-from diffposetalk.sampling.samplers import SAMPLERS, known_prefix
+from diffposetalk.sampling.samplers import SAMPLERS, Known, known_prefix
 from head.errors import WrongValue
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import (
@@ -26,7 +26,11 @@ from stream.backends.protocol import (
     SamplerCall,
     Statistics,
 )
+from stream.backends.slots.hop_slots import HopKind
 from stream.backends.threads import usable_cores
+
+if TYPE_CHECKING:
+    from stream.backends.slots.torch_slots import TorchSlots
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads, and spinning ones starve the program; with
@@ -39,11 +43,15 @@ class TorchBackend:
     A feature row is what is final of a frame of speech: with `mel` its audio terms of every layer,
     flattened, (3 L d,); with `hubert`, whose features last for one window, the feature, (d,).
 
+    Attributes:
+        start_features: (T_p, F) rows of the frames before a stream's start.
+
     Args:
         bundle: weights, statistics and named styles.
         device: 'cpu', 'cuda', ...
         threads: of torch's CPU kernels.
-        precision: of the matrix products, 'fp32' or 'bf16', see `diffposetalk.inference.precision`.
+        precision: of the matrix products, 'fp32', 'bf16' or 'fp16', see
+            `diffposetalk.inference.precision`.
 
     Raises:
         ValueError: the network cannot have that precision.
@@ -78,7 +86,7 @@ class TorchBackend:
             self._calls = CapturedCalls(CudaCapture(self.device))
         self._layers = self.spec.denoiser.n_layers
         with torch.inference_mode():
-            self._start = self._rows(self.model.start_audio_feat)[0].cpu().numpy()  # (T_p, F)
+            self.start_features = self._rows(self.model.start_audio_feat)[0].cpu().numpy()
             self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
             encoder = self.model.audio_encoder
             self._silence = encoder.initial_state() if isinstance(encoder, MelEncoder) else None
@@ -135,7 +143,7 @@ class TorchBackend:
         parts = zip(MelState._fields, zip(*known, strict=True), strict=True)
         before = {name: [part[0] for part in own] for name, own in parts}
         stay = len(MelState._fields)
-        rows, *after = self._calls.run(self._hear, {"pcm": pcms, **before}, {}, stay=stay)
+        rows, *after = self._calls.run(self.hear, {"pcm": pcms, **before}, {}, stay=stay)
         if len(known) == 1:
             return [(rows[0], MelState(*after))]
         # Copies, as a view would keep the whole batch alive for as long as one session idles.
@@ -153,16 +161,24 @@ class TorchBackend:
         if isinstance(self.model.audio_encoder, MelEncoder):
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        return list(self._calls.run(self._hear_window, {"pcm": pcms}, {})[0])
+        return list(self._calls.run(self.hear_window, {"pcm": pcms}, {})[0])
 
-    def _hear(self, pcm: Tensor, **state: Tensor) -> tuple[Tensor, ...]:
+    def hop_slots(self, kind: HopKind, count: int) -> TorchSlots | None:
+        """Slots for so many streams, where calls are captured: on a GPU."""
+        if not isinstance(self._calls, CapturedCalls):
+            return None
+        from stream.backends.slots.torch_slots import TorchSlots
+
+        return TorchSlots(self, kind, count, self._calls.another())
+
+    def hear(self, pcm: Tensor, **state: Tensor) -> tuple[Tensor, ...]:
         """The next frames of streams: their rows, and the encoder's state after them."""
         encoder = self.model.audio_encoder
         assert isinstance(encoder, MelEncoder)
         features, after = encoder.encode(pcm, MelState(**state))
         return self._rows(self.model.audio_feature_map(features)), *after
 
-    def _hear_window(self, pcm: Tensor) -> tuple[Tensor, ...]:
+    def hear_window(self, pcm: Tensor) -> tuple[Tensor, ...]:
         """Rows of whole windows."""
         features = hubert_features(self.model.audio_encoder, pcm)
         return (self.model.audio_feature_map(features).float(),)
@@ -188,10 +204,20 @@ class TorchBackend:
         for name in one.conditions.vectors():
             if name != "style" or self.spec.use_style:
                 rows[name] = [each.vectors()[name] for each in conditions]
-        if len(one.known):
-            rows["known"] = [call.known for call in calls]
-        if any(call.valid < len(one.features) for call in calls):
+        n, m = len(one.features), len(one.known)
+        if self._calls.fixed_shapes and n == self.spec.T_w:
+            # Sliding windows, from a stream's first to its full ones, are one kind of call.
+            known = np.zeros((len(calls), n, self.spec.d_motion), np.float32)
+            for row, call in zip(known, calls, strict=True):
+                row[:m] = call.known
+            rows["known"] = list(known)
+            rows["known_count"] = [np.array([m], np.float32)] * len(calls)
             rows["valid"] = [np.array([call.valid], np.float32) for call in calls]
+        else:
+            if m:
+                rows["known"] = [call.known for call in calls]
+            if any(call.valid < n for call in calls):
+                rows["valid"] = [np.array([call.valid], np.float32) for call in calls]
         settings: dict[str, float | None] = {
             "steps": one.steps,
             "threshold": one.threshold_quantile,
@@ -199,19 +225,20 @@ class TorchBackend:
         for name in ("audio_guidance", "style_guidance"):
             scales = [getattr(each, name) for each in conditions]
             alike = all(scale == scales[0] for scale in scales)
-            if alike and (scales[0] == 1.0 or not self._calls.scales_are_inputs):
+            if alike and (scales[0] == 1.0 or not self._calls.fixed_shapes):
                 settings[name] = scales[0]
             else:
                 rows[name] = [np.array(scale, np.float32) for scale in scales]
-        return list(self._calls.run(self._solve, rows, settings)[0])
+        return list(self._calls.run(self.solve, rows, settings)[0])
 
-    def _solve(
+    def solve(
         self,
         noise: Tensor,
         noise_scale: Tensor,
         features: Tensor,
         context_motion: Tensor,
         known: Tensor | None = None,
+        known_count: Tensor | None = None,
         valid: Tensor | None = None,
         *,
         audio_guidance: Scale,
@@ -222,9 +249,19 @@ class TorchBackend:
     ) -> tuple[Tensor, ...]:
         """Sample windows: tensors (B, ...) as in `SamplerCall`, context before window.
 
-        `vectors` are those of `Conditions`.
+        Args:
+            known: (B, m, D); with `known_count`, (B, 1) of them, (B, n, D), so that one captured
+                call serves every m.
+            vectors: those of `Conditions`.
         """
         n = noise.shape[1]
+        given: Known | None = None
+        if known is not None and known_count is not None:
+            number = torch.arange(n, device=noise.device)
+            given = Known(known, (number < known_count)[..., None])
+        elif known is not None:
+            given = known_prefix(known, n)
+        unread = 0 if known is None or known_count is not None else known.shape[1]
         indicator = None
         if valid is not None:
             indicator = (torch.arange(n, device=noise.device) < valid).float()
@@ -236,16 +273,11 @@ class TorchBackend:
             style_scale=style_guidance,
             indicator=indicator,
             threshold_quantile=threshold,
-            known=0 if known is None else known.shape[1],
+            known=unread,
             **{"style": None} | vectors,
         )
         x0 = SAMPLERS[self.spec.live.sampler](
-            denoise,
-            noise,
-            steps,
-            self.model.schedule,
-            known=None if known is None else known_prefix(known, n),
-            noise_scale=noise_scale,
+            denoise, noise, steps, self.model.schedule, known=given, noise_scale=noise_scale
         )
         return (x0.float(),)
 
@@ -253,7 +285,7 @@ class TorchBackend:
         """Features and motion of the context, start features filled in: (T_p, F), (T_p, D)."""
         features, motion, gap = call.context_features, call.context_motion, call.missing
         if gap:
-            features = np.concatenate([self._start[:gap], features[gap:]])
+            features = np.concatenate([self.start_features[:gap], features[gap:]])
             motion = np.concatenate([self._start_motion[:gap], motion[gap:]])
         return features, motion
 
@@ -279,7 +311,7 @@ def _no_tf32() -> None:
 class PlainCalls:
     """Functions of rows, called as they are; `cuda_graphs.CapturedCalls` is the fast one."""
 
-    scales_are_inputs = False
+    fixed_shapes = False
 
     def __init__(self, device: torch.device) -> None:
         self._device = device

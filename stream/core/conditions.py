@@ -110,6 +110,8 @@ class ConditionTrack:
     Attributes:
         shape: (n_shape,) raw identity.
         style_name: as it was asked for; `custom` for a vector.
+        changes: how often they were changed.
+        guided: whether audio and style are guided by the scales; 1 guides nothing.
         audio_guidance, style_guidance: scales of the next call.
         gaze, still: of what is laid over the shown motion; the model knows nothing of them.
 
@@ -139,10 +141,12 @@ class ConditionTrack:
         self._style_size = spec.style.d_style if spec.use_style else 0
         self.audio_guidance = check_guidance("audio", audio_guidance)
         self.style_guidance = check_guidance("style", style_guidance)
+        self.guided = self.audio_guidance != 1.0, self.style_guidance != 1.0
         self.gaze, self.still = check_gaze(gaze), bool(still)
         vector = self._vector(style)
         self.style_name = self._name(style)
         self._change = StyleChange(vector, vector, 0)
+        self.changes = 0
 
     def change(self, wish: ConditionChange, committed: int) -> None:
         """Speak like this from the next call on.
@@ -162,7 +166,9 @@ class ConditionTrack:
             self.style_name = self._name(wish.style)
             self._change = StyleChange(before, vector, committed)
         self.audio_guidance, self.style_guidance = audio, style
+        self.guided = audio != 1.0, style != 1.0
         self.gaze, self.still = gaze, self.still if wish.still is None else wish.still
+        self.changes += 1
 
     @property
     def now(self) -> dict[str, Any]:
@@ -178,6 +184,11 @@ class ConditionTrack:
     def begin_anew(self) -> None:
         """The stream is new: its style is the wanted one from its first frame on."""
         self._change = StyleChange(self._change.wanted, self._change.wanted, 0)
+        self.changes += 1
+
+    def eased(self, committed: int) -> bool:
+        """Whether calls from the one that follows frame `committed` on are conditioned alike."""
+        return self._change.at(committed) is self._change.wanted
 
     def at(self, committed: int) -> Conditions:
         """The conditions of the call that follows frame `committed`."""

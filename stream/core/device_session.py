@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stream.backends.hop import HopCall, HopGraph
-from stream.backends.protocol import Backend, FloatArray, SpeechCall, encode_speech
+from stream.backends.protocol import Backend, SpeechCall
 from stream.core.fence import is_motion
 from stream.core.front_end import CausalFrontEnd, WindowFrontEnd
+from stream.core.resident.packed_state import pack, unpack
 from stream.core.session import Session, SessionOptions
 from stream.core.state import SessionState
 from stream.frames import Frame
@@ -91,13 +89,13 @@ class DeviceSession(Session):
             HopCall(
                 pcm=pcm,
                 noise=state.noise.take(start, end),
-                noise_scale=self._noise_scale,
+                noise_scale=self.noise_scale,
                 conditions=self.conditions.at(first),
             )
         )
         if not is_motion(fresh):
             self._on_device = False  # what the graph remembers is no better
-            return self._rest(end - self.lookahead, end)
+            return self.rest(end - self.lookahead, end)
         front_end.encoded = end
         state.front_end = front_end
         state.committed, state.end = end - self.lookahead, end
@@ -107,59 +105,20 @@ class DeviceSession(Session):
     # --- the state goes over and comes back ----------------------------------------------------
     def _upload(self) -> None:
         """Give the graph the state as of the last call's end."""
-        state, graph = self.state, self._graph
-        end = max(self.end, self.lookahead)
-        length = graph.size("held_noise")
-        held: dict[str, NDArray[Any]] = {
-            "motion": _behind(state.motion_rows(state.past, state.committed), graph.size("motion")),
-            "held_noise": _behind(state.noise.take(max(0, end - length), end), length),
-            "committed": np.array(state.committed, np.int64),
-        }
-        graph.start({name: array[None] for name, array in (held | self._heard(end)).items()})
+        rows, speech = pack(self.state, self.backend, self.kind)
+        if speech is not None:
+            rows |= speech._asdict()
+        self._graph.start({name: array[None] for name, array in rows.items()})
         self._on_device = True
-
-    def _heard(self, end: int) -> dict[str, NDArray[Any]]:
-        """What the graph needs of the speech before frame `end`."""
-        spec, front_end, graph = self.backend.spec, self.state.front_end, self._graph
-        if isinstance(front_end, WindowFrontEnd):
-            front_end.normalise_until(self.state.audio, end)
-            sound = _behind(front_end.rows, graph.size("sound") // spec.frame_samples)
-            return {"sound": sound.reshape(-1)}
-        assert isinstance(front_end, CausalFrontEnd)
-        if end > front_end.encoded:
-            n = spec.frame_samples
-            pcm = self.state.audio.read(front_end.encoded * n, end * n)
-            call = SpeechCall(front_end.at_one_level(pcm), front_end.state)
-            front_end.keep(*encode_speech(self.backend, [call])[0], end)
-        rows = front_end.rows
-        if rows is None:
-            rows = np.zeros((0, graph.width("features")), np.float32)
-        features = _behind(rows, graph.size("features"))
-        return {"features": features, **front_end.state._asdict()}
 
     def _download(self) -> None:
         """Take the state back from the graph."""
         if not self._on_device:
             return
         found = {name: array[0] for name, array in self._graph.state().items()}
-        state, front_end = self.state, self.state.front_end
-        state.motion = found["motion"]
-        state.past = state.committed - len(state.motion)
-        if isinstance(front_end, WindowFrontEnd):
-            front_end.rows = found["sound"].reshape(-1, self.backend.spec.frame_samples)
-            front_end.past = front_end.encoded - len(front_end.rows)
-        elif isinstance(front_end, CausalFrontEnd):
-            front_end.rows = found["features"]
-            front_end.past = front_end.encoded - len(front_end.rows)
-            known = front_end.state
-            front_end.state = known._replace(**{name: found[name] for name in known._fields})
+        speech = None
+        if isinstance(self.state.front_end, CausalFrontEnd):
+            known = self.state.front_end.state
+            speech = known._replace(**{name: found[name] for name in known._fields})
+        unpack(self.state, self.backend, found, speech)
         self._on_device = False
-
-
-def _behind(rows: FloatArray, size: int) -> FloatArray:
-    """The last `size` rows, behind zeros where there are not so many."""
-    out = np.zeros((size, *rows.shape[1:]), np.float32)
-    kept = rows[max(0, len(rows) - size) :]
-    if len(kept):
-        out[-len(kept) :] = kept
-    return out

@@ -29,14 +29,20 @@ class Fence:
 
     Attributes:
         broken: outputs of the model that were no motion.
+        shown: (D,) the last frame, raw; None before the first.
     """
 
     def __init__(self) -> None:
         self.broken = 0
-        self._shown: FloatArray | None = None
+        self.shown: FloatArray | None = None
         self._from: FloatArray | None = None  # None: nothing is eased
         self._eased = 0
         self._resting = False
+
+    @property
+    def calm(self) -> bool:
+        """Whether frames are shown as they are."""
+        return self._from is None and not self._resting
 
     def rest(self, count: int, channels: int) -> FloatArray:
         """The next frames, (count, channels) in raw units, in place of such an output."""
@@ -58,7 +64,7 @@ class Fence:
         return copy.copy(self)  # rows are replaced, never written into
 
     def _ease_away(self) -> None:
-        self._from, self._eased = self._shown, 0
+        self._from, self._eased = self.shown, 0
 
     def _pass(self, raw: FloatArray) -> FloatArray:
         if self._from is not None:
@@ -71,5 +77,5 @@ class Fence:
                     self._from = None
                     break
         if len(raw):
-            self._shown = raw[-1].copy()
+            self.shown = raw[-1].copy()
         return raw

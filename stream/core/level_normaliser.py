@@ -8,8 +8,6 @@ grid, so the same samples give the same bits in blocks of any size.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,41 +30,58 @@ HANGOVER_FRAMES = 8
 """Pauses up to 0.3 s belong to speech, as they do in a clip."""
 
 
+AT_START: NDArray[np.float64] = np.array(
+    [0.0, PRIOR_DEVIATION**2, PRIOR_FRAMES, FLOOR_DB, HANGOVER_FRAMES]
+)
+"""Mean and power of speech, frames of it heard, the noise floor, and frames since speech."""
+
+
 class RunningLevel:
-    """Normalises a stream's frames, each once.
+    """Normalises a stream's frames, each once; or those of several streams, one beside the other.
+
+    Args:
+        state: (..., 5) of each stream, see `AT_START`, which is that of one that begins.
 
     Attributes:
-        mean, deviation: of speech so far.
+        state: after the frames so far; replaced, never written into.
     """
 
-    def __init__(self) -> None:
-        self.mean = 0.0
-        self._power = PRIOR_DEVIATION**2
-        self._heard = PRIOR_FRAMES
-        self._floor = FLOOR_DB
-        self._since_speech = HANGOVER_FRAMES
+    def __init__(self, state: NDArray[np.float64] | None = None) -> None:
+        self.state = AT_START if state is None else state
 
     @property
-    def deviation(self) -> float:
-        return max(math.sqrt(max(self._power - self.mean**2, 0.0)), LEAST_DEVIATION)
+    def mean(self) -> NDArray[np.float64]:
+        """Of speech so far, (...)."""
+        return self.state[..., 0]
+
+    @property
+    def deviation(self) -> NDArray[np.float64]:
+        """Of speech so far, (...)."""
+        mean, power = self.state[..., 0], self.state[..., 1]
+        found: NDArray[np.float64] = np.sqrt(np.maximum(power - mean**2, LEAST_DEVIATION**2))
+        return found
 
     def normalise(self, frames: FloatArray) -> FloatArray:
-        """The stream's next frames, (n, samples of a frame) -> the same shape, zero mean and unit
-        deviation by what has been heard up to each frame's end."""
+        """The streams' next frames, (..., n, samples of a frame) -> the same shape, zero mean and
+        unit deviation by what has been heard up to each frame's end."""
         out = np.empty_like(frames)
-        for row, frame in enumerate(frames):
-            self._hear(frame.astype(np.float64))
-            out[row] = (frame - np.float32(self.mean)) / np.float32(self.deviation)
+        for at in range(frames.shape[-2]):
+            frame = frames[..., at, :]
+            self.state = _heard(self.state, frame.astype(np.float64))
+            mean, deviation = (x.astype(np.float32)[..., None] for x in (self.mean, self.deviation))
+            out[..., at, :] = (frame - mean) / deviation
         return out
 
-    def _hear(self, frame: NDArray[np.float64]) -> None:
-        power = float(np.mean(frame**2))
-        loudest = float(np.mean(frame.reshape(-1, CHUNK) ** 2, axis=1).max())
-        loudness = 10.0 * math.log10(loudest + 1e-10)
-        self._floor = min(loudness, self._floor + FLOOR_RISE_DB)
-        is_speech = loudness > self._floor + GATE_DB
-        self._since_speech = 0 if is_speech else self._since_speech + 1
-        if self._since_speech < HANGOVER_FRAMES:
-            self._heard = min(self._heard + 1, LONGEST_FRAMES)
-            self.mean += (float(np.mean(frame)) - self.mean) / self._heard
-            self._power += (power - self._power) / self._heard
+
+def _heard(state: NDArray[np.float64], frame: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The state after one more frame of each stream, (..., samples)."""
+    mean, power, heard, floor, since_speech = np.moveaxis(state, -1, 0)
+    loud = np.mean(frame.reshape(*frame.shape[:-1], -1, CHUNK) ** 2, axis=-1).max(-1)
+    loudness = 10.0 * np.log10(loud + 1e-10)
+    floor = np.minimum(loudness, floor + FLOOR_RISE_DB)
+    since_speech = np.where(loudness > floor + GATE_DB, 0.0, since_speech + 1.0)
+    counts = since_speech < HANGOVER_FRAMES
+    heard = np.where(counts, np.minimum(heard + 1.0, LONGEST_FRAMES), heard)
+    mean = np.where(counts, mean + (frame.mean(-1) - mean) / heard, mean)
+    power = np.where(counts, power + ((frame**2).mean(-1) - power) / heard, power)
+    return np.stack([mean, power, heard, floor, since_speech], axis=-1)

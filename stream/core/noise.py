@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any, Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +17,28 @@ def frame_noise(seed: int, start: int, stop: int, channels: int) -> NDArray[np.f
     Counter-based (Philox keyed by seed and frame): a frame that is predicted twice, in windows of
     any size, sees the same noise.
     """
-    out = np.empty((stop - start, channels), np.float32)
-    for row, frame in enumerate(range(start, stop)):
-        counter = np.array([0, 0, 0, frame & _WORD], np.uint64)  # frames before 0 wrap around
-        bits = np.random.Philox(key=seed & _WORD, counter=counter)
-        out[row] = np.random.Generator(bits).standard_normal(channels, np.float32)
-    return out
+    return _Frames(seed, channels).draw(start, stop)
+
+
+class _Frames:
+    """Draws white noise frame by frame; of one thread at a time."""
+
+    def __init__(self, seed: int, channels: int) -> None:
+        self._channels = channels
+        # Made once and wound to each frame: making one asks the system for entropy every time.
+        self._bits = np.random.Philox(key=seed & _WORD, counter=[0, 0, 0, 0])
+        self._normal = np.random.Generator(self._bits).standard_normal
+        self._at: Any = self._bits.state
+        self._counter = self._at["state"]["counter"]
+
+    def draw(self, start: int, stop: int) -> NDArray[np.float32]:
+        """(stop - start, channels)."""
+        out = np.empty((stop - start, self._channels), np.float32)
+        for row, frame in enumerate(range(start, stop)):
+            self._counter[3] = frame & _WORD  # frames before 0 wrap around
+            self._bits.state = self._at
+            self._normal(dtype=np.float32, out=out[row])
+        return out
 
 
 class NoiseTrack:
@@ -37,8 +56,7 @@ class NoiseTrack:
 
     def __init__(self, seed: int, channels: int, slow: slice, frames: int) -> None:
         self._seed, self._channels, self._slow, self._frames = seed, channels, slow, frames
-        bell = np.hanning(frames + 2)[1:-1]
-        self._bell = (bell / np.linalg.norm(bell)).astype(np.float32)
+        self._drawn = _Frames(seed, channels)
         self._start = 0
         self._white = np.zeros((0, channels), np.float32)  # of frames [_start, ...)
 
@@ -48,11 +66,14 @@ class NoiseTrack:
             return np.zeros((0, self._channels), np.float32)
         white = self._held(start - self._frames + 1, stop)
         out = white[self._frames - 1 :].copy()
-        windows = np.lib.stride_tricks.sliding_window_view(
-            white[:, self._slow], self._frames, axis=0
-        )
-        out[:, self._slow] = windows @ self._bell
+        out[:, self._slow] = _bells(stop - start, self._frames) @ white[:, self._slow]
         return out
+
+    def copy(self) -> Self:
+        """The same, which goes its own way from here, in another thread if need be."""
+        other = type(self)(self._seed, self._channels, self._slow, self._frames)
+        other._start, other._white = self._start, self._white  # replaced, never written into
+        return other
 
     def _held(self, start: int, stop: int) -> NDArray[np.float32]:
         """White noise for frames [start, stop), drawn where it is not held already."""
@@ -63,6 +84,15 @@ class NoiseTrack:
             self._white = self._white[start - self._start :]
         self._start = start
         if held < stop:
-            fresh = frame_noise(self._seed, held, stop, self._channels)
-            self._white = np.concatenate([self._white, fresh])
+            self._white = np.concatenate([self._white, self._drawn.draw(held, stop)])
         return self._white[: stop - start]
+
+
+@functools.lru_cache
+def _bells(count: int, frames: int) -> NDArray[np.float32]:
+    """(count, count + frames - 1): a bell over `frames` frames in each row, one frame later."""
+    bell = np.hanning(frames + 2)[1:-1]
+    out = np.zeros((count, count + frames - 1), np.float32)
+    for row in range(count):
+        out[row, row : row + frames] = bell / np.linalg.norm(bell)
+    return out

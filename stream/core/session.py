@@ -30,6 +30,7 @@ from stream.backends.protocol import (
     SpeechState,
     encode_speech,
 )
+from stream.backends.slots.hop_slots import HopKind
 from stream.core.conditions import NATURAL, ConditionChange, ConditionTrack
 from stream.core.fence import is_motion
 from stream.core.shown.idle_motion import Manner
@@ -79,6 +80,7 @@ class Session:
     Attributes:
         state: what it remembers; belongs to it (`copy_state`, `go_on_from`).
         conditions: who speaks, how, and how strongly.
+        kind: of its hops. noise_scale: (D,) of the initial noise.
 
     Raises:
         ValueError: settings that the window cannot hold, an unknown style, or a shape or style of
@@ -108,12 +110,13 @@ class Session:
             )
         if not 1 <= self.steps <= 20:
             raise WrongValue(f"{self.steps} steps: choose 1 to 20 network calls per hop")
+        self.kind = HopKind(self.hop, self.lookahead, self.steps, self.window_rule)
         self.lip_noise = _noise("lip_noise", wish.lip_noise, live.lip_noise)
         self.head_noise = _noise("head_noise", wish.head_noise, live.head_noise)
         self.face_noise = _noise("face_noise", wish.face_noise, live.face_noise)
-        self._noise_scale = np.full(spec.d_motion, self.face_noise, np.float32)
-        self._noise_scale[[*ARTICULATION, spec.d_motion - 1]] = self.lip_noise
-        self._noise_scale[rotation_channels(backend)] = self.head_noise
+        self.noise_scale = np.full(spec.d_motion, self.face_noise, np.float32)
+        self.noise_scale[[*ARTICULATION, spec.d_motion - 1]] = self.lip_noise
+        self.noise_scale[rotation_channels(backend)] = self.head_noise
         audio, style_scale = wish.audio_guidance, wish.style_guidance
         self.conditions = ConditionTrack(
             backend,
@@ -270,6 +273,7 @@ class Session:
             Speech to encode and to hand to `set_features`; None when all of it has been encoded.
         """
         assert self.pending, "the caller checks `pending`"
+        self.state.come_home()
         end, lookahead = max(self.end, self.lookahead) + hops * self.hop, self.lookahead
         if self.pending_hops:
             assert 1 <= hops <= min(self.pending_hops, self.most_hops), "so many hops are not here"
@@ -299,7 +303,7 @@ class Session:
             context_motion=state.motion_rows(window.start - spec.T_p, window.start),
             missing=window.missing,
             noise=state.noise.take(window.start, window.start + window.length),
-            noise_scale=self._noise_scale,
+            noise_scale=self.noise_scale,
             known=state.motion_rows(window.start, window.committed),
             valid=window.end - window.start,
             conditions=self.conditions.at(self.committed),
@@ -313,7 +317,7 @@ class Session:
         assert window is not None, "prepare() comes first"
         fresh = x0[window.committed - window.start : window.emit_end - window.start]
         if not is_motion(fresh):
-            return self._rest(window.emit_end, window.end)
+            return self.rest(window.emit_end, window.end)
         state.motion = np.concatenate([state.motion, fresh])
         frames = self._frames(fresh, window.committed)
         state.committed, state.end = window.emit_end, window.end
@@ -333,7 +337,7 @@ class Session:
         self.state.idle.apply(raw[None], manner)
         return self._shown(self.state.fence.show(raw), first)
 
-    def _rest(self, emit_end: int, end: int) -> list[Frame]:
+    def rest(self, emit_end: int, end: int) -> list[Frame]:
         """The frames up to `emit_end` in place of an output that is no motion.
 
         What the session remembers is forgotten, so that what comes next is motion again.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -21,7 +22,15 @@ def rotation_channels(backend: Backend) -> slice:
     return slice(backend.spec.n_expression, backend.spec.d_motion - 1)
 
 
-@dataclass
+class Resident(Protocol):
+    """Where a part of a state may lie while its session speaks: `stream.core.resident`."""
+
+    def give_back(self, state: SessionState) -> None:
+        """Write into a state what it left there."""
+        ...
+
+
+@dataclass(eq=False)
 class SessionState:
     """A stream's past: it can be held, copied and put back, and the stream goes on from it.
 
@@ -35,6 +44,8 @@ class SessionState:
         fence: what is shown where the model's output is no motion.
         committed: frames before it were emitted and never change.
         end: the last call's end; frames before it had all their sound.
+        resident: has the parts that the model works on, in its `slot`, until the state comes home;
+            None: they are here. release: lets the slot go.
     """
 
     audio: Timeline
@@ -46,6 +57,9 @@ class SessionState:
     fence: Fence
     committed: int = 0
     end: int = 0
+    resident: Resident | None = None
+    slot: int = -1
+    release: Callable[[], Any] = lambda: None
 
     @classmethod
     def at_start(cls, backend: Backend, seed: int) -> Self:
@@ -63,15 +77,21 @@ class SessionState:
 
     def copy(self) -> Self:
         """The same value, which goes its own way from here."""
+        self.come_home()
         # Arrays of rows are replaced, never written into: only what changes in place is copied.
         return replace(
             self,
             audio=copy.deepcopy(self.audio),
             front_end=self.front_end.copy(),
-            noise=copy.copy(self.noise),
+            noise=self.noise.copy(),
             idle=self.idle.copy(),
             fence=self.fence.copy(),
         )
+
+    def come_home(self) -> None:
+        """Have all of it here."""
+        if self.resident is not None:
+            self.resident.give_back(self)
 
     def begin_anew(self, backend: Backend, committed: int, end: int) -> None:
         """Forget what was heard and made, as at a start; frames go on from `committed`."""

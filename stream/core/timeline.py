@@ -37,7 +37,8 @@ class Timeline:
         samples = np.asarray(block, np.float32)
         if samples.ndim != 1:
             raise WrongValue(f"a block is (n,) mono samples, got shape {samples.shape}")
-        samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+        if len(samples) and not (samples.max() <= 1.0 and samples.min() >= -1.0):
+            samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
         self._make_room(len(samples))
         at = self.end - self._first
         self._buffer[at : at + len(samples)] = samples
@@ -49,15 +50,24 @@ class Timeline:
         Raises:
             IndexError: part of the range was dropped, or has not arrived yet.
         """
+        out = np.empty(stop - start, np.float32)
+        self.read_into(out, start)
+        return out
+
+    def read_into(self, out: NDArray[np.float32], start: int) -> None:
+        """As many samples as `out` is long, from `start` on, see `read`."""
+        stop = start + len(out)
         if stop > self.end and not self.closed:
             raise IndexError(f"samples up to {stop} asked for, {self.end} have arrived")
         if max(start, 0) < self.start and stop > max(start, 0):
             raise IndexError(f"samples from {start} asked for, those before {self.start} are gone")
-        out = np.zeros(stop - start, np.float32)
+        if start >= 0 and stop <= self.end:
+            out[...] = self._buffer[start - self._first : stop - self._first]
+            return
+        out[...] = 0.0
         low, high = max(start, 0), min(stop, self.end)
         if high > low:
             out[low - start : high - start] = self._buffer[low - self._first : high - self._first]
-        return out
 
     def drop_before(self, sample: int) -> None:
         """Let go of everything before `sample`; memory stays bounded."""

@@ -13,13 +13,16 @@ import numpy as np
 
 from stream.backends.protocol import (
     BATCH_ON_CPU,
+    BATCH_ON_GPU,
     Backend,
     SamplerCall,
     SpeechCall,
     batch_key,
     encode_speech,
 )
+from stream.backends.slots.hop_slots import HopKind
 from stream.backends.threads import usable_cores
+from stream.core.resident.slot_bank import SlotBank
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
 
@@ -121,13 +124,20 @@ class Batcher:
     The CPU's kernels run on one thread each and let go of Python's lock, so two batches on two
     cores take half the time of one; a GPU takes everything in one.
 
+    Where the backend has slots (`stream.backends.slots`), plain hops are made in them: the
+    sessions' states stay with the model.
+
     Args:
         backend: of all sessions.
         workers: threads; None: as many as there are cores for a CPU, at most MOST_WORKERS, else 1.
+        places: sessions that may have a slot; those beyond them are done without.
     """
 
-    def __init__(self, backend: Backend, workers: int | None = None) -> None:
-        self.backend = backend
+    def __init__(
+        self, backend: Backend, workers: int | None = None, places: int = BATCH_ON_GPU
+    ) -> None:
+        self.backend, self.places = backend, places
+        self._banks: dict[HopKind, SlotBank | None] = {}
         self.workers = workers or default_workers(backend)
         self._pool = None
         if self.workers > 1:
@@ -135,6 +145,27 @@ class Batcher:
 
     def run(self, work: Sequence[tuple[Session, int]]) -> list[list[Frame] | Exception]:
         """One model call of each session, see `run_batch`."""
+        answers: list[list[Frame] | Exception | None] = [None] * len(work)
+        banks: dict[int, tuple[SlotBank, list[int]]] = {}
+        for index, (session, hops) in enumerate(work):
+            bank = self._bank(session) if hops == 1 else None
+            if bank is None:
+                continue
+            try:
+                if bank.enter(session):
+                    banks.setdefault(id(bank), (bank, []))[1].append(index)
+            except Exception as error:
+                answers[index] = error
+        for bank, rows in banks.values():
+            for index, answer in zip(rows, bank.hop([work[i][0] for i in rows]), strict=True):
+                answers[index] = answer
+        left = [index for index, answer in enumerate(answers) if answer is None]
+        for index, answer in zip(left, self._plain([work[i] for i in left]), strict=True):
+            answers[index] = answer
+        return [[] if answer is None else answer for answer in answers]
+
+    def _plain(self, work: Sequence[tuple[Session, int]]) -> list[list[Frame] | Exception]:
+        """Calls of sessions whose states are at home."""
         parts = min(self.workers, len(work))
         if self._pool is None or parts < 2:
             return run_batch(self.backend, work)
@@ -145,6 +176,39 @@ class Batcher:
         for other in others:
             answers += other.result()
         return answers
+
+    @property
+    def most(self) -> int:
+        """Sessions in one call of the model, of the kind that takes most."""
+        banks = [bank.most for bank in self._banks.values() if bank is not None]
+        return max([self.backend.max_batch, *banks])
+
+    def prepare(self, like: Session | None = None) -> None:
+        """Have all ready that plain hops of sessions like this one need, before anybody speaks."""
+        if getattr(self.backend, "hop_slots", None) is None:
+            return
+        session = like or Session(self.backend)
+        bank = self._bank(session)
+        if bank is not None:
+            bank.prepare(session)
+
+    def make_room(self, places: int) -> None:
+        """Slots for so many sessions of a kind; what has a slot comes home when it is wanted."""
+        if places != self.places:
+            self.places, self._banks = places, {}
+
+    def _bank(self, session: Session) -> SlotBank | None:
+        """Where a session's hops are made; None: in no slot."""
+        resident = session.state.resident
+        if isinstance(resident, SlotBank):
+            return resident
+        if type(session) is not Session:
+            return None  # its state has a place of its own
+        if session.kind not in self._banks:
+            find = getattr(self.backend, "hop_slots", None)
+            slots = None if find is None else find(session.kind, self.places)
+            self._banks[session.kind] = slots and SlotBank(self.backend, session.kind, slots)
+        return self._banks[session.kind]
 
     def close(self) -> None:
         """Let the threads go, without waiting for them."""

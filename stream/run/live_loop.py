@@ -64,7 +64,7 @@ class LiveLoop:
         self._clock = clock or MonotonicClock()
         self._stop_deadline = stop_deadline
         self._frame_samples = session.backend.spec.frame_samples
-        self._scheduler = Scheduler(session.backend, 1, workers=1, clock=self._clock)
+        self._scheduler = Scheduler(session.backend, 1, workers=1, clock=self._clock, like=session)
         self._scheduled = self._scheduler.open(
             session, self._deliver, realtime=source.realtime, listener=self
         )

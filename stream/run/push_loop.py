@@ -69,7 +69,9 @@ class PushLoop:
         self.statistics = statistics or LiveStatistics()
         self._session, self._sinks, self._early = session, Sinks(sinks), early
         self._clock = clock or MonotonicClock()
-        self._start = start or (lambda: Scheduler(session.backend, 1, workers=1, clock=self._clock))
+        self._start = start or (
+            lambda: Scheduler(session.backend, 1, workers=1, clock=self._clock, like=session)
+        )
         self._lock = threading.RLock()  # taken after the session's own, never before
         self._waiting: list[Floats] = []  # pushed before it began
         self._frames: deque[tuple[Frame, float]] = deque()  # not due yet, and when each was made

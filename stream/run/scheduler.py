@@ -47,6 +47,7 @@ class Scheduler:
             at the bundle's live defaults (`measure_capacity`).
         workers: threads that share a batch; None chooses (`Batcher`).
         clock: for lateness.
+        like: a session as those to come will be; None: with the bundle's live defaults.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Scheduler:
         *,
         workers: int | None = None,
         clock: Clock | None = None,
+        like: Session | None = None,
     ) -> None:
         if capacity is not None and capacity < 1:
             raise WrongValue(f"a capacity of {capacity}: at least one session must fit")
@@ -63,6 +65,8 @@ class Scheduler:
         self._batcher = Batcher(self.backend, workers)
         self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
         self.is_lane = self.capacity == 1
+        self._batcher.make_room(self.capacity)
+        self._batcher.prepare(like)
         if not self.is_lane:
             warm_up_batches(self._batcher, self.capacity)
         self.lock = threading.Condition()
@@ -71,6 +75,7 @@ class Scheduler:
         self.round_began = self.busy_seconds = 0.0
         self._open: set[ScheduledSession] = set()
         self._ready: set[ScheduledSession] = set()
+        self._left: list[ScheduledSession] = []  # ended; their slots are theirs still
         self._closing = self._stopped = False
         self._deadline = 0.0
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
@@ -156,6 +161,7 @@ class Scheduler:
         """The scheduled has ended."""
         self._open.discard(scheduled)
         self._ready.discard(scheduled)
+        self._left.append(scheduled)
 
     # --- the thread ----------------------------------------------------------------------------
     def _run(self) -> None:
@@ -179,8 +185,10 @@ class Scheduler:
                     return
                 # A ready session that gets its turn goes to the back of the line.
                 longest = sorted(self._ready, key=ScheduledSession.waiting_since)
-                chosen = longest[: self.backend.max_batch]
+                chosen = longest[: self._batcher.most]
                 turns = [(scheduled, scheduled.take()) for scheduled in chosen]
+                left, self._left = self._left, []
+            self._let_go(left)
             self._serve(turns)
             with self.lock:
                 for scheduled in chosen:
@@ -204,6 +212,17 @@ class Scheduler:
                 scheduled.end(None)
         self.rounds += 1
         self.busy_seconds += self.now() - self.round_began
+
+    def _let_go(self, left: list[ScheduledSession]) -> None:
+        """The states of sessions that have ended come home: their slots are free.
+
+        Here, as no round is under way on this thread.
+        """
+        for scheduled in left:
+            try:
+                scheduled.session.state.come_home()
+            except Exception as error:
+                log.warning("the state of a session that ended is lost: %s", error)
 
     def _attempt(self, scheduled: ScheduledSession, act: Callable[[], None]) -> None:
         """Do something for a session; what it raises ends that session alone."""

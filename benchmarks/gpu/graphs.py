@@ -1,0 +1,74 @@
+"""The part of onnxruntime: exported graphs on the card, where its build for GPUs is here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu.card import Card
+from benchmarks.gpu.rounds import Lane, settle, timed
+from diffposetalk.bundle.bundle import load_bundle
+from export.parity import answer, random_case
+from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.torch_backend import TorchBackend
+from stream.core.device_session import make_session
+from stream.run.batching import Batcher
+
+Figures = Iterator[tuple[str, Callable[[], Any]]]
+
+
+def onnxruntime(card: Card) -> Figures:
+    """Graphs by onnxruntime: largest difference from torch on the CPU, and a hop's time."""
+
+    @functools.cache
+    def backend(name: str) -> OnnxBackend:
+        device = card.device if card.is_gpu else "cpu"
+        return OnnxBackend(load_bundle(str(_exported(card, name))), device=device)
+
+    def gap(name: str, batch: int) -> float:
+        live = card.bundles[name].spec.live
+        scales = (live.audio_guidance, live.style_guidance)
+        case = random_case(
+            card.bundles[name].spec, live.window_rule, batch, live.steps, scales=scales, seed=batch
+        )
+        expected = answer(TorchBackend(card.bundles[name], "cpu"), case)
+        return max(float(np.abs(answer(backend(name), case) - expected).max()) for _ in range(2))
+
+    def hop(name: str) -> dict[str, float]:
+        model = backend(name)
+        lane = Lane(make_session(model), Batcher(model, workers=1))
+        settle(lane)
+        return timed(lane, 100 if card.is_gpu else 4)
+
+    for name in ("starter", "official"):
+        for batch in (1, 3):
+            yield f"{name} B{batch}", _where_there(card, functools.partial(gap, name, batch))
+        yield f"{name} hop", _where_there(card, functools.partial(hop, name))
+
+
+def _where_there(card: Card, measure: Callable[[], Any]) -> Callable[[], Any]:
+    """The figure, or why there is none."""
+
+    def figure() -> Any:
+        import onnxruntime as library
+
+        if card.is_gpu and "CUDAExecutionProvider" not in library.get_available_providers():
+            return "not run: this onnxruntime is for CPUs (onnxruntime-gpu has the other)"
+        return measure()
+
+    return figure
+
+
+def _exported(card: Card, name: str) -> Path:
+    """A folder with a bundle's graphs; exported when it is first wanted."""
+    from export.onnx_export import export_onnx
+
+    folder = card.folder / f"{name}-graphs"
+    if not folder.exists():
+        bundle = card.bundles[name]
+        export_onnx(bundle, [bundle.spec.live.steps], out=folder, whole_hops=True)
+    return folder

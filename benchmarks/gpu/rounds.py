@@ -1,0 +1,112 @@
+"""Sessions in their full windows, and rounds of hops of them as the scheduler makes them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from benchmarks.gpu.card import Card
+from stream.backends.protocol import Backend
+from stream.core.session import Session, SessionOptions
+from stream.frames import Frame
+from stream.run.batching import Batcher
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One session and what makes its hops."""
+
+    session: Session
+    batcher: Batcher
+
+
+def murmur(samples: int, seed: int) -> Any:
+    """(samples,) noise as loud as speech."""
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+def spread(took: Sequence[float]) -> dict[str, float]:
+    """Median, 99th percentile and maximum of milliseconds."""
+    p50, p99 = np.percentile(took, (50, 99))
+    return {"p50_ms": float(p50), "p99_ms": float(p99), "max_ms": max(took), "hops": len(took)}
+
+
+def settled(
+    card: Card,
+    name: str,
+    precision: str,
+    options: SessionOptions | None = None,
+    *,
+    plain: bool = False,
+) -> Lane:
+    """A session alone, in its full window, with all captured that it needs."""
+    backend = card.backend(name, precision, plain=plain)
+    lane = Lane(Session(backend, options=options), Batcher(backend, workers=1, places=1))
+    lane.batcher.prepare(lane.session)
+    settle(lane)
+    return lane
+
+
+def settle(lane: Lane) -> None:
+    """Until its window is full."""
+    spec = lane.session.backend.spec
+    for k in range((spec.T_w + spec.T_p) // lane.session.hop + 4):
+        once(lane, k)
+
+
+def once(lane: Lane, seed: int, hops: int = 1) -> list[Frame]:
+    """So many hops of new sound, in one call.
+
+    Raises:
+        Exception: whatever the call fails with.
+    """
+    session = lane.session
+    session.append(murmur(hops * session.hop * session.backend.spec.frame_samples, seed))
+    if session.pending_hops < hops:
+        return []
+    (found,) = lane.batcher.run([(session, hops)])
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def timed(lane: Lane, count: int) -> dict[str, float]:
+    """So many hops, one after the other."""
+    took = []
+    for k in range(count):
+        began = time.perf_counter()
+        once(lane, k)
+        took.append(1e3 * (time.perf_counter() - began))
+    return spread(took)
+
+
+def round_times(
+    backend: Backend, count: int, options: SessionOptions | None, rounds: int
+) -> dict[str, float]:
+    """Median milliseconds of a round of so many sessions that are ready together, and microseconds
+    of this thread's own time for each of them.
+    """
+    batcher = Batcher(backend, workers=1, places=count)
+    lane = Lane(Session(backend, options=options), batcher)
+    batcher.prepare(lane.session)
+    settle(lane)
+    every = [Session(backend, options=options, seed=seed) for seed in range(count)]
+    for session in every:
+        session.go_on_from(lane.session.copy_state())
+    took, spent = [], []
+    for k in range(rounds + 2):
+        sound = murmur(lane.session.hop * backend.spec.frame_samples, k)
+        began, own = time.perf_counter(), time.thread_time()
+        for session in every:
+            session.append(sound)
+        for found in batcher.run([(session, 1) for session in every]):
+            if isinstance(found, Exception):
+                raise found
+        took.append(1e3 * (time.perf_counter() - began))
+        spent.append(1e6 * (time.thread_time() - own) / count)
+    # The mean of the latter, as noise is drawn for many hops at once.
+    return {"ms": float(np.median(took[2:])), "thread_us": float(np.mean(spent[2:]))}

@@ -1,0 +1,260 @@
+"""Sessions of one kind whose states lie with the model, each in a slot, done together.
+
+What a hop does beside the model (noise, level, idle motion, retargeting) is done here for all
+sessions of a round at once, in arrays with a row for each slot; a session alone does the same steps
+with arrays of one.  Whatever is no plain hop (merged hops, the end of the sound, frames that were
+no motion) is the session's own: its state comes home before (`SessionState.come_home`), and goes
+back into a slot with the next plain hop.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream.backends.protocol import Backend, FloatArray
+from stream.backends.slots.hop_slots import Guided, HopKind, HopSlots
+from stream.core.fence import MOST_MOTION
+from stream.core.front_end import CausalFrontEnd, WindowFrontEnd
+from stream.core.level_normaliser import RunningLevel
+from stream.core.resident.packed_state import pack, unpack
+from stream.core.session import Session
+from stream.core.shown.idle_motion import IdleMotion, Manner
+from stream.core.state import SessionState, rotation_channels
+from stream.frames import Frame
+
+HELD_NOISE = 32
+"""Frames of noise that are drawn for a session at once."""
+
+
+class SlotBank:
+    """The sessions of one kind that have a slot.
+
+    Args:
+        backend: of the sessions.
+        kind: of their hops.
+        slots: the model's side.
+    """
+
+    def __init__(self, backend: Backend, kind: HopKind, slots: HopSlots) -> None:
+        self._backend, self._kind, self._slots = backend, kind, slots
+        spec, count = backend.spec, slots.count
+        self._samples = spec.frame_samples
+        self._has_gain = backend.incremental and spec.speech.input_gain
+        self._free = list(range(count))[::-1]
+        self._lock = threading.RLock()
+        self._pcm = np.zeros((slots.most, kind.hop * self._samples), np.float32)
+        held = max(HELD_NOISE, 2 * kind.hop)
+        self._noise = np.zeros((count, held, spec.d_motion), np.float32)
+        self._drawn = np.zeros(count, np.int64)  # the frame that a slot's noise begins with
+        self._level = np.zeros((count, len(RunningLevel().state)))
+        self._idle = IdleMotion(spec.live, rotation_channels(backend), [0] * count)
+        self._gaze, self._still = np.ones(count), np.zeros(count, bool)
+        self._last = np.zeros((count, spec.d_motion), np.float32)  # frames as they were shown
+        self._settled = np.zeros(count, np.int64)  # the change of conditions that a slot has
+
+    @property
+    def most(self) -> int:
+        """Sessions in one call of the model."""
+        return self._slots.most
+
+    def prepare(self, session: Session) -> None:
+        """Have everything ready that hops of sessions like this one need."""
+        self._slots.prepare(session.conditions.guided)
+
+    def enter(self, session: Session) -> bool:
+        """Whether a session's next hop can be made here; it has a slot then.
+
+        Raises:
+            stream.backends.protocol.RuntimeProblem: the model fails; the state is at home.
+        """
+        state, kind, spec = session.state, self._kind, self._backend.spec
+        end = max(state.end, kind.lookahead) + kind.hop
+        if state.audio.end < end * self._samples:
+            return False
+        if state.resident is not None:
+            return True
+        if not state.fence.calm or end < kind.first_end(spec):
+            return False
+        with self._lock:
+            if not self._free:
+                return False
+            self._put(session)
+        return True
+
+    def hop(self, sessions: Sequence[Session]) -> list[list[Frame] | Exception]:
+        """One hop of each, all of which have entered.
+
+        A session whose call fails gets its exception as the answer, and can be called again; those
+        that shared a call with it are done one by one.
+        """
+        answers: list[list[Frame] | Exception] = [[] for _ in sessions]
+        alike: dict[Guided, list[int]] = {}
+        for i, session in enumerate(sessions):
+            alike.setdefault(session.conditions.guided, []).append(i)
+        with self._lock:
+            for guided, rows in alike.items():
+                for at in range(0, len(rows), self.most):
+                    part = rows[at : at + self.most]
+                    done = self._attempt([sessions[i] for i in part], guided)
+                    for i, frames in zip(part, done, strict=True):
+                        answers[i] = frames
+        return answers
+
+    def _attempt(
+        self, sessions: Sequence[Session], guided: Guided
+    ) -> list[list[Frame] | Exception]:
+        """A round; where it fails, each alone, so that one cannot spoil the others."""
+        try:
+            return [*self._round(sessions, guided)]
+        except Exception as error:
+            if len(sessions) == 1:
+                return [error]
+        return [answer for session in sessions for answer in self._attempt([session], guided)]
+
+    def give_back(self, state: SessionState) -> None:
+        """Let a state come home; its slot is free."""
+        with self._lock:
+            slot = state.slot
+            rows, speech = self._slots.get(slot)
+            state.idle = self._idle.of(slot)
+            state.fence.shown = self._last[slot].copy() if state.committed else None
+            if isinstance(state.front_end, WindowFrontEnd):
+                state.front_end.level = RunningLevel(self._level[slot].copy())
+            unpack(state, self._backend, rows, speech)
+            state.resident = None
+            state.release()
+
+    # --- a round -------------------------------------------------------------------------------
+    def _round(self, sessions: Sequence[Session], guided: Guided) -> list[list[Frame]]:
+        backend, hop = self._backend, self._kind.hop
+        samples, statistics = self._samples, backend.statistics
+        slots = np.array([session.state.slot for session in sessions])
+        changes = [session.conditions.changes for session in sessions]
+        for row in np.flatnonzero(self._settled[slots] != changes).tolist():
+            self._set_conditions(sessions[row])
+        starts = np.array([max(s.state.end, self._kind.lookahead) for s in sessions])
+        pcm = self._pcm[: len(sessions)]
+        level = self._hear(sessions, slots, starts.tolist(), pcm)
+        noise = self._noise_of(sessions, slots, starts)
+        fresh = self._slots.run(slots, pcm, noise, guided)
+        if level is not None:
+            self._level[slots] = level.state
+        for session in sessions if self._has_gain else ():
+            _causal(session).keep_gain()
+        speaking = [session.state.front_end.speaking for session in sessions]
+        manner = Manner(np.array(speaking), self._gaze[slots], self._still[slots])
+        raw = fresh * statistics.motion_std + statistics.motion_mean
+        # A comparison with what is not a number is false.
+        good = np.abs(fresh).max(axis=(1, 2)) < MOST_MOTION
+        if good.all():
+            self._idle.apply(raw, manner, slots)
+            self._last[slots] = raw[:, -1]
+        elif good.any():
+            kept = raw[good]
+            self._idle.apply(kept, Manner(*(each[good] for each in manner)), slots[good])
+            self._last[slots[good]] = kept[:, -1]
+            raw[good] = kept
+        shown = _retargeted(sessions, raw)
+        answers: list[list[Frame]] = []
+        for row, (session, end) in enumerate(zip(sessions, (starts + hop).tolist(), strict=True)):
+            state = session.state
+            state.front_end.encoded = end
+            if not good[row]:
+                self.give_back(state)
+                answers.append(session.rest(end - self._kind.lookahead, end))
+                continue
+            first = state.committed
+            state.committed, state.end = first + hop, end
+            state.audio.drop_before(end * samples)
+            motion = shown[row].copy()
+            answers.append(
+                [Frame(k, k * samples, motion[k - first]) for k in range(first, first + hop)]
+            )
+        return answers
+
+    def _put(self, session: Session) -> None:
+        """A session's state into a slot."""
+        state = session.state
+        rows, speech = pack(state, self._backend, self._kind)
+        slot = self._free.pop()
+        state.slot, state.resident = slot, self
+        state.release = weakref.finalize(state, self._free.append, slot)
+        self._slots.put(slot, rows, speech)
+        self._idle.put(slot, state.idle)
+        if state.fence.shown is not None:
+            self._last[slot] = state.fence.shown
+        if isinstance(state.front_end, WindowFrontEnd):
+            self._level[slot] = state.front_end.level.state
+        self._drawn[slot] = -self._noise.shape[1]  # none
+        self._settled[slot] = -1
+
+    def _set_conditions(self, session: Session) -> None:
+        """Into the slot, at every hop for as long as they ease."""
+        state, track = session.state, session.conditions
+        now = track.at(state.committed)
+        self._slots.condition(
+            state.slot,
+            {
+                "noise_scale": session.noise_scale,
+                "audio_guidance": now.audio_guidance,
+                "style_guidance": now.style_guidance,
+                **now.vectors(),
+            },
+        )
+        self._gaze[state.slot], self._still[state.slot] = track.gaze, track.still
+        eased = track.eased(state.committed)
+        self._settled[state.slot] = track.changes if eased else -1
+
+    def _hear(
+        self,
+        sessions: Sequence[Session],
+        slots: NDArray[np.intp],
+        starts: Iterable[int],
+        pcm: FloatArray,
+    ) -> RunningLevel | None:
+        """Write a round's sound to `pcm`, (B, 640 H), as the encoder hears it; the level after."""
+        samples = self._samples
+        for row, session, start in zip(pcm, sessions, starts, strict=True):
+            session.state.audio.read_into(row, start * samples)
+            if self._has_gain:
+                row[:] = _causal(session).at_one_level(row)
+        if self._backend.incremental:
+            return None
+        level = RunningLevel(self._level[slots])
+        frames = pcm.reshape(len(pcm), -1, samples)
+        frames[...] = level.normalise(frames)
+        return level
+
+    def _noise_of(
+        self, sessions: Sequence[Session], slots: NDArray[np.intp], starts: NDArray[Any]
+    ) -> FloatArray:
+        """(B, H, D) noise of the frames of a round's sound; drawn for many frames at once."""
+        held, hop = self._noise.shape[1], self._kind.hop
+        at = starts - self._drawn[slots]
+        for row in np.flatnonzero((at < 0) | (at + hop > held)).tolist():
+            start = int(starts[row])
+            self._noise[slots[row]] = sessions[row].state.noise.take(start, start + held)
+            self._drawn[slots[row]], at[row] = start, 0
+        return self._noise[slots[:, None], at[:, None] + np.arange(hop)]
+
+
+def _causal(session: Session) -> CausalFrontEnd:
+    """A session's front end, where the encoder is causal."""
+    front_end = session.state.front_end
+    assert isinstance(front_end, CausalFrontEnd)
+    return front_end
+
+
+def _retargeted(sessions: Sequence[Session], raw: FloatArray) -> FloatArray:
+    """Raw motion (B, H, D) on the heads that are shown: each mapping once, for all of its rows."""
+    shown = raw.astype(np.float32, copy=False)
+    for retarget in {s.retarget for s in sessions if s.retarget is not None}:
+        rows = [row for row, session in enumerate(sessions) if session.retarget is retarget]
+        shown[rows] = retarget(raw[rows])
+    return shown
