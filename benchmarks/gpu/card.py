@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,8 @@ from diffposetalk.spec import (
 )
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, EagerCapture
 from stream.backends.torch_backend import PlainCalls, TorchBackend
+
+Item = TypeVar("Item")
 
 LIVE = LiveDefaults(
     hop=10,
@@ -86,13 +88,18 @@ class Card:
         """
         key = (name, precision, plain)
         if key not in self._backends:
-            made = TorchBackend(self.bundles[name], self.device, precision=precision)
+            threads = None if self.is_gpu else 1
+            made = TorchBackend(self.bundles[name], self.device, threads, precision)
             kind = CudaCapture if self.is_gpu else _OnTheCpu
             made._calls = PlainCalls(made.device)
             if not plain:
                 made._calls = CapturedCalls(_Counted(kind(made.device), self))
             self._backends[key] = made
         return self._backends[key]
+
+    def some(self, items: Sequence[Item], toys: int) -> Sequence[Item]:
+        """All of them; without a GPU the first, as the code is the same."""
+        return items if self.is_gpu else items[:toys]
 
     def wait(self) -> None:
         """Until the card has done what it was given."""

@@ -27,7 +27,7 @@ def onnxruntime(card: Card) -> Figures:
     @functools.cache
     def backend(name: str) -> OnnxBackend:
         device = card.device if card.is_gpu else "cpu"
-        return OnnxBackend(load_bundle(str(_exported(card, name))), device=device)
+        return OnnxBackend(load_bundle(str(_exported(card, name))), device=device, threads=1)
 
     def gap(name: str, batch: int) -> float:
         live = card.bundles[name].spec.live
@@ -35,7 +35,7 @@ def onnxruntime(card: Card) -> Figures:
         case = random_case(
             card.bundles[name].spec, live.window_rule, batch, live.steps, scales=scales, seed=batch
         )
-        expected = answer(TorchBackend(card.bundles[name], "cpu"), case)
+        expected = answer(TorchBackend(card.bundles[name], "cpu", 1), case)
         return max(float(np.abs(answer(backend(name), case) - expected).max()) for _ in range(2))
 
     def hop(name: str) -> dict[str, float]:

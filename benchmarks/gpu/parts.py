@@ -32,7 +32,9 @@ def numerics(card: Card) -> Figures:
         "starter": ("adjacent",),
         "official": ("sliding", "adjacent"),
     }
-    cpu = functools.cache(lambda name: TorchBackend(card.bundles[name], "cpu"))
+    cpu = functools.cache(
+        lambda name: TorchBackend(card.bundles[name], "cpu", None if card.is_gpu else 1)
+    )
 
     @functools.cache
     def case(name: str, rule: WindowRule, batch: int) -> tuple[Case, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from stream.run.batching import Batcher
 
 Figures = Iterator[tuple[str, Callable[[], Any]]]
 
-HOPS = (
+HOPS: Sequence[tuple[str, int, Sequence[str]]] = (
     ("official", 4, ("fp32", "bf16", "fp16")),
     ("starter", 1, ("fp32", "bf16", "fp16")),
     ("official", 1, ("fp32", "bf16")),
@@ -51,7 +51,7 @@ def hops(card: Card) -> Figures:
         floor = card.floor_ms(name, precision, steps=steps)
         return {**took, "floor_ms": floor, "captures": card.captures - before}
 
-    for name, steps, precisions in HOPS:
+    for name, steps, precisions in card.some(HOPS, 2):
         for precision in precisions:
             label = f"{name} K{steps} {precision}"
             yield label, functools.partial(measure, name, steps, precision)
@@ -76,7 +76,7 @@ def sessions(card: Card) -> Figures:
         }
 
     counts = COUNTS if card.is_gpu else (1, 3)
-    for name, hop, precision in SESSIONS:
+    for name, hop, precision in card.some(SESSIONS, 2):
         for count in counts:
             if name == "starter" or count <= MOST_OFFICIAL:
                 label = f"{name} H{hop} {precision} N{count}"

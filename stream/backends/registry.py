@@ -26,8 +26,8 @@ def load_backend(
     `auto` is onnxruntime when it is installed and the bundle has graphs of its network, else torch;
     that it is not onnxruntime is logged with the reason.  With a `precision` ('fp32', 'bf16' or
     'fp16', of torch's matrix products) `auto` is torch.  `steps` are the network calls per hop that
-    it shall make, the bundle's live default if None.  `gpu` is the number of the GPU that runs the model; a
-    backend that has none takes no such number, and `auto` is then torch.
+    it shall make, the bundle's live default if None.  `gpu` is the number of the GPU that runs the
+    model; a backend that has none takes no such number, and `auto` is then torch.
 
     Raises:
         ValueError: no such backend, a GPU for one that runs on the CPU, one that has no choice of
