@@ -11,7 +11,7 @@ SAMPLE_RATE, FPS = 16_000, 25
 FRAME_SAMPLES = SAMPLE_RATE // FPS
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """One finished frame; it is never changed again.
 

@@ -116,7 +116,7 @@ class _Look:
 
     def python(self, name: str, most: float) -> Goal:
         found = self.figures.get("beside", {}).get("fake H2 N1024")
-        value = found["thread_us"] if isinstance(found, Mapping) else None
+        value = found["beside_us"] if isinstance(found, Mapping) else None
         return Goal(name, f"<= {most:g} us", *_number(value, "us", lambda x: x <= most))
 
 

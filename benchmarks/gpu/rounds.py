@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.card import Card
+from benchmarks.harness.probes import TimedBackend
 from stream.backends.protocol import Backend
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
@@ -88,16 +90,20 @@ def round_times(
     backend: Backend, count: int, options: SessionOptions | None, rounds: int
 ) -> dict[str, float]:
     """Median milliseconds of a round of so many sessions that are ready together, and microseconds
-    of this thread's own time for each of them.
+    of this thread's own time for each of them, in all and beside the model.
     """
-    batcher = Batcher(backend, workers=1, places=count)
-    lane = Lane(Session(backend, options=options), batcher)
+    model = TimedBackend(backend, time.thread_time)
+    batcher = Batcher(model, workers=1, places=count)
+    lane = Lane(Session(model, options=options), batcher)
     batcher.prepare(lane.session)
     settle(lane)
-    every = [Session(backend, options=options, seed=seed) for seed in range(count)]
+    every = [Session(model, options=options, seed=seed) for seed in range(count)]
     for session in every:
         session.go_on_from(lane.session.copy_state())
-    took, spent = [], []
+    # As the live loop does: what lives now is out of the collector's sight.
+    gc.collect()
+    gc.freeze()
+    took, spent, beside = [], [], []
     for k in range(rounds + 2):
         sound = murmur(lane.session.hop * backend.spec.frame_samples, k)
         began, own = time.perf_counter(), time.thread_time()
@@ -108,5 +114,11 @@ def round_times(
                 raise found
         took.append(1e3 * (time.perf_counter() - began))
         spent.append(1e6 * (time.thread_time() - own) / count)
-    # The mean of the latter, as noise is drawn for many hops at once.
-    return {"ms": float(np.median(took[2:])), "thread_us": float(np.mean(spent[2:]))}
+        beside.append(spent[-1] - 1e6 * sum(model.take()[:2]) / count)
+    gc.unfreeze()
+    # Means of the latter two, as noise is drawn for many hops at once.
+    return {
+        "ms": float(np.median(took[2:])),
+        "thread_us": float(np.mean(spent[2:])),
+        "beside_us": float(np.mean(beside[2:])),
+    }

@@ -190,8 +190,8 @@ def open_server(
         head.model.HeadError: there is no such head.
     """
     from head.rig import CHARACTERS, character, load_head, open_head
-    from stream.run.other_heads import other_heads
     from stream.core.session import Session
+    from stream.run.other_heads import other_heads
     from stream.run.push_session import SessionFactory
     from stream.run.scheduler import Scheduler
     from stream.serve.limits import Limits

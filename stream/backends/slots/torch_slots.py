@@ -91,7 +91,11 @@ class TorchSlots:
         at = slot + SPARE
         heard = MelState._fields if self._backend.incremental else ()
         with self._calls.alone():
-            rows = {n: self._pool[n][at].cpu().numpy() for n in self._states if n not in heard}
+            rows = {
+                name: self._pool[name][at].cpu().numpy().copy()
+                for name in self._states
+                if name not in heard
+            }
             speech = {name: self._pool[name][at : at + 1].clone() for name in heard}
         return rows, MelState(**speech) if speech else None
 

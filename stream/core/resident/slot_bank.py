@@ -162,20 +162,20 @@ class SlotBank:
             raw[good] = kept
         shown = _retargeted(sessions, raw)
         answers: list[list[Frame]] = []
-        for row, (session, end) in enumerate(zip(sessions, (starts + hop).tolist(), strict=True)):
-            state = session.state
+        ends, whole = (starts + hop).tolist(), good.tolist()
+        for row, session in enumerate(sessions):
+            state, end = session.state, ends[row]
             state.front_end.encoded = end
-            if not good[row]:
+            if not whole[row]:
                 self.give_back(state)
                 answers.append(session.rest(end - self._kind.lookahead, end))
                 continue
             first = state.committed
             state.committed, state.end = first + hop, end
             state.audio.drop_before(end * samples)
-            motion = shown[row].copy()
-            answers.append(
-                [Frame(k, k * samples, motion[k - first]) for k in range(first, first + hop)]
-            )
+            # A copy, as a view would keep the whole round alive for as long as one frame is held.
+            rows = enumerate(shown[row].copy(), first)
+            answers.append([Frame(k, k * samples, motion) for k, motion in rows])
         return answers
 
     def _put(self, session: Session) -> None:
