@@ -63,6 +63,8 @@ def nodes(count: int, cores: int) -> Iterator[None]:
 
 def _add_node(cluster: Any, cores: int) -> None:
     """One node more; Ray gives its processes 30 seconds, which a busy machine takes longer for."""
+    import psutil
+
     for left in range(TRIES - 1, -1, -1):
         try:
             cluster.add_node(
@@ -75,6 +77,10 @@ def _add_node(cluster: Any, cores: int) -> None:
         except Exception as error:
             if not left or "timed out" not in str(error):
                 raise BenchmarkError(f"Ray does not start: {error}") from None
+            if not cluster.list_all_nodes():  # what it has begun would be in the next one's way
+                for child in psutil.Process().children(recursive=True):
+                    with contextlib.suppress(psutil.Error):
+                        child.kill()
 
 
 @contextlib.contextmanager

@@ -25,6 +25,8 @@ CHOICES = {
     # and ends a proxy that is not up in five seconds, or once took ten to answer.
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "60",
+    # A proxy would fill the replica of its own node, and refuse clients while others have room.
+    "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
 }
 """What Ray takes from the environment, where that does not say otherwise; it reports nothing."""
 TRIES = 4
