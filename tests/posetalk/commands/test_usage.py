@@ -31,7 +31,7 @@ def test_the_page_has_the_table_of_exit_codes() -> None:
         (["liev"], "no command `posetalk liev`; did you mean `posetalk live`?"),
         (["doktor", "--json"], "did you mean `posetalk doctor`?"),
         (["head", "imprt", "x"], "no command `posetalk head imprt`; did you mean `posetalk head "),
-        (["dance"], "there are live, serve, view"),
+        (["dance"], "there are live, serve, deploy, view"),
     ],
 )
 def test_a_mistyped_command_is_answered_with_the_nearest(
