@@ -107,7 +107,9 @@ class EightBitSettings:
 
     bundle: Annotated[str, tyro.conf.Positional] = "starter"
     """Bundle by name or folder."""
-    speech: Path | None = None
+    speech: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: noise)")
+    ] = None
     """A sound file; without one, noise in syllables."""
 
 

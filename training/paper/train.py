@@ -13,7 +13,7 @@ import json
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import tyro
@@ -41,6 +41,15 @@ SETTINGS = "settings.json"
 NO_LIMIT = 1e9
 
 
+def _left_out(metavar: str, otherwise: str = "torch's choice") -> Any:
+    """How an option that may be left out is shown: not by the language's `None`."""
+    return tyro.conf.arg(metavar=metavar, help_behavior_hint=f"(default: {otherwise})")
+
+
+def _or_presets(metavar: str) -> Any:
+    return _left_out(metavar, "the preset's")
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """What to train, on what, and how."""
@@ -61,17 +70,17 @@ class TrainSettings:
     without: tuple[Part, ...] = ()
     """Ablations: geometric losses, alignment mask, style encoder, dropped conditions; or a model
     without head rotation."""
-    style_steps: int | None = None
+    style_steps: Annotated[int | None, _or_presets("INT")] = None
     """Steps of the style encoder instead of the preset's."""
-    steps: int | None = None
+    steps: Annotated[int | None, _or_presets("INT")] = None
     """Steps of the denoiser instead of the preset's."""
-    batch: int | None = None
+    batch: Annotated[int | None, _or_presets("INT")] = None
     """Samples per batch of the denoiser instead of the preset's."""
     accumulate: int = 1
     """Batches per step, one after another: for batches that do not fit."""
-    rate: float | None = None
+    rate: Annotated[float | None, _or_presets("FLOAT")] = None
     """Learning rate of the denoiser instead of the preset's."""
-    ema: float | None = None
+    ema: Annotated[float | None, _or_presets("FLOAT")] = None
     """Averaging of the denoiser's weights instead of the preset's; 0 is none."""
     bf16: bool = False
     """Compute in bfloat16 where it is safe."""
@@ -81,9 +90,9 @@ class TrainSettings:
     """Time between checkpoints."""
     validate_every: int = 2000
     """Steps between validations; 0 for none."""
-    device: str | None = None
+    device: Annotated[str | None, _left_out("NAME", "the GPU, else cpu")] = None
     """cpu, cuda, cuda:1, ...; the GPU if there is one."""
-    threads: int | None = None
+    threads: Annotated[int | None, _left_out("INT")] = None
     """Threads of torch on the CPU."""
     seed: int = 0
     """Seed of weights, batches and noise."""

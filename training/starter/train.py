@@ -11,10 +11,11 @@ import logging
 import math
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import tyro
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
@@ -81,7 +82,9 @@ class StarterSettings:
     """Folder that `posetalk train tracks` wrote."""
     folder: Path = Path(".training/starter")
     """Folder of checkpoints; every part goes on where it was."""
-    start: str | None = None
+    start: Annotated[
+        str | None, tyro.conf.arg(metavar="BUNDLE", help_behavior_hint="(default: nothing)")
+    ] = None
     """A bundle whose weights, style encoder and units are where this run begins."""
     keep_style: bool = True
     """Take the start's style encoder as it is; labels of another kind want it trained on."""

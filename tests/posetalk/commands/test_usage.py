@@ -9,6 +9,7 @@ import pytest
 from cli import call
 
 from posetalk.commands import NAMES
+from posetalk.commands.models.train import PARTS
 from posetalk.terminal.exit_codes import MEANINGS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,6 +51,12 @@ def test_no_help_shows_a_value_of_the_language(
     code, output, _ = call([*command.split(), "--help"], capsys)
     assert code == 0
     assert not re.search(r"\bNone\b|\{None|\bTrue\b|\bFalse\b|PosixPath", output)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_part_of_the_training_shows_none(part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, output, _ = call(["train", part, "--help"], capsys)
+    assert code == 0 and "None" not in output
 
 
 def test_the_help_names_the_systems_where_they_differ(capsys: pytest.CaptureFixture[str]) -> None:
