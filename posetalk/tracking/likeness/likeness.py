@@ -26,7 +26,7 @@ Speaks = Callable[[Sequence[Floats]], list[Habits]]
 
 FIGURES: Final = {
     "opening": 1.0,
-    "tempo": 0.1,
+    "tempo": 0.25,
     "lip speed": 1.0,
     "smile": 0.5,
     "brows": 0.5,
