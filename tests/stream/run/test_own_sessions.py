@@ -64,6 +64,12 @@ def test_what_was_pushed_is_laid_once_in_order_with_silence_between(
         assert timeline.end >= now  # it has caught up
 
 
+def test_a_timeline_lays_as_little_as_it_is_asked_for() -> None:
+    timeline = PushTimeline(ahead=960_000, capacity=960_000, cushion=640)
+    assert timeline.push(np.ones(10, "f4"), 0)
+    assert [len(timeline.take(0, most)) for most in (0, 1, 5)] == [0, 1, 5]
+
+
 def test_a_timeline_holds_a_minute_and_no_more() -> None:
     timeline = PushTimeline(ahead=960_000, capacity=960_000, cushion=640)
     assert timeline.push(np.ones(950_000, "f4"), 0)

@@ -138,6 +138,9 @@ def test_live_figures_of_the_label_are_perfect_and_of_worse_motion_worse() -> No
     assert best["head_range"][0] == best["head_jitter"][0] == pytest.approx(1.0)
     assert best["blinks"][0] == 30.0 and mixed["blinks"][0] == 15.0
     assert mixed["seam"][0] > best["seam"][0] and mixed["lve"][0] > 1.0
+    away = (face.vertices(worse) - face.vertices(label))[:, face.lips]
+    millimetres = 1000.0 * np.sqrt((away**2).sum(-1)).max(-1).mean()
+    assert mixed["lve"][0] == pytest.approx(millimetres / 2, rel=1e-4), "half of the seeds are off"
     assert math.isnan(best["closures"][0])  # nothing to close
     assert lf.counts(face, [clip]) == {"closures": 0, "vowels": 1}
 
