@@ -379,7 +379,7 @@ def test_guidance_can_be_changed_while_it_runs() -> None:
     loop.run()
     assert (session.audio_guidance, session.style_guidance) == (2.0, 3.0)
     told = {"style": session.style_name, "audio_guidance": 2.0, "style_guidance": 3.0}
-    assert loop.conditions == told
+    assert loop.conditions == told | {"gaze": 1.0, "still": False}
 
 
 def test_a_model_that_fails_ends_the_run_and_says_why() -> None:
