@@ -33,3 +33,15 @@ def test_sampling_times_are_the_nearest_to_even_steps_of_lambda(calls: int) -> N
             wanted = top + (bottom - top) * n / calls
             nearest = min(range(1, 499), key=lambda t: abs(schedule.lambda_[t] - wanted))
             assert abs(t - nearest) <= 1
+
+
+def test_the_least_count_has_each_row_that_a_width_of_speech_adds() -> None:
+    """Without layers, one more channel of speech is a row of two projections."""
+    spec = ModelSpec()
+
+    def least(d_out: int) -> int:
+        hubert = replace(spec.speech.hubert, n_layers=0)
+        speech = replace(spec.speech, d_out=d_out, hubert=hubert)
+        return replace(spec, speech=speech).least_numbers()
+
+    assert least(13) - least(12) == spec.denoiser.d_model + spec.speech.hubert.d_conv
