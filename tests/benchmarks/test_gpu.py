@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -147,3 +149,29 @@ def test_goals_say_reached_missed_and_not_measured() -> None:
     assert found["Python of a session's hop at 1,024"] == ("20 us", False)
     text = table(figures)
     assert text.count("reached") == 3 and text.count("missed") == 4 and "not measured" in text
+
+
+@pytest.mark.slow
+def test_it_needs_few_packages(tmp_path: Path) -> None:
+    """A machine with a card and no network has torch and its like, not what the product needs."""
+    code = """
+import sys
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {
+            "websockets", "sounddevice", "soundfile", "soxr", "av", "pythonosc",
+            "prometheus_client", "rich", "pyrender", "OpenGL", "PIL",
+        }:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+from posetalk.__main__ import main
+sys.exit(main(["bench", "gpu", "--output", sys.argv[1], "--parts", "memory", "threads"]))
+"""
+    output = tmp_path / "gpu.json"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(output)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(output.read_text())["parts"]["threads"]["state"] == "done"
