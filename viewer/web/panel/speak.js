@@ -47,22 +47,25 @@ export class Speak extends EventTarget {
     if (!live) this.stop();
   }
 
+  // The button stays enabled meanwhile: one that is not loses the keyboard's focus.
   async toggle() {
     if (this.microphone) {
       this.stop();
       return;
     }
-    $("microphone").disabled = true;
+    if (this.starting) return;
+    this.starting = true;
     const microphone = new Microphone((samples) => this.hear(samples));
     try {
       await microphone.start();
+      if (this.link.state !== "live") throw new Error("The connection was lost meanwhile.");
       this.microphone = microphone;
       this.begin();
     } catch (error) {
       await microphone.stop();
       this.hint(error.message, true);
     }
-    $("microphone").disabled = this.link.state !== "live";
+    this.starting = false;
   }
 
   // Speak by this preset from now on; one that is not the server's takes a face of one's own.
