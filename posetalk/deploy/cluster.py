@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import re
+import socket
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ CHOICES = {
 }
 """What Ray takes from the environment, where that does not say otherwise; it reports nothing."""
 TRIES = 4
+KNOCK_SECONDS = 10.0
 OBJECT_STORE = 200 << 20
 """Bytes; what goes between processes here is small."""
 
@@ -76,6 +78,7 @@ def start(cores: int | None = None, *, dashboard: bool = False) -> None:
     from stream.sources.native.messages import quiet_native_code
 
     prepare()
+    check_address(os.environ.get(ADDRESS))
     try:
         with quiet_native_code():  # what its C code takes for standard error then, it keeps
             import ray
@@ -103,6 +106,22 @@ def start(cores: int | None = None, *, dashboard: bool = False) -> None:
                 raise ClusterError(explain(error, address)) from None
             stop()
     be_quiet("ray")
+
+
+def check_address(address: str | None) -> None:
+    """Knock at a cluster's address first: Ray would wait for minutes for one that is not there.
+
+    Raises:
+        ClusterError: nobody listens at this host and port.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return  # `auto`, and whatever else Ray knows
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS):
+            pass
+    except (OSError, OverflowError) as error:
+        raise ClusterError(explain(ConnectionError(str(error)), address)) from None
 
 
 def stop() -> None:

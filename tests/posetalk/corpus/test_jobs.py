@@ -14,7 +14,7 @@ from posetalk.app.settings import ModelSettings
 from posetalk.corpus.jobs import RECORD, Corpus, jobs_of, prepare_folder
 from posetalk.corpus.run import Summary, write_failures
 from posetalk.corpus.worker import Expected, Outcome, Worker, bundle_hash
-from posetalk.deploy.cluster import ClusterError, explain, plain
+from posetalk.deploy.cluster import ClusterError, check_address, explain, plain
 from posetalk.formats.motion_file import Motion
 from posetalk.terminal.console import UsageError
 
@@ -122,6 +122,14 @@ def test_what_ray_says_in_many_lines_is_one() -> None:
     assert next(rows) == 1
     with pytest.raises(ClusterError, match="ran out of memory"):
         next(rows)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
+    for address in ("127.0.0.1:1", "ray://127.0.0.1:1"):
+        with pytest.raises(ClusterError, match="no cluster answers at"):
+            check_address(address)
+    check_address(None)
+    check_address("auto")
 
 
 def test_failures_are_listed_and_go_when_there_are_none(tmp_path: Path) -> None:
