@@ -54,9 +54,10 @@ def _where_there(card: Card, measure: Callable[[], Any]) -> Callable[[], Any]:
     """The figure, or why there is none."""
 
     def figure() -> Any:
-        import onnxruntime as library
+        from stream.backends.onnx_session import PROVIDERS
+        from stream.backends.onnx_session import onnxruntime as library  # its telemetry is off
 
-        if card.is_gpu and "CUDAExecutionProvider" not in library.get_available_providers():
+        if card.is_gpu and PROVIDERS["cuda"] not in library.get_available_providers():
             return "not run: this onnxruntime is for CPUs (onnxruntime-gpu has the other)"
         return measure()
 

@@ -38,7 +38,7 @@ def test_every_part_runs_without_a_card_and_is_not_run_twice(tmp_path: Path, cap
     assert all(part["floor_ms"] > 0 for part in figures["sessions"].values())
     assert all(each["second_stream_captures"] == 0 for each in figures["start"].values())
     assert max(figures["onnxruntime"][name] for name in ("starter B1", "official B3")) < 1e-3
-    shown = capsys.readouterr().out.split("jitter")[-1]
+    shown = capsys.readouterr().out.split("\njitter: ")[-1]
     assert "Without a GPU these are toys" in shown
     assert all(
         goal.found or "1,024 of" in goal.name or "4,096" in goal.name or "144" in goal.name
