@@ -54,10 +54,9 @@ def _where_there(card: Card, measure: Callable[[], Any]) -> Callable[[], Any]:
     """The figure, or why there is none."""
 
     def figure() -> Any:
-        from stream.backends.onnx_session import PROVIDERS
-        from stream.backends.onnx_session import onnxruntime as library  # its telemetry is off
+        from stream.backends.onnx_session import PROVIDERS, has_provider
 
-        if card.is_gpu and PROVIDERS["cuda"] not in library.get_available_providers():
+        if card.is_gpu and not has_provider(PROVIDERS["cuda"]):
             return "not run: this onnxruntime is for CPUs (onnxruntime-gpu has the other)"
         return measure()
 

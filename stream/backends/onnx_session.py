@@ -66,7 +66,7 @@ class GraphSession:
         kind, _, index = device.partition(":")
         self._index = int(index or 0)
         provider = PROVIDERS[kind]
-        if provider not in onnxruntime.get_available_providers():
+        if not has_provider(provider):
             raise RuntimeProblem(_no_provider(provider))
         if kind != "cpu":
             _find_libraries()
@@ -155,6 +155,11 @@ class GraphSession:
             binding.synchronize_outputs()
         except Exception as error:
             raise RuntimeProblem(f"onnxruntime: {_line(error)}") from None
+
+
+def has_provider(provider: str) -> bool:
+    """Whether this build of onnxruntime has an execution provider, by onnxruntime's name for it."""
+    return provider in onnxruntime.get_available_providers()
 
 
 def _find_libraries() -> None:
