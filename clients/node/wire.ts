@@ -48,6 +48,9 @@ export type ServerText =
   | { type: "closed"; reason: string; frames: number }
   /** What the server hears is "lost", and there is silence until it is "ok" again. */
   | { type: "source"; state: string; message: string }
+  /** Of the speech that the server hears, in decibels of full scale. */
+  | { type: "level"; decibels: number; state: "ok" | "low" | "clips" | "silent" }
+  | { type: "life"; gaze?: number; still?: boolean }
   | { type: "frame"; set: ChannelSet; sequence: number; sample: number; values: Record<string, number> }
   | { type: "error"; code: string; message: string; fatal: boolean }
   | { type: "end"; frames: number };
@@ -60,6 +63,8 @@ export type ClientText =
   | { type: "style"; name: string }
   | { type: "guidance"; audio_guidance?: number; style_guidance?: number }
   | { type: "open"; protocol: number; style?: string; seed?: number; pace?: "fast" | "live"; alive?: boolean }
+  /** How much to look around, 0 to 1, and whether to be still. */
+  | { type: "life"; gaze?: number; still?: boolean }
   | { type: "flush" }
   | { type: "close" }
   | { type: "ping"; id: number };
@@ -117,7 +122,8 @@ export function decode(data: Uint8Array): Binary {
 }
 
 const TEXTS = new Set([
-  "hello", "clock", "pong", "interrupted", "style", "guidance", "opened", "closed", "source", "frame", "error", "end",
+  "hello", "clock", "pong", "interrupted", "style", "guidance", "opened", "closed", "source", "level", "life", "frame", "error",
+  "end",
 ]);
 
 /** Read a text message; null for types unknown here, to be skipped. Throws `WireError`. */

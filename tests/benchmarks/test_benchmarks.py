@@ -93,7 +93,7 @@ def test_the_viewer_draws_beside_the_run(tmp_path: Path) -> None:
         (["--seconds", "1"], 2, "2 or more"),
         (["--json", "no/such/folder/out.json"], 2, "no such folder"),
         (["--precision", "bf16"], 1, "fake has one precision"),
-        (["--backend", "torch", "--precision", "int8"], 1, "choose fp32 or bf16"),
+        (["--backend", "torch", "--precision", "int8"], 1, "choose fp32, bf16"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(
