@@ -55,11 +55,11 @@ Every number here was written by a command and can be had again (`.venv/bin/` in
     posetalk bench page benchmarks/results/*.json -o docs/performance.md
 
 The first three take about ten minutes; a busy machine does not disturb the fourth, which measures
-held-out clips as well if there are any (`POSETALK_DATA`); `a2f` takes two minutes and the extra of
-that name, `peers` some minutes more, with node, npm and `POSETALK_DATA`. `bench-latency --quick` alone takes
-under a minute, and `bench-latency --compare A.json B.json` says what changed between two files. Hop
-H, lookahead R, network calls K, window rule and guidance are one set: a figure means nothing
-without its set, so it stands beside each.
+held-out clips as well if there are any (`POSETALK_DATA`); `a2f` takes two minutes and the extra
+of that name, `peers` some minutes more, with node, npm and `POSETALK_DATA`. `bench-latency
+--quick` alone takes under a minute, and `bench-latency --compare A.json B.json` says what changed
+between two files. Hop H, lookahead R, network calls K, window rule and guidance are one set: a
+figure means nothing without its set, so it stands beside each.
 """
 
 
