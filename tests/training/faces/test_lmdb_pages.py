@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,37 @@ def test_one_that_is_cut_short_is_not(whole: bytes, length: int, tmp_path: Path)
     (tmp_path / "data.mdb").write_bytes(whole[:length])
     with pytest.raises(DamagedError):
         check_pages(tmp_path / "data.mdb")
+
+
+def test_a_page_may_lie_beyond_the_first_65536(whole: bytes, tmp_path: Path) -> None:
+    """A large one's branches lead on by all 48 bits of a number; the library agrees."""
+    size, words = 4_096, struct.Struct("<HHH")
+    meta = max((0, size), key=lambda at: struct.unpack_from("<Q", whole, at + 144))
+    (root,) = struct.unpack_from("<Q", whole, meta + 128)
+    (first,) = struct.unpack_from("<H", whole, root * size + 16)
+    pointer = root * size + first
+    child = words.unpack_from(whole, pointer)[0]
+    assert struct.unpack_from("<H", whole, root * size + 10) == (1,), "the root is a branch"
+
+    for moved_to in (65_536 + child, 2 * 65_536 + 7):
+        path, changed = tmp_path / "data.mdb", bytearray(whole)
+        words.pack_into(changed, pointer, moved_to & 0xFFFF, moved_to >> 16, 0)
+        struct.pack_into("<Q", changed, meta + 136, moved_to)  # the last page
+        page = bytearray(whole[child * size : (child + 1) * size])
+        struct.pack_into("<Q", page, 0, moved_to)
+        changed[child * size : (child + 1) * size] = bytes(size)
+        path.write_bytes(changed)
+        with path.open("r+b") as file:  # sparse: little of it is on the disk
+            file.seek(moved_to * size)
+            file.write(page)
+        check_pages(path)
+        with lmdb.open(str(tmp_path), readonly=True, lock=False) as env, env.begin() as view:
+            assert len(list(view.cursor())) == view.stat()["entries"]
+        with path.open("r+b") as file:
+            file.seek(moved_to * size)
+            file.write(bytes(size))
+        with pytest.raises(DamagedError):
+            check_pages(path)
 
 
 READ_ALL = """
