@@ -16,7 +16,7 @@ import tyro
 
 from posetalk.app.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE, read_token
 from posetalk.terminal.choices import one_of
-from stream.backends.names import BackendName, Precision, check_precision
+from stream.backends.names import OF_EXPORTS, BackendName, Precision, check_precision
 from stream.run.presets import PresetName, with_preset
 
 if TYPE_CHECKING:
@@ -106,8 +106,8 @@ class ModelSettings:
     """What runs the model: `auto` is the best that is installed. `fake` has no model: the jaw
     follows the loudness."""
     precision: Annotated[
-        Precision | None,
-        one_of(*get_args(Precision)),
+        str | None,
+        one_of(*get_args(Precision), *OF_EXPORTS),
         tyro.conf.arg(
             metavar="fp32|bf16|fp16",
             help="Of torch's matrix products. bf16 takes half the time for large networks where "

@@ -6,6 +6,7 @@ import copy
 import dataclasses
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,16 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import tyro
 from bundles_for_export import PLAIN, SPECS, random_model, save_random
 from cli import call
 
 import posetalk
 from diffposetalk.inference import precision as precision_module
 from diffposetalk.inference.hubert import FastHubert
-from diffposetalk.inference.packed_linear import Convolution, PackedLinear, attend
+from diffposetalk.inference.packed_linear import Convolution, PackedLinear, attend, packs
 from diffposetalk.inference.precision import make_ready
 from diffposetalk.network.hubert import build_hubert, hubert_features
 from diffposetalk.spec import HubertSpec
+from posetalk.commands.models.export import Export
 from stream.backends.registry import load_backend
 from stream.backends.torch_backend import TorchBackend
 
@@ -129,6 +132,13 @@ def test_a_cpu_without_matrix_units_is_told(monkeypatch, caplog) -> None:
     assert "slower than fp32 here" in caplog.text
 
 
+def test_weights_are_packed_where_onednn_can_run_them(monkeypatch) -> None:
+    assert packs(torch.zeros(2, 2)) == torch.backends.mkldnn.is_available()
+    assert not packs(torch.zeros(2, 2, device="meta")), "a GPU's weights stay as they are"
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not packs(torch.zeros(2, 2))
+
+
 # --- choosing it ----------------------------------------------------------------------------------
 def test_a_precision_chooses_torch_and_others_refuse(monkeypatch) -> None:
     assert load_backend("auto", precision="bf16").precision == "bf16"
@@ -140,8 +150,8 @@ def test_a_precision_chooses_torch_and_others_refuse(monkeypatch) -> None:
     ):
         with pytest.raises(ValueError, match=f"goes with --backend torch, not {name}: .*{why}"):
             load_backend(name, precision="bf16")
-    with pytest.raises(ValueError, match="no precision 'int8'"):
-        load_backend("torch", precision="int8")
+    with pytest.raises(ValueError, match="no precision 'fp7'"):
+        load_backend("torch", precision="fp7")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +167,18 @@ def test_a_command_says_what_cannot_be(command, capsys) -> None:
     code, _, messages = call([*command, "--backend", "fake", "--precision", "bf16"], capsys)
     assert code == 2 and "--precision bf16 goes with --backend torch" in messages
     assert len(messages.splitlines()) == 1
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp8"])
+def test_one_of_exports_is_answered_with_the_export(precision, capsys) -> None:
+    """The tables of speed name these, so people ask for them; the answer can be typed as it is."""
+    code, _, messages = call(["animate", "demo", "--precision", precision, "--steps", "2"], capsys)
+    assert code == 2 and len(messages.splitlines()) == 1 and "`--bundle DIR`" in messages
+    command = re.search(r"`posetalk (export [^`]+)`", messages)[1]
+    assert f"--precision {precision}" in command
+    parsed = tyro.cli(Export, args=command.split()[1:])
+    assert parsed.bundle == "starter" and parsed.output == Path("DIR")
+    assert parsed.to == ("onnx" if precision == "int8" else "tensorrt")
 
 
 def test_both_modes_take_it(tmp_path: Path) -> None:
