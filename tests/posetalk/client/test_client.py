@@ -29,7 +29,7 @@ from posetalk.client import (
     VersionMismatch,
 )
 from posetalk.client.events import Reading
-from posetalk.client.inbox import INBOX_EVENTS
+from posetalk.client.inbox import INBOX_EVENTS, Inbox
 from stream.backends.registry import load_backend
 from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
@@ -294,11 +294,11 @@ def test_what_is_unknown_is_skipped() -> None:
 
 
 def test_frames_that_nobody_takes_are_counted_not_kept() -> None:
-    client = posetalk.AsyncClient("127.0.0.1:1")
+    inbox = Inbox()
     frame = ClientFrame("flame", 0, 0, np.zeros(56, "f4"), ())
     for _ in range(INBOX_EVENTS + 5):
-        client._inbox.put(frame)
-    assert client.dropped == 5 and len(client._inbox) == INBOX_EVENTS
+        inbox.put(frame)
+    assert inbox.dropped == 5 and len(inbox) == INBOX_EVENTS
 
 
 def test_the_documented_example_runs(avatar: Server, capsys: pytest.CaptureFixture[str]) -> None:

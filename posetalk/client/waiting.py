@@ -1,0 +1,75 @@
+"""Requests that wait until the server has dealt with them; no sockets here.
+
+The server obeys in order and answers in order.  So a ping behind a request is its fence, and an
+error that comes before the answer to the ping is for the oldest request that waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from posetalk.client.events import RequestError
+from stream.wire import messages
+from viewer.client.errors import ClientError
+
+
+class Moved(ClientError):
+    """The session goes on on another server: what was asked is to be asked there."""
+
+
+class Waiting:
+    """Who waits, and for what; used by one event loop."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._fences: dict[int, asyncio.Future[None]] = {}
+        self._opening: asyncio.Future[messages.Opened] | None = None
+
+    def fence(self) -> tuple[int, asyncio.Future[None]]:
+        """The number of a ping, and what is done when its answer is here."""
+        self._number += 1
+        self._fences[self._number] = fence = asyncio.get_running_loop().create_future()
+        return self._number, fence
+
+    def opening(self) -> asyncio.Future[messages.Opened]:
+        """What is done when the session that was asked for has begun."""
+        self._opening = asyncio.get_running_loop().create_future()
+        return self._opening
+
+    def passed(self, number: int) -> None:
+        """A ping was answered; one that nobody waits for is passed over."""
+        fence = self._fences.pop(number, None)
+        if fence is not None and not fence.done():
+            fence.set_result(None)
+
+    def opened(self, event: messages.Opened) -> None:
+        """A session has begun."""
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_result(event)
+        self._opening = None
+
+    def blame(self, error: RequestError) -> bool:
+        """Hand an error to the oldest request that waits; returns whether there was one."""
+        opening, self._opening = self._opening, None
+        for waiting in (opening, *self._fences.values()):
+            if waiting is not None and not waiting.done():
+                waiting.set_exception(error)
+                return True
+        return False
+
+    def move(self) -> None:
+        """What was asked is to be asked elsewhere; a session that is being opened still is."""
+        self._end_fences(Moved())
+
+    def finish(self, over: ClientError) -> None:
+        """Nothing more will come."""
+        self._end_fences(over)
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_exception(over)
+        self._opening = None
+
+    def _end_fences(self, error: ClientError) -> None:
+        for fence in self._fences.values():
+            if not fence.done():
+                fence.set_exception(error)
+        self._fences.clear()
