@@ -21,6 +21,9 @@ from head.files.json_file import parse_json
 FloatArray = NDArray[np.float32]
 WindowRule = Literal["adjacent", "sliding"]
 EncoderKind = Literal["mel", "hubert"]
+ScheduleKind = Literal["cosine", "linear", "quadratic", "sigmoid"]
+Target = Literal["sample", "noise"]
+PadMode = Literal["zero", "replicate"]
 
 
 FORMER_LIVE_KEYS = {
@@ -108,8 +111,8 @@ class DiffusionSpec:
     """Forward process: `steps` training steps of `schedule`, predicting `target`."""
 
     steps: int = 500
-    schedule: Literal["cosine", "linear", "quadratic", "sigmoid"] = "cosine"
-    target: Literal["sample", "noise"] = "sample"
+    schedule: ScheduleKind = "cosine"
+    target: Target = "sample"
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,7 @@ class ModelSpec:
     head_rotation: bool = True
     n_shape: int = 100
     use_style: bool = True
-    pad_mode: Literal["zero", "replicate"] = "zero"
+    pad_mode: PadMode = "zero"
     speech: SpeechEncoderSpec = field(default_factory=SpeechEncoderSpec)
     denoiser: DenoiserSpec = field(default_factory=DenoiserSpec)
     style: StyleEncoderSpec = field(default_factory=StyleEncoderSpec)

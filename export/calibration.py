@@ -95,7 +95,7 @@ def calibrate(bundle: Bundle, sound: FloatArray) -> Calibration:
             raise ExportError(f"calibration: {error}") from None
         peaks: dict[str, float] = {}
         for name, feeds in backend.feeds.items():
-            graph = probe._open(name)
+            graph = probe.open_graph(name)
             chosen = np.linspace(0, len(feeds) - 1, min(MOST_CALLS, len(feeds)), dtype=int)
             for index in chosen:
                 out = dict(zip(graph.outputs, graph.run(feeds[index]), strict=True))

@@ -132,7 +132,7 @@ async def pages_unread(target: Target) -> None:
     async def once() -> None:
         link = await connect(target)
         try:
-            link[0]._transport.pause_reading()  # type: ignore[attr-defined]
+            link[1].transport.pause_reading()  # type: ignore[attr-defined]
             await send(link, request(target, "/head.bin"))
             while target.going:
                 await asyncio.sleep(0.2)

@@ -91,9 +91,9 @@ class Card:
             threads = None if self.is_gpu else 1
             made = TorchBackend(self.bundles[name], self.device, threads, precision)
             kind = CudaCapture if self.is_gpu else _OnTheCpu
-            made._calls = PlainCalls(made.device)
+            made.calls = PlainCalls(made.device)
             if not plain:
-                made._calls = CapturedCalls(_Counted(kind(made.device), self))
+                made.calls = CapturedCalls(_Counted(kind(made.device), self))
             self._backends[key] = made
         return self._backends[key]
 

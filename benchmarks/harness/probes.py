@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState
-from stream.backends.slots.hop_slots import Guided, HopSlots, Slots
+from stream.backends.slots.hop_slots import Guided, HopKind, HopSlots, Slots
 from stream.frames import Frame
 from stream.run.sinks import FrameTiming
 from stream.serve.frame_encoder import Encoder
@@ -85,16 +85,14 @@ class TimedBackend:
         self.batches.append(len(calls))
         return result
 
-    def hop_graph(self, *asked: Any) -> Any:
+    def hop_graph(self, kind: HopKind) -> Any:
         """A graph of whole hops, where the model has one, timed as the sampler is."""
-        find = getattr(self._inner, "hop_graph", None)
-        graph = None if find is None else find(*asked)
+        graph = self._inner.hop_graph(kind)
         return None if graph is None else TimedHops(graph, self)
 
-    def hop_slots(self, *asked: Any) -> Any:
+    def hop_slots(self, kind: HopKind, count: int) -> Any:
         """Slots for the states of streams, where the model has some, timed likewise."""
-        find = getattr(self._inner, "hop_slots", None)
-        slots = None if find is None else find(*asked)
+        slots = self._inner.hop_slots(kind, count)
         return None if slots is None else TimedSlots(slots, self)
 
     def note_hop(self, seconds: float, sessions: int = 1) -> None:

@@ -147,23 +147,10 @@ def live_settings(session: Session) -> dict[str, Any]:
         "face_noise": session.face_noise,
         "style": session.style_name,
         "backend": backend.name,
-        "precision": precision_of(backend),
-        "device": device_of(backend),
+        "precision": backend.precision,
+        "device": backend.place,
         "bundle_hash": backend.bundle_hash,
     }
-
-
-def device_of(backend: Backend) -> str:
-    """Where it computes; onnxruntime calls it a provider."""
-    provider = getattr(backend, "provider", "cpu")
-    place = str(getattr(backend, "device", provider))
-    return place.removesuffix("ExecutionProvider").lower()
-
-
-def precision_of(backend: Backend) -> str:
-    """The precision of a backend's arithmetic; graphs say it in their manifest."""
-    manifest = getattr(backend, "manifest", None)
-    return str(getattr(backend, "precision", getattr(manifest, "precision", "fp32")))
 
 
 def obey(server: Server) -> None:

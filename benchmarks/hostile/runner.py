@@ -44,7 +44,7 @@ def run(arguments: list[str], said: Path) -> tuple[int, float]:
         finally:
             from diffposetalk.importing import checkpoint
 
-            checkpoint._reader.end()
+            checkpoint.end_reader()
             os._exit(code)
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:

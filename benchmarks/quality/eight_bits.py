@@ -50,7 +50,7 @@ class AsWritten(OnnxBackend):
 
     def _session(self, path: Path) -> GraphSession:
         return GraphSession(
-            path, self._weights, device="cpu", threads=self._threads, as_written=True
+            path, self._weights, device="cpu", threads=self.threads, as_written=True
         )
 
 

@@ -7,9 +7,9 @@ say is not guessed but asked for.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from diffposetalk.importing.archive import CheckpointError
 from diffposetalk.spec import (
@@ -17,8 +17,11 @@ from diffposetalk.spec import (
     DiffusionSpec,
     LiveDefaults,
     ModelSpec,
+    PadMode,
+    ScheduleKind,
     SpeechEncoderSpec,
     StyleEncoderSpec,
+    Target,
 )
 
 N_SHAPE, N_EXPRESSION = 100, 50
@@ -26,7 +29,9 @@ LARGEST = {"n_layers": 100, "n_heads": 256, "mlp_ratio": 64}
 """Beyond these a file is not believed, whatever else it holds."""
 HEAD_THRESHOLD = 0.99
 """Dynamic thresholding that the released code recommends for models with head motion."""
-_SCHEDULES = ("cosine", "linear", "quadratic", "sigmoid")
+_SCHEDULES: tuple[ScheduleKind, ...] = get_args(ScheduleKind)
+
+Word = TypeVar("Word", bound=str)
 
 
 class Arguments:
@@ -66,7 +71,7 @@ class Arguments:
         Raises:
             CheckpointError: it is not.
         """
-        value = self._need(name)
+        value = self.need(name)
         if type(value) is not int or not 1 <= value <= LARGEST.get(name, 1 << 14):
             raise CheckpointError(f"{self.source}: {name} = {_show(value)} is no size")
         return value
@@ -75,22 +80,22 @@ class Arguments:
         """A switch; `default` where the file has none."""
         value = self._values.get(name, default)
         if value is None:
-            value = self._need(name)
+            value = self.need(name)
         if not isinstance(value, bool | int):
             raise CheckpointError(f"{self.source}: {name} = {_show(value)} is no switch")
         return bool(value)
 
-    def choice(self, name: str, allowed: tuple[str, ...], why: str = "") -> str:
+    def choice(self, name: str, allowed: tuple[Word, ...], why: str = "") -> Word:
         """One of several words.
 
         Raises:
             CheckpointError: another one, with `why` that cannot be used.
         """
-        value = self._need(name)
+        value = self.need(name)
         if value not in allowed:
             reason = why or f"posetalk runs {' and '.join(allowed)} only"
             raise CheckpointError(f"{self.source}: {name} = {_show(value)}; {reason}")
-        return str(value)
+        return allowed[allowed.index(value)]
 
     def path(self, name: str) -> PurePath | None:
         """A path, or None where there is none."""
@@ -110,7 +115,7 @@ class Arguments:
             for name, value in sorted(self._values.items())
         }
 
-    def _need(self, name: str) -> Any:
+    def need(self, name: str) -> Any:
         value = self._values.get(name)
         if value is None:
             raise CheckpointError(
@@ -138,7 +143,8 @@ def model_spec(arguments: Arguments, speech: SpeechEncoderSpec | None = None) ->
     )
     if arguments.whole("fps") != ModelSpec.fps:
         raise CheckpointError(f"{arguments.source} was trained at other than 25 frames per second")
-    target = arguments.choice("target", ("sample", "noise"))
+    target: Target = arguments.choice("target", ("sample", "noise"))
+    pad_mode: PadMode = arguments.choice("pad_mode", ("zero", "replicate"))
     schedule = arguments.choice("diff_schedule", _SCHEDULES)
     use_style = arguments.get("style_enc_ckpt") is not None
     _check_guidance(arguments, use_style)
@@ -154,7 +160,7 @@ def model_spec(arguments: Arguments, speech: SpeechEncoderSpec | None = None) ->
         head_rotation=head_rotation,
         n_shape=N_SHAPE,
         use_style=use_style,
-        pad_mode=arguments.choice("pad_mode", ("zero", "replicate")),  # type: ignore[arg-type]
+        pad_mode=pad_mode,
         speech=speech or SpeechEncoderSpec(),
         denoiser=DenoiserSpec(
             d_model=arguments.whole("feature_dim"),
@@ -167,9 +173,7 @@ def model_spec(arguments: Arguments, speech: SpeechEncoderSpec | None = None) ->
         ),
         style=style or StyleEncoderSpec(),
         diffusion=DiffusionSpec(
-            steps=arguments.whole("n_diff_steps"),
-            schedule=schedule,
-            target=target,  # type: ignore[arg-type]
+            steps=arguments.whole("n_diff_steps"), schedule=schedule, target=target
         ),
         live=LiveDefaults(
             hop=min(10, window - 2),
@@ -200,7 +204,7 @@ def style_spec(arguments: Arguments) -> StyleEncoderSpec:
 
 def _check_guidance(arguments: Arguments, use_style: bool) -> None:
     """Guided conditions must have learned nulls, and the order of guidance must be ours."""
-    text = str(arguments._need("guiding_conditions"))[:80]
+    text = str(arguments.need("guiding_conditions"))[:80]
     guided = {word.strip() for word in text.split(",") if word.strip()}
     wanted = {"audio", "style"} if use_style else {"audio"}
     if not wanted <= guided <= {"audio", "style"}:
@@ -222,7 +226,7 @@ def _width(arguments: Arguments) -> int:
     return value
 
 
-_OLD_NAMES = (
+_OLD_NAMES: tuple[tuple[str, str, Callable[[Any], Any]], ...] = (
     ("use_alignment_mask", "align_mask_width", lambda on: 1 if on else 0),
     ("predict_head_pose", "no_head_pose", lambda on: not on),
     ("use_learnable_pe", "no_use_learnable_pe", lambda on: not on),

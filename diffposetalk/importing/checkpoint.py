@@ -229,4 +229,9 @@ def _tensor(told: Mapping[str, Any], storages: list[bytearray], path: Path) -> T
 
 _reader = _Reader()
 _lock = threading.Lock()
-atexit.register(_reader.end)
+
+
+@atexit.register
+def end_reader() -> None:
+    """End the process that reads checkpoints, if there is one."""
+    _reader.end()

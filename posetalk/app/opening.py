@@ -238,7 +238,7 @@ def open_server(
         ssl=tls_context(address),
     )
     server.health.session_places = settings.sessions
-    server.health.broken_outputs = lambda: session.broken_outputs
+    server.health.models.append(session)
     return server
 
 
@@ -264,7 +264,7 @@ def open_a2f(
     if factory is None:
         raise UsageError("--a2f gives each client a session: --sessions must be 1 or more")
     with working("getting ready"):
-        factory.scheduler  # noqa: B018 - it is started here, so that no client waits for it
+        factory.start()  # here, so that no client waits for it
     door = Door(address.secret(), os.environ.get(OPERATOR_VARIABLE), server.limits)
     host = Host(factory, load_head(session.head_id), door, server.filters, server.limits)
     server.health.a2f = host.counts

@@ -38,6 +38,13 @@ class Child:
     lines: list[str] = field(default_factory=list)
     _reader: threading.Thread | None = None
 
+    def listen(self, stream: IO[str]) -> None:
+        """Keep its last lines as they come, on a thread of its own."""
+        self._reader = threading.Thread(
+            target=_collect, args=(stream, self.lines), name="viewer-messages", daemon=True
+        )
+        self._reader.start()
+
     @property
     def gone(self) -> bool:
         return self.process.poll() is not None
@@ -97,10 +104,7 @@ def start(arguments: Sequence[str], *, token: str | None = None) -> Child:
     )
     child = Child(process)
     assert process.stderr is not None
-    child._reader = threading.Thread(
-        target=_collect, args=(process.stderr, child.lines), name="viewer-messages", daemon=True
-    )
-    child._reader.start()
+    child.listen(process.stderr)
     return child
 
 

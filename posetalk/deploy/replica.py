@@ -63,7 +63,7 @@ class Replica:
         self.server.sign_tickets(settings.key)
         factory = self.server.factory
         assert factory is not None
-        factory.scheduler  # noqa: B018 - it is started here, so that no client waits for it
+        factory.start()  # here, so that no client waits for it
         self.server.start()
         scheme = self.server.url.partition("://")[0]
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.server.port}"

@@ -7,11 +7,16 @@ trivial predictor that every quality figure of a real model stands beside.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from diffposetalk.spec import DenoiserSpec, LiveDefaults, ModelSpec, SpeechEncoderSpec
 from stream.backends.protocol import BATCH_ON_CPU, FloatArray, SamplerCall, SpeechState, Statistics
+
+if TYPE_CHECKING:
+    from stream.backends.hop import HopGraph
+    from stream.backends.slots.hop_slots import HopKind, HopSlots
 
 FLOOR_DB, FULL_DB = -50.0, -15.0
 """Sound at FLOOR_DB (of full scale) leaves the jaw shut, at FULL_DB opens it by FULL_JAW."""
@@ -41,7 +46,7 @@ def loudness(pcm: FloatArray, frame_samples: int = 640) -> FloatArray:
 class FakeBackend:
     """A loudness follower behind the `Backend` protocol."""
 
-    name = "fake"
+    name, precision, place, threads = "fake", "fp32", "cpu", 1
     incremental = True
     max_batch = BATCH_ON_CPU
 
@@ -93,3 +98,11 @@ class FakeBackend:
     def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
         """One after the other."""
         return [self.sample(call) for call in calls]
+
+    def hop_graph(self, kind: HopKind) -> HopGraph | None:
+        """It has none."""
+        return None
+
+    def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
+        """It has none; `SlottedFake` does."""
+        return None

@@ -23,7 +23,6 @@ from diffposetalk.bundle.graphs import (
 from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
 from diffposetalk.sampling.solver import solver_table
 from diffposetalk.schedule import noise_schedule
-from diffposetalk.spec import WindowRule
 from stream.backends.branches import guidance_inputs
 from stream.backends.protocol import (
     BATCH_ON_CPU,
@@ -38,6 +37,7 @@ from stream.backends.threads import usable_cores
 if TYPE_CHECKING:
     from stream.backends.hop import HopGraph, Resident
     from stream.backends.onnx_session import GraphSession
+    from stream.backends.slots.hop_slots import HopKind, HopSlots
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads; with HuBERT there is work for some."""
@@ -107,13 +107,14 @@ class OnnxBackend:
         self._weights = bundle.folder if self.manifest.weights else self._folder
         if threads is None:
             threads = THREADS if self.incremental else min(MOST_THREADS, usable_cores())
-        self._device, self._threads = device, threads
+        self._device, self.threads = device, threads
+        self.precision = self.manifest.precision
         self._samplers: dict[str, GraphSession] = {}
         self._opening = threading.Lock()  # an engine may take minutes, and is built once
         self._schedule = noise_schedule(bundle.spec.diffusion)
-        self._speech = self._open(SPEECH)
+        self._speech = self.open_graph(SPEECH)
         self._silence: MelState | None = None
-        self.provider = self._speech.provider
+        self.place = self._speech.provider.removesuffix("ExecutionProvider").lower()
 
     @classmethod
     def load(
@@ -233,21 +234,23 @@ class OnnxBackend:
         return list(sampler.run(feed)[0])
 
     # --- whole hops ----------------------------------------------------------------------------
-    def hop_graph(
-        self, hop: int, lookahead: int, steps: int, window_rule: WindowRule
-    ) -> HopGraph | None:
+    def hop_graph(self, kind: HopKind) -> HopGraph | None:
         """A graph of such hops for one stream, if there is one among the exported.
 
         Raises:
             RuntimeProblem: there is one, and it cannot be opened.
         """
-        name = f"{HOP}_{steps}"
-        asked = {"hop": hop, "lookahead": lookahead, "window_rule": window_rule}
+        name = f"{HOP}_{kind.steps}"
+        asked = {"hop": kind.hop, "lookahead": kind.lookahead, "window_rule": kind.window_rule}
         if name not in self.manifest.graphs or dict(self.manifest.hop) != asked:
             return None
         from stream.backends.hop import HopGraph
 
-        return HopGraph(self._resident(self._open(name)), self.manifest.graphs[name].inputs)
+        return HopGraph(self._resident(self.open_graph(name)), self.manifest.graphs[name].inputs)
+
+    def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
+        """It has none: its graphs hold one stream's state."""
+        return None
 
     def _resident(self, graph: GraphSession) -> Resident:
         from stream.backends.onnx_hop import ResidentGraph
@@ -265,10 +268,11 @@ class OnnxBackend:
             name = LOOP
         with self._opening:
             if name not in self._samplers:
-                self._samplers[name] = self._open(name)
+                self._samplers[name] = self.open_graph(name)
             return self._samplers[name]
 
-    def _open(self, name: str) -> GraphSession:
+    def open_graph(self, name: str) -> GraphSession:
+        """One of the exported graphs by its name; raises RuntimeProblem."""
         if name not in self.manifest.graphs:
             there = ", ".join(self.manifest.graphs)
             raise RuntimeProblem(
@@ -281,7 +285,7 @@ class OnnxBackend:
     def _session(self, path: Path) -> GraphSession:
         from stream.backends.onnx_session import GraphSession  # engines need no onnxruntime
 
-        return GraphSession(path, self._weights, device=self._device, threads=self._threads)
+        return GraphSession(path, self._weights, device=self._device, threads=self.threads)
 
 
 def _batch(arrays: Sequence[FloatArray]) -> FloatArray:

@@ -10,10 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffposetalk.spec import FloatArray, ModelSpec, Statistics
 from head.errors import PosetalkError
+
+if TYPE_CHECKING:
+    from stream.backends.hop import HopGraph
+    from stream.backends.slots.hop_slots import HopKind, HopSlots
 
 __all__ = [
     "BATCH_ON_CPU",
@@ -128,9 +132,18 @@ class Backend(Protocol):
     The `_many` methods do the work of several sessions in one pass.  Alone or in a batch an answer
     is the same to rounding, and the same bits only at the same batch size (matrix products of
     another shape may add up in another order); a batch of one has the bits of the single call.
+
+    Attributes:
+        name: as `load_backend` takes it.
+        precision: of its arithmetic: fp32, fp16, bf16, int8 or fp8.
+        place: where it computes, `cpu`, or a GPU by the name that the runtime has for it.
+        threads: cores that one call takes.
     """
 
     name: str
+    precision: str
+    place: str
+    threads: int
     spec: ModelSpec
     statistics: Statistics
     styles: Mapping[str, FloatArray]
@@ -178,6 +191,14 @@ class Backend(Protocol):
 
     def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
         """`sample` for several calls of one `batch_key`."""
+        ...
+
+    def hop_graph(self, kind: HopKind) -> HopGraph | None:
+        """Whole hops of one stream, whose state stays with the model; None: it has none such."""
+        ...
+
+    def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
+        """Whole hops of `count` streams, whose states stay with the model; None likewise."""
         ...
 
 

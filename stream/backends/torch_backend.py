@@ -30,6 +30,7 @@ from stream.backends.slots.hop_slots import HopKind
 from stream.backends.threads import usable_cores
 
 if TYPE_CHECKING:
+    from stream.backends.hop import HopGraph
     from stream.backends.slots.torch_slots import TorchSlots
 
 THREADS, MOST_THREADS = 1, 4
@@ -79,11 +80,12 @@ class TorchBackend:
         self.statistics: Statistics = bundle.statistics
         self.head_id, self.bundle_hash = bundle.head_id, bundle.hash
         self.device = torch.device(device)
+        self.place = str(self.device)
         self.model = make_ready(bundle.model().to(self.device), precision)
-        self._calls: PlainCalls | CapturedCalls = PlainCalls(self.device)
+        self.calls: PlainCalls | CapturedCalls = PlainCalls(self.device)
         if self.device.type == "cuda":
             _no_tf32()
-            self._calls = CapturedCalls(CudaCapture(self.device))
+            self.calls = CapturedCalls(CudaCapture(self.device))
         self._layers = self.spec.denoiser.n_layers
         with torch.inference_mode():
             self.start_features = self._rows(self.model.start_audio_feat)[0].cpu().numpy()
@@ -143,7 +145,7 @@ class TorchBackend:
         parts = zip(MelState._fields, zip(*known, strict=True), strict=True)
         before = {name: [part[0] for part in own] for name, own in parts}
         stay = len(MelState._fields)
-        rows, *after = self._calls.run(self.hear, {"pcm": pcms, **before}, {}, stay=stay)
+        rows, *after = self.calls.run(self.hear, {"pcm": pcms, **before}, {}, stay=stay)
         if len(known) == 1:
             return [(rows[0], MelState(*after))]
         # Copies, as a view would keep the whole batch alive for as long as one session idles.
@@ -161,15 +163,19 @@ class TorchBackend:
         if isinstance(self.model.audio_encoder, MelEncoder):
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        return list(self._calls.run(self.hear_window, {"pcm": pcms}, {})[0])
+        return list(self.calls.run(self.hear_window, {"pcm": pcms}, {})[0])
+
+    def hop_graph(self, kind: HopKind) -> HopGraph | None:
+        """It has none; on a GPU it has slots."""
+        return None
 
     def hop_slots(self, kind: HopKind, count: int) -> TorchSlots | None:
         """Slots for so many streams, where calls are captured: on a GPU."""
-        if not isinstance(self._calls, CapturedCalls):
+        if not isinstance(self.calls, CapturedCalls):
             return None
         from stream.backends.slots.torch_slots import TorchSlots
 
-        return TorchSlots(self, kind, count, self._calls.another())
+        return TorchSlots(self, kind, count, self.calls.another())
 
     def hear(self, pcm: Tensor, **state: Tensor) -> tuple[Tensor, ...]:
         """The next frames of streams: their rows, and the encoder's state after them."""
@@ -205,7 +211,7 @@ class TorchBackend:
             if name != "style" or self.spec.use_style:
                 rows[name] = [each.vectors()[name] for each in conditions]
         n, m = len(one.features), len(one.known)
-        if self._calls.fixed_shapes and n == self.spec.T_w:
+        if self.calls.fixed_shapes and n == self.spec.T_w:
             # Sliding windows, from a stream's first to its full ones, are one kind of call.
             known = np.zeros((len(calls), n, self.spec.d_motion), np.float32)
             for row, call in zip(known, calls, strict=True):
@@ -225,11 +231,11 @@ class TorchBackend:
         for name in ("audio_guidance", "style_guidance"):
             scales = [getattr(each, name) for each in conditions]
             alike = all(scale == scales[0] for scale in scales)
-            if alike and (scales[0] == 1.0 or not self._calls.fixed_shapes):
+            if alike and (scales[0] == 1.0 or not self.calls.fixed_shapes):
                 settings[name] = scales[0]
             else:
                 rows[name] = [np.array(scale, np.float32) for scale in scales]
-        return list(self._calls.run(self.solve, rows, settings)[0])
+        return list(self.calls.run(self.solve, rows, settings)[0])
 
     def solve(
         self,

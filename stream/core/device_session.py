@@ -31,10 +31,7 @@ def make_session(
         ValueError, stream.backends.protocol.RuntimeProblem: as `Session` and the backend.
     """
     plain = Session(backend, options=options, **settings)
-    find = getattr(backend, "hop_graph", None)
-    graph = (
-        None if find is None else find(plain.hop, plain.lookahead, plain.steps, plain.window_rule)
-    )
+    graph = backend.hop_graph(plain.kind)
     if graph is None:
         return plain
     return DeviceSession(backend, graph, options=options, **settings)

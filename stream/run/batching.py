@@ -185,8 +185,6 @@ class Batcher:
 
     def prepare(self, like: Session | None = None) -> None:
         """Have all ready that plain hops of sessions like this one need, before anybody speaks."""
-        if getattr(self.backend, "hop_slots", None) is None:
-            return
         session = like or Session(self.backend)
         bank = self._bank(session)
         if bank is not None:
@@ -205,9 +203,9 @@ class Batcher:
         if type(session) is not Session:
             return None  # its state has a place of its own
         if session.kind not in self._banks:
-            find = getattr(self.backend, "hop_slots", None)
-            slots = None if find is None else find(session.kind, self.places)
-            self._banks[session.kind] = slots and SlotBank(self.backend, session.kind, slots)
+            slots = self.backend.hop_slots(session.kind, self.places)
+            bank = None if slots is None else SlotBank(self.backend, session.kind, slots)
+            self._banks[session.kind] = bank
         return self._banks[session.kind]
 
     def close(self) -> None:
@@ -218,11 +216,10 @@ class Batcher:
 
 def default_workers(backend: Backend) -> int:
     """Threads that make batches of this backend's."""
-    place = str(getattr(backend, "device", "") or getattr(backend, "provider", "cpu"))
-    if "cpu" not in place.lower():
+    if backend.place != "cpu":
         return 1
     # Where a call takes several cores itself, so many fewer calls run at once.
-    return max(1, min(usable_cores(), MOST_WORKERS) // getattr(backend, "threads", 1))
+    return max(1, min(usable_cores(), MOST_WORKERS) // backend.threads)
 
 
 def warm_up_batches(batcher: Batcher, most: int) -> None:

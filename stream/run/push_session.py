@@ -298,7 +298,7 @@ class SessionFactory:
         self.heads, self.preset = heads or {}, preset
         self._retarget = retarget
         self._head_id = backend.head_id if retarget is None else retarget.target.id
-        self._start, self._backend, self._options = start, backend, options or SessionOptions()
+        self._make, self._backend, self._options = start, backend, options or SessionOptions()
         self._style, self._shape, self._clock = style, shape, clock
         self._scheduler: OpenScheduler | None = None
         self._starting = threading.Lock()
@@ -308,12 +308,11 @@ class SessionFactory:
         if self._scheduler is not None:
             self._scheduler.close()
 
-    @property
-    def scheduler(self) -> OpenScheduler:
+    def start(self) -> OpenScheduler:
         """What runs them all; started when it is asked for first, by any thread."""
         with self._starting:
             if self._scheduler is None:
-                self._scheduler = self._start()
+                self._scheduler = self._make()
             return self._scheduler
 
     def open(
@@ -335,7 +334,7 @@ class SessionFactory:
 
             kind, more = ResumedSession, {"past": past}
         return kind(
-            self.scheduler,
+            self.start(),
             session,
             listener,
             fast=wish.pace == "fast",

@@ -6,7 +6,7 @@ Everything here runs in the server's event loop, but for reading `hello`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from stream.clock import Clock, unix_time
 from stream.frames import Frame
 from stream.run.sinks import FrameTiming
-from stream.serve.connection import Connection
+from stream.serve.client.connection import Connection
+from stream.serve.client.outbox import EARLY_QUEUE
+from stream.serve.controls import StreamControls
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import RESENT
-from stream.serve.outbox import EARLY_QUEUE
 from stream.serve.server_counts import ServerCounts
 from stream.wire import codec, messages
 
@@ -35,7 +36,7 @@ class Broadcast:
         clients: all who are connected, now; those with sessions of their own are passed over.
         counts: where to count.
         clock: of the frames' timings.
-        sends_early: whether frames come ahead of their time, too.
+        controls: of the stream: whether its frames come ahead of their time, too.
     """
 
     def __init__(
@@ -45,13 +46,13 @@ class Broadcast:
         clients: Collection[Connection],
         counts: ServerCounts,
         clock: Clock,
-        sends_early: Callable[[], bool],
+        controls: StreamControls,
     ) -> None:
         self.hello = hello
         self.level: messages.Level | None = None  # of what is heard, as it was told last
         self._encoder, self._clients, self._counts = encoder, clients, counts
         self._clock = clock
-        self._sends_early = sends_early
+        self._controls = controls
         self._frames: deque[Frame] = deque(maxlen=EARLY_QUEUE)  # made, and their time not come
         self._sound: deque[tuple[int, NDArray[np.float32]]] = deque(maxlen=EARLY_QUEUE)
 
@@ -121,7 +122,7 @@ class Broadcast:
         return [
             client
             for client in self._watching()
-            if bool(client.subscription.ahead and self._sends_early()) is early
+            if bool(client.subscription.ahead and self._controls.sends_early) is early
         ]
 
     def _tell_time(self, frame: Frame, timing: FrameTiming) -> None:

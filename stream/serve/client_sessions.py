@@ -19,7 +19,8 @@ from stream.frames import SAMPLE_RATE, Frame
 from stream.run.other_heads import OtherHead
 from stream.run.push_session import ClientSession, SessionFactory
 from stream.run.resumed_session import Past
-from stream.serve.connection import Connection
+from stream.serve.broadcast import Broadcast
+from stream.serve.client.connection import Connection
 from stream.serve.frame_encoder import EasingEncoder, Encoder
 from stream.serve.limits import Limits
 from stream.serve.server_counts import ServerCounts
@@ -39,7 +40,7 @@ class ClientSessions:
     Args:
         factory: opens them; None: there are none to be had.
         head, encoder: the server's.
-        hello: what the server tells newcomers now.
+        broadcast: has the hello: what the server tells newcomers now.
         counts: where to count.
         post: does something in the event loop, in order; may be called from any thread.
         worker: poses and solves beside the event loop.
@@ -56,13 +57,13 @@ class ClientSessions:
         factory: SessionFactory | None,
         head: Head,
         encoder: Encoder,
-        hello: Callable[[], messages.Hello],
+        broadcast: Broadcast,
         counts: ServerCounts,
         post: Callable[[Callable[[], None]], None],
         worker: Executor | None = None,
     ) -> None:
         self.factory = factory
-        self._head, self._encoder, self._hello = head, encoder, hello
+        self._head, self._encoder, self._broadcast = head, encoder, broadcast
         self._counts, self._post, self._worker = counts, post, worker
         self._clients: dict[ClientSession, Connection] = {}
         self._broken = 0  # outputs, of sessions that have ended
@@ -187,7 +188,7 @@ class ClientSessions:
         first: int,
     ) -> Encoder:
         """Of a session's frames."""
-        model, hello = self._head, self._hello()
+        model, hello = self._head, self._broadcast.hello
         if head is not None:
             model, hello = head.head, head.hello
         elif wish.shape:
@@ -239,7 +240,7 @@ class ClientSessions:
         client.switch(None, self._encoder)
         client.text(messages.Closed(reason, opened.frames))
         # What holds for the server's own stream held all along; the client saw another's.
-        hello = self._hello()
+        hello = self._broadcast.hello
         client.text(messages.Style(hello.style))
         if hello.guidance is not None:
             client.text(messages.Guidance(hello.guidance["audio"], hello.guidance["style"]))

@@ -22,7 +22,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from head.errors import PosetalkError
-from stream.serve.connection import Connection, GoneError, Socket
+from stream.serve.client.connection import Connection
+from stream.serve.client.host import GoneError, Socket
 from stream.serve.door import http_pages
 from stream.serve.door.admission import Admission, reason_of
 from stream.serve.door.arrivals import Arrivals

@@ -8,8 +8,8 @@ from __future__ import annotations
 import http
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stream.serve.door.http_pages import Report
 from stream.serve.server_counts import ServerCounts
@@ -21,6 +21,13 @@ RECENT_FRAMES = 250
 """Ten seconds, of which ages and model times are told."""
 
 
+class Model(Protocol):
+    """What has outputs, and counts those that were no motion; read from any thread."""
+
+    @property
+    def broken_outputs(self) -> int: ...
+
+
 @dataclass
 class Health:
     """What is told of a server.
@@ -30,8 +37,8 @@ class Health:
         places, session_places: websockets and own sessions that there may be.
         statistics: of its own stream; None: it has none yet.
         source: what is wrong with what it hears; "": nothing.
-        broken_outputs: outputs of the model for its own stream that were no motion and were
-            replaced; session_broken_outputs: the same for clients' own sessions.
+        models: that count those of their outputs that were no motion and were replaced: of its own
+            stream, and of clients' own sessions.
         starting: whether clients are not greeted yet; draining: whether it is ending.
         a2f: of the clients of its Audio2Face service; None: it has none.
     """
@@ -41,8 +48,7 @@ class Health:
     session_places: int | None = None
     statistics: LiveStatistics | None = None
     source: str = ""
-    broken_outputs: Callable[[], int] = int
-    session_broken_outputs: Callable[[], int] = int
+    models: list[Model] = field(default_factory=list)
     starting: bool = False
     draining: bool = False
     a2f: ServerCounts | None = None
@@ -130,7 +136,7 @@ def _families(health: Health) -> Iterable[Any]:
     for code, number in sorted(counts.declined.items()):
         declined.add_metric([code], number)
     yield declined
-    broken = health.broken_outputs() + health.session_broken_outputs()
+    broken = sum(model.broken_outputs for model in health.models)
     yield counter("broken_outputs", "Outputs of the model that were not finite.", broken)
     yield gauge("source_ok", "Whether what is animated is heard.", float(not health.source))
     if health.a2f is not None:

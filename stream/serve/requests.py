@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +13,10 @@ from stream.audio import SAMPLE_RATE
 from stream.run.presets import PRESETS
 from stream.run.push_session import ClientSession
 from stream.serve.broadcast import Broadcast
+from stream.serve.client.connection import Connection
+from stream.serve.client.incoming import AUDIO_FULL
 from stream.serve.client_sessions import ClientSessions
-from stream.serve.connection import AUDIO_FULL, Connection
+from stream.serve.controls import StreamControls
 from stream.serve.door.auth import Role
 from stream.serve.frame_encoder import Data, Encoder
 from stream.serve.limits import FAN_OUT, Limits, mix_fault
@@ -23,25 +25,6 @@ from stream.serve.pushed_audio import Filters
 from stream.wire import codec, messages
 
 PAUSE_SECONDS = 2.0  # without a push, another client may push audio
-
-
-@dataclass
-class StreamControls:
-    """What clients may do to the server's own stream; None where that is not to be had.
-
-    Attributes:
-        push: takes (n,) float32 at 16 kHz, returns False if it does not fit.
-        fits: whether so many samples would fit, before any work is done for them.
-        interrupt: cuts the speech.
-        change: speaks as a wish for a condition says; raises ValueError where that cannot be.
-        sends_early: whether frames come before their time, to those that subscribe to that.
-    """
-
-    push: Callable[[NDArray[np.float32]], bool] | None = None
-    fits: Callable[[int], bool] | None = None
-    interrupt: Callable[[], None] | None = None
-    change: Callable[[messages.Condition], None] | None = None
-    sends_early: bool = False
 
 
 class ClientRequests:

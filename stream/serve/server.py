@@ -30,6 +30,7 @@ from stream.run.push_session import SessionFactory
 from stream.run.sinks import FrameTiming
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions
+from stream.serve.controls import StreamControls
 from stream.serve.door.admission import Admission, Site
 from stream.serve.door.auth import Gate, Refusal, check_door
 from stream.serve.door.bridged import Arrived, BridgedSocket
@@ -41,7 +42,7 @@ from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
 from stream.serve.metrics import Health, reports
 from stream.serve.pushed_audio import Filters
-from stream.serve.requests import ClientRequests, StreamControls
+from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
 from stream.serve.tickets import Signer
 from stream.wire import messages
@@ -136,18 +137,12 @@ class Server:
             self._listener.clients.keys(),
             self.counts,
             clock or MonotonicClock(),
-            lambda: self.controls.sends_early,
+            self.controls,
         )
         self._sessions = ClientSessions(
-            sessions,
-            head,
-            encoder,
-            lambda: self._broadcast.hello,
-            self.counts,
-            self._post,
-            self._worker,
+            sessions, head, encoder, self._broadcast, self.counts, self._post, self._worker
         )
-        self.health.session_broken_outputs = lambda: self._sessions.broken_outputs
+        self.health.models.append(self._sessions)
         self.filters = Filters(self._resampling)
         self._requests = ClientRequests(
             self.controls,
@@ -162,7 +157,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._held = False
-        self._sweeper = Sweeper(lambda: self.counts.refused + self.counts.ended, self._resampling)
+        self._sweeper = Sweeper(self.counts.gone, self._resampling)
         self._ready = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)

@@ -39,6 +39,10 @@ class ServerCounts:
         """All refusals."""
         return sum(self.refusals.values())
 
+    def gone(self) -> int:
+        """Connections that were turned away or have ended."""
+        return self.refused + self.ended
+
     def refuse(self, reason: str) -> None:
         """One was turned away."""
         known = reason in self.refusals or len(self.refusals) < MOST_REASONS

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from diffposetalk.spec import ModelSpec
 from head.errors import PosetalkError
+from stream.backends.hop import HopGraph
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
+from stream.backends.slots.hop_slots import HopKind, HopSlots
 from stream.core.session import Session, SessionOptions
 
 MOST_TOKENS = 4096
@@ -45,7 +47,8 @@ class RememberingBackend:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.name = backend.name
+        self.name, self.precision = backend.name, backend.precision
+        self.place, self.threads = backend.place, backend.threads
         self.spec: ModelSpec = backend.spec
         self.statistics = backend.statistics
         self.styles: Mapping[str, FloatArray] = backend.styles
@@ -99,6 +102,14 @@ class RememberingBackend:
     def sample_many(self, calls: Sequence[SamplerCall]) -> list[FloatArray]:
         """The wrapped backend's."""
         return self.backend.sample_many(calls)
+
+    def hop_graph(self, kind: HopKind) -> HopGraph | None:
+        """None: whole hops hear for themselves, and would remember nothing."""
+        return None
+
+    def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
+        """None, likewise."""
+        return None
 
 
 def rollout(

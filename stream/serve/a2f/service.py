@@ -150,7 +150,7 @@ class Call:
             )
         clip = Clip(header.rate, header.channels, made)
         loop = asyncio.get_running_loop()
-        scheduler = await loop.run_in_executor(None, lambda: host.factory.scheduler)
+        scheduler = await loop.run_in_executor(None, host.factory.start)
         try:
             return Animation(
                 scheduler,

@@ -40,7 +40,7 @@ class Arrived:
 
 
 class BridgedSocket:
-    """The server's side of such a websocket; a `stream.serve.connection.Socket`.
+    """The server's side of such a websocket; a `stream.serve.client.host.Socket`.
 
     Args:
         arrived: its handshake.

@@ -22,7 +22,7 @@ def bundle(request, tmp_path_factory) -> Bundle:
 
 def captured(bundle: Bundle) -> tuple[TorchBackend, CapturedCalls]:
     backend = TorchBackend(bundle)
-    backend._calls = calls = CapturedCalls(EagerCapture())
+    backend.calls = calls = CapturedCalls(EagerCapture())
     return backend, calls
 
 

@@ -44,7 +44,7 @@ def late(binding: Callable[[], Any]) -> Any:
 
 def captured(bundle: Bundle) -> Backend:
     backend = TorchBackend(bundle)
-    backend._calls = CapturedCalls(EagerCapture())
+    backend.calls = CapturedCalls(EagerCapture())
     return backend
 
 

@@ -33,7 +33,7 @@ class Counting(EagerCapture):
 
 def captured(bundle: Bundle) -> tuple[TorchBackend, Counting]:
     backend, counting = TorchBackend(bundle), Counting()
-    backend._calls = CapturedCalls(counting)
+    backend.calls = CapturedCalls(counting)
     return backend, counting
 
 
@@ -75,7 +75,7 @@ def test_a_closed_loop_is_the_sessions(kind, rule, scales, tmp_path: Path) -> No
         sessions = [Session(backend, options=options, seed=seed) for seed in range(COUNT)]
         runs.append(speak(Batcher(backend, workers=1), sessions))
         resident = [session.state.resident is not None for session in sessions]
-        assert all(resident) == (backend._calls.fixed_shapes is True)
+        assert all(resident) == (backend.calls.fixed_shapes is True)
     noisy = spec.diffusion.target == "noise"  # its errors are divided by alpha
     for ours, theirs in zip(*runs, strict=True):
         assert len(ours) == len(theirs)

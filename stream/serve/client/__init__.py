@@ -1,0 +1,1 @@
+"""One client: what waits for it, what it asks for, the sound it brings."""
