@@ -151,5 +151,6 @@ class _Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, m, d) -> the same."""
-        x = self.norm1(x + self.out(attend(*self.inputs(x).chunk(3, -1), self.heads)))
+        query, key, value = self.inputs(x).chunk(3, -1)
+        x = self.norm1(x + self.out(attend(query, key, value, self.heads)))
         return self.norm2(x + self.narrow(self.widen(x)))

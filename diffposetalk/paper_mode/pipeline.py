@@ -11,6 +11,7 @@ Where this differs on purpose: samples beyond the last window that would make on
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -128,7 +129,7 @@ def windows(
                     [row for _, row in active],
                     k,
                     settings,
-                    lambda part, k=k: progress((k + part) / most),
+                    partial(_tell_part, progress, k, most),
                 )
                 .float()
                 .cpu()
@@ -141,3 +142,8 @@ def windows(
                 frames = frames * statistics.motion_std + statistics.motion_mean
             out[index] = frames.astype(np.float32)
         yield out
+
+
+def _tell_part(progress: Progress, window: int, most: int, part: float) -> None:
+    """Tell how much is done of all windows, where `part` of this one is."""
+    progress((window + part) / most)

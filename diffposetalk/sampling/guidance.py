@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,7 @@ THRESHOLD_RANGE = (1.0, 4.0)
 """Dynamic thresholding never clips below or above these normalised values."""
 
 
-Scale = float | Tensor
+Scale: TypeAlias = float | Tensor
 """A guidance scale: one for the batch, or (B,), one a row."""
 
 

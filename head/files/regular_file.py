@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from head.errors import PosetalkError
 
@@ -28,7 +28,7 @@ class FileRefusedError(PosetalkError, OSError):
     """A name that is not opened: no regular file, or one that is too large; one line."""
 
 
-def open_regular(path: str | Path, most_bytes: int | None = None) -> BinaryIO:
+def open_regular(path: str | Path, most_bytes: int | None = None) -> BufferedReader:
     """Open a regular file to read bytes; it never waits.
 
     Args:

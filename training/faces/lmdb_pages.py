@@ -96,8 +96,9 @@ class _Walk:
         size = self._page_size
         if number > self._last or number < 2:
             raise DamagedError(f"damaged: it leads to page {number}, which is none of its own")
-        page = np.frombuffer(self._read(number * size, size), np.uint8)
-        _, _, flags, lower, upper = _HEADER.unpack_from(page)
+        read = self._read(number * size, size)
+        page = np.frombuffer(read, np.uint8)
+        _, _, flags, lower, upper = _HEADER.unpack_from(read)
         count = (lower - _HEADER.size) // 2
         if not _HEADER.size <= lower <= upper <= size or flags not in (_BRANCH, _LEAF):
             raise DamagedError(f"damaged in its page {number}")

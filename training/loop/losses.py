@@ -78,7 +78,7 @@ class FaceGeometry(nn.Module):
         std: NDArray[np.float32],
         others: int | None = 60,
         lips: int | None = None,
-        jaw_yz: Sequence[float] = (0.0, 0.0),
+        jaw_yz: Sequence[float] | NDArray[np.float32] = (0.0, 0.0),
     ) -> None:
         super().__init__()
         every = np.arange(len(head.template))

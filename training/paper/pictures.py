@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -78,6 +79,6 @@ def _shaded(points: Array, triangles: NDArray[np.integer]) -> PolyCollection:
 
 
 def _array(figure: Figure) -> NDArray[np.uint8]:
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # which carries no types
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

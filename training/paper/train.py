@@ -100,8 +100,14 @@ class TrainSettings:
     def chosen(self) -> Preset:
         """The preset with these changes."""
         preset = PRESETS[self.preset].without(self.without)
-        changes = {"steps": self.steps, "batch": self.batch, "rate": self.rate, "ema": self.ema}
-        run = replace(preset.denoiser.run, **{k: v for k, v in changes.items() if v is not None})
+        run = preset.denoiser.run
+        run = replace(
+            run,
+            steps=run.steps if self.steps is None else self.steps,
+            batch=run.batch if self.batch is None else self.batch,
+            rate=run.rate if self.rate is None else self.rate,
+            ema=run.ema if self.ema is None else self.ema,
+        )
         style = preset.style
         if self.style_steps is not None:
             style = replace(style, run=replace(style.run, steps=self.style_steps))

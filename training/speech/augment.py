@@ -41,7 +41,9 @@ def line(samples: Samples, rng: np.random.Generator) -> Samples:
     return signal.lfilter(peak_b, peak_a, out).astype(np.float32)
 
 
-def _peaking(centre: float, gain_db: float, q: float) -> tuple[NDArray, NDArray]:
+def _peaking(
+    centre: float, gain_db: float, q: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Coefficients of a peaking equaliser (the well-known audio cookbook form)."""
     a, omega = 10 ** (gain_db / 40), 2 * np.pi * centre / SAMPLE_RATE
     alpha, cosine = np.sin(omega) / (2 * q), np.cos(omega)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from diffposetalk.network.mel import COLUMNS, LOWEST
+from diffposetalk.network.mel_front import COLUMNS, LOWEST
 from head.new_file import new_file
 
 

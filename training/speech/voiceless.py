@@ -6,6 +6,7 @@ Lips have no reason to move for any of it, however loud it is and whatever gain 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ def without_a_voice(
         count = min(int(rng.uniform(0.5, 5.0) * SAMPLE_RATE), length - at)
         if rng.random() > QUIET_SHARE:
             kind = int(rng.integers(len(kinds) + bool(noises)))
+            piece: NDArray[np.floating[Any]]
             if kind == len(kinds):
                 source = noises[int(rng.integers(len(noises)))]
                 piece = np.resize(np.roll(source, -int(rng.integers(len(source)))), count)

@@ -16,13 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffposetalk.network.mel import COLUMNS, LOWEST
+from diffposetalk.network.mel_front import COLUMNS, LOWEST
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.samplers import add_noise
 from diffposetalk.schedule import NoiseSchedule, noise_schedule, sampling_times
 from diffposetalk.spec import ModelSpec
+from head.channels import ROTATION
 from training.labels.gaze_drift import add_gaze_drift
-from training.loop.losses import ROTATION, FaceGeometry, Weights, motion_losses
+from training.loop.losses import FaceGeometry, Weights, motion_losses
 from training.speech.track_batches import Tracks
 from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining, mask_columns
 from training.starter.wrong_past import LATEST_FRAMES, gone_wrong

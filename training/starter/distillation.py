@@ -31,7 +31,8 @@ from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.sampling.guidance import guided_denoiser
 from diffposetalk.sampling.samplers import Denoise, add_noise, dpm_solver_pp_2m
 from diffposetalk.schedule import noise_schedule, sampling_times
-from training.loop.losses import ROTATION, FaceGeometry, Weights
+from head.channels import ROTATION
+from training.loop.losses import FaceGeometry, Weights
 from training.speech.track_batches import Tracks
 from training.starter.adjacent_windows import (
     Dropout,

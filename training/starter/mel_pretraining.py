@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from diffposetalk.network.mel import COLUMNS, LOWEST, MelEncoder
+from diffposetalk.network.mel import MelEncoder
+from diffposetalk.network.mel_front import COLUMNS, LOWEST
 from diffposetalk.spec import ModelSpec
 from head.channels import ARTICULATION
 from training.speech.track_batches import Tracks
