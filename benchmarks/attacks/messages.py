@@ -53,7 +53,7 @@ async def guidance(target: Target) -> None:
 
 @attack("open-poison", "the motion: shapes, seeds and strengths that cannot be")
 async def open_poison(target: Target) -> None:
-    wishes: list[dict[str, Any]] = [
+    bad_messages: list[dict[str, Any]] = [
         {"shape": [1e300] * 100},
         {"shape": [0.5] * 5_000},
         {"seed": 2**62},
@@ -63,7 +63,7 @@ async def open_poison(target: Target) -> None:
         {"pace": "x" * 1000},
         {"head": "../../etc/passwd"},
     ]
-    bad = itertools.cycle(wishes)
+    bad = itertools.cycle(bad_messages)
     await flood(target, 6, lambda _: text(type="open", **next(bad)))
 
 

@@ -29,8 +29,8 @@ MODEL = (
 def is_default(run: Run) -> bool:
     """Whether it is one session at the bundle's live defaults and on the default backend."""
     asked = run["asked"]
-    wishes = (asked[name] for name in ("steps", "hop", "lookahead", "precision"))
-    return asked["sessions"] == 1 and asked["backend"] == "auto" and all(w is None for w in wishes)
+    choices = (asked[name] for name in ("steps", "hop", "lookahead", "precision"))
+    return asked["sessions"] == 1 and asked["backend"] == "auto" and all(w is None for w in choices)
 
 
 def runs(results: Results) -> list[Run]:
@@ -47,24 +47,24 @@ def many_session_runs(results: Results) -> list[Run]:
 def side_by_side(result: Mapping[str, Any]) -> list[Run]:
     """The runs of one file that make a grid: one session each, at more than one point."""
     single = [run for run in result.get("runs", ()) if run["asked"]["sessions"] == 1]
-    return single if len({model_of(run["live"]) for run in single}) > 1 else []
+    return single if len({model_key(run["live"]) for run in single}) > 1 else []
 
 
-def model_of(live: Mapping[str, Any]) -> tuple[Any, ...]:
+def model_key(live: Mapping[str, Any]) -> tuple[Any, ...]:
     """The part of the live settings that quality depends on."""
     return tuple(live.get(name) for name in MODEL)
 
 
 def qualities(results: Results) -> dict[tuple[Any, ...], Mapping[str, Any]]:
-    """Quality by `model_of`, from quality results and from runs that have their own."""
+    """Quality by `model_key`, from quality results and from runs that have their own."""
     found: dict[tuple[Any, ...], Mapping[str, Any]] = {}
     for result in results:
         for point in result.get("points", ()):
-            key = model_of(point["live"])
+            key = model_key(point["live"])
             found[key] = {**found.get(key, {}), **point}
     for run in runs(results):
         if "quality" in run:
-            found[model_of(run["live"])] = run["quality"]
+            found[model_key(run["live"])] = run["quality"]
     return found
 
 

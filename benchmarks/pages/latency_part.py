@@ -11,7 +11,7 @@ from benchmarks.latency.points import (
     Results,
     is_default,
     many_session_runs,
-    model_of,
+    model_key,
     qualities,
     side_by_side,
     spoken,
@@ -106,7 +106,7 @@ def _grid(
     )
     rows = []
     for run in runs:
-        live, quality = run["live"], known.get(model_of(run["live"]))
+        live, quality = run["live"], known.get(model_key(run["live"]))
         rows.append(
             (
                 *(str(live[name]) for name in ("backend", "precision")),

@@ -10,7 +10,7 @@ from benchmarks.latency.points import (
     Results,
     is_default,
     many_session_runs,
-    model_of,
+    model_key,
     name,
     qualities,
     runs,
@@ -55,7 +55,7 @@ def _quality(results: Results) -> str | None:
     known = qualities(results)
     series: dict[str, list[tuple[float, float, str]]] = {}
     for run in _grid(results):
-        if (closed := spoken(known.get(model_of(run["live"])), "closures")) is not None:
+        if (closed := spoken(known.get(model_key(run["live"])), "closures")) is not None:
             live = run["live"]
             points = series.setdefault(f"{live['backend']} {live['precision']}", [])
             points.append((run["end_to_end_ms"]["p99"], closed, name(live)))

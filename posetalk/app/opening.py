@@ -258,7 +258,7 @@ def open_a2f(
     from posetalk.terminal.progress import working
     from stream.serve.a2f.admission import Door
     from stream.serve.a2f.server import DEFAULT_PORT, A2FServer, TlsFiles
-    from stream.serve.a2f.service import Host
+    from stream.serve.a2f.service import ServiceContext
 
     address, factory = settings.address, server.factory
     if factory is None:
@@ -266,7 +266,7 @@ def open_a2f(
     with working("getting ready"):
         factory.start()  # here, so that no client waits for it
     door = Door(address.secret(), os.environ.get(OPERATOR_VARIABLE), server.limits)
-    host = Host(factory, load_head(session.head_id), door, server.filters, server.limits)
+    host = ServiceContext(factory, load_head(session.head_id), door, server.filters, server.limits)
     server.health.a2f = host.counts
     tls = None
     if address.tls_cert is not None:
@@ -303,13 +303,13 @@ def tls_context(address: AddressSettings) -> ssl.SSLContext | None:
     return context
 
 
-def page_address(settings: StreamSettings, server: Server, wishes: Sequence[str] = ()) -> str:
+def page_address(settings: StreamSettings, server: Server, options: Sequence[str] = ()) -> str:
     """What to type into a browser on this machine: with its token on a terminal only, as what is
-    written elsewhere is kept.  `wishes` are what the page is told: `obs`, the face alone for
+    written elsewhere is kept.  `options` are what the page is told: `obs`, the face alone for
     streaming programs, or NAME=VALUE.
     """
     host = REACHABLE.get(server.host, server.host)
     token = settings.address.secret() if sys.stderr.isatty() else None
-    parts = [*wishes] + ([] if token is None else [f"token={quote(token)}"])
+    parts = [*options] + ([] if token is None else [f"token={quote(token)}"])
     query = f"?{'&'.join(parts)}" if parts else ""
     return f"{server.page_url.replace(server.host, host, 1)}{query}"

@@ -25,7 +25,7 @@ FPS = 25
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class StyledMotion:
     """Motion to take a style from: (L, 54) raw; `head` is empty where the file does not say."""
 
     path: Path
@@ -51,7 +51,7 @@ def samples() -> dict[str, Path]:
     return {path.stem: path for path in sorted(SAMPLES.glob("*.npz"))}
 
 
-def open_clip(path: str | Path) -> Clip:
+def open_clip(path: str | Path) -> StyledMotion:
     """A motion file, ours or one with `exp` and `pose` alone; or a clip that comes along, by name.
 
     Raises:
@@ -78,7 +78,7 @@ def open_clip(path: str | Path) -> Clip:
         raise StyleError(f"{path}: holds values that are not finite")
     if fps != FPS:
         raise StyleError(f"{path}: {fps:g} frames per second; resample it to {FPS}")
-    return Clip(path, parameters_to_motion(exp, pose[:, :3], pose[:, 3:]), head)
+    return StyledMotion(path, parameters_to_motion(exp, pose[:, :3], pose[:, 3:]), head)
 
 
 def windows(length: int, start: int | None) -> list[int]:
@@ -97,7 +97,7 @@ def windows(length: int, start: int | None) -> list[int]:
     return [start]
 
 
-def extract(clip: Clip, bundle: str, *, start: int | None = None) -> Extracted:
+def extract(clip: StyledMotion, bundle: str, *, start: int | None = None) -> Extracted:
     """The clip's style, as this bundle's encoder sees it: the mean over its windows.
 
     Raises:

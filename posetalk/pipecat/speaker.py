@@ -19,7 +19,7 @@ from head.model import Head
 from head.skinning import motion_to_parameters
 from stream.core.session import Session
 from stream.frames import SAMPLE_RATE, Frame
-from stream.serve.a2f.clip import BITS, Clip, format_fault
+from stream.serve.a2f.clip import BITS, SpeechClip, format_fault
 
 Floats = NDArray[np.float32]
 
@@ -72,7 +72,7 @@ class Speaker:
 
     def __init__(self, session: Session, head: Head) -> None:
         self._session, self._head = session, head
-        self._clip: Clip | None = None
+        self._clip: SpeechClip | None = None
         self.utterance = 0
 
     def fits(self, rate: int, channels: int) -> bool:
@@ -90,7 +90,7 @@ class Speaker:
             if fault is not None:
                 raise WrongValue(fault)
             self._session.reset()
-            self._clip = Clip(rate, channels)
+            self._clip = SpeechClip(rate, channels)
         clip = self._clip
         samples = [clip.take(piece) for piece in clip.pieces(data, rate)]
         return self._spoken(clip, [f for each in samples for f in self._session.feed(each)])
@@ -119,7 +119,7 @@ class Speaker:
         self.utterance += 1
         return self.utterance - 1
 
-    def _spoken(self, clip: Clip, frames: list[Frame]) -> list[Spoken]:
+    def _spoken(self, clip: SpeechClip, frames: list[Frame]) -> list[Spoken]:
         made = []
         for frame in frames:
             expression, rotation, jaw = motion_to_parameters(frame.motion)

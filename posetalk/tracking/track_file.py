@@ -44,7 +44,7 @@ def is_film(path: str | Path) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def on_head(tracked: Tracked, head: Head) -> Tracked:
+def brought_to(tracked: Tracked, head: Head) -> Tracked:
     """The same motion for another head.
 
     Raises:
@@ -77,7 +77,7 @@ def write_motion(path: Path, tracked: Tracked, head: Head | None = None) -> None
         HeadError: `head` cannot be moved so.
         OSError: the folder is missing or the disk refuses.
     """
-    tracked = tracked if head is None else on_head(tracked, head)
+    tracked = tracked if head is None else brought_to(tracked, head)
     with new_file(path) as part, part.open("wb") as file:
         np.savez_compressed(
             file,

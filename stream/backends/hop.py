@@ -37,7 +37,7 @@ class HopCall:
     conditions: Conditions
 
 
-class Resident(Protocol):
+class StatefulGraph(Protocol):
     """A graph whose state stays where it runs."""
 
     @property
@@ -66,7 +66,7 @@ class HopGraph:
         dims: of its inputs, by name.
     """
 
-    def __init__(self, graph: Resident, dims: Mapping[str, Sequence[int | str]]) -> None:
+    def __init__(self, graph: StatefulGraph, dims: Mapping[str, Sequence[int | str]]) -> None:
         self._graph = graph
         self._dims = dims
 

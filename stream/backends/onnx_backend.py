@@ -35,7 +35,7 @@ from stream.backends.protocol import (
 from stream.backends.threads import usable_cores
 
 if TYPE_CHECKING:
-    from stream.backends.hop import HopGraph, Resident
+    from stream.backends.hop import HopGraph, StatefulGraph
     from stream.backends.onnx_session import GraphSession
     from stream.backends.slots.hop_slots import HopKind, HopSlots
 
@@ -252,7 +252,7 @@ class OnnxBackend:
         """It has none: its graphs hold one stream's state."""
         return None
 
-    def _resident(self, graph: GraphSession) -> Resident:
+    def _resident(self, graph: GraphSession) -> StatefulGraph:
         from stream.backends.onnx_hop import ResidentGraph
 
         return ResidentGraph(graph)

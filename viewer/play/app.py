@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 
 from viewer.client.watching import ClientThread, ViewerClient
 from viewer.play.film import Film
-from viewer.play.speaker import Speaker, SpeakerError
-from viewer.play.watch import Shown, Status, Until, Watch
+from viewer.play.speaker import Loudspeaker, SpeakerError
+from viewer.play.watch import Shown, Status, StopCondition, Watch
 from viewer.render import gl
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def view(
     client = ViewerClient(
         url, audio=audio, reconnect=reconnect, start_timeout=start_timeout, token=token
     )
-    until = Until(seconds, stop)
+    until = StopCondition(seconds, stop)
     with ClientThread(client) as thread:
         watch = Watch(thread, chosen, until, on_status, path, delay, look, speaker)
         try:
@@ -103,10 +103,10 @@ def view(
     return watch.status()
 
 
-def _open_speaker() -> Speaker | None:
+def _open_speaker() -> Loudspeaker | None:
     """The loudspeaker, or None: a face without sound is better than none."""
     try:
-        return Speaker()
+        return Loudspeaker()
     except SpeakerError as error:
         logger.info("%s", error)
         return None

@@ -86,7 +86,7 @@ class SoundTrack:
         return out
 
 
-class Speaker:
+class Loudspeaker:
     """The default loudspeaker. Raises SpeakerError where there is none."""
 
     def __init__(self, rate: int = SAMPLE_RATE) -> None:

@@ -26,7 +26,7 @@ from viewer.play.video import VideoError
 
 if TYPE_CHECKING:
     from head.model import Head
-    from viewer.play.speaker import Speaker
+    from viewer.play.speaker import Loudspeaker
 
 Shown = Literal["window", "offscreen"]
 Floats = NDArray[np.float32]
@@ -53,7 +53,7 @@ class Status:
     recorded: float  # seconds of video
 
 
-class Until:
+class StopCondition:
     """When to stop: after so many seconds since the first frame, or when somebody says so."""
 
     def __init__(self, seconds: float | None, stop: threading.Event | None) -> None:
@@ -75,12 +75,12 @@ class Watch:
         self,
         thread: ClientThread,
         mode: Shown,
-        until: Until,
+        until: StopCondition,
         on_status: Callable[[Status], None] | None,
         path: Path | None,
         delay: float | None,
         film: Film,
-        speaker: Speaker | None = None,
+        speaker: Loudspeaker | None = None,
     ) -> None:
         self._thread, self._mode, self._until, self._path = thread, mode, until, path
         self._on_status, self._told = on_status, 0.0

@@ -26,7 +26,7 @@ from posetalk.tracking.sources.camera import Camera
 from posetalk.tracking.sources.film import Film
 from posetalk.tracking.style import style_windows
 from posetalk.tracking.track import Tracked
-from posetalk.tracking.track_file import on_head
+from posetalk.tracking.track_file import brought_to
 
 Floats = NDArray[np.float32]
 
@@ -100,7 +100,7 @@ def style_of(
     """
     loaded = load_bundle(bundle)
     own = loaded.head_id == builtin_head().id
-    read = films if own else [on_head(found, open_head(loaded.head_id)) for found in films]
+    read = films if own else [brought_to(found, open_head(loaded.head_id)) for found in films]
     windows, frames = style_windows(read), sum(len(found) for found in films)
     if not (own and loaded.spec.use_style) or len(loaded.styles) < FEWEST_STYLES:
         with working(f"loading {bundle}"):

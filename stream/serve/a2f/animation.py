@@ -21,7 +21,7 @@ from stream.core.conditions import ConditionChange, style_vector
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.push_session import OpenScheduler
-from stream.serve.a2f.clip import Clip
+from stream.serve.a2f.clip import SpeechClip
 from stream.serve.a2f.emotions import EmotionMix, style_vector_of, unshown
 from stream.serve.a2f.shaping import Shape, Shaper
 
@@ -72,7 +72,7 @@ class Animation:
         scheduler: OpenScheduler,
         session: Session,
         head: Head,
-        clip: Clip,
+        clip: SpeechClip,
         shape: Shape,
         mix: EmotionMix,
         worker: Executor,

@@ -25,7 +25,7 @@ def format_fault(is_pcm: bool, rate: int, channels: int, bits: int) -> str | Non
     return rate_fault(rate, "samples_per_second")
 
 
-class Clip:
+class SpeechClip:
     """The sound of one stream.  No clock, no threads.
 
     Args:

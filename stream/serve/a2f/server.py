@@ -14,7 +14,7 @@ from typing import Any, Self
 import grpc
 
 from stream.serve.a2f import messages
-from stream.serve.a2f.service import Host, Service
+from stream.serve.a2f.service import Service, ServiceContext
 from stream.serve.listener import ServerError
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class A2FServer:
 
     def __init__(
         self,
-        host: Host,
+        host: ServiceContext,
         address: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         tls: TlsFiles | None = None,

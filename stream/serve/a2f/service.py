@@ -18,7 +18,7 @@ from stream.run.push_session import SessionFactory
 from stream.serve.a2f import messages
 from stream.serve.a2f.admission import CallRefused, Door
 from stream.serve.a2f.animation import Animation
-from stream.serve.a2f.clip import Clip
+from stream.serve.a2f.clip import SpeechClip
 from stream.serve.a2f.shaping import named
 from stream.serve.door.peers import Peer
 from stream.serve.limits import Limits
@@ -43,7 +43,7 @@ class Fault(PosetalkError):
 
 
 @dataclass
-class Host:
+class ServiceContext:
     """What every call needs of its server.
 
     Attributes:
@@ -68,7 +68,7 @@ class Host:
 class Service(messages.ServicerBase):
     """NVIDIA's `A2FControllerService`."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: ServiceContext) -> None:
         self._host = host
 
     async def ProcessAudioStream(self, requests: AsyncIterator[Any], context: Any) -> None:
@@ -101,7 +101,9 @@ class Call:
         peer: where it comes from.
     """
 
-    def __init__(self, host: Host, requests: AsyncIterator[Any], context: Any, peer: Peer) -> None:
+    def __init__(
+        self, host: ServiceContext, requests: AsyncIterator[Any], context: Any, peer: Peer
+    ) -> None:
         self._host, self._context, self._peer = host, context, peer
         self._requests = requests.__aiter__()
         self._said: set[str] = set()
@@ -148,7 +150,7 @@ class Call:
             raise Fault(
                 "RESOURCE_EXHAUSTED", "too many unusual sample rates are in use: send 16000 Hz"
             )
-        clip = Clip(header.rate, header.channels, made)
+        clip = SpeechClip(header.rate, header.channels, made)
         loop = asyncio.get_running_loop()
         scheduler = await loop.run_in_executor(None, host.factory.start)
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from any_client import wishes
+from any_client import requests
 from any_client.witness import Witness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -83,12 +83,12 @@ def _hold(style: str, later: str, shape: list[float], seed: int, scales: Any, so
 
 
 _drawn = given(
-    style=wishes.styles,
-    later=wishes.styles,
-    shape=wishes.shapes,
+    style=requests.styles,
+    later=requests.styles,
+    shape=requests.shapes,
     seed=st.integers(-(2**70), 2**70),
-    scales=st.tuples(wishes.numbers, wishes.numbers),
-    sound=wishes.sounds,
+    scales=st.tuples(requests.numbers, requests.numbers),
+    sound=requests.sounds,
 )
 _checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 

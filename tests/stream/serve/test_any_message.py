@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from any_client import wishes
+from any_client import requests
 from any_client.witness import Witness
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -140,7 +140,7 @@ def _hold(place: Place, sent: Sequence[str | bytes]) -> None:
     assert [neighbour.faults for neighbour in place.neighbours] == [[], []]
 
 
-_drawn = given(sent=st.lists(wishes.messages, min_size=3, max_size=12))
+_drawn = given(sent=st.lists(requests.messages, min_size=3, max_size=12))
 _checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture]
 
 

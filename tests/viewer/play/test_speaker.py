@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from virtual_microphone import missing, virtual_microphone
 
-from viewer.play.speaker import DRIFT_SECONDS, SoundTrack, Speaker, SpeakerError
+from viewer.play.speaker import DRIFT_SECONDS, Loudspeaker, SoundTrack, SpeakerError
 
 RATE = 16000
 
@@ -62,7 +62,7 @@ def test_the_track_does_not_grow() -> None:
 def test_no_loudspeaker_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
     with pytest.raises(SpeakerError, match="no loudspeaker"):
-        Speaker()
+        Loudspeaker()
 
 
 def test_the_loudspeaker_plays_the_track() -> None:
@@ -77,7 +77,7 @@ def test_the_loudspeaker_plays_the_track() -> None:
     with virtual_microphone():
         microphone = Microphone()
         heard = []
-        speaker = Speaker(RATE)
+        speaker = Loudspeaker(RATE)
         try:
             speaker.track.add(0, sound)
             began = time.monotonic()

@@ -47,7 +47,7 @@ from stream.serve.a2f.server import (
     A2FServer,
     TlsFiles,
 )
-from stream.serve.a2f.service import Host
+from stream.serve.a2f.service import ServiceContext
 from stream.serve.a2f.shaping import MOST, NAMES
 from stream.serve.limits import Limits
 from stream.serve.listener import ServerError
@@ -75,7 +75,7 @@ class Served:
         limits = Limits()
         door = Door(token, None, limits)
         read_timeout = more.pop("read_timeout", 10.0)
-        host = Host(factory, HEAD, door, Filters(self.worker), limits, read_timeout)
+        host = ServiceContext(factory, HEAD, door, Filters(self.worker), limits, read_timeout)
         self.server = A2FServer(host, port=more.pop("port", 0), **more)
         self.counts = host.counts
 
@@ -179,7 +179,7 @@ def ask(served: Served, *requests: Request, **more: Any) -> Answer:
 def test_the_page_has_its_limits() -> None:
     page = (Path(__file__).parents[4] / "docs" / "security.md").read_text()
     limits, own = Limits(), "from one address other than this machine's own"
-    waits = (service.HEADER_SECONDS, service.IDLE_SECONDS, Host.read_timeout)
+    waits = (service.HEADER_SECONDS, service.IDLE_SECONDS, ServiceContext.read_timeout)
     for row in (
         f"| {limits.clients}; {limits.peer_clients} {own}; each holds one of the own sessions |",
         f"| {MOST_CONNECTIONS}; without a call, {IDLE_SECONDS} s |",

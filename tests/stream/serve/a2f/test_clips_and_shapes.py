@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from head.channels import ARKIT_52
-from stream.serve.a2f.clip import Clip, format_fault
+from stream.serve.a2f.clip import SpeechClip, format_fault
 from stream.serve.a2f.emotions import EMOTIONS, emotion_fault, style_of, style_vector_of, unshown
 from stream.serve.a2f.shaping import NAMES, Shaper, named, read_shape
 
@@ -28,7 +28,7 @@ HALF = np.full(52, 0.5, "f4")
 def test_sound_comes_back_as_it_was_sent_and_is_heard_in_whole_frames(
     rate: int, channels: int, lengths: list[int]
 ) -> None:
-    clip, sent, heard = Clip(rate, channels), b"", 0
+    clip, sent, heard = SpeechClip(rate, channels), b"", 0
     rng = np.random.default_rng(0)
     for length in lengths:
         data = rng.integers(-999, 999, length * channels, np.int16).tobytes()
@@ -44,7 +44,7 @@ def test_sound_comes_back_as_it_was_sent_and_is_heard_in_whole_frames(
 
 def test_the_samples_at_16_khz_are_those_that_came() -> None:
     wave = (np.arange(1500) % 700).astype("<i2")
-    clip = Clip(16000)
+    clip = SpeechClip(16000)
     heard = np.concatenate([clip.take(wave.tobytes()), clip.finish()])
     np.testing.assert_array_equal(heard[:1500] * 32768, wave)
     assert not heard[1500:].any() and len(heard) == 1920
@@ -52,7 +52,7 @@ def test_the_samples_at_16_khz_are_those_that_came() -> None:
 
 def test_half_a_sample_is_refused() -> None:
     with pytest.raises(ValueError, match="3 bytes are no whole samples of 4 bytes"):
-        Clip(16000, 2).pieces(b"abc", 100)
+        SpeechClip(16000, 2).pieces(b"abc", 100)
 
 
 @pytest.mark.parametrize(
