@@ -25,7 +25,8 @@ from stream.audio import BLOCK_SAMPLES
 from stream.clock import MonotonicClock
 from stream.core.session import Session
 from stream.frames import FPS, SAMPLE_RATE, Frame
-from stream.run.batching import Batcher, trial
+from stream.run.batching import Batcher
+from stream.run.capacity import trial
 from stream.run.scheduled_session import ScheduledSession
 from stream.run.scheduler import Scheduler
 

@@ -35,8 +35,8 @@ from stream.backends.names import BackendName
 from stream.backends.registry import load_backend
 from stream.core.session import Session
 from stream.frames import SAMPLE_RATE
-from stream.run.push_loop import PushLoop
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
+from stream.run.push.loop import PushLoop
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
 from stream.serve.server import Server

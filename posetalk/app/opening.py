@@ -192,7 +192,7 @@ def open_server(
     from head.rig import CHARACTERS, character, load_head, open_head
     from stream.core.session import Session
     from stream.run.other_heads import other_heads
-    from stream.run.push_session import SessionFactory
+    from stream.run.push.factory import SessionFactory
     from stream.run.scheduler import Scheduler
     from stream.serve.limits import Limits
     from stream.serve.server import Server

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stream.core.session import Session
     from stream.run.live_loop import LiveLoop
     from stream.run.metrics import LiveStatistics
-    from stream.run.push_loop import PushLoop
+    from stream.run.push.loop import PushLoop
     from stream.run.sinks import FrameSink
     from stream.serve.server import Server
     from stream.sources import AudioSource
@@ -67,7 +67,7 @@ def stream(
     from head.rig import load_head
     from stream.run.live_loop import LiveLoop, stop_on_ctrl_c, warm_up
     from stream.run.metrics import LiveStatistics
-    from stream.run.push_loop import PushLoop
+    from stream.run.push.loop import PushLoop
     from stream.senders import open_senders
 
     statistics = LiveStatistics()
@@ -137,7 +137,7 @@ def stream(
 
 def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     """Let clients interrupt, change the style, and push sound where it is the source."""
-    from stream.run.push_loop import PushLoop
+    from stream.run.push.loop import PushLoop
     from stream.sources.pushed import PushedSource
     from stream.sources.returning import ReturningSource
 

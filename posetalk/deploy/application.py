@@ -150,7 +150,8 @@ def measured(settings: DeploySettings) -> int:
 def measure_here(settings: DeploySettings) -> int:
     """Sessions that a replica carries on this machine."""
     from posetalk.app.opening import load_model
-    from stream.run.batching import Batcher, measure_capacity
+    from stream.run.batching import Batcher
+    from stream.run.capacity import measure_capacity
 
     backend, _ = load_model(settings.model)
     batcher = Batcher(backend, settings.cores)

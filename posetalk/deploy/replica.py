@@ -43,7 +43,8 @@ class Replica:
     def _open(self, settings: ReplicaSettings, host: str) -> None:
         from posetalk.app.opening import open_server, open_session
         from posetalk.deploy.application import RETRY_SECONDS
-        from stream.run.batching import Batcher, measure_capacity
+        from stream.run.batching import Batcher
+        from stream.run.capacity import measure_capacity
 
         wanted = settings.deployment
         check_node(settings)

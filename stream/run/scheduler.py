@@ -18,7 +18,8 @@ from head.errors import PosetalkError, WrongValue
 from stream.backends.protocol import Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
-from stream.run.batching import Batcher, measure_capacity, warm_up_batches
+from stream.run.batching import Batcher
+from stream.run.capacity import measure_capacity, warm_up_batches
 from stream.run.scheduled_session import AudioListener, Deliver, OnEnd, ScheduledSession
 
 log = logging.getLogger(__name__)

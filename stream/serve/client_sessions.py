@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from head.model import Head
 from stream.frames import SAMPLE_RATE, Frame
 from stream.run.other_heads import OtherHead
-from stream.run.push_session import ClientSession, SessionFactory
-from stream.run.resumed_session import Past
+from stream.run.push.factory import SessionFactory
+from stream.run.push.resumed import Past
+from stream.run.push.session import ClientSession
 from stream.serve.broadcast import Broadcast
 from stream.serve.client.connection import Connection
 from stream.serve.frame_encoder import EasingEncoder, Encoder

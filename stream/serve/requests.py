@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream.audio import SAMPLE_RATE
 from stream.run.presets import PRESETS
-from stream.run.push_session import ClientSession
+from stream.run.push.session import ClientSession
 from stream.serve.broadcast import Broadcast
 from stream.serve.client.connection import Connection
 from stream.serve.client.incoming import AUDIO_FULL

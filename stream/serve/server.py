@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from head.model import Head
 from stream.clock import Clock, MonotonicClock
 from stream.frames import Frame
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.sinks import FrameTiming
 from stream.serve.broadcast import Broadcast
 from stream.serve.client_sessions import ClientSessions

@@ -22,7 +22,7 @@ from head.rig import builtin_head
 from posetalk.client import ClientSound
 from stream.backends.registry import load_backend
 from stream.core.session import Session
-from stream.run.push_loop import PushLoop
+from stream.run.push.loop import PushLoop
 from stream.serve.server import Server
 from stream.wire.channels import make_hello
 

@@ -69,10 +69,10 @@ def test_every_question_has_an_answer_with_files() -> None:
 
 def test_a_condition_is_no_business_of_what_carries_it() -> None:
     """Sessions, loops and the server pass conditions on as values, whatever they are."""
-    carriers = ("scheduler", "scheduled_session", "live_loop", "push_loop")
+    carriers = ("scheduler", "scheduled_session", "live_loop", "push/loop", "push/session")
     for path in [ROOT / "stream" / "run" / f"{name}.py" for name in carriers]:
         assert not re.search(r"guidance|\bset_style\b", path.read_text("utf-8")), path
-    for name in ("server", "requests", "connection", "broadcast"):
+    for name in ("server", "requests", "client/connection", "client/incoming", "broadcast"):
         assert "guidance" not in (ROOT / "stream" / "serve" / f"{name}.py").read_text("utf-8")
 
 

@@ -20,7 +20,7 @@ from head.skinning import motion_to_parameters
 from stream.core.conditions import ConditionChange, style_vector
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
-from stream.run.push_session import OpenScheduler
+from stream.run.push.session import OpenScheduler
 from stream.serve.a2f.clip import SpeechClip
 from stream.serve.a2f.emotions import EmotionMix, style_vector_of, unshown
 from stream.serve.a2f.shaping import Shape, Shaper

@@ -14,7 +14,7 @@ import grpc
 
 from head.errors import PosetalkError, WrongValue
 from head.model import Head
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.serve.a2f import messages
 from stream.serve.a2f.admission import CallRefused, Door
 from stream.serve.a2f.animation import Animation

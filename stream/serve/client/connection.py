@@ -21,7 +21,7 @@ from stream.serve.frame_encoder import Data, Encoder, Sound
 from stream.wire import codec, messages
 
 if TYPE_CHECKING:
-    from stream.run.push_session import ClientSession
+    from stream.run.push.session import ClientSession
 
 SENT_AT_ONCE = 8  # messages, before the event loop may do something else
 

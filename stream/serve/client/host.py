@@ -15,7 +15,7 @@ from stream.serve.pushed_audio import Filters
 from stream.wire import messages
 
 if TYPE_CHECKING:
-    from stream.run.push_session import ClientSession
+    from stream.run.push.session import ClientSession
     from stream.serve.client.connection import Connection
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import SAMPLE_RATE
-from stream.run.resumed_session import MOST_AHEAD
+from stream.run.push.resumed import MOST_AHEAD
 from stream.wire import messages
 
 MOST_PIECES = 2_000  # of sound that may be brought with a ticket

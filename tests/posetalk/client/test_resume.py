@@ -15,7 +15,7 @@ from posetalk import AsyncClient
 from posetalk.client import ClientFrame, ClientSound, ConnectionFailed, RequestError, coming_back
 from posetalk.client.kept import KeptSession
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
-from stream.run.resumed_session import MOST_AHEAD, Past
+from stream.run.push.resumed import MOST_AHEAD, Past
 from stream.serve.tickets import Signer, Ticket, TicketError
 from stream.wire import codec, messages
 from viewer.client.link import Link

@@ -24,7 +24,7 @@ from stream.core.retarget import retarget_to
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.other_heads import other_heads
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
 from stream.wire import codec, messages

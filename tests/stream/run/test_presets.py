@@ -9,7 +9,7 @@ import posetalk
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session, SessionOptions
 from stream.run.presets import PRESETS, with_preset
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.wire import messages
 

@@ -19,7 +19,8 @@ from stream.clock import FakeClock
 from stream.core.conditions import ConditionChange
 from stream.core.session import Session, SessionOptions
 from stream.frames import Frame
-from stream.run.batching import MOST_SESSIONS, Batcher, measure_capacity, run_batch
+from stream.run.batching import Batcher, run_batch
+from stream.run.capacity import MOST_SESSIONS, measure_capacity
 from stream.run.live_loop import replay
 from stream.run.scheduled_session import MOST_WAITING, ScheduledSession
 from stream.run.scheduler import CapacityError, Scheduler

@@ -21,8 +21,8 @@ from websockets.sync.client import ClientConnection, connect
 from head.rig import load_head
 from stream.core.conditions import ConditionChange
 from stream.core.session import Session
-from stream.run.push_loop import PushLoop
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
+from stream.run.push.loop import PushLoop
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
 from stream.serve.server import Server

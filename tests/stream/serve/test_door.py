@@ -25,7 +25,7 @@ from wire_clients import HEAD, HELLO, client, frame, settled, until
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import FloatArray, SamplerCall
 from stream.run.metrics import LiveStatistics
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameTiming
 from stream.serve.door.arrivals import Arrivals

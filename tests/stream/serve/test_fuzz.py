@@ -25,8 +25,8 @@ from websockets.sync.client import connect
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session
-from stream.run.push_loop import PushLoop
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
+from stream.run.push.loop import PushLoop
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Bucket, Limits
 from stream.serve.server import Server

@@ -13,7 +13,8 @@ import pytest
 from patience import PATIENCE
 from wire_clients import HEAD, HELLO, frame
 
-from stream.serve import client_sessions, connection, pushed_audio, requests
+from stream.serve import client_sessions, pushed_audio, requests
+from stream.serve.client import incoming, resuming
 from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.codec import Kind
@@ -43,7 +44,7 @@ def test_the_page_names_every_message_and_error() -> None:
         assert f'"type":"{text}"' in PAGE
     for kind in Kind:
         assert f"| {int(kind)} |" in PAGE
-    modules = (codec, requests, client_sessions, connection, pushed_audio)
+    modules = (codec, requests, client_sessions, incoming, resuming, pushed_audio)
     sources = "".join(Path(str(m.__file__)).read_text() for m in modules)
     codes = set(re.findall(r'(?:WireError|messages\.Error)\(\s*"(\w+)"', sources))
     assert len(codes) >= 10

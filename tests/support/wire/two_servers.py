@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import Backend
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
 from stream.wire.channels import make_hello

@@ -24,7 +24,7 @@ from stream.backends.fake import FakeBackend
 from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import Collected
 from stream.serve.server import Server

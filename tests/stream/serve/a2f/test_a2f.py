@@ -33,7 +33,7 @@ from head.rig import builtin_head
 from head.skinning import motion_to_parameters
 from stream.backends.registry import load_backend
 from stream.core.session import Session
-from stream.run.push_session import SessionFactory
+from stream.run.push.factory import SessionFactory
 from stream.run.scheduled_session import ScheduledSession
 from stream.run.scheduler import Scheduler
 from stream.serve.a2f import server, service

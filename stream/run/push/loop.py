@@ -23,7 +23,7 @@ from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
 from stream.run.metrics import LiveStatistics
-from stream.run.push_session import ClientSession, OpenScheduler
+from stream.run.push.session import ClientSession, OpenScheduler
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameSink, FrameTiming, Sinks
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from head.errors import WrongValue
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE, Frame
-from stream.run.push_session import SLACK, ClientSession
+from stream.run.push.session import SLACK, ClientSession
 
 Floats = NDArray[np.float32]
 

@@ -19,7 +19,7 @@ from stream.backends.registry import load_backend
 from stream.clock import FakeClock
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES, Frame
-from stream.run.push_loop import PushLoop
+from stream.run.push.loop import PushLoop
 from stream.run.sinks import Collected, FrameTiming
 from stream.serve.server import Server
 from stream.wire import messages
