@@ -51,7 +51,7 @@ def make_bundle(folder: Path) -> None:
     """A bundle of this size with random weights, for the built-in head."""
     import torch
 
-    from diffposetalk.bundle.bundle import save_bundle
+    from diffposetalk.bundle.saving import save_bundle
     from diffposetalk.network.model import DiffPoseTalk
 
     torch.manual_seed(0)

@@ -12,19 +12,15 @@ Reading everything but the networks needs no torch.  Nothing is ever unpickled.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import re
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors.numpy import save_file
 
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
@@ -32,7 +28,6 @@ from head.errors import PosetalkError
 from head.files.json_file import read_json
 from head.files.regular_file import open_regular, read_regular
 from head.library import is_id
-from head.new_file import naming
 
 if TYPE_CHECKING:
     from diffposetalk.network.model import DiffPoseTalk
@@ -186,85 +181,17 @@ def load_bundle(name_or_dir: str | Path) -> Bundle:
                 f"{path} is damaged or was replaced (its checksum differs): "
                 "copy the whole bundle again"
             )
-    statistics = _read_statistics(folder / STATISTICS, spec)
+    statistics = read_statistics(folder / STATISTICS, spec)
     _check_finite(folder / MODEL)
     return Bundle(
         folder=folder,
         spec=spec,
         head_id=config["head"],
         statistics=statistics,
-        styles=_read_styles(folder / STYLES, config["styles"], spec),
+        styles=read_styles(folder / STYLES, config["styles"], spec),
         provenance=config["provenance"],
         hash=sha256_of(folder / CONFIG),
     )
-
-
-def save_bundle(
-    folder: str | Path,
-    model: DiffPoseTalk,
-    spec: ModelSpec,
-    statistics: Statistics | Mapping[str, FloatArray],
-    styles: Mapping[str, FloatArray],
-    head_id: str,
-    card: str,
-    provenance: Mapping[str, Any],
-    *,
-    style_encoder: StyleEncoder | None = None,
-    half: bool = False,
-) -> Bundle:
-    """Write a bundle all at once: the folder is complete, or is as it was.
-
-    Args:
-        folder: replaced if it holds a bundle; anything else in the way is an error.
-        spec: may differ from `model.spec` in its live defaults only.
-        styles: (d_style,) vectors by name, the default first; at least one.
-        half: store the networks' parameters as float16.
-
-    Raises:
-        BundleError: values that do not fit each other, or a folder that is something else.
-        OSError: the disk is full.
-    """
-    from diffposetalk.network.weights import WeightsError, save_weights
-
-    folder = Path(folder)
-    if not is_id(head_id):
-        raise BundleError(f"{head_id[:80]!r} is no head's id: give an id, not a file")
-    taken = any(folder.iterdir()) if folder.is_dir() else folder.exists()
-    if taken and not (folder / CONFIG).is_file():
-        raise BundleError(f"{folder} is not a bundle: choose an empty or new folder")
-    if dataclasses.replace(spec, live=model.spec.live) != model.spec:
-        raise BundleError("the specification is not the model's: only live defaults may differ")
-    if isinstance(statistics, Mapping):
-        statistics = Statistics(**statistics)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        made.chmod(0o755)
-        with naming(folder):
-            save_file(_arrays(dataclasses.asdict(statistics)), made / STATISTICS)
-            save_file(_arrays(styles), made / STYLES)
-            _read_statistics(made / STATISTICS, spec)
-            _read_styles(made / STYLES, list(styles), spec)
-            save_weights(model, made / MODEL, half=half)
-            if style_encoder is not None:
-                save_weights(style_encoder, made / STYLE_ENCODER, half=half)
-            config = {
-                "format": FORMAT,
-                "version": VERSION,
-                "head": head_id,
-                "styles": list(styles),
-                "model": json.loads(spec.to_json()),
-                "provenance": dict(provenance),
-                "files": {path.name: sha256_of(path) for path in sorted(made.iterdir())},
-            }
-            (made / CONFIG).write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-            (made / CARD).write_text(card, "utf-8")
-            _swap(made, folder)
-    except WeightsError as error:
-        raise BundleError(str(error)) from None
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return load_bundle(folder)
 
 
 def _head(folder: Path, head_id: str) -> Head:
@@ -279,21 +206,6 @@ def _head(folder: Path, head_id: str) -> Head:
     if head.id != head_id:
         raise BundleError(f"{moves}, not {head.id!r}: choose the head it was trained for")
     return head
-
-
-def _swap(made: Path, folder: Path) -> None:
-    """Put `made` in the place of `folder`; on failure the old folder is back."""
-    old = made.with_name(made.name + "-old")
-    had_one = folder.exists()
-    if had_one:
-        folder.rename(old)
-    try:
-        made.rename(folder)
-    except OSError:
-        if had_one:
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -335,8 +247,8 @@ def _spec(folder: Path, config: dict[str, Any]) -> ModelSpec:
         raise BundleError(f"{folder / CONFIG}: {error}") from None
 
 
-def _read_statistics(path: Path, spec: ModelSpec) -> Statistics:
-    """Read and check the statistics' names, sizes and values."""
+def read_statistics(path: Path, spec: ModelSpec) -> Statistics:
+    """The statistics of a file, by names, sizes and values those of this model; or BundleError."""
     arrays = _read_arrays(path)
     sizes = {"motion": spec.d_motion, "shape": spec.n_shape}
     wanted = {f"{what}_{kind}": (n,) for what, n in sizes.items() for kind in ("mean", "std")}
@@ -347,8 +259,8 @@ def _read_statistics(path: Path, spec: ModelSpec) -> Statistics:
     return Statistics(**arrays)
 
 
-def _read_styles(path: Path, names: list[str], spec: ModelSpec) -> dict[str, FloatArray]:
-    """Read and check the style vectors, in the order of `names`."""
+def read_styles(path: Path, names: list[str], spec: ModelSpec) -> dict[str, FloatArray]:
+    """The style vectors of a file in the order of `names`, of the model's size; or BundleError."""
     arrays = _read_arrays(path)
     size = (spec.style.d_style if spec.use_style else 0,)
     if not names or sorted(names) != sorted(arrays):
@@ -380,10 +292,6 @@ def _check_finite(path: Path) -> None:
                 raise BundleError(f"{path}: {name} holds values that are not finite")
     except ValueError as error:
         raise BundleError(str(error)) from None
-
-
-def _arrays(values: Mapping[str, Any]) -> dict[str, FloatArray]:
-    return {name: np.ascontiguousarray(value, np.float32) for name, value in values.items()}
 
 
 def _listing(shapes: Mapping[str, tuple[int, ...]]) -> str:

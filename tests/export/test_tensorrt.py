@@ -15,8 +15,9 @@ import onnx
 import pytest
 import torch
 
-from diffposetalk.bundle.bundle import Bundle, load_bundle, save_bundle
+from diffposetalk.bundle.bundle import Bundle, load_bundle
 from diffposetalk.bundle.graphs import read_manifest
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics

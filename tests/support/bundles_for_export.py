@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.bundle.bundle import Bundle, save_bundle
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,

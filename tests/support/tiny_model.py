@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.bundle.bundle import save_bundle
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.bundle.bundle import save_bundle
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
 from head.errors import PosetalkError

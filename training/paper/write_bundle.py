@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from diffposetalk.bundle.bundle import Bundle, save_bundle
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from training.faces.crops import CropSource

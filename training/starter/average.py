@@ -13,7 +13,8 @@ import numpy as np
 import torch
 import tyro
 
-from diffposetalk.bundle.bundle import load_bundle, save_bundle
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.bundle.saving import save_bundle
 from export.shipped_graphs import write_shipped_graphs
 from head.errors import WrongValue
 

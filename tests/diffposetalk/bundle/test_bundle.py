@@ -20,8 +20,8 @@ from diffposetalk.bundle.bundle import (
     bundle_folder,
     load_bundle,
     read_spec,
-    save_bundle,
 )
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import (

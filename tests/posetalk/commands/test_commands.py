@@ -22,7 +22,8 @@ from cli import call, finish, start, wait_for_recording, watch_video
 from patience import PATIENCE
 
 import posetalk
-from diffposetalk.bundle.bundle import PACKAGED, save_bundle
+from diffposetalk.bundle.bundle import PACKAGED
+from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.model import DiffPoseTalk
 from diffposetalk.spec import (
     DenoiserSpec,

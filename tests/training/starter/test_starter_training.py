@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffposetalk.bundle.bundle import load_bundle, save_bundle
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.bundle.saving import save_bundle
 from training.loop.checkpoint import load
 from training.starter import average, train
 
