@@ -1,6 +1,6 @@
 """The pure part of the Unreal client, compiled with g++. The rest needs the engine: never compiled.
 
-What moves a MetaHuman, Live Link Face, is in test_senders.py.
+What moves a MetaHuman, Live Link Face, is in test_livelink.py and test_sending.py.
 """
 
 from __future__ import annotations
