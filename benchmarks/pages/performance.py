@@ -32,7 +32,7 @@ from head.errors import PosetalkError
 from head.new_file import new_file
 
 KINDS = ("latency", "quality", "throughput", "official", "soak", "a2f", "attacks", "peers")
-ELSEWHERE = ("curves",)
+ELSEWHERE = ("curves", "ray", "pipecat")
 """Results with a page of their own."""
 PICTURES = "performance"
 """Folder beside the page."""

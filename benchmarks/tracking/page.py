@@ -1,33 +1,20 @@
-"""The measured parts of docs/video.md, from files of figures alone.
-
-A part stands between `<!-- films: PART -->` and `<!-- end -->`; all else on the page is written by
-hand and left as it is.
-"""
+"""The measured parts of docs/video.md (`benchmarks/pages/marked.py`), from figures alone."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from benchmarks.harness.environment import describe
+from benchmarks.pages import marked
 from benchmarks.tracking import likeness, speed
 from posetalk.tracking.closed_loop import table
 
-_PART: Final = re.compile(r"(<!-- films: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
 
 def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """`text` with every part written anew from the figures in `found`, by part; one that is not
-    there was not measured."""
+    """`text` with every part written anew from the figures in `found`, by part."""
     writers = {"loop": _loop, "speed": _speed, "likeness": _likeness}
-
-    def written(match: re.Match[str]) -> str:
-        part = match[2]
-        lines = writers[part](found[part]) if part in found else ["Not measured yet."]
-        return match[1] + "\n".join(lines) + "\n" + match[3]
-
-    return _PART.sub(written, text)
+    return marked.fill(text, "films", writers, found)
 
 
 def _loop(found: Mapping[str, Any]) -> list[str]:

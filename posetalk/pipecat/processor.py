@@ -17,19 +17,24 @@ from pipecat.frames.frames import (
     Frame,
     InterruptionFrame,
     OutputImageRawFrame,
+    OutputTransportMessageFrame,
     StartFrame,
     TTSAudioRawFrame,
     TTSStoppedFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
 from pipecat.processors.frameworks.rtvi.frames import RTVIServerMessageFrame
+from pipecat.processors.frameworks.rtvi.models import ServerMessage
 
 from head.rig import load_head
-from posetalk.pipecat.speaker import CUT, END, Draw, Speaker, Spoken, drawing
+from posetalk.pipecat.speaker import CLOCK, CUT, END, Draw, Speaker, Spoken, drawing
 from stream.core.session import Session
+from stream.frames import FPS
 
 PIECE_SECONDS = 0.04
 """Of sound that goes to the model at once: its motion leaves as soon as it is made."""
+CLOCK_FRAMES = 10
+"""Between two messages that say what of an utterance is sent now."""
 
 Result = TypeVar("Result")
 
@@ -43,8 +48,9 @@ class PosetalkProcessor(FrameProcessor):  # type: ignore[misc, unused-ignore]
     Every 40 ms of speech leave with a server message, `{"type": "posetalk", "utterance": 0,
     "t": 0.04, "w": base64 of ARKit's 52 weights in bytes, "r": [x, y, z]}`, where `t` is the
     time in the utterance's own sound.  Speech is held back until its motion is made, so the two
-    leave in step.  `posetalk-end` follows an utterance; an interruption of the pipeline cuts it,
-    and `posetalk-cut` tells the client to close the mouth.
+    leave in step.  Motion may be there long before its sound is played: `posetalk-clock` goes
+    with the sound itself, in its place, every 0.4 s.  `posetalk-end` follows an utterance; an
+    interruption of the pipeline cuts it, and `posetalk-cut` tells the client to close the mouth.
 
     Args:
         session: makes the motion; None: the starter's.
@@ -131,6 +137,10 @@ class PosetalkProcessor(FrameProcessor):  # type: ignore[misc, unused-ignore]
         """Send frames: what moves the face before the sound that it belongs to."""
         for spoken in made:
             await self._tell(spoken.message())
+            if round(spoken.seconds * FPS) % CLOCK_FRAMES == 0:
+                data = {"type": CLOCK, "utterance": spoken.utterance, "t": spoken.seconds}
+                message = ServerMessage(data=data).model_dump()
+                await self.push_frame(OutputTransportMessageFrame(message=message))
             if self._draw is not None and self._video is not None:
                 picture = await self._run(partial(self._draw, spoken.frame))
                 image = OutputImageRawFrame(image=picture, size=self._video, format="RGB")

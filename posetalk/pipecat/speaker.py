@@ -23,7 +23,7 @@ from stream.serve.a2f.clip import BITS, SpeechClip, format_fault
 
 Floats = NDArray[np.float32]
 
-MOTION, END, CUT = "posetalk", "posetalk-end", "posetalk-cut"
+MOTION, CLOCK, END, CUT = "posetalk", "posetalk-clock", "posetalk-end", "posetalk-cut"
 """Types of the messages to the client."""
 
 

@@ -8,8 +8,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from chromium import Tab, browser_program
 from test_web_page import avatar, complaints, tab, tabs
+
+from benchmarks.harness.chromium import Tab, browser_program
 
 __all__ = ["avatar", "tab", "tabs"]  # fixtures
 

@@ -6,9 +6,9 @@ import json
 from dataclasses import replace
 
 import pytest
-from chromium import Tab, Tabs, browser_program
 from test_web_page import HEAD, Avatar, complaints, tabs
 
+from benchmarks.harness.chromium import Tab, Tabs, browser_program
 from viewer.page.site import make_site
 
 __all__ = ["tabs"]  # a fixture

@@ -6,8 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from chromium import Tab, Tabs, browser_program
 from test_web_page import Avatar, avatar, complaints, page, tab, tabs
+
+from benchmarks.harness.chromium import Tab, Tabs, browser_program
 
 __all__ = ["avatar", "tab", "tabs"]  # fixtures
 

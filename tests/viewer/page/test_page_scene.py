@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from chromium import Tab, Tabs, browser_program
 from test_web_page import HEAD, Avatar, avatar, complaints, page, tab, tabs
 
+from benchmarks.harness.chromium import Tab, Tabs, browser_program
 from stream.serve.door.http_pages import without_token
 from viewer.page.head_file import unpack
 from viewer.page.site import make_site

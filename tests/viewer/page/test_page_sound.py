@@ -11,9 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from chromium import Tab, Tabs, browser_program
 from test_web_page import Avatar, avatar, complaints, page, tab, tabs
 
+from benchmarks.harness.chromium import Tab, Tabs, browser_program
 from stream.run.input_level import InputLevel
 
 __all__ = ["avatar", "tab", "tabs"]  # fixtures

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from chromium import Tab, Tabs, browser, browser_program
 from golden_wire import FOLDER
 from patience import PATIENCE
 
 import posetalk
+from benchmarks.harness.chromium import Tab, Tabs, browser, browser_program
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.backends.fake import FakeBackend

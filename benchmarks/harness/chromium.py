@@ -10,11 +10,14 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
-from patience import PATIENCE
-from websockets.sync.client import ClientConnection, connect
+if TYPE_CHECKING:
+    from websockets.sync.client import ClientConnection
+
+PATIENCE = 150.0
+"""Seconds: a busy machine takes its time."""
 
 
 def browser_program() -> str | None:
@@ -37,6 +40,7 @@ class Tab:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
+        """What a method of the DevTools protocol answers."""
         self._number += 1
         self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
@@ -60,9 +64,11 @@ class Tab:
                 )
 
     def open(self, address: str) -> None:
+        """Go there."""
         self.call("Page.navigate", url=address)
 
     def size(self, width: int, height: int, *, scale: float = 1.0, phone: bool = False) -> None:
+        """Be so large, in CSS pixels."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -137,6 +143,8 @@ def browser(folder: Path, *options: str) -> Iterator[Tabs]:
 
         @contextlib.contextmanager
         def tab() -> Iterator[Tab]:
+            from websockets.sync.client import connect
+
             opened = _json(f"http://127.0.0.1:{port}/json/new?about:blank")
             address = opened["webSocketDebuggerUrl"]
             with connect(address, max_size=None, compression=None, ping_interval=None) as socket:
