@@ -74,10 +74,14 @@ class Exchange:
         self._finish(ConnectionFailed("the client was closed"))
 
     # --- what is asked -------------------------------------------------------------------------
-    async def ask(self, message: str | bytes, *, again: bool = True) -> None:
+    async def ask(self, message: str | bytes, *, place: int | None = None) -> None:
         """Send a request, and wait until the server has dealt with it.
 
-        Where the session moves meanwhile it is asked `again` there.
+        Where the session moves meanwhile it is asked again there.
+
+        Args:
+            place: the number of sound for a session that is kept: where it was placed is answer
+                enough, and it goes to another server with the session.
 
         Raises:
             RequestError: the server did not do it.
@@ -86,10 +90,10 @@ class Exchange:
         while True:
             await self._up.wait()
             try:
-                await self._ask_once(message)
+                await self._ask_once(message, place)
                 return
             except Moved:
-                if not again:
+                if place is not None:
                     return
 
     async def open(self, wish: messages.Open) -> messages.Opened:
@@ -103,17 +107,21 @@ class Exchange:
         """Wait while the session moves to another server."""
         await self._up.wait()
 
-    async def _ask_once(self, message: str | bytes) -> None:
-        number, fence = self._waiting.fence()
+    async def _ask_once(self, message: str | bytes, place: int | None) -> None:
+        if place is None:
+            number, answer = self._waiting.fence()
+        else:
+            answer = self._waiting.place(place)
         try:
             await self._send(message)
-            await self._send(codec.serialise_text(messages.Ping(number)))
+            if place is None:
+                await self._send(codec.serialise_text(messages.Ping(number)))
         except ConnectionFailed:
             if self.keeping.session is None:
                 raise
         try:
             async with asyncio.timeout(self._place.timeout):
-                await fence
+                await answer
         except TimeoutError:
             raise ConnectionFailed(f"{self._place.url} does not answer") from None
 
@@ -181,6 +189,11 @@ class Exchange:
         return link, reading
 
     def _take(self, arrived: ClientEvent) -> None:
+        match arrived:
+            case messages.Placed(number):
+                self._waiting.placed(number)
+            case messages.Closed():
+                self._waiting.closed()
         event = self.keeping.follow(arrived)
         match event:
             case None:

@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 
 KEPT_SAMPLES = 2 * SAMPLE_RATE + FRAME_SAMPLES
 """Of the sound before the last frame: what another server hears again."""
+MOST_JOINED = 4 * SAMPLE_RATE
+"""Of a message that brings it."""
 MOST_FRAMES = 2_000
 MOST_VALUES = 4_000
 """Of a frame that is told: vertices are too many, and are not eased from."""
@@ -86,22 +88,34 @@ class KeptSession:
         """The messages that ask another server to go on; sound is numbered from `first_number`."""
         last = self._frames[-1] if self._frames else None
         values = [] if last is None or last.values.size > MOST_VALUES else last.values.tolist()
+        pieces = self._joined()
         wish = messages.Resume(
             self.ticket,
             self.last,
             last.set if last is not None else "",
             [float(value) for value in values],
-            len(self._placed),
+            len(pieces),
         )
         return [codec.serialise_text(wish)] + [
             codec.serialise(codec.Message(codec.Kind.PCM, first_number + number, at, samples))
-            for number, (at, samples) in enumerate(self._placed)
+            for number, (at, samples) in enumerate(pieces)
         ]
+
+    def _joined(self) -> list[tuple[int, Floats]]:
+        """The sound that was placed; what lies end to end is one piece, so that few go out."""
+        runs: list[tuple[int, list[Floats]]] = []
+        end = -1
+        for at, samples in self._placed:
+            if not runs or at != end or at - runs[-1][0] >= MOST_JOINED:
+                runs.append((at, []))
+            runs[-1][1].append(samples)
+            end = at + len(samples)
+        return [(at, np.concatenate(parts)) for at, parts in runs]
 
     @property
     def pieces(self) -> int:
         """Messages of sound that `resume` has."""
-        return len(self._placed)
+        return len(self._joined())
 
 
 class Keeping:

@@ -60,15 +60,17 @@ async def _push_kept(exchange: Exchange, samples: NDArray[np.float32], wait: boo
             if exchange.keeping.session is not None:
                 exchange.keeping.session.pushed(number, piece)
             message = codec.serialise(codec.Message(codec.Kind.PCM, number, 0, piece))
-            if await _is_taken(exchange, message, wait, again=False):
+            if await _is_taken(exchange, message, wait, place=number):
                 break
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _is_taken(exchange: Exchange, message: bytes, wait: bool, *, again: bool = True) -> bool:
+async def _is_taken(
+    exchange: Exchange, message: bytes, wait: bool, *, place: int | None = None
+) -> bool:
     """Ask the server to take a piece; False: it is full, and there is time to `wait`."""
     try:
-        await exchange.ask(message, again=again)
+        await exchange.ask(message, place=place)
         return True
     except RequestError as error:
         if error.code != "audio_full" or not wait:

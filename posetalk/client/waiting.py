@@ -1,16 +1,22 @@
 """Requests that wait until the server has dealt with them; no sockets here.
 
 The server obeys in order and answers in order.  So a ping behind a request is its fence, and an
-error that comes before the answer to the ping is for the oldest request that waits.
+error that comes before the answer to the ping is for the oldest request that waits.  Sound of a
+session that is kept needs no ping: the server says where it has placed it.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from typing import TypeAlias
+
 from posetalk.client.events import RequestError
 from stream.wire import messages
 from viewer.client.errors import ClientError
+
+Answer: TypeAlias = type[messages.Pong] | type[messages.Placed]
+"""What a request waits for."""
 
 
 class Moved(ClientError):
@@ -22,14 +28,17 @@ class Waiting:
 
     def __init__(self) -> None:
         self._number = 0
-        self._fences: dict[int, asyncio.Future[None]] = {}
+        self._fences: dict[tuple[Answer, int], asyncio.Future[None]] = {}
         self._opening: asyncio.Future[messages.Opened] | None = None
 
     def fence(self) -> tuple[int, asyncio.Future[None]]:
         """The number of a ping, and what is done when its answer is here."""
         self._number += 1
-        self._fences[self._number] = fence = asyncio.get_running_loop().create_future()
-        return self._number, fence
+        return self._number, self._new(messages.Pong, self._number)
+
+    def place(self, number: int) -> asyncio.Future[None]:
+        """What is done when the sound of this number has been placed, or has no place any more."""
+        return self._new(messages.Placed, number)
 
     def opening(self) -> asyncio.Future[messages.Opened]:
         """What is done when the session that was asked for has begun."""
@@ -38,9 +47,17 @@ class Waiting:
 
     def passed(self, number: int) -> None:
         """A ping was answered; one that nobody waits for is passed over."""
-        fence = self._fences.pop(number, None)
-        if fence is not None and not fence.done():
-            fence.set_result(None)
+        self._done(messages.Pong, number)
+
+    def placed(self, number: int) -> None:
+        """The sound of this number has been placed."""
+        self._done(messages.Placed, number)
+
+    def closed(self) -> None:
+        """The session has ended: what was pushed to it meanwhile is answered by nothing else."""
+        for answer, number in [*self._fences]:
+            if answer is messages.Placed:
+                self._done(answer, number)
 
     def opened(self, event: messages.Opened) -> None:
         """A session has begun."""
@@ -68,8 +85,18 @@ class Waiting:
             self._opening.set_exception(over)
         self._opening = None
 
+    def _new(self, answer: Answer, number: int) -> asyncio.Future[None]:
+        self._fences[answer, number] = fence = asyncio.get_running_loop().create_future()
+        fence.add_done_callback(lambda _: self._fences.pop((answer, number), None))
+        return fence
+
+    def _done(self, answer: Answer, number: int) -> None:
+        fence = self._fences.get((answer, number))
+        if fence is not None and not fence.done():
+            fence.set_result(None)
+
     def _end_fences(self, error: ClientError) -> None:
         for fence in self._fences.values():
             if not fence.done():
                 fence.set_exception(error)
-        self._fences.clear()
+        self._fences = {}
