@@ -10,6 +10,7 @@ from head.errors import PosetalkError
 from posetalk.app.settings import AddressSettings, StreamSettings
 from posetalk.deploy.board import Note
 from posetalk.deploy.settings import SPARE_REQUESTS, DeploySettings, ReplicaSettings, for_newcomers
+from stream.serve.door.auth import is_loopback
 
 
 class ReplicaError(PosetalkError, RuntimeError):
@@ -67,6 +68,8 @@ class Replica:
         factory.start()  # here, so that no client waits for it
         self.server.start()
         scheme = self.server.url.partition("://")[0]
+        if is_loopback(wanted.address.host):  # it listens there alone, for clients of this machine
+            host = wanted.address.host
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.server.port}"
 
     def note(self) -> Note:

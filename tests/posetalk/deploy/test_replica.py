@@ -211,6 +211,17 @@ def test_a_direct_address_is_told_and_its_place_held() -> None:
             posetalk.Client(f"ws://{place}", direct=True).connect()
 
 
+@pytest.mark.parametrize(
+    ("listens", "told"), [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "10.0.0.7"), ("::1", "[::1]")]
+)
+def test_the_address_that_is_told_can_be_reached(listens: str, told: str) -> None:
+    """A replica that listens on this machine alone names it, not the node's address."""
+    address = AddressSettings(host=listens, token=TOKEN)
+    replica = Replica(settings(direct=True, address=address), "10.0.0.7")
+    replica.close()
+    assert replica.url.rpartition(":")[0] == f"ws://{told}"
+
+
 def test_a_node_that_is_not_alike_says_so() -> None:
     told = settings()
     with pytest.raises(ReplicaError, match=r"node \S+: posetalk \S+ is installed there, 0\.0\.1"):
