@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.request import urlopen
 
 from benchmarks.harness.processes import BenchmarkError
 from posetalk.app.settings import AddressSettings, ModelSettings
@@ -29,11 +31,12 @@ def free_port() -> int:
 
 
 def settings_of(
-    backend: BackendName, replicas: int, sessions: int | None, *, direct: bool = False
+    backend: BackendName, replicas: int, sessions: int | None, cores: int, *, direct: bool = False
 ) -> DeploySettings:
-    """A deployment on this machine."""
+    """A deployment on this machine, of replicas with so many cores each."""
     return DeploySettings(
         replicas=replicas,
+        cores=cores,
         sessions=sessions,
         direct=direct,
         model=ModelSettings(backend=backend),
@@ -106,9 +109,19 @@ def application(settings: DeploySettings) -> Iterator[str]:
             wait_for_applications_running=False,
         )
         wait_until_it_runs()
+        await_pages(f"http://{address.host}:{address.port}")
         yield f"ws://{address.host}:{address.port}"
     finally:
         serve.shutdown()
+
+
+def await_pages(url: str) -> None:
+    """Until the page's heads are made, which takes a core for some seconds."""
+    with urlopen(f"{url}/characters.json", timeout=START_SECONDS) as answer:
+        files = [each["file"] for each in json.load(answer)]
+    for file in files:
+        with urlopen(f"{url}/{file}", timeout=START_SECONDS) as answer:
+            answer.read()
 
 
 def replica_pids() -> list[int]:

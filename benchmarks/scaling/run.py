@@ -5,38 +5,35 @@ Everything runs on this machine: client, proxy and replicas share its cores.
 
 from __future__ import annotations
 
-import asyncio
-import os
-import re
-import subprocess
+import json
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 import tyro
 
-from benchmarks.harness.environment import describe, environment
+from benchmarks.harness.environment import FORMAT, describe, environment
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.latency.live_run import waiting
-from benchmarks.latency.percentiles import distribution
 from benchmarks.scaling import cluster
-from benchmarks.scaling.speakers import Speaker, all_speak, carried, speak_all, spoken_for
+from benchmarks.scaling.climb import IN_TIME_SECONDS, climb_at, served
+from benchmarks.scaling.corpus import animate, write_sounds
+from benchmarks.scaling.kills import one_kill, summary
+from benchmarks.scaling.page import fill
+from diffposetalk.bundle.bundle import load_bundle
 from head.files.json_file import write_json
+from head.new_file import new_file
 from stream.backends.names import BackendName
+from stream.backends.threads import usable_cores
 
-Part = Literal["sessions", "kills", "corpus"]
+Part = Literal["sessions", "kills", "corpus", "page"]
 PARTS: tuple[Part, ...] = ("sessions", "kills", "corpus")
-IN_TIME_SECONDS = 0.3
-"""From the middle of a frame's sound to its arrival: later is not in real time."""
-AFTER_SECONDS = 6.0
-"""That are still spoken after a replica was killed."""
+RESULTS = Path("benchmarks/results/ray.json")
+PAGE = Path("docs/scaling.md")
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,15 @@ class Scaling:
 
     sessions: how many clients speak in real time by `serve`, through Ray Serve's proxy, and by a
     direct address. kills: replicas of a two-node cluster killed under talking clients. corpus: 200
-    files by one worker, and by two.
+    files by one worker, and by two. page: nothing is measured, docs/scaling.md is filled.
     """
 
-    parts: Annotated[tuple[Part, ...], tyro.conf.arg(metavar="PART ...")] = PARTS
+    parts: Annotated[tuple[Part, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PART ...")] = (
+        PARTS
+    )
     """Which of them."""
-    counts: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...")] = (4, 8, 12, 16, 20, 24)
-    """Of `sessions`: so many at once, until they are too many."""
+    counts: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N ...")] = (8, 16, 24, 32)
+    """Of `sessions`: so many at once, until they are too many; then halves between."""
     seconds: Annotated[float, tyro.conf.arg(metavar="N")] = 10.0
     """Of each of these."""
     kills: Annotated[int, tyro.conf.arg(metavar="N")] = 20
@@ -65,56 +64,61 @@ class Scaling:
     json: Annotated[
         Path | None, tyro.conf.arg(metavar="OUT.json", help_behavior_hint="(default: none)")
     ] = None
-    """Write the figures there."""
+    """Write the figures there; parts that the file has already, and that are not measured now,
+    stay as they are."""
 
     def run(self) -> dict[str, Any]:
         """Measure; returns what `--json` writes."""
-        results = environment("ray") | {"ray": version("ray")}
-        print("\n".join(describe(results)), flush=True)
+        results: dict[str, Any] = {"kind": "ray", "format": FORMAT}
+        if self.json is not None and self.json.is_file():
+            results |= measured(self.json)
         work: dict[Part, Callable[[], dict[str, Any]]] = {
             "sessions": self._sessions,
             "kills": self._kills,
             "corpus": self._corpus,
         }
         for part in self.parts:
+            if part not in work:
+                continue
+            head = environment(f"ray, {part}") | {"bundle_hash": self._bundle()}
+            head["versions"] |= {"ray": _version()}
+            print("\n".join(describe(head)), flush=True)
             with waiting(part):
                 found = work[part]()
-            results[part] = found | {"load": os.getloadavg()[0]}
-            print(f"{part}: {results[part]}", flush=True)
+            results[part] = head | found
+            print(f"{part}: {found}", flush=True)
             if self.json is not None:
                 write_json(self.json, results)
+        if "page" in self.parts:
+            text = fill(PAGE.read_text("utf-8"), measured(self.json or RESULTS))
+            with new_file(PAGE) as path:
+                path.write_text(text, "utf-8")
+            print(f"wrote {PAGE}")
         return results
 
+    def _bundle(self) -> str:
+        return "fake" if self.backend == "fake" else load_bundle("starter").hash
+
     def _sessions(self) -> dict[str, Any]:
-        found: dict[str, Any] = {"in_time_seconds": IN_TIME_SECONDS}
-        most = max(self.counts)
-        found["serve"] = by_serve(self.backend, most, self._climb)
-        wanted = cluster.settings_of(self.backend, 1, most, direct=True)
-        with cluster.nodes(1, len(os.sched_getaffinity(0))), cluster.application(wanted) as url:
-            found["direct"] = self._climb(url, direct=True)
-            found["proxy"] = self._climb(url)
+        found: dict[str, Any] = {"in_time_seconds": IN_TIME_SECONDS, "seconds": self.seconds}
+        most, cores = max(self.counts), usable_cores()
+        with served(self.backend, most) as url:
+            found["serve"] = climb_at(url, self.counts, self.seconds)
+        wanted = cluster.settings_of(self.backend, 1, most, cores, direct=True)
+        with cluster.nodes(1, cores), cluster.application(wanted) as url:
+            found["direct"] = climb_at(url, self.counts, self.seconds, direct=True)
+            found["proxy"] = climb_at(url, self.counts, self.seconds)
         return found
 
-    def _climb(self, url: str, direct: bool = False) -> dict[str, Any]:
-        """The most of `counts` that are carried, and the ages of each."""
-        best, ages = 0, {}
-        for count in sorted(self.counts):
-            speakers = spoken_for(count, url, self.seconds, direct=direct)
-            ages[str(count)] = distribution(1e3 * np.concatenate([s.ages[50:] for s in speakers]))
-            if not carried(speakers, IN_TIME_SECONDS):
-                break
-            best = count
-        return {"sessions": best, "age_ms": ages}
-
     def _kills(self) -> dict[str, Any]:
-        wanted = cluster.settings_of(self.backend, 2, 2 * self.clients)
-        outcomes = []
-        with cluster.nodes(2, len(os.sched_getaffinity(0))), cluster.application(wanted) as url:
+        cores, outcomes = usable_cores(), []
+        wanted = cluster.settings_of(self.backend, 2, 2 * self.clients, cores)
+        with cluster.nodes(2, cores), cluster.application(wanted) as url:
             for number in range(self.kills):
                 cluster.wait_for_replicas(2)
                 outcomes.append(one_kill(url, self.clients, number))
                 print(f"kill {number + 1}: {outcomes[-1]}", flush=True)
-        return summary(outcomes)
+        return {"clients": self.clients} | summary(outcomes)
 
     def _corpus(self) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
@@ -123,105 +127,26 @@ class Scaling:
         return {"files": self.files, "seconds": spent, "times": spent["1"] / spent["2"]}
 
 
-def by_serve(
-    backend: BackendName, sessions: int, measure: Callable[[str], dict[str, Any]]
-) -> dict[str, Any]:
-    """`posetalk serve` itself, measured."""
-    port = cluster.free_port()
-    command = [sys.executable, "-P", "-m", "posetalk", "serve", "--source", "none"]
-    command += ["--backend", backend, "--port", str(port), "--sessions", str(sessions)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "serving at" in line:
-                break
-        threading.Thread(target=process.stderr.read, daemon=True).start()
-        return measure(f"ws://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait()
+def measured(path: Path) -> dict[str, Any]:
+    """The parts of a file of figures.
 
-
-def one_kill(url: str, clients: int, number: int) -> dict[str, Any]:
-    """Clients speak, a replica dies under them; what they noticed.
-
-    Args:
-        number: of the kill: they fall at different moments, on one replica and the other.
+    Raises:
+        BenchmarkError: the file is none of these.
     """
-    speakers = [Speaker(each) for each in range(clients)]
-    struck: list[float] = []
-
-    def is_over() -> bool:
-        if not struck and all_speak(speakers, 50 + number):
-            pids = cluster.replica_pids()
-            struck.append(time.monotonic())
-            cluster.kill(pids[number % len(pids)])
-        return bool(struck) and time.monotonic() > struck[0] + AFTER_SECONDS
-
-    asyncio.run(speak_all(speakers, url, is_over, resume=True))
-    return judge(speakers)
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        if found["kind"] != "ray" or found["format"] != FORMAT:
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BenchmarkError(f"{path}: no file of `posetalk bench ray`: measure again") from None
+    return {name: found[name] for name in PARTS if name in found}
 
 
-def judge(speakers: Sequence[Speaker]) -> dict[str, Any]:
-    """Figures of one kill: of those who had to move, and of all others."""
-    moved = [s for s in speakers if s.moves]
-    others = [s for s in speakers if not s.moves]
-    steps = [step for s in moved for step in s.lip_steps()]
-    gaps = [gap for s in moved for gap in s.move_gaps()]
-    return {
-        "moved": len(moved),
-        "gap_seconds": max(gaps, default=0.0),
-        "lip_step_mm": max(steps, default=0.0),
-        "repeated": sum(s.repeated for s in speakers),
-        "missing_of_moved": sum(s.missing for s in moved),
-        "missing_of_others": sum(s.missing for s in others),
-        "others_longest_gap_seconds": max((s.longest_gap() for s in others), default=0.0),
-        "errors": [s.error for s in speakers if s.error],
-    }
-
-
-def summary(outcomes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of all kills."""
-    if not outcomes:
-        raise BenchmarkError("--kills 0: nothing was measured")
-    worst = {
-        name: max(outcome[name] for outcome in outcomes)
-        for name in ("gap_seconds", "lip_step_mm", "others_longest_gap_seconds")
-    }
-    sums = {
-        name: sum(outcome[name] for outcome in outcomes)
-        for name in ("moved", "repeated", "missing_of_moved", "missing_of_others")
-    }
-    errors = [error for outcome in outcomes for error in outcome["errors"]]
-    gaps = sorted(outcome["gap_seconds"] for outcome in outcomes)
-    return {"kills": len(outcomes), **sums, **worst, "gaps": gaps, "errors": errors}
-
-
-def write_sounds(folder: Path, count: int) -> Path:
-    """Five seconds of the demo speech each, from another place on."""
-    import soundfile
-
-    from posetalk import demo_speech
-
-    speech, rate = soundfile.read(demo_speech(), dtype="float32")
-    folder.mkdir()
-    length = 5 * rate
-    for number in range(count):
-        at = number * rate // 3 % (len(speech) - length)
-        soundfile.write(folder / f"{number:04}.wav", speech[at : at + length], rate)
-    return folder
-
-
-def animate(sounds: Path, out: Path, workers: int, backend: BackendName) -> float:
-    """Seconds that so many workers take, Ray's start not counted."""
-    command = [sys.executable, "-P", "-m", "posetalk", "animate", str(sounds), "--ray", str(out)]
-    command += ["--workers", str(workers), "--backend", backend, "--force"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    found = re.search(r" in ([\d.]+) s", done.stderr)
-    if done.returncode != 0 or found is None:
-        raise BenchmarkError(f"posetalk animate --ray failed: {done.stderr.strip()[-300:]}")
-    return float(found[1])
+def _version() -> str:
+    try:
+        return version("ray")
+    except PackageNotFoundError:
+        raise BenchmarkError("this measures Ray, and needs the extra ray") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from stream.wire import messages
 
 BLOCK_SECONDS = 0.04
+APART_SECONDS = 0.1
 Floats = NDArray[np.float32]
 
 
@@ -96,6 +97,9 @@ async def speak(
 ) -> None:
     """Speak from a place of one's own in the speech until it is over."""
     phase = speaker.number * GOLDEN % 1.0
+    # One after the other, as people come: who comes at once is sent by Ray's proxy to one replica,
+    # of whose load it has not heard yet.
+    await asyncio.sleep(speaker.number * APART_SECONDS)
     speech = np.roll(speech, -int(phase * len(speech)))
     try:
         async with AsyncClient(url, timeout=60.0, direct=direct) as client:

@@ -8,7 +8,7 @@ import os
 import pytest
 
 from benchmarks.scaling import cluster
-from benchmarks.scaling.run import one_kill, summary
+from benchmarks.scaling.kills import one_kill, summary
 
 pytestmark = [pytest.mark.extra("ray"), pytest.mark.slow]
 
@@ -19,7 +19,7 @@ KILLS, CLIENTS = 3, 16
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_nobody_else_loses_a_frame() -> None:
     """Indices hold on any machine; the gap is judged where there are cores for it."""
-    wanted = cluster.settings_of("auto", 2, 2 * CLIENTS)
+    wanted = cluster.settings_of("auto", 2, 2 * CLIENTS, 2)
     outcomes = []
     with cluster.nodes(2, 2), cluster.application(wanted) as url:
         for number in range(KILLS):
