@@ -8,7 +8,6 @@ session that is kept needs no ping: the server says where it has placed it.
 from __future__ import annotations
 
 import asyncio
-
 from typing import TypeAlias
 
 from posetalk.client.events import RequestError
@@ -99,4 +98,4 @@ class Waiting:
         for fence in self._fences.values():
             if not fence.done():
                 fence.set_exception(error)
-        self._fences = {}
+        self._fences.clear()
