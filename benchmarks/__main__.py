@@ -22,7 +22,7 @@ MODULES = {
     "peers": "benchmarks.peers.run",
     "a2f": "benchmarks.latency.a2f_streams",
     "ray": "benchmarks.scaling.run",
-    "pipecat": "benchmarks.latency.pipecat_browser",
+    "pipecat": "benchmarks.pipecat.run",
     "curves": "benchmarks.quality.curves",
     "voices": "benchmarks.quality.making_voices",
     "official": "benchmarks.quality.official_size",

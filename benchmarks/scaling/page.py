@@ -1,12 +1,12 @@
-"""The measured parts of docs/scaling.md (`benchmarks/pages/marked.py`), from figures alone."""
+"""The measured parts of docs/scaling.md (`benchmarks.harness.marked_page`), from figures alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from benchmarks.harness import marked_page
 from benchmarks.latency.terminal_report import number
-from benchmarks.pages import marked
 from benchmarks.pages.tables import table, where
 from benchmarks.scaling.climb import FEWER_BAR
 from benchmarks.scaling.corpus import TIMES_BAR
@@ -22,7 +22,7 @@ WAYS = {
 def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     """`text` with every part written anew from the figures in `found`, by part."""
     writers = {"sessions": _sessions, "kills": _kills, "corpus": _corpus}
-    return marked.fill(text, "ray", writers, found)
+    return marked_page.fill(text, "ray", writers, found)
 
 
 def _sessions(found: Mapping[str, Any]) -> Iterator[str]:

@@ -1,12 +1,12 @@
-"""The measured parts of docs/video.md (`benchmarks/pages/marked.py`), from figures alone."""
+"""The measured parts of docs/video.md (`benchmarks.harness.marked_page`), from figures alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.harness import marked_page
 from benchmarks.harness.environment import describe
-from benchmarks.pages import marked
 from benchmarks.tracking import likeness, speed
 from posetalk.tracking.closed_loop import table
 
@@ -14,7 +14,7 @@ from posetalk.tracking.closed_loop import table
 def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     """`text` with every part written anew from the figures in `found`, by part."""
     writers = {"loop": _loop, "speed": _speed, "likeness": _likeness}
-    return marked.fill(text, "films", writers, found)
+    return marked_page.fill(text, "films", writers, found)
 
 
 def _loop(found: Mapping[str, Any]) -> list[str]:

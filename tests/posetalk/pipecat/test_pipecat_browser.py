@@ -12,19 +12,9 @@ import pytest
 
 from benchmarks.harness.chromium import browser_program
 from benchmarks.harness.environment import environment
-from benchmarks.latency.pipecat_browser import (
-    CLOSE_BAR_MS,
-    MEDIAN_BAR_MS,
-    P95_BAR_MS,
-    RTP_RATE,
-    bot_page,
-    figures,
-    interrupt,
-    judged,
-    lines,
-    places,
-    speak,
-)
+from benchmarks.pipecat.browser import bot_page, interrupt, speak
+from benchmarks.pipecat.judging import RTP_RATE, judged, places
+from benchmarks.pipecat.run import CLOSE_BAR_MS, MEDIAN_BAR_MS, P95_BAR_MS, figures, lines
 
 pytestmark = pytest.mark.extra("pipecat")
 

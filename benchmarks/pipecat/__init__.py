@@ -1,0 +1,1 @@
+"""A Pipecat pipeline in a browser: lips held against the sound, interruptions."""
