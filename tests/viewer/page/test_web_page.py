@@ -84,6 +84,7 @@ class Avatar:
         server.controls.change = change
         server.controls.interrupt = loop.interrupt
         server.changed(messages.Guidance(1.0, 1.0))
+        server.changed(messages.Life.of(self.session.conditions.now))
         self.thread = threading.Thread(target=loop.run, kwargs={"stop": self.stop})
         self.thread.start()
         return self
@@ -299,6 +300,36 @@ def test_styles_and_strengths_act_while_it_speaks(tab: Tab, tabs: Tabs, avatar: 
         tab.value("document.getElementById('reset').click()")
         other.until("document.getElementById('audio-value').textContent === '1.00'")
         assert complaints(tab) + complaints(other) == []
+
+
+def test_eyes_and_stillness_are_everybodys_and_of_a_face_of_ones_own(
+    tab: Tab, tabs: Tabs, avatar: Avatar
+) -> None:
+    said = "document.getElementById('gaze-value').textContent"
+    still = "document.getElementById('still').getAttribute('aria-pressed')"
+    with page(tabs, avatar) as other:
+        assert (tab.value(said), tab.value(still)) == ("natural", "false")
+        tab.value("""(() => { const slider = document.getElementById('gaze');
+            for (const value of [80, 30, 0]) {
+              slider.value = value; slider.dispatchEvent(new Event('input')); } })()""")
+        other.until(f"{said} === 'at you'")
+        assert avatar.session.conditions.now["gaze"] == 0.0
+        tab.value("document.getElementById('still').click()")
+        other.until(f"{still} === 'true' && document.getElementById('gaze').disabled")
+        assert avatar.session.conditions.now["still"]
+    tab.value(
+        "window.sent = []; const send = posetalk.link.send.bind(posetalk.link);"
+        "posetalk.link.send = (message) => { sent.push(message); send(message); }"
+    )
+    tab.value("document.getElementById('microphone').click()")
+    tab.until("posetalk.controls.speak.microphone && posetalk.controls.speak.ready")
+    wish = json.loads(tab.value("JSON.stringify(sent.find(({ type }) => type === 'open'))"))
+    assert (wish["gaze"], wish["still"], wish["style"]) == (0, True, "neutral")
+    tab.value("document.getElementById('still').click()")
+    tab.until(f"{still} === 'false'")
+    tab.value("document.getElementById('microphone').click()")
+    tab.until("!posetalk.controls.speak.microphone")
+    assert complaints(tab) == []
 
 
 def test_the_microphone_moves_a_face_of_ones_own(tab: Tab, avatar: Avatar) -> None:

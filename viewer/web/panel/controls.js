@@ -1,6 +1,7 @@
 // The panel: its parts, and what the connection says.
 
 import { Figures } from "./figures.js";
+import { Life } from "./life.js";
 import { Listen } from "./listen.js";
 import { $, say } from "./page.js";
 import { Presets } from "./presets.js";
@@ -25,7 +26,8 @@ export class Controls {
     this.figures = new Figures(link, face);
     this.styles = new Styles(link);
     this.strength = new Strength(link);
-    this.speak = new Speak(link, () => this.styles.text);
+    this.life = new Life(link);
+    this.speak = new Speak(link, () => ({ style: this.styles.text, ...this.life.wish }));
     this.presets = new Presets(link, this.speak);
     this.listen = new Listen(link, speaker, this.speak, choices);
     this.scene = new Scene(face, choices, characters);

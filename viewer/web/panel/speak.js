@@ -13,11 +13,11 @@ const CLIPS = "Too loud, it clips: turn the microphone down.";
 const WORDS = { low: ", too low", clips: ", it clips" };
 
 export class Speak extends EventTarget {
-  // `styleText()` is the style that a face of one's own begins with.
-  constructor(link, styleText) {
+  // `wishes()` are the style and the life that a face of one's own begins with.
+  constructor(link, wishes) {
     super();
     this.link = link;
-    this.styleText = styleText;
+    this.wishes = wishes;
     this.accepts = [];
     this.preset = null; // how soon a face of one's own speaks; null: as the server has it
     this.microphone = null;
@@ -87,7 +87,7 @@ export class Speak extends EventTarget {
     this.own = !this.ready;
     this.link.send({ type: "audio_format", sample_rate: this.microphone.rate });
     if (this.own) {
-      const wish = { type: "open", protocol: 1, style: this.styleText(), pace: "live" };
+      const wish = { type: "open", protocol: 1, ...this.wishes(), pace: "live" };
       this.link.send(this.preset === null ? wish : { ...wish, preset: this.preset });
     }
     $("microphone").setAttribute("aria-pressed", "true");
