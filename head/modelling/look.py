@@ -15,12 +15,12 @@ from head.modelling.parts import eyes, lips, mouth
 from head.modelling.surface.field import Points
 
 MATERIALS = (
-    Material("skin", (0.78, 0.50, 0.37), 0.52),
+    Material("skin", (0.78, 0.505, 0.388), 0.52),
     Material("lid_edge", (0.66, 0.37, 0.30), 0.45),
     Material("lips", (0.60, 0.215, 0.18), 0.42),
     Material("mouth", (0.60, 0.19, 0.16), 0.85),
     Material("gums", (0.66, 0.25, 0.24), 0.36),
-    Material("teeth", (0.96, 0.93, 0.86), 0.25),
+    Material("teeth", (0.96, 0.93, 0.86), 0.36),
     Material("tongue", (0.80, 0.36, 0.35), 0.42),
     Material("sclera", (0.86, 0.85, 0.83), 0.25),
     Material("iris", (0.20, 0.40, 0.40), 0.2),
@@ -58,11 +58,11 @@ def tint(a: Anatomy, beard: Points | None = None) -> NDArray[np.uint8]:
     face = a.face()
     shade(blob(q, (40, 2, 62), (26, 22, 34)) * face, (1.0, 0.86, 0.84))
     shade(blob(q, (0, 0, 100), (16, 14, 18)) * face, (1.0, 0.87, 0.85))
-    shade(blob(q, (30, 36, 66), (24, 15, 26)) * face, (0.95, 0.86, 0.85))
+    shade(blob(q, (30, 36, 66), (24, 15, 26)) * face, (0.97, 0.92, 0.91))
     shade(blob(q, (6.4, -8.0, 90), (4.6, 4.6, 6.5)) * a.skin, (0.34, 0.22, 0.20))
     shade(blob(q, (0, -60, 82), (20, 14, 22)) * face, (1.0, 0.94, 0.93))
     jaw = np.interp(p[:, 2], (-10, 12, 40, 66, 82), (-42, -54, -70, -80, -84))
-    shade(ramp(p[:, 1] - jaw, 3, -12) * a.skin, (0.88, 0.80, 0.78))  # what the jaw's edge shades
+    shade(ramp(p[:, 1] - jaw, 3, -12) * a.skin, (0.93, 0.88, 0.87))  # what the jaw's edge shades
     seal = np.isin(a.loop, (2, 3)).astype(float)
     shade(seal * a.skin, (0.45, 0.35, 0.35))
     _mouth(a, shade)
@@ -113,7 +113,7 @@ def _mouth(a: Anatomy, shade: Callable[[Points, tuple[float, float, float]], Non
         shade(only(index, between * in_crown), (0.74, 0.64, 0.58))
         neck = np.repeat((row == mouth.GUM_ROWS) | (row == behind), len(gap))
         shade(only(index, np.concatenate([neck, neck[~middle]]) * 1.0), (0.85, 0.76, 0.70))
-        shade(only(index, ramp(p[index, 2], 76, 56)), (0.46, 0.26, 0.21))
+        shade(only(index, ramp(p[index, 2], 75, 61)), (0.20, 0.10, 0.08))
     tongue = parts["tongue"]
     shade(only(tongue, ramp(p[tongue, 2], 64, 36)), (0.36, 0.26, 0.26))
     shade(only(tongue, np.exp(-((p[tongue, 0] / 2.2) ** 2)) * 0.6), (0.85, 0.72, 0.72))

@@ -70,13 +70,9 @@ float softbox(vec3 mirrored, vec3 light, vec2 half_size) {   // a lamp with edge
     return ahead > 0.0 ? inside.x * inside.y : 0.0;
 }
 
-vec3 filmic(vec3 x) {   // Narkowicz 2015, a fit of the Academy's curve
-    return x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14);
-}
-
-vec3 toned(vec3 x) {   // channel by channel lights go pale, by the brightest they keep their hue
-    float most = max(max(x.r, x.g), max(x.b, 1e-4));
-    return mix(filmic(x), x * filmic(vec3(most)).r / most, 0.6);
+vec3 filmic(vec3 x) {   // a shoulder that keeps the warmth of lights, and a toe
+    vec3 y = clamp(x * (1.0 + 0.16 * x) / (1.0 + 0.50 * x), 0.0, 1.0);
+    return mix(y, y * y * (3.0 - 2.0 * y), 0.12);
 }
 
 void main() {
@@ -84,23 +80,23 @@ void main() {
     vec3 eye = normalize(-at);
     float open = max(trait.x, 0.0), soft = trait.y, rough = paint.a;
     float key = clamp(trait.z, 0.0, 1.0);
-    vec3 wrap = soft * vec3(0.30, 0.19, 0.14);
+    vec3 wrap = soft * vec3(0.38, 0.16, 0.10);
     // In skin, shadow edges redden: red light travels furthest below the surface.
-    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.35, 0.15, 0.08));
+    vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.7, 0.15, 0.0));
     float facing_key = dot(n, key_direction);
     float edge_of_light = soft * key * exp2(-22.0 * (facing_key - 0.08) * (facing_key - 0.08));
 
-    vec3 sky = mix(vec3(0.19, 0.125, 0.105), vec3(0.34, 0.355, 0.40), 0.5 + 0.5 * n.y);
+    vec3 sky = mix(vec3(0.19, 0.13, 0.105), vec3(0.36, 0.37, 0.41), 0.5 + 0.5 * n.y);
     vec3 light = sky * mix(vec3(open), vec3(sqrt(open), open, open), soft)
-        + vec3(1.52, 1.34, 1.13) * wrapped(facing_key, wrap) * key_seen
+        + vec3(1.45, 1.28, 1.09) * wrapped(facing_key, wrap) * key_seen
         + vec3(0.05, 0.016, 0.004) * edge_of_light
-        + vec3(0.31, 0.32, 0.37) * wrapped(dot(n, fill_direction), wrap) * trait.w;
+        + vec3(0.30, 0.34, 0.41) * wrapped(dot(n, fill_direction), wrap) * trait.w;
 
     float edge = 1.0 - max(dot(n, eye), 0.0);
     float fresnel = edge * edge * edge;
     float rim = max(dot(n, rim_direction), 0.0) * (0.2 + 0.8 * fresnel)
         + 0.45 * max(dot(n, rim_direction * vec3(-1.0, 1.0, 1.0)), 0.0) * (0.2 + 0.8 * fresnel);
-    rim *= open * smoothstep(0.30, 0.75, open);   // none in the mouth
+    rim *= open * smoothstep(0.60, 0.90, open);   // none in the mouth
     float polish = (1.0 - rough) * (1.0 - rough);
     float power = mix(16.0, 700.0, polish * polish);
     float strength = 0.02 + 0.45 * polish + 0.5 * polish * polish;
@@ -115,7 +111,7 @@ void main() {
     }
 
     vec3 linear = paint.rgb * light + vec3(0.95, 0.97, 1.0) * (shine + 0.68 * rim);
-    shown = vec4(sqrt(clamp(toned(0.72 * linear), 0.0, 1.0)), 1.0);
+    shown = vec4(sqrt(filmic(linear)), 1.0);
 }
 """
 
