@@ -11,8 +11,12 @@ from head.modelling.surface.field import EYE, EYE_RADIUS, Points
 SEGMENTS = 24
 CONVERGE = 0.035
 """Radians inward at rest: the eyes meet about a metre in front."""
-CORNEA = 1.15
-"""Millimetres by which the middle of the iris stands out: what is mirrored goes along with it."""
+SUNK = (
+    *((0.0, 0.0), (0.12, 0.05), (0.235, 0.2), (0.38, 0.52), (0.485, 0.85), (0.525, 0.95)),
+    *((0.75, 0.45), (1.1, 0.0)),
+)
+"""By angle, millimetres by which the ball is sunk: a cornea, and a furrow where it meets the white.
+What is mirrored in it goes along with the gaze, and lids still slide over a round ball."""
 RINGS = (0.12, 0.235, 0.38, 0.485, 0.525, 0.75, 1.10, 1.65)
 COLOURS = ("pupil", "iris", "iris", "limbus", "sclera")
 
@@ -31,8 +35,9 @@ def ball() -> Part:
     unit = np.stack(
         [c * unit[:, 0] - s * unit[:, 2], unit[:, 1], s * unit[:, 0] + c * unit[:, 2]], -1
     )
-    edge = np.array([0.0, *np.repeat(RINGS, SEGMENTS)]) / RINGS[COLOURS.index("sclera")]
-    vertices = EYE + (EYE_RADIUS + CORNEA * np.clip(1 - edge**2, 0, None))[:, None] * unit
+    angle = np.array([0.0, *np.repeat(RINGS, SEGMENTS)])
+    sunk = np.interp(angle, *np.transpose(SUNK))
+    vertices = EYE + (EYE_RADIUS - sunk)[:, None] * unit
     faces = [fan(np.arange(1, SEGMENTS + 1), 0, closed=True)]
     faces.append(strip(len(RINGS), SEGMENTS, closed=True, flip=True) + 1)
     material = ["pupil"] * SEGMENTS
