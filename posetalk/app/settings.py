@@ -142,6 +142,13 @@ class ModelSettings:
         if self.lookahead is not None and self.lookahead < 0:
             raise UsageError(f"--lookahead {self.lookahead}: choose 0 frames or more")
         gaze_of(self.gaze)
+        if self.precision in OF_EXPORTS:
+            how = f"{self.bundle} -o DIR --precision {self.precision}"
+            how += "" if self.precision == "int8" else " --to tensorrt"
+            raise UsageError(
+                f"--precision {self.precision} is chosen at the export: `posetalk export {how}`, "
+                "then `--bundle DIR`"
+            )
         try:
             check_precision(self.backend, self.precision)
         except ValueError as error:

@@ -22,7 +22,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 """Of torch's matrix products; other backends have theirs in what was exported."""
 
 OF_EXPORTS = ("int8", "fp8")
-"""Precisions that a bundle has by its export alone."""
+"""Precisions of exported graphs and engines alone."""
 
 BACKENDS: tuple[str, ...] = get_args(BackendName)
 
@@ -35,12 +35,6 @@ def check_precision(backend: str, precision: str | None) -> None:
     """
     if precision is None:
         return
-    if precision in OF_EXPORTS:
-        raise WrongValue(
-            f"--precision {precision} is chosen at the export: `posetalk export starter -o DIR "
-            f"--precision {precision}{'' if precision == 'int8' else ' --to tensorrt'}`, then "
-            "`--bundle DIR`"
-        )
     if precision not in get_args(Precision):
         raise WrongValue(f"no precision {precision!r}: choose {', '.join(get_args(Precision))}")
     if backend in ("auto", "torch"):

@@ -83,7 +83,7 @@ def _best(bundle: str, threads: int | None, steps: int | None) -> Backend:
             return backend
         raise GraphsError(
             f"{bundle} has no graph that samples in {wanted} steps: export it with "
-            f"`posetalk export`, or choose other --steps"
+            f"`posetalk export {bundle} --steps {wanted}`, or choose other --steps"
         )
     except (GraphsError, RuntimeError) as error:
         if importlib.util.find_spec("torch") is None:

@@ -91,6 +91,7 @@ class Export:
             say("built, never run: engines run on a GPU only, where others are built if need be")
         if self.output is not None:
             how = "" if self.to == "onnx" else f" --backend {self.to}"
+            how += "" if own in steps else f" --steps {steps[0]}"
             say(f"run them with: posetalk live --bundle {self.output}{how}")
         return 0
 

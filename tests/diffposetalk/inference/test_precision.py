@@ -150,8 +150,8 @@ def test_a_precision_chooses_torch_and_others_refuse(monkeypatch) -> None:
     ):
         with pytest.raises(ValueError, match=f"goes with --backend torch, not {name}: .*{why}"):
             load_backend(name, precision="bf16")
-    with pytest.raises(ValueError, match="no precision 'fp7'"):
-        load_backend("torch", precision="fp7")
+    with pytest.raises(ValueError, match="no precision 'int8'"):
+        load_backend("torch", precision="int8")
 
 
 @pytest.mark.parametrize(
