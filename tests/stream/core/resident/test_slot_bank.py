@@ -174,6 +174,21 @@ def test_styles_and_scales_go_to_the_slot_and_ease_there() -> None:
     assert slots.conditions[session.state.slot]["audio_guidance"] == 2.0
 
 
+def test_a_slot_keeps_nothing_of_whose_it_was() -> None:
+    """Both have changed their wishes once: the count alone does not say whose the slot's are."""
+    backend = Lively()
+    batcher = Batcher(backend, workers=1, places=1)
+    for scale in (2.0, 3.0):
+        session = Session(backend)
+        session.change(ConditionChange(audio_guidance=scale))
+        feed(batcher, [session])
+        slots = session.state.resident._slots  # type: ignore[union-attr]
+        assert isinstance(slots, FakeSlots)
+        assert slots.conditions[session.state.slot]["audio_guidance"] == scale
+        del session
+        gc.collect()
+
+
 def test_what_is_no_motion_is_rest_and_the_stream_goes_on(monkeypatch) -> None:
     backend = Lively()
     batcher, (broken, whole) = Batcher(backend, workers=1), some(backend)[:2]
