@@ -1,4 +1,4 @@
-"""The microphone, through PortAudio: the one file that imports sounddevice.
+"""A microphone, through PortAudio.
 
 The callback only stamps, copies and queues; resampling and judging happen in the reader's thread.
 """
@@ -10,16 +10,25 @@ import logging
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.audio import SAMPLE_RATE, Block, SourceError
+from stream.audio import SAMPLE_RATE, Block
 from stream.clock import Clock, MonotonicClock
 from stream.sources.capture_clock import CaptureClock
 from stream.sources.channel_choice import Channel, LiveMixer
+from stream.sources.devices import (
+    MicrophoneError,
+    choose,
+    count_open,
+    no_answer,
+    portaudio,
+    reason_of,
+    settings_for,
+)
 from stream.sources.native.calls import NoAnswerError, answered
 from stream.sources.native.messages import quiet_native_code
 from stream.sources.pcm import LiveResampler
@@ -32,55 +41,6 @@ SILENCE_PEAK = 1e-4  # below the noise floor of any open 16-bit microphone
 SILENCE_SECONDS = 5.0
 CLOSE_SECONDS = 0.3
 """That closing a device is waited for."""
-
-_open_streams = 0
-_open_lock = threading.Lock()
-
-
-class MicrophoneError(SourceError):
-    """No microphone, or it went away: `reason` says what is wrong, the message also what to do."""
-
-    def __init__(self, reason: str, advice: str = "") -> None:
-        super().__init__(f"{reason}: {advice}" if advice else reason)
-        self.reason = reason
-
-
-@dataclass(frozen=True)
-class InputDevice:
-    """One entry of `list_microphones`; `index` or `name` selects it."""
-
-    index: int
-    name: str
-    channels: int
-    sample_rate: int
-    is_default: bool
-
-
-def list_microphones() -> list[InputDevice]:
-    """The input devices there are now.
-
-    Raises `MicrophoneError` when PortAudio is missing or the sound server does not answer.
-    """
-    try:
-        return answered(_list)
-    except NoAnswerError:
-        raise _no_answer() from None
-
-
-def _list() -> list[InputDevice]:
-    sd = _portaudio()
-    default = _default_input(sd)
-    return [
-        InputDevice(
-            index,
-            str(device["name"]),
-            int(device["max_input_channels"]),
-            int(device["default_samplerate"]),
-            index == default,
-        )
-        for index, device in enumerate(sd.query_devices())
-        if device["max_input_channels"] > 0
-    ]
 
 
 class Microphone:
@@ -127,16 +87,16 @@ class Microphone:
         with contextlib.ExitStack() as undo:
             undo.enter_context(quiet_native_code())
             try:
-                answered(lambda: self._open(device, channel), late=self._release)
+                answered(partial(self._open, device, channel), late=self._release)
             except NoAnswerError:
-                raise _no_answer() from None
+                raise no_answer() from None
             self._undo = undo.pop_all()
 
     def _open(self, device: int | str | None, channel: Channel) -> None:
-        sd = _portaudio()
-        info = _choose(sd, device)
+        sd = portaudio()
+        info = choose(sd, device)
         self.name = str(info["name"])
-        self.rate, self.channels = _settings(sd, info, channel)
+        self.rate, self.channels = settings_for(sd, info, channel)
         self._mixer = LiveMixer(self.name, self.rate, self.channels, channel)
         try:
             self._stream = sd.InputStream(
@@ -151,10 +111,10 @@ class Microphone:
             )
         except (sd.PortAudioError, ValueError) as error:
             raise MicrophoneError(
-                f"the microphone {self.name!r} cannot be opened ({_reason(error)})",
+                f"the microphone {self.name!r} cannot be opened ({reason_of(error)})",
                 "another program may hold it; `posetalk devices` lists the others",
             ) from None
-        _count_open(+1)
+        count_open(+1)
         self.device_latency = float(self._stream.latency)
 
     def _callback(self, data: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
@@ -201,10 +161,10 @@ class Microphone:
                 if self._stream is not None:
                     answered(self._stream.start)
         except NoAnswerError:
-            raise _no_answer() from None
+            raise no_answer() from None
         except Exception as error:  # PortAudioError; its class is only known inside sounddevice
             raise MicrophoneError(
-                f"the microphone {self.name!r} does not start ({_reason(error)})"
+                f"the microphone {self.name!r} does not start ({reason_of(error)})"
             ) from None
 
     def _next(self) -> tuple[int, NDArray[np.float32], float] | None:
@@ -267,84 +227,5 @@ class Microphone:
 
     def _let_go(self, stream: Any) -> None:
         stream.close(ignore_errors=True)
-        _count_open(-1)
+        count_open(-1)
         self._undo.close()
-
-
-def _no_answer() -> MicrophoneError:
-    return MicrophoneError(
-        "the sound server does not answer",
-        "start it again, or use another source (`--source demo` or a file)",
-    )
-
-
-def _count_open(change: int) -> None:
-    global _open_streams
-    with _open_lock:
-        _open_streams += change
-
-
-def _portaudio() -> Any:
-    """sounddevice, with a device list of this moment."""
-    try:
-        import sounddevice as sd
-    except (ImportError, OSError):
-        raise MicrophoneError(
-            "the microphone needs sounddevice and PortAudio",
-            "`pip install sounddevice`, on Debian and Ubuntu also `sudo apt install libportaudio2`",
-        ) from None
-    with _open_lock, quiet_native_code():
-        if not _open_streams:  # PortAudio lists devices once, when it is initialised
-            sd._terminate()
-            sd._initialize()
-    return sd
-
-
-def _default_input(sd: Any) -> int:
-    try:
-        return int(sd.query_devices(kind="input")["index"])
-    except (sd.PortAudioError, ValueError):
-        return -1
-
-
-def _choose(sd: Any, device: int | str | None) -> Any:
-    """PortAudio's description of the wanted device."""
-    if not any(entry["max_input_channels"] > 0 for entry in sd.query_devices()):
-        raise MicrophoneError(
-            "no microphone found", "plug one in, or use another source (`--source demo` or a file)"
-        )
-    try:
-        return sd.query_devices(device, kind="input")
-    except (sd.PortAudioError, ValueError) as error:
-        wanted = "default microphone" if device is None else f"microphone {device!r}"
-        raise MicrophoneError(
-            f"no {wanted} ({_reason(error)})", "`posetalk devices` lists those there are"
-        ) from None
-
-
-def _settings(sd: Any, info: Any, channel: Channel) -> tuple[int, int]:
-    """(rate, channels) the device accepts: 16 kHz and as few as hold `channel` if it can.
-
-    Raises:
-        MicrophoneError: the device has no such channel.
-    """
-    own_rate, most = int(info["default_samplerate"]), int(info["max_input_channels"])
-    if isinstance(channel, int) and channel > most:
-        raise MicrophoneError(
-            f"the microphone {info['name']!r} has {most} channels, no channel {channel}"
-        )
-    wanted = {"auto": (1, min(2, most)), "mix": (most,)}.get(str(channel), (channel, most))
-    for rate in (SAMPLE_RATE, own_rate):
-        for channels in wanted:
-            try:
-                sd.check_input_settings(
-                    device=int(info["index"]), channels=channels, dtype="float32", samplerate=rate
-                )
-            except (sd.PortAudioError, ValueError):
-                continue
-            return rate, int(channels)
-    return own_rate, int(wanted[0])
-
-
-def _reason(error: Exception) -> str:
-    return str(error).splitlines()[0].strip() if str(error) else type(error).__name__

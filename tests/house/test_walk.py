@@ -13,13 +13,26 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = (
-    "benchmarks", "diffposetalk", "export", "head", "posetalk", "stream", "training", "viewer",
-)  # fmt: skip
+    "benchmarks",
+    "diffposetalk",
+    "export",
+    "head",
+    "posetalk",
+    "stream",
+    "training",
+    "viewer",
+)
 LIVE = ("stream/core", "stream/run", "stream/serve", "posetalk/app", "viewer/play")
 TO_OTHERS = {
-    "Thread", "_note", "_post", "call_soon_threadsafe", "run_coroutine_threadsafe",
-    "run_in_executor", "submit",
-}  # fmt: skip
+    "Thread",
+    "answered",
+    "_note",
+    "_post",
+    "call_soon_threadsafe",
+    "run_coroutine_threadsafe",
+    "run_in_executor",
+    "submit",
+}
 """What hands a call to another thread."""
 OF_A_LIBRARY = {"viewer/render/painter.py": {"_bind", "_buffers"}}
 """Names that pyrender and we both keep to ourselves; these are pyrender's."""

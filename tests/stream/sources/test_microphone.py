@@ -22,7 +22,8 @@ from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
 from stream.run.sinks import Collected
 from stream.sources import Block
-from stream.sources.microphone import Microphone, MicrophoneError, list_microphones
+from stream.sources.devices import MicrophoneError, list_microphones
+from stream.sources.microphone import Microphone
 from stream.sources.native.messages import quiet_native_code
 from stream.sources.returning import ReturningSource
 
@@ -99,7 +100,9 @@ def test_speech_is_heard_bit_for_bit_with_even_blocks(virtual: VirtualMicrophone
 def test_a_device_with_another_rate_is_resampled(
     virtual: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.sources.microphone._settings", lambda sd, info, channel: (44100, 2))
+    monkeypatch.setattr(
+        "stream.sources.microphone.settings_for", lambda sd, info, channel: (44100, 2)
+    )
     sweep = np.sin(2 * np.pi * np.cumsum(np.linspace(200, 3000, 16000)) / 16000) * 0.5
     said = sweep.astype("f4")
     microphone, blocks = hear(
@@ -276,7 +279,8 @@ def run_without(setup: str) -> str:
     """What `Microphone()` says in a process of its own, after `setup`."""
     program = (
         f"import os, sys\n{setup}\n"
-        "from stream.sources.microphone import Microphone, MicrophoneError\n"
+        "from stream.sources.devices import MicrophoneError\n"
+        "from stream.sources.microphone import Microphone\n"
         "try:\n    Microphone()\nexcept MicrophoneError as error:\n    print(error)"
     )
     done = subprocess.run(
@@ -312,7 +316,7 @@ class _Interface:
 
 
 def test_as_few_channels_are_opened_as_hold_the_one_that_is_wanted() -> None:
-    from stream.sources.microphone import _settings
+    from stream.sources.devices import settings_for
 
     info = {"index": 0, "name": "desk", "default_samplerate": 48000.0, "max_input_channels": 8}
     for channel, accepts, opened in (
@@ -322,6 +326,6 @@ def test_as_few_channels_are_opened_as_hold_the_one_that_is_wanted() -> None:
         (3, {1, 3, 8}, 3),
         (3, {1, 8}, 8),
     ):
-        assert _settings(_Interface(accepts), info, channel) == (16000, opened)
+        assert settings_for(_Interface(accepts), info, channel) == (16000, opened)
     with pytest.raises(MicrophoneError, match="'desk' has 8 channels, no channel 9"):
-        _settings(_Interface({8}), info, 9)
+        settings_for(_Interface({8}), info, 9)
