@@ -117,8 +117,8 @@ def open_source(settings: StreamSettings, *, page: bool = False) -> AudioSource:
 
 def _microphone(settings: StreamSettings, page: bool) -> AudioSource:
     """The microphone; where there is none, the page's or the demo speech."""
-    from stream.sources.devices import MicrophoneError
     from stream.sources.microphone import Microphone
+    from stream.sources.native.portaudio import MicrophoneError
     from stream.sources.pushed import PushedSource
     from stream.sources.returning import STALL_SECONDS, ReturningSource
 

@@ -14,7 +14,7 @@ class Devices:
     debug: Debug = False
 
     def run(self) -> int:
-        from stream.sources.devices import list_microphones
+        from stream.sources.native.portaudio import list_microphones
 
         microphones = list_microphones()
         if not microphones:

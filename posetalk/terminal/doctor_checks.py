@@ -186,7 +186,7 @@ def _bundle() -> Finding:
 
 
 def _microphone() -> Finding:
-    from stream.sources.devices import MicrophoneError, list_microphones
+    from stream.sources.native.portaudio import MicrophoneError, list_microphones
 
     try:
         found = list_microphones()

@@ -20,7 +20,9 @@ from stream.audio import SAMPLE_RATE, Block
 from stream.clock import Clock, MonotonicClock
 from stream.sources.capture_clock import CaptureClock
 from stream.sources.channel_choice import Channel, LiveMixer
-from stream.sources.devices import (
+from stream.sources.native.calls import NoAnswerError, answered
+from stream.sources.native.messages import quiet_native_code
+from stream.sources.native.portaudio import (
     MicrophoneError,
     choose,
     count_open,
@@ -29,8 +31,6 @@ from stream.sources.devices import (
     reason_of,
     settings_for,
 )
-from stream.sources.native.calls import NoAnswerError, answered
-from stream.sources.native.messages import quiet_native_code
 from stream.sources.pcm import LiveResampler
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,7 @@ HEAVY = (
 )
 
 SEAMS = {
-    "sounddevice": {"stream/sources/devices.py", "viewer/play/speaker.py"},
+    "sounddevice": {"stream/sources/native/portaudio.py", "viewer/play/speaker.py"},
     "websockets": {"stream/serve/listener.py", "viewer/client/link.py"},
     "grpc": {"stream/serve/a2f/server.py", "stream/serve/a2f/service.py"},
     "nvidia_ace": {"stream/serve/a2f/messages.py"},

@@ -172,6 +172,6 @@ def test_a_look_that_breaks_is_a_finding(
 def test_each_system_says_where_the_microphone_is_allowed(
     system: str, where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream.sources.devices.list_microphones", lambda: [])
+    monkeypatch.setattr("stream.sources.native.portaudio.list_microphones", lambda: [])
     monkeypatch.setattr(doctor_checks.sys, "platform", system)
     assert where in doctor_checks._microphone().mend

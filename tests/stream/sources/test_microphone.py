@@ -22,9 +22,9 @@ from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
 from stream.run.sinks import Collected
 from stream.sources import Block
-from stream.sources.devices import MicrophoneError, list_microphones
 from stream.sources.microphone import Microphone
 from stream.sources.native.messages import quiet_native_code
+from stream.sources.native.portaudio import MicrophoneError, list_microphones
 from stream.sources.returning import ReturningSource
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -279,7 +279,7 @@ def run_without(setup: str) -> str:
     """What `Microphone()` says in a process of its own, after `setup`."""
     program = (
         f"import os, sys\n{setup}\n"
-        "from stream.sources.devices import MicrophoneError\n"
+        "from stream.sources.native.portaudio import MicrophoneError\n"
         "from stream.sources.microphone import Microphone\n"
         "try:\n    Microphone()\nexcept MicrophoneError as error:\n    print(error)"
     )
@@ -316,7 +316,7 @@ class _Interface:
 
 
 def test_as_few_channels_are_opened_as_hold_the_one_that_is_wanted() -> None:
-    from stream.sources.devices import settings_for
+    from stream.sources.native.portaudio import settings_for
 
     info = {"index": 0, "name": "desk", "default_samplerate": 48000.0, "max_input_channels": 8}
     for channel, accepts, opened in (
