@@ -214,14 +214,7 @@ class ClientSessions:
         """The ticket of a session as it is now."""
         assert self.signer is not None
         ticket, session = self._tickets[opened], opened.session
-        wish = replace(
-            ticket.wish,
-            style=session.style_name,
-            audio_guidance=session.audio_guidance,
-            style_guidance=session.style_guidance,
-            gaze=session.conditions.gaze,
-            still=session.conditions.still,
-        )
+        wish = replace(ticket.wish, **session.conditions.now)
         return self.signer.write(replace(ticket, wish=wish))
 
     def _full(self, sentence: str) -> messages.Error:
@@ -242,11 +235,9 @@ class ClientSessions:
         client.text(messages.Closed(reason, opened.frames))
         # What holds for the server's own stream held all along; the client saw another's.
         hello = self._broadcast.hello
-        client.text(messages.Style(hello.style))
-        if hello.guidance is not None:
-            client.text(messages.Guidance(hello.guidance["audio"], hello.guidance["style"]))
-        if hello.gaze is not None:
-            client.text(messages.Life(hello.gaze, hello.still))
+        for told in (kind.of_hello(hello) for kind in messages.CONDITIONS):
+            if told is not None:
+                client.text(told)
         if hello.start_time is not None:
             client.text(messages.ClockInfo(0, hello.start_time))
 

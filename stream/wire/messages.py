@@ -90,6 +90,10 @@ class Interrupted:
     sample: int = 0
 
 
+OPEN_CONDITIONS = ("audio_guidance", "style_guidance", "gaze", "still")
+"""What `Open` may ask for of them, by the names of `stream.core.conditions.ConditionChange`."""
+
+
 class ConditionMessage:
     """Client: speak like this from now on; server: it is so.
 
@@ -115,6 +119,11 @@ class ConditionMessage:
         """The fields of later hellos that say the same."""
         return {}
 
+    @classmethod
+    def of_hello(cls, hello: Hello) -> Self | None:
+        """What a hello says of it; None: nothing."""
+        return None
+
 
 @dataclass(frozen=True)
 class Style(ConditionMessage):
@@ -135,6 +144,10 @@ class Style(ConditionMessage):
     def in_hello(self) -> dict[str, Any]:
         return {"style": self.name}
 
+    @classmethod
+    def of_hello(cls, hello: Hello) -> Self | None:
+        return cls(hello.style)
+
 
 @dataclass(frozen=True)
 class Guidance(ConditionMessage):
@@ -148,6 +161,11 @@ class Guidance(ConditionMessage):
 
     def in_hello(self) -> dict[str, Any]:
         return {"guidance": {"audio": self.audio_guidance, "style": self.style_guidance}}
+
+    @classmethod
+    def of_hello(cls, hello: Hello) -> Self | None:
+        told = hello.guidance
+        return None if told is None else cls(told["audio"], told["style"])
 
 
 @dataclass(frozen=True)
@@ -166,6 +184,10 @@ class Life(ConditionMessage):
 
     def in_hello(self) -> dict[str, Any]:
         return {"gaze": self.gaze, "still": self.still}
+
+    @classmethod
+    def of_hello(cls, hello: Hello) -> Self | None:
+        return None if hello.gaze is None else cls(hello.gaze, hello.still)
 
 
 @dataclass(frozen=True)
@@ -191,6 +213,12 @@ class Open:
     protocol: int = PROTOCOL
     keep: bool | None = None  # give me a ticket, and tell where my sound is placed
     request: int | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """The conditions that it asks for besides style and shape, by their names."""
+        asked = {name: getattr(self, name) for name in OPEN_CONDITIONS}
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -111,14 +111,7 @@ class SessionFactory:
         options = self._options
         if wish.preset is not None:
             options = with_other_preset(wish.preset, options)
-        if wish.audio_guidance is not None:
-            options = replace(options, audio_guidance=wish.audio_guidance)
-        if wish.style_guidance is not None:
-            options = replace(options, style_guidance=wish.style_guidance)
-        if wish.gaze is not None:
-            options = replace(options, gaze=wish.gaze)
-        if wish.still is not None:
-            options = replace(options, still=wish.still)
+        options = replace(options, **wish.asked)
         return Session(
             backend,
             options=options,
