@@ -80,7 +80,7 @@ def bot_page(folder: Path, size: tuple[int, int] = (256, 192)) -> Iterator[Tab]:
         tab.size(*size)
         tab.call("Page.addScriptToEvaluateOnNewDocument", source=PROBE)
         tab.open(url)
-        tab.until("window.posetalk && sources.length > 250")
+        tab.until("window.posetalk && sources.length > 25")
         tab.value(WATCH)
         yield tab
 

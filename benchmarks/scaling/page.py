@@ -47,7 +47,12 @@ def _sessions(found: Mapping[str, Any]) -> Iterator[str]:
     yield where(found)
 
 
-def _kills(found: Mapping[str, Any]) -> Iterator[str]:
+def _kills(runs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for found in runs.values():
+        yield from _run(found)
+
+
+def _run(found: Mapping[str, Any]) -> Iterator[str]:
     gaps, asked = found["gaps"], GAP_BAR_SECONDS
     within = sum(gap <= asked for gap in gaps)
     rows = [

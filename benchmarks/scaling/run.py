@@ -85,7 +85,11 @@ class Scaling:
             print("\n".join(describe(head)), flush=True)
             with waiting(part):
                 found = work[part]()
-            results[part] = head | found
+            if part == "kills":  # each number of clients is a run of its own
+                runs = {**results.get(part, {}), str(self.clients): head | found}
+                results[part] = dict(sorted(runs.items(), key=lambda run: int(run[0])))
+            else:
+                results[part] = head | found
             print(f"{part}: {found}", flush=True)
             if self.json is not None:
                 write_json(self.json, results)

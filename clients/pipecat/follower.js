@@ -6,7 +6,7 @@ const WEIGHTS = 52;
 const KEPT = 200; // milliseconds of readings of the clock
 const ASK = 250; // milliseconds between two looks at the jitter buffer
 const ON_ITS_WAY = 0.025; // seconds: half a wait for the sender's clock, a packet, the codec
-const CLOCKS = 5;
+const CLOCKS = 2000; // milliseconds of them that count
 const STOOD_STILL = 0.3; // seconds: the sound had to wait for its voice
 const CLOSE = 0.05; // seconds in which a mouth closes that was cut
 const REST = 0.25; // seconds in which it does after its last frame
@@ -74,7 +74,7 @@ export class SoundClock {
 export class Follower {
   constructor(clock) {
     this.clock = clock;
-    this.utterances = new Map(); // number -> { begin, begins, frames, ended }
+    this.utterances = new Map(); // number -> { begin, clocks, frames, ended }
     this.shown = STILL;
     this.cutAt = null;
     this.cutFrom = null;
@@ -95,20 +95,22 @@ export class Follower {
   }
 
   // Its sound from second `time` on is sent now. A page that is busy hears of it late, and never
-  // early: the earliest of the latest few counts.
+  // early: the earliest of late counts.
   place(utterance, time, now) {
     const sent = this.clock.sent(now);
     if (sent === null) return;
-    const begins = utterance.begins;
-    if (Math.abs(sent - time - utterance.begin) > STOOD_STILL) begins.length = 0;
-    begins.push(sent - time);
-    if (begins.length > CLOCKS) begins.shift();
-    utterance.begin = Math.min(...begins);
+    const begin = sent - time;
+    const stoodStill = begin - utterance.begin > STOOD_STILL;
+    const recent = utterance.clocks.filter(({ at }) => !stoodStill && at > now - CLOCKS);
+    utterance.clocks = [...recent, { at: now, begin }];
+    utterance.begin = Math.min(...utterance.clocks.map((clock) => clock.begin));
   }
 
   // { weights, rotation, utterance, time }: as it looks now; `time` is that of the utterance's
   // sound, null where nobody speaks. The same object as before is the same picture.
   at(now) {
+    this.pace = Math.min(100, now - (this.before ?? now));
+    this.before = now;
     this.clock.read(now);
     const played = this.clock.played(now);
     this.shown = this.spoken(played) ?? this.silent(now);
@@ -135,14 +137,15 @@ export class Follower {
     return null;
   }
 
+  // As it will be when the next picture comes: where pictures are slow, a mouth shuts at once.
   silent(now) {
-    const share = this.cutAt === null ? 1 : (now - this.cutAt) / 1000 / CLOSE;
+    const share = this.cutAt === null ? 1 : (now + this.pace - this.cutAt) / 1000 / CLOSE;
     if (share >= 1) return STILL;
     return { ...STILL, ...mixed(this.cutFrom, STILL, share) };
   }
 
   utterance(number) {
-    if (!this.utterances.has(number)) this.utterances.set(number, { frames: [], begins: [] });
+    if (!this.utterances.has(number)) this.utterances.set(number, { frames: [], clocks: [] });
     return this.utterances.get(number);
   }
 }

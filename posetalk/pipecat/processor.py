@@ -34,7 +34,7 @@ from stream.frames import FPS
 PIECE_SECONDS = 0.04
 """Of sound that goes to the model at once: its motion leaves as soon as it is made."""
 CLOCK_FRAMES = 10
-"""Between two messages that say what of an utterance is sent now."""
+"""Between two messages that say what of an utterance is sent now; so many at its beginning."""
 
 Result = TypeVar("Result")
 
@@ -49,8 +49,9 @@ class PosetalkProcessor(FrameProcessor):  # type: ignore[misc, unused-ignore]
     "t": 0.04, "w": base64 of ARKit's 52 weights in bytes, "r": [x, y, z]}`, where `t` is the
     time in the utterance's own sound.  Speech is held back until its motion is made, so the two
     leave in step.  Motion may be there long before its sound is played: `posetalk-clock` goes
-    with the sound itself, in its place, every 0.4 s.  `posetalk-end` follows an utterance; an
-    interruption of the pipeline cuts it, and `posetalk-cut` tells the client to close the mouth.
+    with the sound itself, in its place, ten times at first and then every 0.4 s.
+    `posetalk-end` follows an utterance; an interruption of the pipeline cuts it, and
+    `posetalk-cut` tells the client to close the mouth.
 
     Args:
         session: makes the motion; None: the starter's.
@@ -137,7 +138,8 @@ class PosetalkProcessor(FrameProcessor):  # type: ignore[misc, unused-ignore]
         """Send frames: what moves the face before the sound that it belongs to."""
         for spoken in made:
             await self._tell(spoken.message())
-            if round(spoken.seconds * FPS) % CLOCK_FRAMES == 0:
+            number = round(spoken.seconds * FPS)
+            if number < CLOCK_FRAMES or number % CLOCK_FRAMES == 0:
                 data = {"type": CLOCK, "utterance": spoken.utterance, "t": spoken.seconds}
                 message = ServerMessage(data=data).model_dump()
                 await self.push_frame(OutputTransportMessageFrame(message=message))

@@ -76,7 +76,9 @@ def figures() -> dict[str, Any]:
     }
     return {
         "sessions": head | {"in_time_seconds": 0.3, "seconds": 10.0} | ways,
-        "kills": head | {"clients": 16} | summary([outcome, outcome | {"gap_seconds": 1.0}]),
+        "kills": {
+            "16": head | {"clients": 16} | summary([outcome, outcome | {"gap_seconds": 1.0}])
+        },
         "corpus": head | {"files": 200, "seconds": {"1": 30.0, "2": 16.0}, "times": 30 / 16},
     }
 
