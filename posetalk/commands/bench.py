@@ -49,12 +49,12 @@ class Bench:
     `soak`: an hour of clients that come and go; `attacks`: a server of one's own, attacked in every
     way; `peers`: other people's lips on the same sound; `a2f`: streams of Audio2Face-3D clients;
     `ray`: sessions and corpora past one machine; `pipecat`: lips and sound in a browser;
-    `cost`: a hop on each backend; `pictures`: the viewer's drawing; `official`: a network of the official size; `curves`: quality against every
-    live setting; `parity`: each backend against torch; `eight-bits`: int8 and fp8; `voices`: the
-    synthetic speech that quality is heard on; `films`: tracking, and styles from films; `styles`,
-    `head-sheet`: pictures for the docs; `page`, `results`: docs/performance.md and docs/results.md
-    from files of figures. `posetalk bench NAME --help` lists the options of each; `bench-latency`
-    measures the live path.
+    `cost`: a hop on each backend; `pictures`: the viewer's drawing; `official`: a network of the
+    official size; `curves`: quality against every live setting; `parity`: each backend
+    against torch; `eight-bits`: int8 and fp8; `voices`: the synthetic speech that quality is heard
+    on; `films`: tracking, and styles from films; `styles`, `head-sheet`: pictures for the docs;
+    `page`, `results`: docs/performance.md and docs/results.md from files of figures.
+    `posetalk bench NAME --help` lists the options of each; `bench-latency` measures the live path.
     """
 
     name: Annotated[BenchName, tyro.conf.Positional]
