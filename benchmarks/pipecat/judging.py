@@ -13,7 +13,7 @@ from benchmarks.harness.processes import BenchmarkError
 Floats = NDArray[np.float64]
 
 RTP_RATE = 48_000
-PART, SEARCH, ALIKE = RTP_RATE, 2 * RTP_RATE, 0.6
+PART, SEARCH, ALIKE = RTP_RATE // 4, 2 * RTP_RATE, 0.6
 """Samples of an utterance that are looked for at once, and how far around; their correlation."""
 
 
