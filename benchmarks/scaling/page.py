@@ -60,7 +60,7 @@ def _run(found: Mapping[str, Any]) -> Iterator[str]:
             "from the last frame to the next, at most",
             f"<= {asked:g} s",
             f"{max(gaps):.2f} s (median of the kills {gaps[len(gaps) // 2]:.2f} s)",
-            f"{_verdict(within == len(gaps))}: {within} of {len(gaps)}",
+            f"{_verdict(within == len(gaps))}: {within} of {len(gaps)} within",
         ),
         ("an index twice", "0", str(found["repeated"]), _verdict(not found["repeated"])),
         (
