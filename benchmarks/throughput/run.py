@@ -157,8 +157,9 @@ def first_frame(backend: str, bundle: str, view: str) -> float:
             until = began + UP_SECONDS
 
             def check() -> None:
-                if process.poll() is not None or time.perf_counter() > until:
-                    text = messages.read_text().strip().splitlines()
+                ended = process.poll() is not None
+                if ended or time.perf_counter() > until:
+                    text = messages.read_text().strip().splitlines() if ended else []
                     why = text[-1] if text else f"no frame within {UP_SECONDS:.0f} s"
                     raise BenchmarkError(f"posetalk live --view {view}: {why}")
                 time.sleep(RETRY_SECONDS)
