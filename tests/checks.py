@@ -6,18 +6,33 @@ alone, `--with EXTRA` those of an extra alone, and `--minutes N` starts no test 
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from stream.backends.threads import usable_cores
+
 ROOT = Path(__file__).resolve().parents[1]
+ALONE = {"--slow", "--only-slow", "--with", "-n", "-s", "--pdb", "-x", "--exitfirst"}
+"""Options whose tests run one after the other: slow ones take the machine, and people look on."""
+MOST_PROCESSES = 4
+
+
+def processes(arguments: Sequence[str], cores: int) -> list[str]:
+    """Options by which each core has a process of tests; a file's tests stay in one of them."""
+    if cores < 2 or ALONE & {*arguments} or any("::" in argument for argument in arguments):
+        return []
+    count = str(min(cores, MOST_PROCESSES))
+    return ["-n", count, "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def steps(python: str, arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
     """The name and the command of each check; static ones run in the first tier alone."""
-    tests = ("tests", [python, "-P", "-m", "pytest", "-q", *arguments])
+    beside = processes(arguments, usable_cores()) if importlib.util.find_spec("xdist") else []
+    tests = ("tests", [python, "-P", "-m", "pytest", "-q", *beside, *arguments])
     if {"--only-slow", "--with"} & {*arguments}:
         return [tests]
     lint = "from importlinter.cli import lint_imports_command as c; c()"

@@ -12,6 +12,7 @@ import re
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,21 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     minutes = item.config.getoption("--minutes")
     if minutes is not None and time.monotonic() - _STARTED > minutes * 60:
         pytest.skip(OUT_OF_TIME)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of several tells the first what it left out: all of them leave out the same."""
+    if (told := getattr(session.config, "workeroutput", None)) is not None:
+        told["left_out"] = dict(session.config.stash.get(_LEFT_OUT, Counter()))
+        told["files"] = session.config.stash.get(_FILES, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what such a process told."""
+    told = getattr(node, "workeroutput", {})
+    node.config.stash[_LEFT_OUT] = Counter(told.get("left_out", {}))
+    node.config.stash[_FILES] = [(name, extra) for name, extra in told.get("files", [])]
 
 
 def pytest_terminal_summary(

@@ -243,6 +243,36 @@ def test_the_checks_that_read_no_test_run_in_the_first_tier_alone() -> None:
     assert [name for name, _ in checks.steps("python", ["--with", "video"])] == ["tests"]
 
 
+def test_each_core_has_a_process_of_tests_unless_somebody_looks_on() -> None:
+    for cores, count in ((2, "2"), (3, "3"), (64, "4")):
+        assert checks.processes(["-k", "wire"], cores)[:2] == ["-n", count]
+    assert checks.processes([], 1) == []
+    for alone in (["--slow"], ["--only-slow"], ["--with", "video"], ["--pdb"], ["-x"], ["a.py::b"]):
+        assert checks.processes(alone, 2) == [], alone
+
+
+def test_many_processes_leave_out_what_one_does_and_say_so(tmp_path: Path) -> None:
+    """A tier's counts come from the processes, as the one that prints them reads no test."""
+    pytest.importorskip("xdist", reason="not run: pytest-xdist is not installed")
+    (tmp_path / "test_some.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.slow\ndef test_long(): pass\n"
+        "@pytest.mark.extra('ray')\ndef test_ray(): pass\n"
+        "def test_short(): pass\n"
+    )
+    (tmp_path / "test_other.py").write_text(
+        'import pytest\npytestmark = pytest.mark.extra("video")\nimport no_such_module\n'
+    )
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "tiers", "-p", "no:cacheprovider"]
+    command += ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(tmp_path), str(tmp_path)]
+    said = []
+    for more in ([], checks.processes([], 2)):
+        ran = subprocess.run([*command, *more], cwd=tmp_path, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        said.append([line for line in ran.stdout.splitlines() if line.startswith("not run")])
+    assert len(said[0]) == 3 and said[0] == said[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "text"),
     [
