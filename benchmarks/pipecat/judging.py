@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 RTP_RATE = 48_000
 PART, SEARCH, ALIKE = RTP_RATE // 4, 2 * RTP_RATE, 0.6
 """Samples of an utterance that are looked for at once, and how far around; their correlation."""
+SLACK = RTP_RATE // 100
+"""Samples by which a place is uncertain."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,8 @@ def judged(
 def places(pcm: Floats, packets: Sequence[tuple[int, bytes]]) -> tuple[Floats, Floats]:
     """Where the sound of the utterance lies in the packets: seconds of it, and RTP time stamps.
 
-    Every part for itself: a sender that does not get sound in time sends silence between.
+    Every part for itself: a sender that does not get sound in time sends silence between. That
+    only makes later, so parts that were taken for others that sound alike are left out.
 
     Raises:
         BenchmarkError: the utterance is not in them.
@@ -82,7 +85,24 @@ def places(pcm: Floats, packets: Sequence[tuple[int, bytes]]) -> tuple[Floats, F
             stamps.append(float(first + near + place + len(part) / 2))
     if not seconds:
         raise BenchmarkError("what was said is not in the packets that were sent")
-    return np.array(seconds), np.array(stamps)
+    late = np.array(stamps) - RTP_RATE * np.array(seconds)
+    kept = most_in_order(late, SLACK)
+    return np.array(seconds)[kept], np.array(stamps)[kept]
+
+
+def most_in_order(values: Floats, slack: float) -> NDArray[np.intp]:
+    """The most indices of values (n,) whose values never fall by more than `slack`."""
+    length = np.ones(len(values), int)
+    before = np.full(len(values), -1)
+    for k in range(1, len(values)):
+        fits = np.flatnonzero(values[:k] <= values[k] + slack)
+        if len(fits):
+            before[k] = fits[length[fits].argmax()]
+            length[k] = length[before[k]] + 1
+    kept = [int(length.argmax())]
+    while before[kept[-1]] >= 0:
+        kept.append(int(before[kept[-1]]))
+    return np.array(kept[::-1])
 
 
 def decoded(packets: Sequence[tuple[int, bytes]]) -> tuple[int, Floats]:

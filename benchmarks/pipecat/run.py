@@ -63,7 +63,7 @@ class Pipecat:
         print("\n".join(describe(results)), flush=True)
         with tempfile.TemporaryDirectory() as folder, bot_page(Path(folder)) as tab:
             steps = [speak(tab) for _ in range(self.utterances)]
-            closed = [interrupt(tab, 0.5 + k / 4) for k in range(self.interruptions)]
+            closed = [interrupt(tab, when) for when in np.linspace(0.5, 4.2, self.interruptions)]
         results |= figures(steps, closed)
         print({name: results[name] for name in figures(steps, closed)})
         if self.json is not None:
