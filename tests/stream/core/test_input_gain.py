@@ -37,6 +37,15 @@ def test_speech_of_any_level_arrives_at_one(level_db: float) -> None:
     assert level(heard[330:]) == pytest.approx(TARGET_DB, abs=3.0)
 
 
+@pytest.mark.parametrize(("level_db", "gain_db"), [(-1.0, -18.0), (-62.0, 34.0)])
+def test_no_speech_is_turned_down_or_up_beyond_the_limits(level_db: float, gain_db: float) -> None:
+    gain = InputGain()
+    gain.apply(speech(400, level_db, room_db=level_db - 25))
+    assert gain.level.decibels == pytest.approx(level_db, abs=2.0)
+    assert abs(TARGET_DB - gain.level.decibels) > abs(gain_db) + 2.0
+    assert gain.gain_db == pytest.approx(gain_db)
+
+
 def test_it_follows_fast_and_slow_changes() -> None:
     gain = InputGain()
     for level_db in (-20.0, -45.0, -14.0):

@@ -48,3 +48,12 @@ def test_a_timeline_holds_a_minute_and_no_more() -> None:
     assert not timeline.push(np.ones(20_000, "f4"), 0)
     timeline.take(0, 960_000)
     assert timeline.push(np.ones(20_000, "f4"), 16_000)
+
+
+def test_a_timeline_at_rest_takes_all_that_it_may_hold_and_not_a_sample_more() -> None:
+    for clock in (0, 5_000):
+        timeline = PushTimeline(ahead=960_000, capacity=960_000, cushion=0)
+        assert not timeline.push(np.ones(960_001, "f4"), clock)
+        assert timeline.waiting == 0
+        assert timeline.push(np.ones(960_000, "f4"), clock)
+        assert not timeline.fits(1, clock)
