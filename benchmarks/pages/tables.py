@@ -16,5 +16,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -
 
 
 def where(result: Mapping[str, Any]) -> str:
-    """Machine, versions, revision and time of a results file, as a quotation."""
-    return "\n".join(f"> {line}  " for line in describe(dict(result))) + "\n"
+    """Machine, versions, revision, bundle and time of a results file, as a quotation.
+
+    Files whose runs have each their own live settings name the bundle there, and have none here.
+    """
+    lines = describe(dict(result))
+    if "bundle_hash" in result:
+        lines.insert(2, f"bundle {result['bundle_hash'][:12]}")
+    return "\n".join(f"> {line}  " for line in lines) + "\n"
