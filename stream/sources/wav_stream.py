@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stream.audio import SourceError
 from stream.sources.pcm import RATES, scaled
 
-MAGIC = (b"RIFF", b"RF64")
+MAGIC = (b"RIFF", b"RF64", b"BW64")
 HEADER_BYTES = 12
 """So many tell a WAV file from anything else."""
 ENDLESS = 0x7FFFF000
@@ -38,6 +38,8 @@ _OTHERS = {
     b"FORM": "an AIFF file",
     b".snd": "an AU file",
     b"caff": "a CAF file",
+    b"RIFX": "a WAV file of big-endian numbers",
+    b"riff": "a Wave64 file",
     b"\x1aE\xdf\xa3": "a Matroska or WebM file",
 }
 

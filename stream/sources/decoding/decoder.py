@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -74,16 +75,10 @@ def open_decoder(path: Path) -> Decoder:
 
     head = _first_bytes(path)
     if not _is_plain(head) or (head[:4] == b"fLaC" and _joined_flac(path)):
-        try:
-            decoder: Decoder = AvDecoder(path)
-        except AudioFileError as error:
-            try:
-                decoder = SndfileDecoder(path)
-            except AudioFileError:
-                raise error from None
-        return _checked(path, decoder)
+        endless = partial(AvDecoder, endless=True)  # BW64 without lengths
+        return _checked(path, _first_that_reads(path, AvDecoder, endless, SndfileDecoder))
     try:
-        decoder = SndfileDecoder(path)
+        decoder: Decoder = SndfileDecoder(path)
     except AudioFileError as error:
         try:
             return _checked(path, AvDecoder(path, endless=isinstance(error, NoSoundError)))
@@ -97,6 +92,17 @@ def open_decoder(path: Path) -> Decoder:
         decoder.close()
         return _checked(path, named)
     return _checked(path, decoder)
+
+
+def _first_that_reads(path: Path, *decoders: Callable[[Path], Decoder]) -> Decoder:
+    """The first of `decoders` that takes the file; raises what the first of all says of it."""
+    refused: list[AudioFileError] = []
+    for decoder in decoders:
+        try:
+            return decoder(path)
+        except AudioFileError as error:
+            refused.append(error)
+    raise refused[0] from None
 
 
 def _checked(path: Path, decoder: Decoder) -> Decoder:

@@ -140,6 +140,15 @@ def test_a_header_without_lengths(tmp_path: Path, kind: dict[str, str], channels
     assert np.abs(found - words(2.0)).max() < 1e-4
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("channels", [1, 6])
+def test_bw64_is_rf64(tmp_path: Path, channels: int, known: bool) -> None:
+    said = np.stack([words(2.0)] * channels, axis=1)
+    path = wave(tmp_path / "a.wav", said, RATE, subtype="PCM_16", format="RF64")
+    path.write_bytes(b"BW64" + (path.read_bytes() if known else without_lengths(path))[4:])
+    assert np.abs(heard(path, channel="mix") - words(2.0)).max() < 1e-4
+
+
 @pytest.mark.parametrize("channels", [1, 2, 6])
 def test_what_follows_the_sound_is_not_played(tmp_path: Path, channels: int) -> None:
     said = np.stack([words(1.0)] * channels, axis=1)

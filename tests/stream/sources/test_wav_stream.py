@@ -54,6 +54,11 @@ def test_a_wav_stream_is_known(tmp_path: Path, subtype: str, kind: str, rate: in
         assert np.abs(found - expected).max() < (0.01 if subtype == "PCM_U8" else 1e-4)
 
 
+def test_its_form_for_more_than_four_gigabytes_has_two_names(tmp_path: Path) -> None:
+    data = wave(tmp_path / "a.wav", words(1.0), RATE, subtype="FLOAT", format="RF64").read_bytes()
+    assert np.array_equal(piped(b"BW64" + data[4:]), words(1.0))
+
+
 @pytest.mark.parametrize("length", [0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF024])
 def test_a_program_that_does_not_know_how_much_will_come(tmp_path: Path, length: int) -> None:
     data = bytearray(without_lengths(wave(tmp_path / "a.wav", words(1.0), RATE)))
@@ -91,6 +96,8 @@ def test_one_of_its_channels(tmp_path: Path) -> None:
         (b"fLaC\0\0\0\x22", "a FLAC file"),
         (b"ID3\4\0\0", "an MP3 file"),
         (b"\0\0\0\x20ftypM4A ", "an MP4 or M4A file"),
+        (b"RIFX\0\0\0\0WAVEfmt ", "a WAV file of big-endian numbers"),
+        (b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb", "a Wave64 file"),
     ],
 )
 def test_other_files_are_not_played_as_samples(start: bytes, reason: str) -> None:
