@@ -16,7 +16,11 @@ class UsageError(PosetalkError, ValueError):
 
 
 def say(text: str) -> None:
-    """Tell the user something."""
+    """Tell the user something; what is to be installed, as it is typed here."""
+    if "pip install" in text:
+        from posetalk.terminal.installation import here
+
+        text = here(text)
     tell(text)
 
 

@@ -27,8 +27,6 @@ from posetalk.terminal.installation import (
     restore,
 )
 
-SYSTEM_GL = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri")
-
 _PROBE_GL = """
 from head.rig import builtin_head
 from viewer.render.renderer import Renderer
@@ -233,10 +231,10 @@ def _drawing() -> Finding:
     reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1].split(": ", 1)[-1]
     if importlib.util.find_spec("pyrender") is None:
         mend = install_extra("viewer")
-    elif sys.platform == "linux":
-        mend = _system(*SYSTEM_GL)
-    else:  # there pictures come from the desktop's own OpenGL, also those off-screen
-        mend = "log in to a desktop, and install its graphics driver"
+    else:
+        from viewer.render import gl
+
+        mend = _system(*gl.SYSTEM_GL) if sys.platform == "linux" else gl.DRIVER_HINT
     return Finding("drawing", "without", f"no video, no window ({reason[:160]})", mend)
 
 

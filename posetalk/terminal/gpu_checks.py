@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from posetalk.terminal.doctor_checks import Finding, nvidia_driver
-from posetalk.terminal.installation import install_extra
+from posetalk.terminal.installation import install, install_extra
 
 LEAST_BF16 = 8.0
 """Compute capability of the oldest GPU with bf16 matrix units."""
@@ -46,7 +46,7 @@ def _card(gpu: int) -> Finding:
     if not torch.cuda.is_available():
         built = torch.version.cuda
         why = f"built for CUDA {built}" if built else "built for CPUs alone"
-        mend = "install NVIDIA's driver" if built else "pip install --force-reinstall torch"
+        mend = "install NVIDIA's driver" if built else install("--force-reinstall", "torch")
         return Finding("card", "missing", f"torch {torch.__version__} ({why}) sees no GPU", mend)
     there = torch.cuda.device_count()
     if gpu >= there:

@@ -22,9 +22,14 @@ from head.errors import PosetalkError
 
 logger = logging.getLogger(__name__)
 
-INSTALL_HINT = (
-    "install the viewer with `pip install 'posetalk[viewer]'`"
-    " and, on Debian or Ubuntu, `apt-get install libegl1 libgl1-mesa-dri`"
+SYSTEM_GL = ("libegl1", "libegl-mesa0", "libgl1", "libgl1-mesa-dri")
+"""What Debian calls the libraries that draw without a display."""
+PACKAGE_HINT = "install the viewer with `pip install 'posetalk[viewer]'`"
+# Elsewhere pictures come from the desktop's own OpenGL, also those off-screen.
+DRIVER_HINT = (
+    f"on Debian or Ubuntu `sudo apt-get install -y {' '.join(SYSTEM_GL)}`"
+    if sys.platform == "linux"
+    else "log in to a desktop, and install its graphics driver"
 )
 
 
@@ -94,7 +99,7 @@ def choose_platform(*, window: bool) -> str | None:
         return "osmesa"
     if display_available():
         return None
-    raise GLError(f"cannot draw: neither EGL nor OSMesa nor a display was found; {INSTALL_HINT}")
+    raise GLError(f"cannot draw: neither EGL nor OSMesa nor a display was found; {DRIVER_HINT}")
 
 
 def _osmesa_works() -> bool:
@@ -132,7 +137,8 @@ def load(*, window: bool) -> None:
     try:
         importlib.import_module("pyrender")
     except Exception as error:  # a missing library surfaces as any of five types
-        raise GLError(f"cannot load OpenGL ({line_of(error)}); {INSTALL_HINT}") from error
+        hint = PACKAGE_HINT if isinstance(error, ModuleNotFoundError) else DRIVER_HINT
+        raise GLError(f"cannot load OpenGL ({line_of(error)}); {hint}") from error
     logger.debug("drawing with %s", platform_name())
 
 

@@ -89,7 +89,7 @@ class Offscreen(pyrender.OffscreenRenderer):  # type: ignore[misc]
         except Exception as error:  # assertions, library errors: all mean "no context"
             raise gl.GLError(
                 f"no OpenGL context with {gl.platform_name()} ({gl.line_of(error)});"
-                f" {gl.INSTALL_HINT}"
+                f" {gl.DRIVER_HINT}"
             ) from error
 
     def _create(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from cli import call
 
 from head.errors import NotInstalled
 from posetalk.__main__ import explain
-from posetalk.terminal import doctor_checks, installation
+from posetalk.terminal import console, doctor_checks, installation
 
 PIP = f"{sys.executable} -m pip"
 
@@ -113,6 +114,19 @@ def test_what_a_library_names_is_told_as_it_is_typed_here(
     assert explain(OSError("reinstall it with `pip install av`")) == (
         f"reinstall it with `{PIP} install av`"
     )
+
+
+def test_whatever_is_said_names_what_is_typed_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not only what ends a command: what it goes on without, too, and what our packages warn of."""
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
+    line = "torch runs the model: onnxruntime is missing: run `pip install 'posetalk[viewer]'`"
+    console.say(line)
+    record = logging.LogRecord("stream", logging.WARNING, "", 0, line, None, None)
+    console._Say().emit(record)
+    wanted = f"posetalk: {line.replace('pip', PIP)}\n"
+    assert capsys.readouterr().err == 2 * wanted
 
 
 def versions(monkeypatch: pytest.MonkeyPatch, *there: str) -> None:
