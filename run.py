@@ -45,6 +45,7 @@ usage: python3 run.py COMMAND [OPTIONS]
   view       a window on a running server
   animate    a video or a motion file from recorded speech
   style      styles of your own: extract one from motion, list them
+  track      motion of a person in a film
   head       heads of your own: FLAME, ICT-FaceKit
   import     a released DiffPoseTalk checkpoint as a bundle
   export     a bundle as ONNX graphs or TensorRT engines
@@ -71,6 +72,7 @@ EXTRAS = {
     "dataset": "train",
     "train": "train",
     "bench": "train",
+    "track": "video",
     "deploy": "ray",
 }
 """What a command wants beyond what `live` does."""

@@ -14,6 +14,8 @@ from typing import Any
 import checks
 import pytest
 
+from posetalk.commands import NAMES
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -96,6 +98,8 @@ def test_extras_and_packages_fit_the_command(run: Any) -> None:
     assert "trt-rtx" in run.wanted_extras("test", gpu=False) or sys.platform == "darwin"
     assert run.wanted_extras("style", gpu=False) == {"cpu", "drawing", "torch"}
     assert set(run.EXTRAS) <= set(run.COMMANDS)
+    own = {"bench-latency", "test", "setup"}
+    assert set(run.COMMANDS) == {*NAMES, *own}, "what posetalk has, run.py has, and names"
     assert "libportaudio2" in run.wanted_packages("live")
     assert "pulseaudio" not in run.wanted_packages("live")
     assert {"pulseaudio", "xvfb"} <= set(run.wanted_packages("test"))
