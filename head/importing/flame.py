@@ -143,7 +143,7 @@ def _surveyed(
 def _read(data: bytes, source: str) -> dict[str, Any]:
     """The arrays of the file by their names."""
     try:
-        model = read_pickle(data, LIMITS)
+        model = _unpickled(data, source)
         if not isinstance(model, dict):
             raise PickleError("it is a pickle, but no FLAME model")
         missing = [key for key in KEYS if key not in model]
@@ -154,6 +154,17 @@ def _read(data: bytes, source: str) -> dict[str, Any]:
         raise HeadError(f"{source}: {error}") from None
     except MemoryError:
         raise HeadError(f"{source}: it takes more memory than there is") from None
+
+
+def _unpickled(data: bytes, source: str) -> Any:
+    """What the pickle holds; a file of any other kind is named as what it is not."""
+    try:
+        return read_pickle(data, LIMITS)
+    except PickleError as error:
+        raise HeadError(
+            f"{source} is no FLAME pickle ({error}): give FLAME's .pkl, or ICT-FaceKit's folder "
+            "FaceXModel"
+        ) from None
 
 
 def _checked(arrays: dict[str, Any], source: str) -> tuple[Points, Ints]:

@@ -221,9 +221,12 @@ def check_names(paths: Sequence[Path], kinds: Sequence[str] = SUFFIXES) -> None:
     """Judge the names before any work is done.
 
     Raises:
-        UsageError: an ending that names no kind of file, or a folder that is not there.
+        UsageError: an ending that names no kind of file, a folder that is not there, or one name
+            for two files.
     """
     for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"{path}: is named twice")
         if path.suffix.lower() not in kinds:
             meant = " or ".join(f"{kind} ({MEANINGS[kind]})" for kind in kinds)
             raise UsageError(f"{path}: end the name in {meant}")

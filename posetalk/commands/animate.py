@@ -35,7 +35,11 @@ class Animate:
     finished beside them, and says where.
     """
 
-    audio: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="AUDIO ...")]
+    audio: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="AUDIO ...", help_behavior_hint="(needed)"),
+    ]
     """Speech: WAV, FLAC, MP3, Ogg, M4A, films, ...; any rate, any length. `demo` is the demo speech
     (`./demo` a file of that name). Several make a video each, in the folder of -o; with --ray
     folders may be named too."""

@@ -34,6 +34,7 @@ class Extract:
             "animate -o FILE.npz` write, or with another tracker's `exp` (L, 50) and `pose` (L, 6: "
             "global rotation, jaw; axis-angle) at 25 fps; or the name of a clip that comes along "
             "(`./NAME` is a file).",
+            help_behavior_hint="(needed, but with --source camera)",
         ),
     ] = ()
     output: Annotated[str, tyro.conf.arg(aliases=["-o"], metavar="NAME|FILE.npz|FILE.npy")]

@@ -202,7 +202,7 @@ def parse_text(text: str) -> Text | Unknown:
         if not _fits(value, names[name]):
             raise WireError(
                 "field",
-                f"`{name}` of `{cls.TYPE}` is not {names[name]}",
+                f"`{name}` of `{cls.TYPE}` must be {_in_words(names[name])}",
                 kind=cls.TYPE,
                 request=request_of(values),
             )
@@ -215,6 +215,19 @@ def parse_text(text: str) -> Text | Unknown:
             "field", f"`{cls.TYPE}` lacks a field", kind=cls.TYPE, request=request_of(values)
         ) from None
     return message
+
+
+def _in_words(annotation: str) -> str:
+    """What a field takes, for people who write clients in any language."""
+    kind = annotation.removesuffix(" | None")
+    if kind.startswith(("list[", "tuple[")):
+        return (
+            f"a list, at most {MOST_ITEMS} long, each {_in_words(kind[kind.index('[') + 1 : -1])}"
+        )
+    if kind.startswith("dict[str, "):
+        return f"an object, each value {_in_words(kind[10:-1])}"
+    words = {"bool": "true or false", "int": "a whole number", "float": "a finite number"}
+    return words.get(kind, "text")
 
 
 def request_of(values: dict[str, Any]) -> int | None:

@@ -29,9 +29,11 @@ class Evaluate:
     """
 
     bundles: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="starter|DIR ...")
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="starter|DIR ...", help_behavior_hint="(default: starter)"),
     ] = ()
-    """Bundles by name or folder, each measured at its own live defaults (default: starter)."""
+    """Bundles by name or folder, each measured at its own live defaults."""
     set: Annotated[
         tuple[str, ...],
         tyro.conf.arg(

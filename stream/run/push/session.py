@@ -187,9 +187,14 @@ class ClientSession:
             earliest = self._sent[0].sample + FRAME_SAMPLES if self._sent else made
             now = self.now
             wanted = now if at is None else max(at, now - MOST_BACK)
-            cut = min(max(-(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES, earliest), made)
-            if cut >= made:  # nothing was made ahead of time
-                self._listener.session_cut(self, self._timeline.end)
+            wanted = -(-wanted // FRAME_SAMPLES) * FRAME_SAMPLES
+            cut = min(max(wanted, earliest), made)
+            if cut >= made:  # no frame was made ahead of time; sound may have been told
+                end = self._timeline.end
+                cut = min(max(wanted, made, self._first), end)
+                self._listener.session_cut(self, cut)
+                if cut < end:
+                    self._listener.session_audio(self, cut, np.zeros(end - cut, np.float32))
                 return
             while self._sent and self._sent[-1].sample >= cut:
                 self._sent.pop()

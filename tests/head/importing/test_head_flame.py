@@ -385,6 +385,17 @@ def test_files_of_other_kinds(tmp_path: Path) -> None:
         import_head(tmp_path / "head.obj")
     with pytest.raises(HeadError, match="cannot read"):
         import_head(tmp_path / "nothing.pkl")
+    for name, begins in {
+        "talk.wav": b"RIFF\x24\0\0\0WAVEfmt ",
+        "face.png": b"\x89PNG\r\n\x1a\n",
+        "list.txt": b"generic_model.pkl\n",
+        "page.html": b"<!doctype html>",
+        "nothing": b"",
+    }.items():
+        (tmp_path / name).write_bytes(begins)
+        with pytest.raises(HeadError, match=r"is no FLAME pickle \(.*give FLAME's \.pkl") as told:
+            import_head(tmp_path / name)
+        assert name in str(told.value) and "\n" not in str(told.value)
     (tmp_path / "empty").mkdir()
     with pytest.raises(HeadError, match="FaceXModel"):
         import_head(tmp_path / "empty")

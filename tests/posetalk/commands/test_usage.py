@@ -51,6 +51,7 @@ def test_no_help_shows_a_value_of_the_language(
     code, output, _ = call([*command.split(), "--help"], capsys)
     assert code == 0
     assert not re.search(r"\bNone\b|\{None|\bTrue\b|\bFalse\b|PosixPath", output)
+    assert "(default: )" not in output
 
 
 @pytest.mark.parametrize("part", PARTS)

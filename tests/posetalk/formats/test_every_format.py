@@ -50,6 +50,8 @@ def test_every_format_from_the_command(
 def test_an_ending_that_is_unknown_lists_them_all(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"\.mp4 .*\.npz .*\.csv .*\.glb .*\.usda .*\.bvh"):
         check_names([tmp_path / "face.fbx"])
+    with pytest.raises(ValueError, match=r"face\.bvh: is named twice"):
+        check_names([tmp_path / "face.bvh", tmp_path / "face.csv", tmp_path / "face.bvh"])
 
 
 def test_what_came_is_kept_once_and_whole(tmp_path: Path) -> None:

@@ -220,6 +220,7 @@ def test_a_format_that_cannot_be_is_answered_and_lets_no_sound_in(
         error = until(connection, messages.Error)
         assert error.code in ("field", "audio_format") and not error.fatal
         assert (error.request, error.sequence) == (5, None)
+        assert "must be" in error.message, "in words, not in Python's types"
         connection.send(pushed(3, np.zeros(320)))
         error = until(connection, messages.Error)
         assert (error.code, error.fatal, error.sequence) == ("audio_format", False, 3)

@@ -195,6 +195,28 @@ def test_an_interruption_takes_back_what_lies_ahead_and_eases_to_rest(at: int | 
     assert int(np.flatnonzero(audio[cut:])[0]) + cut == pytest.approx(16000 * 3 + 640, abs=700)
 
 
+@pytest.mark.parametrize("waited", [0.0, 0.2])
+def test_sound_that_was_told_and_not_animated_is_taken_back(waited: float) -> None:
+    """The model has not come to it, and will not: who plays it would hear a shut mouth speak."""
+    desk = Desk()
+    own = desk.make()
+    desk.scheduled.paused = True
+    own.push(SPEECH)
+    desk.wait(own, waited)
+    _, told = desk.player()
+    assert np.nan_to_num(told).any()
+    own.interrupt()
+    [cut] = [value for kind, value in desk.events if kind == "cut"]
+    assert cut == 16000 * waited < len(told)
+    desk.scheduled.paused = False
+    desk.scheduled.run()
+    desk.wait(own, 1.0)
+    frames, audio = desk.player()
+    assert not np.nan_to_num(audio[cut:]).any() and not np.isnan(audio).any()
+    assert sorted(frames) == list(range(0, max(frames) + 1, 640)), "none is missing"
+    assert max(float(frame.motion[JAW]) for frame in desk.frames) < 0.005
+
+
 def test_interruptions_at_any_time_lose_nothing() -> None:
     random = np.random.default_rng(5)
     desk = Desk()
