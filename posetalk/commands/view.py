@@ -110,8 +110,10 @@ class View:
                 say=say,
                 on_status=note,
             )
-        if status.recording is not None:
+        if status.recording is not None and status.recorded:
             say(f"recorded {status.recording} ({status.recorded:.1f} s)")
+        elif status.recording is not None:
+            say(f"{status.recording}: nothing was recorded, no frame came")
         return ended_by(stop.signal)
 
     def _check(self) -> None:

@@ -21,6 +21,8 @@ import posetalk
 from posetalk.app.opening import open_source
 from posetalk.app.settings import StreamSettings
 from stream.wire import codec, messages
+from viewer.play import app
+from viewer.play.watch import Status
 
 FAKE = ["--backend", "fake"]
 
@@ -50,6 +52,23 @@ def test_live_without_microphone_and_display_records_the_demo(tmp_path: Path) ->
     assert len(pictures) == 50
     assert abs(len(sound) - 32000) < 3000 and np.abs(sound).max() > 0.1
     assert "synthetic" in metadata["title"]
+
+
+@pytest.mark.parametrize(("recorded", "said"), [(0.0, "nothing was recorded"), (2.0, "(2.0 s)")])
+def test_view_says_recorded_of_what_is_there(
+    recorded: float,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "a.mp4"
+    status = Status("offscreen", 0.0, 0, 0, 0, 0, 1, None, path, recorded)
+    monkeypatch.setattr(app, "view", lambda *_, **__: status)
+    code, _, messages = call(["view", "--view", "offscreen", "--record", str(path)], capsys)
+    assert (
+        code == 0 and said in messages and ("recorded " + str(path) in messages) == (recorded > 0)
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.7, 1.4])
