@@ -21,6 +21,12 @@ _PAIRS: Final = (
 AXES: Final = tuple((INDEX[f"eye{toward}"], INDEX[f"eye{away}"]) for toward, away in _PAIRS)
 """Channel pairs of one signed angle each, toward and away: both eyes to the left, then up."""
 
+_AXES = np.array(AXES)
+_RADIANS = np.array(
+    [[GAZE_RADIANS[end.removesuffix("Left").removesuffix("Right")] for end in p] for p in _PAIRS]
+)
+_ANGLE_OF, _SIGNS = np.array([0, 0, 1, 1]), np.array([1.0, -1.0])
+
 
 def gaze() -> NDArray[np.float64]:
     """(15, 50) axis-angle of the five joints per unit of a channel."""
@@ -35,9 +41,15 @@ def gaze() -> NDArray[np.float64]:
 
 def looks(weights: NDArray[np.floating]) -> NDArray[np.floating]:
     """Where the eyes of (n, >= 50) channel weights look: (n, 4) radians, in the order of `AXES`."""
-    way = [
-        [GAZE_RADIANS[end.removesuffix("Left").removesuffix("Right")] for end in pair]
-        for pair in _PAIRS
-    ]
-    ends = weights[:, np.array(AXES)] * np.array(way)  # (n, 4, 2)
+    ends = weights[:, _AXES] * _RADIANS  # (n, 4, 2)
     return ends[..., 0] - ends[..., 1]
+
+
+def eye_weights(angles: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Weights that let both eyes look `angles` (n, 2) to the left and up, radians.
+
+    Returns:
+        (n, 4, 2), at most 1, for the channels of `AXES`.
+    """
+    ways = angles[:, _ANGLE_OF, None] * _SIGNS / _RADIANS
+    return np.minimum(np.maximum(ways, 0.0), 1.0)

@@ -62,7 +62,7 @@ class Blinks:
         if not self._frames:
             return
         streams = np.arange(len(self._left))[at]
-        for row in np.moveaxis(raw, -2, 0):
+        for row in raw.swapaxes(0, 1):
             self._space(row, streams)
             left = self._left[streams]
             for i in np.flatnonzero(row[:, _LIDS].mean(-1) > SHUT):

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.channels import INDEX, LIDS
-from head.eye_turns import AXES, GAZE_RADIANS, looks
+from head.eye_turns import AXES, GAZE_RADIANS, eye_weights, looks
 from stream.frames import FPS
 
 Floats = NDArray[np.floating]
@@ -110,7 +110,7 @@ class Eyes:
             still: (B,) share of stillness: eyes that are still do not jump.
         """
         streams = np.arange(len(self._left))[at]
-        for row in np.moveaxis(raw, -2, 0):
+        for row in raw.swapaxes(0, 1):
             for i in np.flatnonzero(self._left[streams] <= 0):
                 self._look(streams[i], bool(speaking[i]), float(gaze[i]))
             self._left[streams] -= 1
@@ -123,7 +123,8 @@ class Eyes:
             self._at[streams] += JUMP * (wanted - self._at[streams])
             turned = row[:, rotation]
             held = self._at[streams] + np.stack([-turned[:, 1], turned[:, 0]], -1)
-            turn_eyes(row, np.clip(held, -LIMIT_RADIANS, LIMIT_RADIANS), up)
+            held = np.minimum(np.maximum(held, -LIMIT_RADIANS), LIMIT_RADIANS)
+            turn_eyes(row, held, up)
 
     def put(self, stream: int, other: Eyes) -> None:
         """Let a stream go on as that of `other`, which has one."""
@@ -158,22 +159,21 @@ def turn_eyes(rows: Floats, angles: Floats, model_up: Floats) -> None:
 
     Lids follow from where the model's eyes looked, `model_up` (B,), to where these look.
     """
-    for axis, ends in enumerate(AXES):
-        for end, sign in zip(ends, (1.0, -1.0), strict=True):
-            weight = np.maximum(sign * angles[:, axis // 2], 0.0) / _RADIANS[end]
-            rows[:, end] = np.minimum(weight, 1.0)
+    rows[:, _ENDS] = eye_weights(angles).reshape(len(rows), -1)
     before, now = model_up / GAZE_RADIANS["LookDown"], angles[:, 1] / GAZE_RADIANS["LookDown"]
     down = LIDS_DOWN * (np.maximum(-now, 0.0) - np.maximum(-before, 0.0))
     up = LIDS_UP * (np.maximum(now, 0.0) - np.maximum(before, 0.0))
-    for lid, wide in zip(LIDS, _WIDE, strict=True):
-        open_share = 1.0 - np.clip(rows[:, lid], 0.0, 1.0)
-        rows[:, lid] = np.clip(rows[:, lid] + open_share * down, 0.0, 1.0)
-        rows[:, wide] = np.clip(rows[:, wide] + open_share * up, 0.0, 1.0)
+    lids = rows[:, _LIDS]
+    open_share = 1.0 - _share(lids)
+    rows[:, _LIDS] = _share(lids + open_share * down[:, None])
+    rows[:, _WIDE] = _share(rows[:, _WIDE] + open_share * up[:, None])
 
 
-_WIDE = (INDEX["eyeWideLeft"], INDEX["eyeWideRight"])
-_RADIANS = {
-    INDEX[f"eye{way}{side}"]: radians
-    for way, radians in GAZE_RADIANS.items()
-    for side in ("Left", "Right")
-}
+def _share(values: Floats) -> Floats:
+    """From 0 to 1; `np.clip` takes three times as long for a few numbers."""
+    return np.minimum(np.maximum(values, 0.0), 1.0)
+
+
+_ENDS = np.array(AXES).ravel()
+_LIDS = np.array(LIDS)
+_WIDE = np.array([INDEX["eyeWideLeft"], INDEX["eyeWideRight"]])

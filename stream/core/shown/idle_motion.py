@@ -41,6 +41,10 @@ BREATH_CHANNELS = {"browInnerUp": 0.03, "noseSneerLeft": 0.03, "noseSneerRight":
 CORNER_CHANNELS = {"mouthSmileLeft": 0.03, "mouthSmileRight": 0.022}
 """Weights that go along with a breath, and with every third."""
 
+_BREATH, _CORNERS = (
+    (np.array([INDEX[name] for name in weights]), np.array(list(weights.values())))
+    for weights in (BREATH_CHANNELS, CORNER_CHANNELS)
+)
 _BROWS = [index for name, index in INDEX.items() if name.startswith("brow")]
 
 
@@ -133,18 +137,17 @@ class IdleMotion:
         """Let the face breathe where nobody speaks, in place."""
         streams = np.arange(len(self._quiet))[at]
         quiet, breath = self._quiet[streams], self._breath[streams]
-        for row in np.moveaxis(raw, -2, 0):
+        for row in raw.swapaxes(0, 1):
             quiet += (~manner.speaking - quiet) / QUIET_FRAMES
             breath[:, 0] += breath[:, 1]
-            for i in np.flatnonzero(np.floor(breath[:, 0]) > np.floor(breath[:, 0] - breath[:, 1])):
+            for i in np.flatnonzero(breath[:, 0] % 1.0 < breath[:, 1]):
                 breath[i, 1] = _pace(self._rngs[streams[i]])
             size = quiet * (1.0 - self._still[streams])
             air = 0.5 * size * (1.0 - np.cos(2.0 * np.pi * breath[:, 0]))
             slow = 0.5 * size * (1.0 - np.cos(2.0 * np.pi * breath[:, 0] / 3.0))
             row[:, self._rotation.start] -= BREATH_PITCH * air
-            for channels, wave in ((BREATH_CHANNELS, air), (CORNER_CHANNELS, slow)):
-                for name, weight in channels.items():
-                    row[:, INDEX[name]] += weight * wave
+            row[:, _BREATH[0]] += air[:, None] * _BREATH[1]
+            row[:, _CORNERS[0]] += slow[:, None] * _CORNERS[1]
         self._quiet[streams], self._breath[streams] = quiet, breath
 
     def _be_still(self, raw: Floats, manner: Manner, at: Rows) -> None:
@@ -152,7 +155,7 @@ class IdleMotion:
         still = self._still[at]
         if not (manner.still.any() or still.any()):
             return
-        for row in np.moveaxis(raw, -2, 0):
+        for row in raw.swapaxes(0, 1):
             still = np.clip(still + np.where(manner.still, EASE, -EASE), 0.0, 1.0)
             row[:, self._rotation] *= (1.0 - still)[:, None]
             if self._known:
@@ -167,7 +170,7 @@ def apply_inertia(rows: Floats, shown: Floats, inertia: float) -> None:
         shown: (B, 3) the frame before the first, not a number at a stream's start; becomes the
             last one.
     """
-    for row in np.moveaxis(rows, -2, 0):
+    for row in rows.swapaxes(0, 1):
         row += inertia * (np.where(np.isnan(shown), row, shown) - row)
         shown[...] = row
 
@@ -178,7 +181,7 @@ def come_back(rows: Floats, turned: Floats) -> None:
     Args:
         turned: (B, 2) their running mean; it moves along.
     """
-    for row in np.moveaxis(rows, -2, 0):
+    for row in rows.swapaxes(0, 1):
         turned += (row[:, 1:] - turned) / BACK_FRAMES
         row[:, 1:] -= turned
 
