@@ -12,15 +12,16 @@ from benchmarks.scaling.kills import GAP_BAR_SECONDS, STEP_BAR_MM, one_kill, sum
 
 pytestmark = [pytest.mark.extra("ray"), pytest.mark.slow]
 
-KILLS, CLIENTS = 3, 6  # which two cores carry, with Ray and the clients on them
+KILLS, CLIENTS = 3, 16
 
 
 @pytest.mark.timeout(3600)
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_nobody_else_loses_a_frame() -> None:
-    """Indices hold on any machine; time is judged where there are cores for it: a session that is
-    two seconds late leaves some out.
+    """Indices hold on any machine; time is judged where nothing else runs: a session that is two
+    seconds late leaves some out.
     """
+    load = os.getloadavg()[0]
     wanted = cluster.settings_of("auto", 2, 2 * CLIENTS, 2)
     outcomes = []
     with cluster.nodes(2, 2), cluster.application(wanted) as url:
@@ -28,9 +29,9 @@ def test_nobody_else_loses_a_frame() -> None:
             cluster.wait_for_replicas(2)
             outcomes.append(one_kill(url, CLIENTS, number))
     found = summary(outcomes)
-    print(json.dumps(found | {"load": os.getloadavg()[0]}))
+    print(json.dumps(found | {"load": load}))
     assert found["errors"] == []
     assert found["moved"] > 0 and found["repeated"] == 0
     assert found["lip_step_mm"] <= STEP_BAR_MM
-    if os.getloadavg()[0] <= len(os.sched_getaffinity(0)):
+    if load <= 1.0:
         assert found["gap_seconds"] <= GAP_BAR_SECONDS and found["missing_of_others"] == 0
