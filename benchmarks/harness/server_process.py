@@ -18,7 +18,7 @@ from benchmarks.harness.setting import Setting
 from stream.frames import FPS
 
 if TYPE_CHECKING:
-    from posetalk.app.settings import ModelSettings
+    from posetalk.app.settings.model import ModelSettings
     from stream.audio import AudioSource
     from stream.backends.protocol import Backend
     from stream.core.session import Session, SessionOptions
@@ -41,7 +41,7 @@ class OpenedModel(NamedTuple):
 
 def model_settings(setting: Setting) -> ModelSettings:
     """What the commands would be told."""
-    from posetalk.app.settings import ModelSettings
+    from posetalk.app.settings.model import ModelSettings
 
     return ModelSettings(
         bundle=setting.bundle,
@@ -87,8 +87,9 @@ def run(setting: Setting) -> None:
 
     Reads from standard input: `clients N` (wait until N are connected) and `go`.
     """
-    from posetalk.app.opening import open_server
-    from posetalk.app.settings import AddressSettings, StreamSettings
+    from posetalk.app.serving import open_server
+    from posetalk.app.settings.address import AddressSettings
+    from posetalk.app.settings.stream import StreamSettings
     from stream.clock import MonotonicClock
     from stream.run.live_loop import LiveLoop, warm_up
 

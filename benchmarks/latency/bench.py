@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from benchmarks.harness.environment import describe, environment, load_average
+from benchmarks.harness.precision import Exports
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.harness.setting import Setting, grid
 from benchmarks.harness.virtual_microphone import VirtualMicrophone, missing, virtual_microphone
@@ -21,7 +22,6 @@ from benchmarks.latency import many_sessions
 from benchmarks.latency.compare import compare
 from benchmarks.latency.grid_file import read_grid
 from benchmarks.latency.live_run import measure_live, waiting
-from benchmarks.latency.precision import Exports
 from benchmarks.latency.roofline import measure_speed, roofline_of
 from benchmarks.latency.terminal_report import overview, report
 from benchmarks.quality import lip_error

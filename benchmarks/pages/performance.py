@@ -15,15 +15,8 @@ import tyro
 
 from benchmarks.harness.environment import FORMAT
 from benchmarks.latency.points import Results, side_by_side
-from benchmarks.pages import (
-    a2f_part,
-    attacks_part,
-    latency_part,
-    official_part,
-    soak_part,
-    throughput_part,
-)
 from benchmarks.pages.goals import goals
+from benchmarks.pages.parts import a2f, attacks, latency, official, soak, throughput
 from benchmarks.pages.plots import plots
 from benchmarks.pages.tables import table
 from benchmarks.peers import table as peers_table
@@ -77,12 +70,12 @@ _NAMES = {
 }
 """What the parts of the page are called."""
 SECTIONS: tuple[Callable[[Results], Iterable[str]], ...] = (
-    latency_part.section,
-    throughput_part.section,
-    official_part.section,
-    soak_part.section,
-    a2f_part.section,
-    attacks_part.section,
+    latency.section,
+    throughput.section,
+    official.section,
+    soak.section,
+    a2f.section,
+    attacks.section,
     peers_table.section,
 )
 """Each yields its paragraphs, and nothing where the results have nothing for it."""

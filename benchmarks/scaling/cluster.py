@@ -13,7 +13,8 @@ from typing import Any
 from urllib.request import urlopen
 
 from benchmarks.harness.processes import BenchmarkError
-from posetalk.app.settings import AddressSettings, ModelSettings
+from posetalk.app.settings.address import AddressSettings
+from posetalk.app.settings.model import ModelSettings
 from posetalk.deploy.cluster import prepare
 from posetalk.deploy.settings import DeploySettings
 from stream.backends.names import BackendName

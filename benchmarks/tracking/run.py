@@ -106,7 +106,7 @@ def _likeness(model: Path | None, keep: Path | None, bundle: str) -> dict[str, A
 
 def _of_films(texts: Sequence[str], model: Path | None, bundle: str) -> list[str]:
     from benchmarks.tracking.likeness import Part, Person, measure, table
-    from posetalk.app.settings import TrackingSettings
+    from posetalk.app.settings.tracking import TrackingSettings
     from posetalk.tracking.likeness.words import sound_of_film
     from posetalk.tracking.outputs.film_style import open_films
     from posetalk.tracking.outputs.with_progress import track_source

@@ -194,7 +194,7 @@ def animate(
         ValueError: a setting, style or bundle that cannot be used; the message is one line.
     """
     from posetalk.app.opening import load_model
-    from posetalk.app.settings import ModelSettings
+    from posetalk.app.settings.model import ModelSettings
     from stream.core.session import Session
 
     named = [output] if isinstance(output, str | Path) else list(output or ())

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from posetalk.app.opening import load_model
-from posetalk.app.settings import ModelSettings
+from posetalk.app.settings.model import ModelSettings
 from stream.backends.names import BackendName, Precision
 from stream.core.conditions import NATURAL
 from stream.core.session import Session as StreamSession

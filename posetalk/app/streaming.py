@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from posetalk.app.settings import StreamSettings
+from posetalk.app.settings.stream import StreamSettings
 from posetalk.terminal.console import say
 from posetalk.terminal.level_notices import LevelNotices
 from posetalk.terminal.progress import working

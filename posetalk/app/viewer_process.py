@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from head.errors import PosetalkError
-from posetalk.app.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE
+from posetalk.app.settings.tokens import OPERATOR_VARIABLE, TOKEN_VARIABLE
 
 WATCHING = "watching"
 """A viewer says this once it can draw and has reached its server."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.film.settings import FilmSettings
-from posetalk.app.settings import ChannelChoice, ModelSettings, channel_of
+from posetalk.app.settings.model import ModelSettings
+from posetalk.app.settings.stream import ChannelChoice, channel_of
 from posetalk.commands.options import Debug, Flag
 from posetalk.terminal.choices import one_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.film.settings import FILMS, FilmSettings
-from posetalk.app.settings import StreamSettings
+from posetalk.app.settings.stream import StreamSettings
 from posetalk.commands.options import Debug, Flag
 from posetalk.terminal.exit_codes import ended_by
 
@@ -50,7 +50,8 @@ class Live(StreamSettings):
     debug: Debug = False
 
     def run(self) -> int:
-        from posetalk.app.opening import open_server, open_session, open_source, page_address
+        from posetalk.app.opening import open_session, open_source
+        from posetalk.app.serving import open_server, page_address
         from posetalk.app.streaming import stream, summary
         from posetalk.app.viewer_process import FINISH_SECONDS, ViewerFailed
         from posetalk.terminal.console import UsageError, say
@@ -144,7 +145,7 @@ class Live(StreamSettings):
 
         With `sound` its window plays what it hears, which a microphone would hear again.
         """
-        from posetalk.app.opening import REACHABLE
+        from posetalk.app.serving import REACHABLE
         from posetalk.app.viewer_process import start
 
         if view in ("web", "none") and record is None:

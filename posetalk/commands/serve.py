@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from posetalk.app.settings import StreamSettings
+from posetalk.app.settings.stream import StreamSettings
 from posetalk.commands.options import Debug
 from posetalk.terminal.exit_codes import ended_by
 
@@ -47,13 +47,8 @@ class Serve(StreamSettings):
             raise UsageError("--a2f gives each client a session: --sessions must be 1 or more")
 
     def run(self) -> int:
-        from posetalk.app.opening import (
-            open_a2f,
-            open_server,
-            open_session,
-            open_source,
-            page_address,
-        )
+        from posetalk.app.opening import open_session, open_source
+        from posetalk.app.serving import open_a2f, open_server, page_address
         from posetalk.app.streaming import stream, summary
         from posetalk.terminal.console import say
 

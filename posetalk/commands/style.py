@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.app.settings import TrackingSettings
+from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.commands.options import Debug, Flag
 
 if TYPE_CHECKING:

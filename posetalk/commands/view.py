@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from posetalk.app.film.settings import FILMS, FilmSettings
-from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
-from posetalk.app.tokens import TOKEN_VARIABLE
+from posetalk.app.settings.address import DEFAULT_HOST, DEFAULT_PORT
+from posetalk.app.settings.tokens import TOKEN_VARIABLE
 from posetalk.commands.options import Debug, Flag
 from posetalk.terminal.exit_codes import ended_by
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from head.files.json_file import read_json, write_json
-from posetalk.app.settings import ModelSettings
+from posetalk.app.settings.model import ModelSettings
 from posetalk.terminal.console import UsageError
 
 Kind = Literal["npz", "glb"]

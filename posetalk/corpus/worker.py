@@ -111,7 +111,7 @@ class Worker:
         """Seconds of speech, and whether the file was there."""
         from posetalk.app.animate import blocks_of, run
         from posetalk.app.outputs import open_outputs
-        from posetalk.app.settings import channel_of
+        from posetalk.app.settings.stream import channel_of
         from posetalk.formats.existing import check_existing
         from stream.core.device_session import make_session
         from stream.frames import FRAME_SAMPLES, SAMPLE_RATE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from posetalk.app.tokens import OPERATOR_VARIABLE
+from posetalk.app.settings.tokens import OPERATOR_VARIABLE
 from posetalk.deploy.board import Board, Note
 from posetalk.deploy.settings import ReplicaSettings
 from stream.serve.door import http_pages

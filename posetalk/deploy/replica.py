@@ -7,7 +7,8 @@ import platform
 from dataclasses import replace
 
 from head.errors import PosetalkError
-from posetalk.app.settings import AddressSettings, StreamSettings
+from posetalk.app.settings.address import AddressSettings
+from posetalk.app.settings.stream import StreamSettings
 from posetalk.deploy.board import Note
 from posetalk.deploy.settings import SPARE_REQUESTS, DeploySettings, ReplicaSettings, for_newcomers
 from stream.serve.door.auth import is_loopback
@@ -42,7 +43,8 @@ class Replica:
             raise ReplicaError(f"node {platform.node()}: {explain(error)}") from None
 
     def _open(self, settings: ReplicaSettings, host: str) -> None:
-        from posetalk.app.opening import open_server, open_session
+        from posetalk.app.opening import open_session
+        from posetalk.app.serving import open_server
         from posetalk.deploy.application import RETRY_SECONDS
         from stream.run.batching import Batcher
         from stream.run.capacity import measure_capacity

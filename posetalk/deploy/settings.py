@@ -11,7 +11,8 @@ from typing import Annotated
 
 import tyro
 
-from posetalk.app.settings import AddressSettings, ModelSettings
+from posetalk.app.settings.address import AddressSettings
+from posetalk.app.settings.model import ModelSettings
 
 SPARE_REQUESTS = 16
 """Of a replica beyond its sessions: for pages, probes, and those who are refused."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from posetalk.app.settings import DEFAULT_HOST, DEFAULT_PORT
+from posetalk.app.settings.address import DEFAULT_HOST, DEFAULT_PORT
 from posetalk.terminal.installation import (
     ONNXRUNTIMES,
     here,

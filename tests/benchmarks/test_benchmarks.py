@@ -13,13 +13,13 @@ import pytest
 from noted_runs import FPS, LOOKAHEAD, many_sessions_run, result, run_of
 
 from benchmarks.harness import virtual_microphone
+from benchmarks.harness.precision import Exports
 from benchmarks.harness.processes import BenchmarkError, Helper
 from benchmarks.harness.server_process import open_model, open_timed
 from benchmarks.harness.setting import Setting, grid
 from benchmarks.latency.__main__ import main
 from benchmarks.latency.grid_file import read_grid
 from benchmarks.latency.percentiles import STAGES
-from benchmarks.latency.precision import Exports
 from benchmarks.pages import performance
 from benchmarks.pages.goals import goals
 from benchmarks.quality import lip_error

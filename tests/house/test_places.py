@@ -17,7 +17,7 @@ from wire_clients import HEAD, client, frame, until
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.sampling.samplers import SAMPLERS, dpm_solver_pp_2m
 from posetalk.app.opening import SOURCES, open_source
-from posetalk.app.settings import StreamSettings
+from posetalk.app.settings.stream import StreamSettings
 from stream.backends.fake import FakeBackend
 from stream.backends.torch_backend import TorchBackend
 from stream.core.session import Session

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.attacks.verdict import MEMORY_BAR
 from diffposetalk.bundle.styles import MOST_SHARE
-from posetalk.app.settings import StreamSettings
+from posetalk.app.settings.stream import StreamSettings
 from stream.audio import SAMPLE_RATE
 from stream.core.conditions import MOST_GUIDANCE
 from stream.run.push.session import AHEAD_SECONDS

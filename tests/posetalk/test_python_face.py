@@ -15,9 +15,9 @@ import pytest
 import posetalk
 from head.skinning import skin
 from posetalk.app.animate import run
-from posetalk.app.opening import open_server
 from posetalk.app.outputs import open_outputs
-from posetalk.app.settings import StreamSettings
+from posetalk.app.serving import open_server
+from posetalk.app.settings.stream import StreamSettings
 from posetalk.formats.motion_file import MotionWriter, split
 from stream.backends.fake import FakeBackend
 from stream.core.session import Session as StreamSession

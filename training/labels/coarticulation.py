@@ -7,7 +7,7 @@ is the mean of the targets weighted by their dominances,
     F_p(t) = sum_s D_sp(t) T_sp / sum_s D_sp(t),   D_sp(t) = a_sp exp(-(d_s(t) / tau_sp)^1.5),
 
 with d_s(t) the distance of t from the phone's core, zero inside it.  What a camera sees of a mouth
-(jaw, aperture, width, lower and upper lip) has the numbers that `training.faces.mouth_fit` learned
+(jaw, aperture, width, lower and upper lip) has the numbers that `training.faces.mouths.fit` learned
 from real ones; rolled and pressed lips, the tongue and how a mouth rounds are set by hand.  Fitted
 consonants take their neighbours' shapes, but lips that must meet do (`lip_contact`), at any height
 of the jaw: virtual targets beyond contact (Loefqvist and Gracco 1997; the jaw-lip split of JALI,
@@ -52,7 +52,7 @@ EYES_MM, MOUTH_MM = 97.8, 53.2
 CHIN_MM_PER_RADIAN = 89.0
 """How far its jaw takes the chin from the nose."""
 TO_HEAD = np.array([EYES_MM / CHIN_MM_PER_RADIAN, EYES_MM, MOUTH_MM, EYES_MM, EYES_MM])
-"""Real curves (`training.faces.grid_mouths`) times it move the built-in head so far."""
+"""Real curves (`training.faces.mouths.grid`) times it move the built-in head so far."""
 _SMOOTHING_SECONDS = 0.009
 _NEIGHBOURS = 8  # phones on each side that can still be felt
 

@@ -17,7 +17,7 @@ from head.new_file import new_file
 from training.labels.phones import DIPHTHONGS, INVENTORY, SILENCE
 
 FITTED = ("jaw", "aperture", "width", "lower", "upper")
-"""The articulators that real mouths tell of, as `training.faces.grid_mouths` reads them."""
+"""The articulators that real mouths tell of, as `training.faces.mouths.grid` reads them."""
 PAUSE = "PAUSE"
 """A silence too short for the lips to come to rest."""
 GLIDES: Mapping[str, tuple[str, str, float]] = MappingProxyType(
@@ -49,7 +49,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class MouthConstants:
-    """The model's numbers; N = len(NAMES), P = len(FITTED), units of `training.faces.grid_mouths`.
+    """The model's numbers; N = len(NAMES), P = len(FITTED), units of `training.faces.mouths.grid`.
 
     Attributes:
         target (N, P): where each phone aims.

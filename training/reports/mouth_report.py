@@ -22,8 +22,7 @@ from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.session import Session
 from training.evaluation.motion_metrics import correlation
-from training.faces.grid_mouths import FITTING, JUDGES, MouthClip, read_mouths
-from training.faces.mouth_fit import (
+from training.faces.mouths.fit import (
     LabelSettings,
     choose,
     constants,
@@ -32,7 +31,8 @@ from training.faces.mouth_fit import (
     split,
     travel,
 )
-from training.faces.mouth_model import LEFT_OUT, vowel_middles
+from training.faces.mouths.grid import FITTING, JUDGES, MouthClip, read_mouths
+from training.faces.mouths.model import LEFT_OUT, vowel_middles
 from training.labels.coarticulation import EYES_MM, MOUTH_MM
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion

@@ -22,7 +22,7 @@ from head.files.json_file import read_json, write_json
 from stream.backends.registry import load_backend
 from stream.core.session import Session
 from stream.frames import FRAME_SAMPLES
-from training.faces.grid_mouths import JUDGES, MouthClip, read_mouths
+from training.faces.mouths.grid import JUDGES, MouthClip, read_mouths
 from training.labels.coarticulation import TO_HEAD
 from training.labels.label_styles import STYLES
 from training.labels.labels import articulation, set_mouth

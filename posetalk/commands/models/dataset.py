@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from posetalk.app.settings import TrackingSettings
+from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.commands.options import Debug, Flag
 
 MOST_LINES = 100

@@ -31,7 +31,7 @@ class TrainPart(NamedTuple):
 
 PARTS: dict[PartName, TrainPart] = {
     "labels": TrainPart(
-        "training.faces.mouth_fit",
+        "training.faces.mouths.fit",
         "LabelSettings",
         "Fit the mouth of the motion labels to real ones, and write its numbers.",
     ),

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posetalk.app.settings import TrackingSettings
+from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.tracking.outputs.with_progress import track_source
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.quality import believed, shares

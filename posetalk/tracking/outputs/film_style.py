@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.bundle.styles import encoder_of
 from head.rig import builtin_head, open_head
-from posetalk.app.settings import TrackingSettings
+from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.app.style_extraction import Extracted, encode
 from posetalk.terminal.progress import working
 from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of, liken, reach_of

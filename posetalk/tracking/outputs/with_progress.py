@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from posetalk.app.settings import TrackingSettings
+from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.terminal.progress import frame_bar, working
 from posetalk.tracking.landmarks.model_file import ask_on_terminal, find_model
 from posetalk.tracking.landmarks.tracker import LandmarkTracker

@@ -16,8 +16,8 @@ from cli import brings, call, finish, start, wait_for_line
 from patience import PATIENCE
 from websockets.sync.client import ClientConnection, connect
 
-from posetalk.app.opening import tls_context
-from posetalk.app.settings import AddressSettings
+from posetalk.app.serving import tls_context
+from posetalk.app.settings.address import AddressSettings
 from posetalk.app.streaming import delay_advice
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming

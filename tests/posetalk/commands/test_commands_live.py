@@ -19,7 +19,7 @@ from websockets.sync.client import connect
 
 import posetalk
 from posetalk.app.opening import open_source
-from posetalk.app.settings import StreamSettings
+from posetalk.app.settings.stream import StreamSettings
 from stream.wire import codec, messages
 from viewer.play import app
 from viewer.play.watch import Status

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sound_files import wave
 
-from posetalk.app.settings import ModelSettings
+from posetalk.app.settings.model import ModelSettings
 from posetalk.corpus.jobs import RECORD, Corpus, jobs_of, prepare_folder
 from posetalk.corpus.run import Summary, write_failures
 from posetalk.corpus.worker import Expected, Outcome, Worker, bundle_hash

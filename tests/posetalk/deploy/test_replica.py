@@ -19,7 +19,8 @@ from patience import PATIENCE
 from websockets.sync.client import connect
 
 import posetalk
-from posetalk.app.settings import AddressSettings, ModelSettings
+from posetalk.app.settings.address import AddressSettings
+from posetalk.app.settings.model import ModelSettings
 from posetalk.client import RequestError
 from posetalk.corpus.worker import Expected, bundle_hash
 from posetalk.deploy.asgi import ReplicaApp

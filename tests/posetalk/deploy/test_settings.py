@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from cli import call
 
-from posetalk.app.settings import AddressSettings
+from posetalk.app.settings.address import AddressSettings
 from posetalk.deploy.asgi import arrived_of
 from posetalk.deploy.board import SILENT_SECONDS, Board, Note
 from posetalk.deploy.replica import stream_settings

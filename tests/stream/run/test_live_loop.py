@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -218,3 +219,19 @@ def test_ctrl_c_sets_the_event_and_the_second_one_interrupts() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_merges_of_two_and_three_hops_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(BACKEND)
+    made: list[int] = []
+    step: Callable[[int], object] = session.step
+
+    def noted(hops: int = 1) -> object:
+        made.append(hops)
+        return step(hops)
+
+    monkeypatch.setattr(session, "step", noted)
+    first = session.lookahead
+    merges = [(first + 2 * session.hop, 2), (first + 6 * session.hop, 3)]
+    replay(session, np.zeros(640 * (first + 8 * session.hop), np.float32), merges)
+    assert made[:4] == [2, 1, 3, 1]

@@ -10,7 +10,7 @@ import pytest
 from head.channels import ARTICULATION, JAW
 from posetalk.app.film.watched import watch
 from posetalk.terminal.console import UsageError
-from training.faces.grid_mouths import MouthClip
+from training.faces.mouths.grid import MouthClip
 from training.labels.coarticulation import EYES_MM, MOUTH_MM
 from training.labels.phones import as_phones, tidy
 from training.labels.prosody import extract_prosody

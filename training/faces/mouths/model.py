@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stream.frames import FPS
-from training.faces.grid_mouths import MouthClip
+from training.faces.mouths.grid import MouthClip
 from training.labels import gestures
 from training.labels.mouth_constants import (
     FITTED,

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.faces.grid_mouths import CREDIT, FITTING, MouthClip, read_mouths
-from training.faces.mouth_model import (
+from training.faces.mouths.grid import CREDIT, FITTING, MouthClip, read_mouths
+from training.faces.mouths.model import (
     APERTURE,
     BASE_FADE,
     FEW_FRAMES,

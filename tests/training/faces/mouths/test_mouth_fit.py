@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.faces import grid_mouths, mouth_model
-from training.faces.grid_mouths import FITTING, JUDGES, MouthClip, Word, read_mouths
-from training.faces.mouth_fit import (
+from training.faces.mouths import grid
+from training.faces.mouths import model as mouth_model
+from training.faces.mouths.fit import (
     LEFT_OUT,
     LabelSettings,
     Mouth,
@@ -21,6 +21,7 @@ from training.faces.mouth_fit import (
     predicted,
     seen_pairs,
 )
+from training.faces.mouths.grid import FITTING, JUDGES, MouthClip, Word, read_mouths
 from training.labels import coarticulation as co
 from training.labels.label_styles import STYLES
 from training.labels.mouth_constants import FITTED, NAMES
@@ -133,7 +134,7 @@ def test_quiet_leaves_out_the_opening_before_a_word(clips: list[MouthClip]) -> N
     start = next(p.start for p in one.phones if p.name != "SIL")
     assert not one.quiet[(one.middles > start - 0.3) & (one.middles < start)].any()
     assert one.quiet.any() and not (one.quiet & one.spoken).any()
-    assert not one.known[: grid_mouths.SKIPPED_FRAMES].any()
+    assert not one.known[: grid.SKIPPED_FRAMES].any()
 
 
 def test_the_judges_are_read_with_words_and_a_neutral_of_their_own() -> None:

@@ -12,7 +12,7 @@ from tracking_support import write_film
 
 from head.channels import INDEX
 from posetalk.__main__ import main
-from posetalk.app.settings import TrackingSettings
+from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.formats.motion_file import Motion
 from posetalk.tracking import quality
 from posetalk.tracking.outputs import film_recordings, film_style

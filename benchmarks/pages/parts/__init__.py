@@ -1,0 +1,1 @@
+"""The parts of the performance page, one for each file of figures."""
