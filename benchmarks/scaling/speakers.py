@@ -16,7 +16,7 @@ from head.rig import builtin_head
 from head.skinning import skin
 from posetalk.client import AsyncClient, ClientError, ClientFrame
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
-from stream.wire import messages
+from stream.wire import session_messages
 
 BLOCK_SECONDS = 0.04
 APART_SECONDS = 0.1
@@ -128,7 +128,7 @@ async def _push(client: AsyncClient, speech: Floats, is_over: Callable[[], bool]
 
 async def _listen(speaker: Speaker, client: AsyncClient, zero: float) -> None:
     async for event in client.events():
-        if isinstance(event, messages.Opened) and speaker.samples:
+        if isinstance(event, session_messages.Opened) and speaker.samples:
             speaker.moves.append(len(speaker.samples))
         if isinstance(event, ClientFrame):
             speaker.samples.append(event.sample)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.harness.paced_clock import PacedClock
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 
 MINUTES = 60.0
 """Stream time of a soak, unless it is told another."""
@@ -136,7 +136,7 @@ class CheckedClient:
         self._result.connections += 1
         choice = self._random.random()
         if choice < 0.5:
-            await self._tell(messages.Open(seed=self._random.randrange(1000)))
+            await self._tell(session_messages.Open(seed=self._random.randrange(1000)))
         elif choice < 0.7:
             self._awaiting_early = True
             await self._tell(messages.Subscribe(ahead=True))
@@ -190,11 +190,11 @@ class CheckedClient:
             result.left_out += max(0, gap) / SAMPLE_RATE
         self._sequence, self._sample = message.sequence, message.sample
 
-    def _obey(self, message: messages.Text | messages.Unknown) -> None:
+    def _obey(self, message: codec.Text | messages.Unknown) -> None:
         result = self._result
         if isinstance(message, messages.Hello):
             self._hold(self._clock.now())  # what is due from here on comes to it, too
-        elif isinstance(message, messages.Opened):
+        elif isinstance(message, session_messages.Opened):
             self._has_session = self._early = True
             self._sequence = self._sample = None
             self._zero = self._clock.now()
@@ -220,9 +220,9 @@ class CheckedClient:
             at += len(piece)
             await self._say(codec.serialise(codec.Message(codec.Kind.PCM, 0, 0, piece)))
         if self._has_session:
-            await self._tell(messages.Flush())
+            await self._tell(session_messages.Flush())
 
-    async def _tell(self, message: messages.Text) -> None:
+    async def _tell(self, message: codec.Text) -> None:
         await self._say(codec.serialise_text(message))
 
     async def _say(self, data: str | bytes) -> None:

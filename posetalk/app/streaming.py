@@ -15,7 +15,7 @@ from posetalk.terminal.level_notices import LevelNotices
 from posetalk.terminal.progress import working
 from posetalk.terminal.status import StreamStatus, status_line
 from stream.core.conditions import ConditionChange
-from stream.wire import messages
+from stream.wire import session_messages
 
 if TYPE_CHECKING:
     from posetalk.app.viewer_process import Child
@@ -141,14 +141,14 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     from stream.sources.pushed import PushedSource
     from stream.sources.returning import ReturningSource
 
-    def change(wish: messages.Condition) -> None:
+    def change(wish: session_messages.Condition) -> None:
         loop.change(ConditionChange(**wish.asked()))
         server.changed(wish.of(loop.conditions))
 
     server.controls.interrupt = loop.interrupt
     server.controls.change = change
-    server.changed(messages.Guidance.of(loop.conditions))
-    server.changed(messages.Life.of(loop.conditions))
+    server.changed(session_messages.Guidance.of(loop.conditions))
+    server.changed(session_messages.Life.of(loop.conditions))
     if not isinstance(source, ReturningSource):
         server.offer_sound()  # a microphone's would come back to it
     if isinstance(loop, PushLoop):

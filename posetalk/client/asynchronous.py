@@ -14,7 +14,7 @@ from posetalk.client.events import ClientEvent, ClientFrame
 from posetalk.client.exchange import NOT_CONNECTED, Exchange
 from posetalk.client.pushing import Samples, agree_on, push, push_rest
 from stream.frames import SAMPLE_RATE
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from viewer.client.address import parse_url, split_token
 from viewer.client.errors import ConnectionFailed
 from viewer.client.link import HELLO_SECONDS
@@ -135,17 +135,17 @@ class AsyncClient:
 
     async def style(self, name: str) -> None:
         """Speak in a style of the hello's, or a mix; raises RequestError `no_such_style`."""
-        await self._ask(messages.Style(name))
+        await self._ask(session_messages.Style(name))
 
     async def guidance(self, audio: float | None = None, style: float | None = None) -> None:
         """Follow the voice and the style so strongly (1 is as trained); raises RequestError."""
-        await self._ask(messages.Guidance(audio, style))
+        await self._ask(session_messages.Guidance(audio, style))
 
     async def life(self, gaze: float | None = None, still: bool | None = None) -> None:
         """Look around so much (0 at who watches, 1 as people do), be still or not; raises
         RequestError.
         """
-        await self._ask(messages.Life(gaze, still))
+        await self._ask(session_messages.Life(gaze, still))
 
     async def interrupt(self, at: int | None = None) -> None:
         """Be silent now, or in one's own session from the sample `at` on.
@@ -182,7 +182,7 @@ class AsyncClient:
         alive: bool = True,
         shape: NDArray[np.float32] | None = None,
         resume: bool = False,
-    ) -> messages.Opened:
+    ) -> session_messages.Opened:
         """Get a session of one's own, with one's own sound; returns when it begins.
 
         Frames and sound of before that nobody took are forgotten.
@@ -203,7 +203,7 @@ class AsyncClient:
         self._exchange.keeping.wanted = resume
         if resume:
             await agree_on(self._exchange, SAMPLE_RATE)
-        wish = messages.Open(
+        wish = session_messages.Open(
             style=style,
             seed=seed,
             head=head,
@@ -217,12 +217,12 @@ class AsyncClient:
     async def flush(self) -> None:
         """The utterance is over: make its last frames now (one's own session)."""
         await push_rest(self._exchange)
-        await self._ask(messages.Flush())
+        await self._ask(session_messages.Flush())
 
     async def close_session(self) -> None:
         """End one's own session; the server's frames come again."""
-        await self._ask(messages.Close())
+        await self._ask(session_messages.Close())
 
-    async def _ask(self, message: messages.Text) -> None:
+    async def _ask(self, message: codec.Text) -> None:
         """Send a request, and wait until the server has dealt with it."""
         await self._exchange.ask(codec.serialise_text(message))

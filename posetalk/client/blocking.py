@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from posetalk.client.asynchronous import AsyncClient, Samples
 from posetalk.client.events import ClientEvent, ClientFrame
 from stream.frames import SAMPLE_RATE
-from stream.wire import messages
+from stream.wire import messages, session_messages
 from viewer.client.errors import ConnectionFailed
 from viewer.client.link import HELLO_SECONDS
 
@@ -140,7 +140,7 @@ class Client:
         """Have this sound spoken; see `AsyncClient.push`."""
         self._run(self._client.push(samples, sample_rate, wait=wait))
 
-    def open(self, **options: Any) -> messages.Opened:
+    def open(self, **options: Any) -> session_messages.Opened:
         """Get a session of one's own; see `AsyncClient.open`."""
         return self._run(self._client.open(**options))
 

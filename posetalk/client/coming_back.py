@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from posetalk.client.events import Reading, RequestError
 from posetalk.client.kept import KeptSession
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from viewer.client.errors import PASSING, Busy, ConnectionFailed
 from viewer.client.link import Link
 from viewer.client.retries import Retries
@@ -48,7 +48,7 @@ class Place:
 
 async def come_back(
     kept: KeptSession, place: Place, subscribe: messages.Subscribe, number: int
-) -> tuple[Link, Reading, messages.Opened]:
+) -> tuple[Link, Reading, session_messages.Opened]:
     """Connect, and go on with the session; what was pushed and not placed is pushed again.
 
     Args:
@@ -93,7 +93,7 @@ async def _resume(
     subscribe: messages.Subscribe,
     number: int,
     timeout: float,
-) -> messages.Opened:
+) -> session_messages.Opened:
     await link.send(codec.serialise_text(subscribe))
     for message in kept.resume(number):
         await link.send(message)
@@ -103,7 +103,7 @@ async def _resume(
             while True:
                 event = reading.event(await link.receive())
                 match event:
-                    case messages.Opened():
+                    case session_messages.Opened():
                         break
                     case messages.Error("capacity", sentence):
                         raise Busy(sentence)
@@ -111,7 +111,7 @@ async def _resume(
                         raise RequestError(code, sentence)
     except TimeoutError:
         raise ConnectionFailed(f"{link.url} does not answer") from None
-    assert isinstance(event, messages.Opened)
+    assert isinstance(event, session_messages.Opened)
     kept.ticket = event.ticket or kept.ticket
     waiting = list(kept.waiting.values())
     kept.waiting.clear()

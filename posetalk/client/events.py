@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream.frames import SAMPLE_RATE
 from stream.sources.pcm import from_int16
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from viewer.client.errors import ClientError
 from viewer.client.link import Received
 
@@ -71,7 +71,7 @@ class ClientSound:
     samples: NDArray[np.float32]
 
 
-ClientEvent: TypeAlias = ClientFrame | ClientSound | messages.Text
+ClientEvent: TypeAlias = ClientFrame | ClientSound | codec.Text
 """What `events` gives: frames, sound, and the server's messages (`stream.wire.messages`)."""
 
 _SETS = {int(kind): name for name, kind in codec.KIND_OF_SET.items()}
@@ -100,7 +100,7 @@ class Reading:
     def event(self, message: Received) -> ClientEvent | None:
         """The event in a message; None for what is to be skipped."""
         if not isinstance(message, codec.Message):
-            if isinstance(message, messages.Opened | messages.Closed):
+            if isinstance(message, session_messages.Opened | session_messages.Closed):
                 self._turn_to(message)
             return None if isinstance(message, messages.Unknown) else message
         if message.kind == codec.Kind.PCM:
@@ -119,10 +119,10 @@ class Reading:
         names = tuple((self._now or self.hello).channels.get(name, ()))
         return ClientFrame(name, message.sequence, message.sample, values, names)
 
-    def _turn_to(self, message: messages.Opened | messages.Closed) -> None:
+    def _turn_to(self, message: session_messages.Opened | session_messages.Closed) -> None:
         """A session begins or ends: whose channels and faces hold from here on."""
         before, self._now = self._now, None
-        if isinstance(message, messages.Opened) and message.channels is not None:
+        if isinstance(message, session_messages.Opened) and message.channels is not None:
             self._now = replace(
                 self.hello,
                 head=message.head or self.hello.head,

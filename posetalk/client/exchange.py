@@ -16,7 +16,7 @@ from posetalk.client.inbox import Inbox
 from posetalk.client.kept import Keeping, KeptSession
 from posetalk.client.waiting import Moved, Waiting
 from stream.frames import SAMPLE_RATE
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from viewer.client.errors import ClientError, ConnectionFailed
 from viewer.client.link import Link
 
@@ -96,7 +96,7 @@ class Exchange:
                 if place is not None:
                     return
 
-    async def open(self, wish: messages.Open) -> messages.Opened:
+    async def open(self, wish: session_messages.Open) -> session_messages.Opened:
         """Ask for a session of one's own, and wait until it begins; raises as `ask`."""
         opening = self._waiting.opening()
         await self._send(codec.serialise_text(wish))
@@ -190,9 +190,9 @@ class Exchange:
 
     def _take(self, arrived: ClientEvent) -> None:
         match arrived:
-            case messages.Placed(number):
+            case session_messages.Placed(number):
                 self._waiting.placed(number)
-            case messages.Closed():
+            case session_messages.Closed():
                 self._waiting.closed()
         event = self.keeping.follow(arrived)
         match event:
@@ -206,7 +206,7 @@ class Exchange:
                 if not self._waiting.blame(error) or fatal:
                     self.inbox.put(error)
                 return
-            case messages.Opened():
+            case session_messages.Opened():
                 self.inbox.forget(-(2**63))  # of another time line
                 self._waiting.opened(event)
             case messages.Interrupted(sample):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from posetalk.client.events import ClientEvent, ClientFrame, ClientSound
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
 from stream.sources.pcm import LiveResampler
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 
 Floats = NDArray[np.float32]
 
@@ -48,7 +48,7 @@ class KeptSession:
         """Sound is on its way: (n,) at 16 kHz."""
         self.waiting[number] = samples
 
-    def placed(self, message: messages.Placed) -> None:
+    def placed(self, message: session_messages.Placed) -> None:
         """The server has placed the sound of a message."""
         samples = self.waiting.pop(message.sequence, None)
         if samples is not None:
@@ -89,7 +89,7 @@ class KeptSession:
         last = self._frames[-1] if self._frames else None
         values = [] if last is None or last.values.size > MOST_VALUES else last.values.tolist()
         pieces = self._joined()
-        wish = messages.Resume(
+        wish = session_messages.Resume(
             self.ticket,
             self.last,
             last.set if last is not None else "",
@@ -136,20 +136,20 @@ class Keeping:
         """What of an event is for who takes them."""
         kept = self.session
         match event:
-            case messages.Opened():
+            case session_messages.Opened():
                 keeps = self.wanted and event.ticket is not None
                 self.session = KeptSession(event.ticket or "") if keeps else None
-            case messages.Placed():
+            case session_messages.Placed():
                 if kept is not None:
                     kept.placed(event)
                 return None
-            case messages.TicketRenewed(ticket):
+            case session_messages.TicketRenewed(ticket):
                 if kept is not None:
                     kept.ticket = ticket
                 return None
             case messages.End() if kept is not None:
                 return None  # of this server, not of the session: the connection ends next
-            case messages.Closed():
+            case session_messages.Closed():
                 self.session = None
             case _ if kept is None:
                 pass

@@ -11,10 +11,10 @@ import asyncio
 from typing import TypeAlias
 
 from posetalk.client.events import RequestError
-from stream.wire import messages
+from stream.wire import messages, session_messages
 from viewer.client.errors import ClientError
 
-Answer: TypeAlias = type[messages.Pong] | type[messages.Placed]
+Answer: TypeAlias = type[messages.Pong] | type[session_messages.Placed]
 """What a request waits for."""
 
 
@@ -28,7 +28,7 @@ class Waiting:
     def __init__(self) -> None:
         self._number = 0
         self._fences: dict[tuple[Answer, int], asyncio.Future[None]] = {}
-        self._opening: asyncio.Future[messages.Opened] | None = None
+        self._opening: asyncio.Future[session_messages.Opened] | None = None
 
     def fence(self) -> tuple[int, asyncio.Future[None]]:
         """The number of a ping, and what is done when its answer is here."""
@@ -37,9 +37,9 @@ class Waiting:
 
     def place(self, number: int) -> asyncio.Future[None]:
         """What is done when the sound of this number has been placed, or has no place any more."""
-        return self._new(messages.Placed, number)
+        return self._new(session_messages.Placed, number)
 
-    def opening(self) -> asyncio.Future[messages.Opened]:
+    def opening(self) -> asyncio.Future[session_messages.Opened]:
         """What is done when the session that was asked for has begun."""
         self._opening = asyncio.get_running_loop().create_future()
         return self._opening
@@ -50,15 +50,15 @@ class Waiting:
 
     def placed(self, number: int) -> None:
         """The sound of this number has been placed."""
-        self._done(messages.Placed, number)
+        self._done(session_messages.Placed, number)
 
     def closed(self) -> None:
         """The session has ended: what was pushed to it meanwhile is answered by nothing else."""
         for answer, number in [*self._fences]:
-            if answer is messages.Placed:
+            if answer is session_messages.Placed:
                 self._done(answer, number)
 
-    def opened(self, event: messages.Opened) -> None:
+    def opened(self, event: session_messages.Opened) -> None:
         """A session has begun."""
         if self._opening is not None and not self._opening.done():
             self._opening.set_result(event)

@@ -107,7 +107,7 @@ class Broadcast:
         for client in self._watching():
             client.cut(sample, told)
 
-    def text(self, message: messages.Text) -> None:
+    def text(self, message: codec.Text) -> None:
         """A control message for every viewer, serialised once."""
         told = codec.serialise_text(message)
         for client in self._watching():

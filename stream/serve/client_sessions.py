@@ -26,7 +26,7 @@ from stream.serve.frame_encoder import EasingEncoder, Encoder
 from stream.serve.limits import Limits
 from stream.serve.server_counts import ServerCounts
 from stream.serve.tickets import Signer, Ticket, TicketError
-from stream.wire import messages
+from stream.wire import messages, session_messages
 
 Floats = NDArray[np.float32]
 P = ParamSpec("P")
@@ -83,7 +83,7 @@ class ClientSessions:
         now = (opened.session.broken_outputs for opened in tuple(self._clients))
         return self._broken + sum(now)
 
-    def open(self, client: Connection, wish: messages.Open) -> messages.Error | None:
+    def open(self, client: Connection, wish: session_messages.Open) -> messages.Error | None:
         """Give a client a session of its own; it is told, or the error is for it."""
         if self.factory is None:
             return messages.Error("capacity", "this server has no sessions to give away", False)
@@ -102,7 +102,7 @@ class ClientSessions:
         return refused or self._begin(client, wish)
 
     def resume(
-        self, client: Connection, wish: messages.Resume, sound: Sequence[tuple[int, Floats]]
+        self, client: Connection, wish: session_messages.Resume, sound: Sequence[tuple[int, Floats]]
     ) -> messages.Error | None:
         """Give a client a session that goes on with the one of its ticket; as `open`."""
         if self.factory is None or self.signer is None:
@@ -129,7 +129,7 @@ class ClientSessions:
     def _begin(
         self,
         client: Connection,
-        wish: messages.Open,
+        wish: session_messages.Open,
         ticket: Ticket | None = None,
         past: Past | None = None,
         last: tuple[str, Floats] | None = None,
@@ -157,7 +157,7 @@ class ClientSessions:
         self._counts.sessions = len(self)
         session = opened.session
         guidance = {"audio": session.audio_guidance, "style": session.style_guidance}
-        told = messages.Opened(
+        told = session_messages.Opened(
             first,
             ticket.zero + first / SAMPLE_RATE,
             session.style_name,
@@ -184,7 +184,7 @@ class ClientSessions:
     def _encoder_of(
         self,
         head: OtherHead | None,
-        wish: messages.Open,
+        wish: session_messages.Open,
         last: tuple[str, Floats] | None,
         first: int,
     ) -> Encoder:
@@ -208,7 +208,7 @@ class ClientSessions:
         """A client's session speaks otherwise by now: its ticket, if it has one, is another."""
         opened = client.session
         if opened is not None and opened in self._tickets:
-            client.text(messages.TicketRenewed(self._ticket(opened)))
+            client.text(session_messages.TicketRenewed(self._ticket(opened)))
 
     def _ticket(self, opened: ClientSession) -> str:
         """The ticket of a session as it is now."""
@@ -232,10 +232,10 @@ class ClientSessions:
             self._broken += opened.session.broken_outputs
         self._counts.sessions = len(self)
         client.switch(None, self._encoder)
-        client.text(messages.Closed(reason, opened.frames))
+        client.text(session_messages.Closed(reason, opened.frames))
         # What holds for the server's own stream held all along; the client saw another's.
         hello = self._broadcast.hello
-        for told in (kind.of_hello(hello) for kind in messages.CONDITIONS):
+        for told in (kind.of_hello(hello) for kind in session_messages.CONDITIONS):
             if told is not None:
                 client.text(told)
         if hello.start_time is not None:

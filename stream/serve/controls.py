@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.wire import messages
+from stream.wire import session_messages
 
 
 @dataclass
@@ -26,5 +26,5 @@ class StreamControls:
     push: Callable[[NDArray[np.float32]], bool] | None = None
     fits: Callable[[int], bool] | None = None
     interrupt: Callable[[], None] | None = None
-    change: Callable[[messages.Condition], None] | None = None
+    change: Callable[[session_messages.Condition], None] | None = None
     sends_early: bool = False

@@ -22,7 +22,7 @@ from stream.serve.frame_encoder import Data, Encoder
 from stream.serve.limits import FAN_OUT, Limits, mix_fault
 from stream.serve.metrics import Health
 from stream.serve.pushed_audio import Filters
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 
 PAUSE_SECONDS = 2.0  # without a push, another client may push audio
 
@@ -88,7 +88,7 @@ class ClientRequests:
 
     def _hello(self) -> messages.Hello:
         """The hello, with what clients may ask for by now."""
-        can = {kind.TYPE: self._controls.change for kind in messages.CONDITIONS} | {
+        can = {kind.TYPE: self._controls.change for kind in session_messages.CONDITIONS} | {
             "interrupt": self._controls.interrupt,
             "audio": self._controls.push,
             "open": self._sessions.factory,
@@ -137,7 +137,9 @@ class ClientRequests:
         self._spoken_until = max(self._spoken_until, now) + len(samples) / SAMPLE_RATE
         return None
 
-    def open_session(self, client: Connection, wish: messages.Open) -> messages.Error | None:
+    def open_session(
+        self, client: Connection, wish: session_messages.Open
+    ) -> messages.Error | None:
         """Give a client a session of its own."""
         fault = mix_fault(wish.style, len(self.styles))
         if fault is not None:
@@ -147,7 +149,7 @@ class ClientRequests:
     def resume_session(
         self,
         client: Connection,
-        wish: messages.Resume,
+        wish: session_messages.Resume,
         sound: Sequence[tuple[int, NDArray[np.float32]]],
     ) -> messages.Error | None:
         """Give a client a session that goes on with the one of its ticket."""
@@ -180,7 +182,7 @@ class ClientRequests:
         """What it costs to tell every viewer something."""
         return FAN_OUT * self._counts.clients
 
-    def change(self, wish: messages.Condition) -> messages.Error | None:
+    def change(self, wish: session_messages.Condition) -> messages.Error | None:
         """Pass a client's wish for a condition on."""
         if self._controls.change is None:
             return messages.Error(wish.REFUSED, "how it speaks is fixed here", False)
@@ -189,7 +191,7 @@ class ClientRequests:
         except ValueError as error:
             names = ", ".join(self.styles)
             known = f"choose one of {names}, or a mix of them"
-            sentence = known if isinstance(wish, messages.Style) else str(error)
+            sentence = known if isinstance(wish, session_messages.Style) else str(error)
             return messages.Error(wish.REFUSED, sentence, False)
         return None
 

@@ -45,7 +45,7 @@ from stream.serve.pushed_audio import Filters
 from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
 from stream.serve.tickets import Signer
-from stream.wire import messages
+from stream.wire import messages, session_messages
 
 __all__ = ["Server", "ServerError"]
 
@@ -242,7 +242,7 @@ class Server:
         """Tell the viewers that speech was cut at `sample`: what lies ahead is taken back."""
         self._note(self._broadcast.cut, sample)
 
-    def changed(self, condition: messages.Condition) -> None:
+    def changed(self, condition: session_messages.Condition) -> None:
         """Tell the viewers, now and in later hellos, how it speaks."""
         self._broadcast.hello = replace(self._broadcast.hello, **condition.in_hello())
         self._note(self._broadcast.text, condition)

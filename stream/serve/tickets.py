@@ -14,7 +14,7 @@ import json
 from dataclasses import dataclass
 
 from head.errors import PosetalkError
-from stream.wire import codec, messages
+from stream.wire import codec, session_messages
 
 MOST_CHARACTERS = 20_000
 _SIGNATURE_BYTES = 32
@@ -34,7 +34,7 @@ class Ticket:
         until: Unix seconds after which it is nobody's.
     """
 
-    wish: messages.Open
+    wish: session_messages.Open
     zero: float
     until: float
 
@@ -77,7 +77,7 @@ class Signer:
             raise TicketError("that ticket is of another deployment: open a new session")
         told = json.loads(body)
         wish = codec.parse_text(json.dumps(told["open"]))
-        assert isinstance(wish, messages.Open)
+        assert isinstance(wish, session_messages.Open)
         ticket = Ticket(wish, float(told["zero"]), float(told["until"]))
         if now > ticket.until:
             raise TicketError("that ticket is too old: open a new session")

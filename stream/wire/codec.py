@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.errors import PosetalkError
-from stream.wire.messages import ARKIT52, FLAME, PROTOCOL, VERTICES, Text, Unknown
+from stream.wire import messages, session_messages
+from stream.wire.messages import ARKIT52, FLAME, PROTOCOL, VERTICES, Unknown
 
 MAGIC = b"PTK1"
 # magic, version, type, flags, sequence, sample, count; 24 bytes, so that payloads are aligned.
@@ -141,6 +142,31 @@ def parse(data: bytes) -> Message:
 
 
 # --- text messages -----------------------------------------------------------------------------
+Text: TypeAlias = (
+    messages.Hello
+    | messages.Subscribe
+    | messages.AudioFormat
+    | messages.Interrupt
+    | messages.Interrupted
+    | session_messages.Condition
+    | session_messages.Open
+    | session_messages.Resume
+    | session_messages.Placed
+    | session_messages.TicketRenewed
+    | session_messages.Opened
+    | session_messages.Flush
+    | session_messages.Close
+    | session_messages.Closed
+    | messages.Ping
+    | messages.Pong
+    | messages.ClockInfo
+    | messages.Source
+    | messages.Level
+    | messages.TextFrame
+    | messages.Error
+    | messages.End
+)
+"""Every control message."""
 _TEXTS: dict[str, type[Any]] = {cls.TYPE: cls for cls in get_args(Text)}
 _LEFT_OUT_WHEN_NONE = frozenset(
     {

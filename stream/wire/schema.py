@@ -10,8 +10,8 @@ from dataclasses import MISSING, fields
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from stream.wire.codec import MOST_ITEMS
-from stream.wire.messages import PROTOCOL, Text
+from stream.wire.codec import MOST_ITEMS, Text
+from stream.wire.messages import PROTOCOL
 
 _PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null"}
 

@@ -29,7 +29,7 @@ from viewer.client.errors import (
 
 HELLO_SECONDS = 10.0
 
-Received: TypeAlias = codec.Message | messages.Text | messages.Unknown
+Received: TypeAlias = codec.Message | codec.Text | messages.Unknown
 
 
 class Link:

@@ -19,7 +19,7 @@ from stream.run.other_heads import OtherHead
 from stream.run.presets import with_other_preset
 from stream.run.push.resumed import Past, ResumedSession
 from stream.run.push.session import ClientSession, OpenScheduler, SessionListener
-from stream.wire import messages
+from stream.wire import session_messages
 
 Floats = NDArray[np.float32]
 
@@ -74,7 +74,7 @@ class SessionFactory:
             return self._scheduler
 
     def open(
-        self, wish: messages.Open, listener: SessionListener, past: Past | None = None
+        self, wish: session_messages.Open, listener: SessionListener, past: Past | None = None
     ) -> ClientSession:
         """A session as a client wishes it; with a `past` it goes on from there.
 
@@ -95,7 +95,7 @@ class SessionFactory:
             return ClientSession(self.start(), session, listener, **settings)
         return ResumedSession(self.start(), session, listener, past=past, **settings)
 
-    def session(self, wish: messages.Open) -> Session:
+    def session(self, wish: session_messages.Open) -> Session:
         """The session alone, that nothing runs yet.
 
         Raises:

@@ -24,7 +24,7 @@ from stream.serve.door.peers import Peer
 from stream.serve.limits import Limits
 from stream.serve.pushed_audio import Filters
 from stream.serve.server_counts import ServerCounts
-from stream.wire.messages import Open
+from stream.wire.session_messages import Open
 
 log = logging.getLogger(__name__)
 

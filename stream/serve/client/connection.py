@@ -54,7 +54,7 @@ class Connection:
         self._audio_sequence = 0
 
     # --- what the server hands over, without waiting -------------------------------------------
-    def text(self, message: messages.Text) -> None:
+    def text(self, message: codec.Text) -> None:
         """Queue a control message; it overtakes audio and frames."""
         self.tell(codec.serialise_text(message))
 
@@ -113,7 +113,7 @@ class Connection:
         self.outbox.cut(sample)
         self.tell(told or codec.serialise_text(messages.Interrupted(sample)))
 
-    def close_with(self, message: messages.Text, at_once: bool = False) -> None:
+    def close_with(self, message: codec.Text, at_once: bool = False) -> None:
         """Say this last: after what waits, or instead of it."""
         if at_once:
             self.outbox.clear()

@@ -24,7 +24,7 @@ from stream.serve.limits import (
     mix_fault,
 )
 from stream.serve.pushed_audio import PushedAudio
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 
 if TYPE_CHECKING:
     from stream.serve.client.connection import Connection
@@ -68,7 +68,7 @@ class Incoming:
                 case binary:
                     await self._hear(codec.parse(binary))
 
-    def _parse_text(self, data: str) -> messages.Text | messages.Unknown:
+    def _parse_text(self, data: str) -> codec.Text | messages.Unknown:
         """The message in `data`; one with a wrong value is answered, and skipped.
 
         Raises `WireError` for what is no message of this protocol at all.
@@ -125,7 +125,7 @@ class Incoming:
                 self._pushed.took(heard)
                 if self._client.session is not None and self._host.keeps(self._client.session):
                     self._client.text(
-                        messages.Placed(message.sequence, self._client.session.placed)
+                        session_messages.Placed(message.sequence, self._client.session.placed)
                     )
         if error is not None:
             await self._pay(REFUSED)
@@ -167,7 +167,7 @@ class Incoming:
             return self._host.take_audio(self._client, samples)
         return None if self._client.session.push(samples) else AUDIO_FULL
 
-    async def _obey(self, message: messages.Text | messages.Unknown) -> None:
+    async def _obey(self, message: codec.Text | messages.Unknown) -> None:
         """Pay for what it asks, and do it."""
         match message:
             case messages.Subscribe():
@@ -179,14 +179,14 @@ class Incoming:
             case messages.Interrupt(at):
                 await self._pay(INTERRUPT)
                 self._answer(self._interrupt(at), message)
-            case messages.ConditionMessage():
+            case session_messages.ConditionMessage():
                 await self._pay(CONTROL + self._fan_out())
                 self._answer(self._change(message), message)
-            case messages.Open():
+            case session_messages.Open():
                 await self._pay(OPEN)
                 self._answer(self._host.open_session(self._client, message), message)
                 self._pushed.reset()
-            case messages.Resume():
+            case session_messages.Resume():
                 await self._pay(OPEN)
                 if not 0 <= message.pieces <= MOST_PIECES:
                     sentence = f"at most {MOST_PIECES} pieces of sound may be brought"
@@ -195,15 +195,17 @@ class Incoming:
                 self._pushed.reset()
                 self._resuming = Resuming(message)
                 self._resume(self._resuming)
-            case messages.Close() | messages.Flush() if self._client.session is None:
+            case session_messages.Close() | session_messages.Flush() if (
+                self._client.session is None
+            ):
                 self._answer(
                     messages.Error("no_session", "there is no session to do that to", False),
                     message,
                 )
-            case messages.Close():
+            case session_messages.Close():
                 await self._pay(CONTROL)
                 self._host.close_session(self._client, "closed")
-            case messages.Flush():
+            case session_messages.Flush():
                 await self._pay(CONTROL)
                 if self._client.session is not None:
                     self._client.session.flush()
@@ -224,8 +226,8 @@ class Incoming:
         self._client.session.interrupt(at)
         return None
 
-    def _change(self, wish: messages.Condition) -> messages.Error | None:
-        if isinstance(wish, messages.Style):
+    def _change(self, wish: session_messages.Condition) -> messages.Error | None:
+        if isinstance(wish, session_messages.Style):
             fault = mix_fault(wish.name, len(self._host.styles))
             if fault is not None:
                 return messages.Error(wish.REFUSED, fault, False)
@@ -255,7 +257,7 @@ class Incoming:
             client.begin()
             self._host.catch_up(client)
 
-    def _answer(self, error: messages.Error | None, to: messages.Text | codec.Message) -> None:
+    def _answer(self, error: messages.Error | None, to: codec.Text | codec.Message) -> None:
         """Tell the client, with the number that it gave what this answers."""
         if error is None:
             return

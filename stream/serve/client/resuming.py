@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream.frames import SAMPLE_RATE
 from stream.run.push.resumed import MOST_AHEAD
-from stream.wire import messages
+from stream.wire import messages, session_messages
 
 MOST_PIECES = 2_000  # of sound that may be brought with a ticket
 TOO_LONG = messages.Error(
@@ -26,7 +26,7 @@ class Resuming:
         sound: what it has brought so far: (n,) samples, and the index of the first of them.
     """
 
-    wish: messages.Resume
+    wish: session_messages.Resume
     sound: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)
 
     def bring(self, start: int, samples: NDArray[np.float32]) -> bool:

@@ -21,7 +21,7 @@ from posetalk.app.settings.address import AddressSettings
 from posetalk.app.streaming import delay_advice
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 
 FAKE = ["--backend", "fake"]
 
@@ -102,7 +102,7 @@ def test_a_server_may_have_nothing_but_clients_sessions_over_tls(tmp_path: Path)
         with connect(address, ssl=trust, compression=None) as one:
             assert "audio" not in (hello(one).accepts or [])
             one.send('{"type":"open","style":"neutral"}')
-            assert read(one, messages.Opened).style == "neutral"
+            assert read(one, session_messages.Opened).style == "neutral"
             assert [read(one, codec.Message).sequence for _ in range(3)] == [0, 1, 2]
             with connect(address, ssl=trust, compression=None) as other:
                 hello(other)

@@ -35,7 +35,7 @@ from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
 from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.channels import make_hello
 
 HEAD = builtin_head()
@@ -53,7 +53,7 @@ def avatar() -> Iterator[Server]:
         server.controls.push = source.push
         server.controls.interrupt = loop.interrupt
 
-        def on_style(wish: messages.Condition) -> None:
+        def on_style(wish: session_messages.Condition) -> None:
             if wish.asked()["style"] not in hello.styles:
                 raise ValueError(wish)
             server.changed(wish)
@@ -124,7 +124,7 @@ def test_a_push_waits_for_room(avatar: Server) -> None:
 def test_requests_are_obeyed_or_raise_where_they_were_made(avatar: Server) -> None:
     with posetalk.Client(avatar.url, set="") as client:
         client.style("lively")
-        assert isinstance(next(client.events()), messages.Style)
+        assert isinstance(next(client.events()), session_messages.Style)
         with pytest.raises(RequestError, match="calm, lively") as error:
             client.style("opera")
         assert error.value.code == "no_such_style"
@@ -170,7 +170,7 @@ def test_a_session_of_one_s_own(tmp_path: Path) -> None:
         again = next(e for e in events if isinstance(e, ClientFrame))
         assert again.sample >= cut.sample - 640
         client.close_session()
-        assert any(isinstance(e, messages.Closed) for e in client.events())
+        assert any(isinstance(e, session_messages.Closed) for e in client.events())
         assert next(client.frames()).set == "arkit52"  # the server's own again
         with pytest.raises(RequestError) as error:
             client.open(style="opera")

@@ -17,7 +17,7 @@ from posetalk.client.kept import KeptSession
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
 from stream.run.push.resumed import MOST_AHEAD, Past
 from stream.serve.tickets import Signer, Ticket, TicketError
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from viewer.client.link import Link
 
 SPEECH = (0.3 * np.sin(np.arange(6 * SAMPLE_RATE) / 12)).astype(np.float32)
@@ -146,7 +146,10 @@ def test_nobody_there_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tickets_are_signed_and_grow_old() -> None:
-    signer, wish = Signer(KEY), messages.Open(style="calm", seed=7, shape=[0.5], alive=False)
+    signer, wish = (
+        Signer(KEY),
+        session_messages.Open(style="calm", seed=7, shape=[0.5], alive=False),
+    )
     text = signer.write(Ticket(wish, 1000.0, 2000.0))
     assert signer.read(text, 1500.0) == Ticket(wish, 1000.0, 2000.0)
     with pytest.raises(TicketError, match="too old"):
@@ -162,7 +165,7 @@ def test_what_a_client_keeps() -> None:
     kept = KeptSession("t")
     kept.pushed(0, SPEECH[:16000])
     kept.pushed(1, SPEECH[16000:32000])
-    kept.placed(messages.Placed(0, 640))
+    kept.placed(session_messages.Placed(0, 640))
     assert kept.pieces == 1 and list(kept.waiting) == [1] and kept.last == -1
 
     def frame(sample: int) -> ClientFrame:
@@ -177,7 +180,7 @@ def test_what_a_client_keeps() -> None:
     kept.new(frame(6400))
     kept.cut(3200)  # what lies beyond is void, and comes again
     assert kept.last == 0 and kept.new(frame(3200)) is not None
-    kept.placed(messages.Placed(1, 3200))
+    kept.placed(session_messages.Placed(1, 3200))
     for sample in range(3840, 60 * 640, 640):
         kept.new(frame(sample))
     assert kept.pieces == 1, "what lies two seconds back is not needed any more"
@@ -193,10 +196,14 @@ def test_what_is_brought_has_limits() -> None:
             assert ticket is not None
             piece = codec.serialise(codec.Message(codec.Kind.PCM, 0, 0, np.zeros(160_000, "f4")))
             for wish, sound, line in (
-                (messages.Resume(ticket, 640, "flame", [1e200] * 56), 0, "`values` are at most"),
-                (messages.Resume(ticket, 2**62), 0, "a time that has not come"),
-                (messages.Resume(ticket, pieces=2001), 0, "at most 2000 pieces"),
-                (messages.Resume(ticket, pieces=50), 10, "at most 90 s of a session"),
+                (
+                    session_messages.Resume(ticket, 640, "flame", [1e200] * 56),
+                    0,
+                    "`values` are at most",
+                ),
+                (session_messages.Resume(ticket, 2**62), 0, "a time that has not come"),
+                (session_messages.Resume(ticket, pieces=2001), 0, "at most 2000 pieces"),
+                (session_messages.Resume(ticket, pieces=50), 10, "at most 90 s of a session"),
             ):
                 link = await Link.open(server.url)
                 await link.send(codec.serialise_text(wish))

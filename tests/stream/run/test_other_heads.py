@@ -27,7 +27,7 @@ from stream.run.other_heads import other_heads
 from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.server import Server
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.channels import channel_names, make_hello
 from stream.wire.codec import Kind
 
@@ -117,8 +117,8 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
         corners = 0
         while corners < 3 * hello.faces:
             corners += len(until(link, Kind.FACES).payload)
-        link.send(codec.serialise_text(messages.Open(head="flame")))
-        opened = until(link, messages.Opened)
+        link.send(codec.serialise_text(session_messages.Open(head="flame")))
+        opened = until(link, session_messages.Opened)
         assert (opened.head, opened.vertices, opened.faces) == (
             "flame",
             flame.vertex_count,
@@ -129,8 +129,8 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
         while corners < 3 * opened.faces:
             corners += len(until(link, Kind.FACES).payload)
         assert len(until(link, Kind.VERTICES).payload) == 3 * flame.vertex_count
-        link.send(codec.serialise_text(messages.Close()))
-        until(link, messages.Closed)
+        link.send(codec.serialise_text(session_messages.Close()))
+        until(link, session_messages.Closed)
         assert len(until(link, Kind.FACES).payload) > 0, "the server's own triangles come again"
         server.on_frame(Frame(0, 0, np.zeros(54, "f4")))
         assert len(until(link, Kind.VERTICES).payload) == 3 * hello.vertices
@@ -142,7 +142,7 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
 )
 def test_a_head_that_cannot_be_is_refused(server: Server, wish: dict, words: str) -> None:
     with connect(server.url, compression=None, close_timeout=0.5) as link:
-        link.send(codec.serialise_text(messages.Open(**wish)))
+        link.send(codec.serialise_text(session_messages.Open(**wish)))
         error = until(link, messages.Error)
         assert error.code == "open" and words in error.message and not error.fatal
 

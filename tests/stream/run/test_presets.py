@@ -11,7 +11,7 @@ from stream.core.session import Session, SessionOptions
 from stream.run.presets import PRESETS, with_preset
 from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
-from stream.wire import messages
+from stream.wire import session_messages
 
 
 def test_what_is_set_comes_before_the_preset() -> None:
@@ -39,9 +39,9 @@ def test_a_client_chooses_a_preset_for_its_own_session() -> None:
     backend = FakeBackend()
     options = with_preset("careful", SessionOptions(hop=2))
     factory = SessionFactory(lambda: Scheduler(backend, 2), backend, options, preset="careful")
-    assert factory.session(messages.Open()).lookahead == 5, "the server's own"
+    assert factory.session(session_messages.Open()).lookahead == 5, "the server's own"
     for name, lookahead in (("fast", 1), ("default", Session(backend).lookahead), ("careful", 5)):
-        session = factory.session(messages.Open(preset=name))
+        session = factory.session(session_messages.Open(preset=name))
         assert (session.lookahead, session.hop) == (lookahead, 2)
     with pytest.raises(ValueError, match="no preset 'soon': choose fast, default, careful"):
-        factory.session(messages.Open(preset="soon"))
+        factory.session(session_messages.Open(preset="soon"))

@@ -26,7 +26,7 @@ from stream.run.push.loop import PushLoop
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
 from stream.serve.server import Server
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.channels import make_hello
 
 # Websockets draw their pings from `random`, in other threads, while hypothesis draws.
@@ -52,7 +52,7 @@ class Neighbour:
         with contextlib.suppress(ConnectionClosed):
             for data in self._link:
                 if isinstance(data, str):
-                    if codec.parse_text(data).__class__ is messages.Opened:
+                    if codec.parse_text(data).__class__ is session_messages.Opened:
                         self._last = None
                     continue
                 message = codec.parse(data)

@@ -23,7 +23,7 @@ from stream.serve.frame_encoder import Sound
 from stream.serve.limits import Bucket, Budget, Limits, echo, mix_fault
 from stream.serve.server import Server
 from stream.sources.pcm import USUAL_RATES, LiveResampler, ResamplingFilter, make_filter
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.codec import Kind
 
 
@@ -97,19 +97,19 @@ def test_filters_are_made_once_for_usual_rates() -> None:
 
 # --- over the socket ---------------------------------------------------------------------------
 def test_names_are_short_and_what_is_refused_is_not_repeated_whole() -> None:
-    taken: list[messages.Condition] = []
+    taken: list[session_messages.Condition] = []
     with Server(HEAD, HELLO, port=0) as server, client(server) as connection:
         server.controls.change = taken.append
         for name in ("calm*" + "9" * 400, "\U0001f600" * 4_000, "calm+" * 30 + "calm"):
-            connection.send(codec.serialise_text(messages.Style(name)))
+            connection.send(codec.serialise_text(session_messages.Style(name)))
             error = until(connection, messages.Error)
             assert (error.code, error.fatal) == ("no_such_style", False)
             assert len(codec.serialise_text(error)) < 1_200
-        connection.send(codec.serialise_text(messages.Open(style="calm+" * 30 + "calm")))
+        connection.send(codec.serialise_text(session_messages.Open(style="calm+" * 30 + "calm")))
         assert until(connection, messages.Error).code == "open"
-        connection.send(codec.serialise_text(messages.Style("calm*0.5+lively*0.5")))
+        connection.send(codec.serialise_text(session_messages.Style("calm*0.5+lively*0.5")))
         settled(connection)
-    assert taken == [messages.Style("calm*0.5+lively*0.5")]
+    assert taken == [session_messages.Style("calm*0.5+lively*0.5")]
 
 
 def test_a_text_has_a_length() -> None:

@@ -20,7 +20,7 @@ from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Limits
 from stream.serve.server import Server
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.channels import make_hello
 from stream.wire.codec import Flag, Kind
 
@@ -55,7 +55,7 @@ def opened(server: Server, **wish: Any) -> Iterator[ClientConnection]:
     with connect(server.url, compression=None, max_size=None, close_timeout=0.5) as socket:
         assert "open" in (until(socket, messages.Hello).accepts or [])
         socket.send(codec.serialise_text(messages.Subscribe("flame", audio=True)))
-        socket.send(codec.serialise_text(messages.Open(**wish)))
+        socket.send(codec.serialise_text(session_messages.Open(**wish)))
         yield socket
 
 
@@ -67,7 +67,7 @@ def pcm(samples: Any, number: int = 0) -> bytes:
 
 def test_speech_pushed_faster_than_time_comes_back_as_frames_and_sound(server: Server) -> None:
     with opened(server) as socket:
-        told = until(socket, messages.Opened)
+        told = until(socket, session_messages.Opened)
         assert abs(told.time - time.time()) < 5 and told.ahead == 960_000
         assert (told.lookahead, told.hop) == (1280, 1280)
         began = time.monotonic()
@@ -97,7 +97,7 @@ def test_speech_pushed_faster_than_time_comes_back_as_frames_and_sound(server: S
 
 def test_an_interruption_over_the_socket(server: Server) -> None:
     with opened(server) as socket:
-        until(socket, messages.Opened)
+        until(socket, session_messages.Opened)
         socket.send(pcm(SPEECH))
         held: dict[int, float] = {}
         while len(held) < 100:
@@ -119,8 +119,8 @@ def test_an_interruption_over_the_socket(server: Server) -> None:
 
 def test_own_sessions_do_not_see_each_other_nor_the_servers_frames(server: Server) -> None:
     with opened(server) as one, opened(server, pace="live", seed=3) as other:
-        until(one, messages.Opened)
-        until(other, messages.Opened)
+        until(one, session_messages.Opened)
+        until(other, session_messages.Opened)
         one.send(pcm(SPEECH[:16000]))
         server.on_frame(Frame(0, 0, np.full(54, 0.5, "f4")))
         loud = [until(one, codec.Message) for _ in range(30)]
@@ -130,7 +130,7 @@ def test_own_sessions_do_not_see_each_other_nor_the_servers_frames(server: Serve
         ]
         assert max(mouths[0]) > 0.05 and max(mouths[1]) < 0.01 and max(map(max, mouths)) < 0.4
         one.send('{"type":"close"}')
-        assert until(one, messages.Closed).frames > 0
+        assert until(one, session_messages.Closed).frames > 0
         server.on_frame(Frame(7, 4480, np.full(54, 0.25, "f4")))
         while (message := until(one, codec.Message)).kind != Kind.FLAME or message.sequence != 7:
             pass
@@ -142,17 +142,17 @@ def test_beyond_the_capacity_there_is_a_clear_refusal_until_one_leaves(server: S
         sockets = [first.enter_context(opened(server))]
         sockets += [rest.enter_context(opened(server)) for _ in range(3)]
         for socket in sockets[:3]:
-            until(socket, messages.Opened)
+            until(socket, session_messages.Opened)
         error = until(sockets[3], messages.Error)
         assert (error.code, error.fatal) == ("capacity", False) and "3" in error.message
         first.close()
         for _ in range(50):
             sockets[3].send('{"type":"open"}')
-            answer = until(sockets[3], messages.Opened | messages.Error)
-            if isinstance(answer, messages.Opened):
+            answer = until(sockets[3], session_messages.Opened | messages.Error)
+            if isinstance(answer, session_messages.Opened):
                 break
             time.sleep(0.1)
-        assert isinstance(answer, messages.Opened)
+        assert isinstance(answer, session_messages.Opened)
 
 
 @pytest.mark.parametrize(
@@ -176,18 +176,18 @@ def test_sessions_that_cannot_be_are_refused(server: Server, wish: dict[str, Any
 
 def test_a_session_is_steered_by_its_client(server: Server) -> None:
     with opened(server, seed=-5, shape=[0.5] * 100) as socket:
-        until(socket, messages.Opened)
+        until(socket, session_messages.Opened)
         socket.send('{"type":"guidance","style_guidance":2}')
-        assert until(socket, messages.Guidance) == messages.Guidance(1.0, 2.0)
+        assert until(socket, session_messages.Guidance) == session_messages.Guidance(1.0, 2.0)
         socket.send('{"type":"guidance","style_guidance":-2}')
         assert until(socket, messages.Error).code == "guidance"
         socket.send('{"type":"style","name":"neutral"}')
-        assert until(socket, messages.Style).name == "neutral"
+        assert until(socket, session_messages.Style).name == "neutral"
         socket.send('{"type":"style","name":"drunken"}')
         assert until(socket, messages.Error).code == "no_such_style"
         socket.send('{"type":"open"}')
-        assert until(socket, messages.Closed).reason == "opened again"
-        until(socket, messages.Opened)
+        assert until(socket, session_messages.Closed).reason == "opened again"
+        until(socket, session_messages.Opened)
 
 
 def test_a_session_has_its_time() -> None:
@@ -197,13 +197,13 @@ def test_a_session_has_its_time() -> None:
         Server(HEAD, make_hello(HEAD), port=0, sessions=sessions, limits=limits) as server,
         opened(server) as socket,
     ):
-        until(socket, messages.Opened)
-        assert until(socket, messages.Closed).reason == "too long"
+        until(socket, session_messages.Opened)
+        assert until(socket, session_messages.Closed).reason == "too long"
 
 
 def test_what_does_not_fit_is_refused_whole_and_may_come_again(server: Server) -> None:
     with opened(server) as socket:
-        until(socket, messages.Opened)
+        until(socket, session_messages.Opened)
         minute = np.resize(SPEECH, 16000 * 30)
         for _ in range(3):
             socket.send(pcm(minute))
@@ -223,7 +223,7 @@ def test_threads_end_with_the_server() -> None:
         Server(HEAD, make_hello(HEAD), port=0, sessions=sessions) as server,
         opened(server) as socket,
     ):
-        until(socket, messages.Opened)
+        until(socket, session_messages.Opened)
         assert "scheduler" in {thread.name for thread in threading.enumerate()}
     left = {thread.name for thread in threading.enumerate()} - before
     assert not {name for name in left if name in ("scheduler", "websocket-server")}

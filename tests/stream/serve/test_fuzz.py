@@ -30,7 +30,7 @@ from stream.run.push.loop import PushLoop
 from stream.run.scheduler import Scheduler
 from stream.serve.limits import Bucket, Limits
 from stream.serve.server import Server
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.channels import make_hello
 
 HEAD = builtin_head()
@@ -156,7 +156,7 @@ def test_a_server_lives_through_rude_clients(
                 data = link.recv(timeout=PATIENCE)
                 frames += isinstance(data, bytes)
             link.send('{"type":"close"}')
-            while messages.Closed.TYPE not in str(link.recv(timeout=PATIENCE)):
+            while session_messages.Closed.TYPE not in str(link.recv(timeout=PATIENCE)):
                 pass
             link.send('{"type":"ping"}')
             frames = 0

@@ -42,7 +42,7 @@ def avatar() -> Iterator[Server]:
         assert not worker.is_alive()
 
 
-def read(socket: ClientConnection) -> codec.Message | messages.Text | messages.Unknown:
+def read(socket: ClientConnection) -> codec.Message | codec.Text | messages.Unknown:
     data = socket.recv(timeout=PATIENCE)
     return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 

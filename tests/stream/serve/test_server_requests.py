@@ -15,7 +15,7 @@ from wire_clients import HEAD, HELLO, client, frame, settled, until
 from stream.serve.server import Server
 from stream.sources.pcm import LiveResampler
 from stream.sources.pushed import PushedSource
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.codec import Kind
 
 
@@ -91,7 +91,7 @@ def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
 def test_interrupt_and_style(server: Server) -> None:
     seen: list[str] = []
 
-    def speak(wish: messages.Condition) -> None:
+    def speak(wish: session_messages.Condition) -> None:
         style = wish.asked()["style"]
         if style == "drunken":
             raise ValueError("no such style")
@@ -101,15 +101,15 @@ def test_interrupt_and_style(server: Server) -> None:
     server.controls.change = speak
     with client(server) as connection:
         connection.send(codec.serialise_text(messages.Interrupt()))
-        connection.send(codec.serialise_text(messages.Style("lively")))
-        connection.send(codec.serialise_text(messages.Style("drunken")))
+        connection.send(codec.serialise_text(session_messages.Style("lively")))
+        connection.send(codec.serialise_text(session_messages.Style("drunken")))
         error = until(connection, messages.Error)
         assert (error.code, error.fatal) == ("no_such_style", False)
         server.on_interrupt(3200)
         assert until(connection, messages.Interrupted).sample == 3200
-        server.changed(messages.Style("lively"))
-        assert until(connection, messages.Style).name == "lively"
-        connection.send(codec.serialise_text(messages.Style("calm*0.7+lively*0.3")))
+        server.changed(session_messages.Style("lively"))
+        assert until(connection, session_messages.Style).name == "lively"
+        connection.send(codec.serialise_text(session_messages.Style("calm*0.7+lively*0.3")))
         settled(connection)
     assert seen == ["interrupt", "lively", "calm*0.7+lively*0.3"]
     with connect(server.url) as late:
@@ -138,7 +138,7 @@ def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
 def test_strengths_are_asked_for_and_told(server: Server) -> None:
     seen: list[dict[str, Any]] = []
 
-    def guide(wish: messages.Condition) -> None:
+    def guide(wish: session_messages.Condition) -> None:
         asked = wish.asked()
         if asked["audio_guidance"] > 20:
             raise ValueError("audio guidance 99: choose a number from 0 to 20")
@@ -150,8 +150,8 @@ def test_strengths_are_asked_for_and_told(server: Server) -> None:
         connection.send('{"type":"guidance","audio_guidance":99}')
         error = until(connection, messages.Error)
         assert (error.code, error.fatal) == ("guidance", False) and "0 to 20" in error.message
-        server.changed(messages.Guidance(1.5, 1.0))
-        assert until(connection, messages.Guidance) == messages.Guidance(1.5, 1.0)
+        server.changed(session_messages.Guidance(1.5, 1.0))
+        assert until(connection, session_messages.Guidance) == session_messages.Guidance(1.5, 1.0)
     assert seen == [{"audio_guidance": 1.5, "style_guidance": None}]
     with connect(server.url) as late:
         hello = codec.parse_text(late.recv(timeout=PATIENCE))

@@ -8,7 +8,7 @@ from typing import Any
 import golden_wire
 import pytest
 
-from stream.wire import codec, messages
+from stream.wire import codec, session_messages
 from stream.wire.schema import schema
 
 SCHEMA = schema()
@@ -68,4 +68,4 @@ def test_what_the_codec_refuses_does_not_fit_either() -> None:
 def test_every_message_is_there() -> None:
     assert {"hello", "open", "error", "end"} <= set(SCHEMA["$defs"])
     assert SCHEMA["$defs"]["hello"]["required"] == ["type", "head", "channels"]
-    assert messages.Style.TYPE in SCHEMA["$defs"]
+    assert session_messages.Style.TYPE in SCHEMA["$defs"]

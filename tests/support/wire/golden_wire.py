@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.codec import Flag, Kind, Message
 from stream.wire.schema import schema
 
@@ -38,7 +38,7 @@ def binary_messages() -> dict[str, Message]:
     }
 
 
-def texts() -> dict[str, messages.Text]:
+def texts() -> dict[str, codec.Text]:
     """Control messages."""
     return {
         "hello.json": messages.Hello(
@@ -55,7 +55,7 @@ def texts() -> dict[str, messages.Text]:
         "audio_format.json": messages.AudioFormat(48000),
         "interrupt.json": messages.Interrupt(),
         "interrupted.json": messages.Interrupted(64000),
-        "style.json": messages.Style("lively"),
+        "style.json": session_messages.Style("lively"),
         "ping.json": messages.Ping(3),
         "pong.json": messages.Pong(3, 1700000000.25),
         "clock.json": messages.ClockInfo(0, 1700000000.5),
@@ -76,15 +76,15 @@ def texts() -> dict[str, messages.Text]:
             guidance={"audio": 1.5, "style": 1.0},
         ),
         "interrupt_at.json": messages.Interrupt(6400),
-        "guidance.json": messages.Guidance(1.5, 2.0),
-        "life.json": messages.Life(0.5, False),
-        "open_life.json": messages.Open(gaze=0.0, still=True),
-        "open.json": messages.Open(style="calm", seed=7, pace="live", alive=False),
-        "opened.json": messages.Opened(
+        "guidance.json": session_messages.Guidance(1.5, 2.0),
+        "life.json": session_messages.Life(0.5, False),
+        "open_life.json": session_messages.Open(gaze=0.0, still=True),
+        "open.json": session_messages.Open(style="calm", seed=7, pace="live", alive=False),
+        "opened.json": session_messages.Opened(
             0, 1700000009.5, "calm", 1280, 1280, 960000, {"audio": 1.5, "style": 1.0}
         ),
-        "open_head.json": messages.Open(head="flame"),
-        "opened_head.json": messages.Opened(
+        "open_head.json": session_messages.Open(head="flame"),
+        "opened_head.json": session_messages.Opened(
             0,
             1700000009.5,
             "calm",
@@ -96,9 +96,9 @@ def texts() -> dict[str, messages.Text]:
             vertices=5023,
             faces=9976,
         ),
-        "flush.json": messages.Flush(),
-        "close.json": messages.Close(),
-        "closed.json": messages.Closed("closed", 250),
+        "flush.json": session_messages.Flush(),
+        "close.json": session_messages.Close(),
+        "closed.json": session_messages.Closed("closed", 250),
     }
 
 

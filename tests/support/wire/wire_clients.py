@@ -34,7 +34,7 @@ def client(server: Server, **options: Any) -> Iterator[ClientConnection]:
         yield connection
 
 
-def receive(connection: ClientConnection) -> codec.Message | messages.Text | messages.Unknown:
+def receive(connection: ClientConnection) -> codec.Message | codec.Text | messages.Unknown:
     data = connection.recv(timeout=PATIENCE)
     return codec.parse(data) if isinstance(data, bytes) else codec.parse_text(data)
 

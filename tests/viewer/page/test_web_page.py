@@ -29,7 +29,7 @@ from stream.run.scheduler import Scheduler
 from stream.run.sinks import Collected
 from stream.serve.server import Server
 from stream.sources.pushed import PushedSource
-from stream.wire import messages
+from stream.wire import session_messages
 from stream.wire.channels import make_hello
 from viewer.page.site import make_site
 
@@ -73,8 +73,8 @@ class Avatar:
         loop = LiveLoop(self.source, self.session, [self.server, self.kept])
         server = self.server
 
-        def change(wish: messages.Condition) -> None:
-            if isinstance(wish, messages.Style):
+        def change(wish: session_messages.Condition) -> None:
+            if isinstance(wish, session_messages.Style):
                 self.heard.append(wish.name)
                 server.changed(wish)
             else:
@@ -83,8 +83,8 @@ class Avatar:
 
         server.controls.change = change
         server.controls.interrupt = loop.interrupt
-        server.changed(messages.Guidance(1.0, 1.0))
-        server.changed(messages.Life.of(self.session.conditions.now))
+        server.changed(session_messages.Guidance(1.0, 1.0))
+        server.changed(session_messages.Life.of(self.session.conditions.now))
         self.thread = threading.Thread(target=loop.run, kwargs={"stop": self.stop})
         self.thread.start()
         return self

@@ -25,7 +25,7 @@ from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameTiming
 from stream.serve.limits import Limits
 from stream.serve.server import Server
-from stream.wire import codec, messages
+from stream.wire import codec, messages, session_messages
 from stream.wire.codec import Kind
 
 
@@ -118,7 +118,7 @@ def test_metrics_are_what_prometheus_reads() -> None:
         until(connection, Kind.FLAME)
         with pytest.raises(InvalidStatus):
             connect(server.url, origin="http://evil.example")  # type: ignore[arg-type]
-        connection.send(codec.serialise_text(messages.Open()))
+        connection.send(codec.serialise_text(session_messages.Open()))
         assert until(connection, messages.Error).code == "capacity"
         status, fields, body = ask(server, "/metrics")
         assert status == 200 and fields["content-type"].startswith("text/plain")
@@ -155,14 +155,14 @@ def test_what_the_model_broke_for_a_client_is_counted_while_it_is_here_and_after
     sessions = SessionFactory(lambda: Scheduler(backend, 1, workers=1), backend)
     with Server(HEAD, HELLO, port=0, sessions=sessions) as server, client(server) as connection:
         backend.calls = 0  # it was warmed up, perhaps
-        connection.send(codec.serialise_text(messages.Open()))
-        until(connection, messages.Opened)
+        connection.send(codec.serialise_text(session_messages.Open()))
+        until(connection, session_messages.Opened)
         for _ in range(3):
             assert np.isfinite(until(connection, Kind.FLAME).payload).all()
         told = b"posetalk_broken_outputs_total 1.0"
         assert told in ask(server, "/metrics")[2]
-        connection.send(codec.serialise_text(messages.Close()))
-        until(connection, messages.Closed)
+        connection.send(codec.serialise_text(session_messages.Close()))
+        until(connection, session_messages.Closed)
         assert told in ask(server, "/metrics")[2]
 
 
