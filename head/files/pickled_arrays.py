@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from head.files.pickle_reader import SPARSE, PickleError, Record
+from head.files.pickle_machine import SPARSE, PickleError, Record
 
 _DTYPE: Final = re.compile(r"[<>|=]?([fiub][1248])")
 _ARRAY: Final = re.compile(r"numpy\._?core\.multiarray:_reconstruct|numpy:ndarray")

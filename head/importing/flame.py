@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from head.files.pickle_reader import Limits, PickleError, read_pickle
+from head.files.pickle_machine import Limits, PickleError
+from head.files.pickle_reader import read_pickle
 from head.files.pickled_arrays import to_array
 from head.geometry.mesh import Bools, Ints, Points
 from head.geometry.survey import CHIN, MOUTH, PROFILE, Surveyed, eye_marks, survey

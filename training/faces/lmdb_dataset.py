@@ -23,7 +23,7 @@ import numpy as np
 
 from head.errors import FileError, NotInstalled
 from head.files.json_file import read_json
-from head.files.pickle_reader import PickleError
+from head.files.pickle_machine import PickleError
 from head.files.regular_file import read_regular
 from stream.frames import FPS, FRAME_SAMPLES
 from training.faces.clip_arrays import (

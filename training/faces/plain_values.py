@@ -8,7 +8,8 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from head.files.pickle_reader import Limits, PickleError, read_pickle
+from head.files.pickle_machine import Limits, PickleError
+from head.files.pickle_reader import read_pickle
 from head.files.pickled_arrays import plain
 
 LIMITS = Limits(most_bytes=64 << 20, most_instructions=20_000)

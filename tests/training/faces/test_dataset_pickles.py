@@ -11,7 +11,7 @@ import pytest
 from cli import call
 from recorded_faces import Evil
 
-from head.files.pickle_reader import PickleError
+from head.files.pickle_machine import PickleError
 from training.faces.plain_values import LIMITS, loads
 
 
