@@ -19,7 +19,8 @@ from diffposetalk.spec import FloatArray, ModelSpec, WindowRule
 from stream.backends.names import BACKENDS
 from stream.backends.protocol import Backend, Conditions, SamplerCall
 from stream.backends.registry import load_backend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-2, "bf16": 1e-1, "int8": 5e-1}
 """Largest difference per hop, in normalised units (deviations of the training motion)."""

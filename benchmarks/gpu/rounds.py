@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks.gpu.card import Card
 from benchmarks.harness.probes import TimedBackend
 from stream.backends.protocol import Backend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import Batcher
 

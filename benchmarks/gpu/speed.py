@@ -13,7 +13,8 @@ import numpy as np
 from benchmarks.gpu.card import Card
 from benchmarks.gpu.rounds import Lane, murmur, once, round_times, settled, timed
 from stream.backends.slots.fake_slots import SlottedFake
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.run.batching import Batcher
 
 Figures = Iterator[tuple[str, Callable[[], Any]]]

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from posetalk.app.settings.model import ModelSettings
     from stream.audio import AudioSource
     from stream.backends.protocol import Backend
-    from stream.core.session import Session, SessionOptions
+    from stream.core.options import SessionOptions
+    from stream.core.session import Session
     from stream.serve.server import Server
 
 CLIENT_SECONDS = 30.0
@@ -143,9 +144,9 @@ def live_settings(session: Session) -> dict[str, Any]:
         "window_rule": session.window_rule,
         "audio_guidance": session.audio_guidance,
         "style_guidance": session.style_guidance,
-        "lip_noise": session.lip_noise,
-        "head_noise": session.head_noise,
-        "face_noise": session.face_noise,
+        "lip_noise": session.noise_strengths.lip,
+        "head_noise": session.noise_strengths.head,
+        "face_noise": session.noise_strengths.face,
         "style": session.style_name,
         "backend": backend.name,
         "precision": backend.precision,

@@ -14,7 +14,8 @@ from benchmarks.peers.scores import RATE
 from head.geometry.measure import lip_gap, mouth_width
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.motion_metrics import vertices

@@ -251,7 +251,7 @@ def sample(backend: Any, clips: Sequence[Any], setting: CurveSetting, bundle: An
     Args:
         bundle: that `backend` runs; paper mode needs it.
     """
-    from stream.core.session import SessionOptions
+    from stream.core.options import SessionOptions
     from training.evaluation.batch_rollout import Rollout, rollout
 
     rollouts = [Rollout(c.samples, c.style, seed) for c in clips for seed in range(SEEDS)]

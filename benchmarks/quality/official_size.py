@@ -128,7 +128,8 @@ def live(
 ) -> dict[str, dict[str, float]]:
     """Milliseconds of a live hop by window rule, and how many times real time that is."""
     from stream.backends.registry import load_backend
-    from stream.core.session import Session, SessionOptions
+    from stream.core.options import SessionOptions
+    from stream.core.session import Session
 
     backend = load_backend(backend_name, str(folder), threads, precision)
     sound = sound_of(int(LIVE_SECONDS * SPEC.sample_rate_hz))

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from head.retarget import Retarget
     from stream.audio import AudioSource
     from stream.backends.protocol import Backend, FloatArray
-    from stream.core.session import Session, SessionOptions
+    from stream.core.options import SessionOptions
+    from stream.core.session import Session
 
 
 def load_model(

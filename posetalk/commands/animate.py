@@ -255,7 +255,7 @@ class Animate:
         from posetalk.app.animate import blocks_of, run
         from posetalk.app.opening import open_session
         from posetalk.app.outputs import open_outputs
-        from stream.core.session import SessionOptions
+        from stream.core.options import SessionOptions
 
         session = open_session(
             self.model,

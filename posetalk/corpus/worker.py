@@ -66,7 +66,7 @@ class Worker:
     def _load(self, expected: Expected) -> None:
         from head.errors import WrongValue
         from posetalk.app.opening import load_model
-        from stream.core.session import SessionOptions
+        from stream.core.options import SessionOptions
 
         here = importlib.metadata.version("posetalk")
         if here != expected.posetalk:

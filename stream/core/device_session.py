@@ -13,8 +13,9 @@ from stream.backends.hop import HopCall, HopGraph
 from stream.backends.protocol import Backend, SpeechCall
 from stream.core.fence import is_motion
 from stream.core.front_end import CausalFrontEnd, WindowFrontEnd
+from stream.core.options import SessionOptions
 from stream.core.resident.packed_state import pack, unpack
-from stream.core.session import Session, SessionOptions
+from stream.core.session import Session
 from stream.core.state import SessionState
 from stream.frames import Frame
 

@@ -14,14 +14,10 @@ One model call is four moves, so that a scheduler can put the work of many sessi
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from diffposetalk.spec import WindowRule
-from head.channels import ARTICULATION
-from head.errors import WrongValue
 from stream.backends.protocol import (
     Backend,
     FloatArray,
@@ -30,11 +26,11 @@ from stream.backends.protocol import (
     SpeechState,
     encode_speech,
 )
-from stream.backends.slots.hop_slots import HopKind
 from stream.core.conditions import NATURAL, ConditionChange, ConditionTrack
 from stream.core.fence import is_motion
+from stream.core.options import NoiseStrengths, SessionOptions, hop_kind
 from stream.core.shown.idle_motion import Manner
-from stream.core.state import SessionState, rotation_channels
+from stream.core.state import SessionState
 from stream.core.windows import Window, plan
 from stream.frames import Frame
 
@@ -42,26 +38,6 @@ if TYPE_CHECKING:
     from head.retarget import Retarget
 
 log = logging.getLogger(__name__)
-
-MOST_NOISE = 10.0
-"""Noise so many times as strong as the model was trained with drowns any motion."""
-
-
-@dataclass(frozen=True)
-class SessionOptions:
-    """Live settings; None takes the bundle's live default (`LiveDefaults`)."""
-
-    hop: int | None = None
-    lookahead: int | None = None
-    steps: int | None = None
-    window_rule: WindowRule | None = None
-    audio_guidance: float | None = None
-    style_guidance: float | None = None
-    lip_noise: float | None = None
-    head_noise: float | None = None
-    face_noise: float | None = None
-    gaze: float | None = None
-    still: bool | None = None
 
 
 class Session:
@@ -80,7 +56,7 @@ class Session:
     Attributes:
         state: what it remembers; belongs to it (`copy_state`, `go_on_from`).
         conditions: who speaks, how, and how strongly.
-        kind: of its hops. noise_scale: (D,) of the initial noise.
+        kind: of its hops. noise_strengths: of the initial noise; noise_scale: (D,), by channel.
 
     Raises:
         ValueError: settings that the window cannot hold, an unknown style, or a shape or style of
@@ -98,25 +74,12 @@ class Session:
         retarget: Retarget | None = None,
     ) -> None:
         self.backend, self.seed, self.retarget = backend, seed, retarget
-        spec, live, wish = backend.spec, backend.spec.live, options or SessionOptions()
-        self.hop = live.hop if wish.hop is None else wish.hop
-        self.lookahead = live.lookahead if wish.lookahead is None else wish.lookahead
-        self.steps = live.steps if wish.steps is None else wish.steps
-        self.window_rule = wish.window_rule or live.window_rule
-        if self.hop < 1 or self.lookahead < 0 or self.hop + self.lookahead > spec.T_w:
-            raise WrongValue(
-                f"hop {self.hop} (at least 1) and lookahead {self.lookahead} (at least 0) "
-                f"must fit a window of {spec.T_w} frames"
-            )
-        if not 1 <= self.steps <= 20:
-            raise WrongValue(f"{self.steps} steps: choose 1 to 20 network calls per hop")
-        self.kind = HopKind(self.hop, self.lookahead, self.steps, self.window_rule)
-        self.lip_noise = _noise("lip_noise", wish.lip_noise, live.lip_noise)
-        self.head_noise = _noise("head_noise", wish.head_noise, live.head_noise)
-        self.face_noise = _noise("face_noise", wish.face_noise, live.face_noise)
-        self.noise_scale = np.full(spec.d_motion, self.face_noise, np.float32)
-        self.noise_scale[[*ARTICULATION, spec.d_motion - 1]] = self.lip_noise
-        self.noise_scale[rotation_channels(backend)] = self.head_noise
+        wish, live = options or SessionOptions(), backend.spec.live
+        self.kind = hop_kind(wish, backend.spec)
+        self.hop, self.lookahead = self.kind.hop, self.kind.lookahead
+        self.steps, self.window_rule = self.kind.steps, self.kind.window_rule
+        self.noise_strengths = NoiseStrengths.of(wish, live)
+        self.noise_scale = self.noise_strengths.by_channel(backend)
         audio, style_scale = wish.audio_guidance, wish.style_guidance
         self.conditions = ConditionTrack(
             backend,
@@ -364,15 +327,3 @@ class Session:
         if self.window_rule == "sliding":
             reach = min(reach, self.end - spec.T_w - spec.T_p)
         return reach
-
-
-def _noise(name: str, wished: float | None, default: float) -> float:
-    """How strong the initial noise of some channels is; 1 is as trained.
-
-    Raises:
-        ValueError: not a number from 0 to MOST_NOISE.
-    """
-    scale = default if wished is None else wished
-    if not 0.0 <= scale <= MOST_NOISE:
-        raise WrongValue(f"{name} {scale:g}: choose a number from 0 to {MOST_NOISE:g}")
-    return scale

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from stream.backends.protocol import BATCH_ON_CPU
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.run.batching import Batcher
 
 MOST_SESSIONS = 8192

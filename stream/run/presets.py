@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from head.errors import WrongValue
 
 if TYPE_CHECKING:
-    from stream.core.session import SessionOptions
+    from stream.core.options import SessionOptions
 
 PresetName = Literal["fast", "default", "careful"]
 

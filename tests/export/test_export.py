@@ -29,7 +29,8 @@ from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
 from stream.backends.torch_backend import TorchBackend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,8 @@ def test_the_full_library_is_refused_where_it_is_missing(tmp_path: Path) -> None
 
 @needs_gpu
 def test_engines_give_the_motion_of_the_graphs(engines: Path) -> None:
-    from stream.core.session import Session, SessionOptions
+    from stream.core.options import SessionOptions
+    from stream.core.session import Session
 
     sound = 0.1 * np.random.default_rng(0).standard_normal(16_000).astype(np.float32)
     motion = []

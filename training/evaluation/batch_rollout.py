@@ -18,7 +18,8 @@ from head.errors import PosetalkError
 from stream.backends.hop import HopGraph
 from stream.backends.protocol import Backend, FloatArray, SamplerCall, SpeechState, batch_key
 from stream.backends.slots.hop_slots import HopKind, HopSlots
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 
 MOST_TOKENS = 4096
 """Tokens of one model call: more at once is no faster on a CPU and takes memory."""

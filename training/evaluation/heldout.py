@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.protocol import Backend
-from stream.core.session import SessionOptions
+from stream.core.options import SessionOptions
 from stream.frames import FRAME_SAMPLES
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.clips import SETS

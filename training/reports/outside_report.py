@@ -19,7 +19,7 @@ from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
-from stream.core.session import SessionOptions
+from stream.core.options import SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
 from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total

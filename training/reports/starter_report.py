@@ -19,7 +19,7 @@ from head.new_file import new_file
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
-from stream.core.session import SessionOptions
+from stream.core.options import SessionOptions
 from stream.frames import FPS
 from training.evaluation.heldout import (
     CONDITIONS,

@@ -15,11 +15,9 @@ from stream.backends.names import OF_EXPORTS, BackendName, Precision, check_prec
 from stream.run.presets import PresetName, with_preset
 
 if TYPE_CHECKING:
-    from stream.core.session import SessionOptions
+    from stream.core.options import SessionOptions
 
 _BY_BUNDLE = "(default: the bundle's)"
-
-MOST_STEPS = 20
 
 
 def gaze_of(text: str) -> float:
@@ -103,9 +101,12 @@ class ModelSettings:
         """
         from posetalk.terminal.console import UsageError
 
-        if self.steps is not None and (self.steps < 1 or (live and self.steps > MOST_STEPS)):
-            most = f"1 to {MOST_STEPS}" if live else "1 or more"
-            raise UsageError(f"--steps {self.steps}: choose {most} network calls per hop")
+        if self.steps is not None:
+            from stream.core.options import MOST_STEPS
+
+            if self.steps < 1 or (live and self.steps > MOST_STEPS):
+                most = f"1 to {MOST_STEPS}" if live else "1 or more"
+                raise UsageError(f"--steps {self.steps}: choose {most} network calls per hop")
         if self.hop is not None and self.hop < 1:
             raise UsageError(f"--hop {self.hop}: choose 1 frame or more")
         if self.lookahead is not None and self.lookahead < 0:
@@ -129,7 +130,7 @@ class ModelSettings:
         Raises:
             ValueError: there is no such preset.
         """
-        from stream.core.session import SessionOptions
+        from stream.core.options import SessionOptions
 
         given = SessionOptions(
             hop=self.hop,

@@ -14,7 +14,8 @@ from head.errors import WrongValue
 from head.retarget import Retarget
 from stream.backends.protocol import Backend
 from stream.clock import Clock
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.run.other_heads import OtherHead
 from stream.run.presets import with_other_preset
 from stream.run.push.resumed import Past, ResumedSession

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from head.eye_turns import looks
 from posetalk import demo_speech
 from stream.backends.registry import load_backend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from training.evaluation.live_figures import blinks
 from training.reports.long_run import mean_gaze
 

@@ -28,7 +28,8 @@ from posetalk.app.style_extraction import cosine, extract, open_clip, samples, w
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 
 A, B = np.array([1.0, 0.0, 2.0], np.float32), np.array([0.0, 4.0, -2.0], np.float32)
 STYLES = {"a": A, "b": B, "very-calm": A + B}

@@ -15,7 +15,8 @@ from diffposetalk.sampling.samplers import SAMPLERS
 from stream.backends.protocol import RuntimeProblem, batch_key
 from stream.backends.registry import load_backend
 from stream.backends.torch_backend import TorchBackend, _no_tf32
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 
 
 @pytest.fixture(scope="module")

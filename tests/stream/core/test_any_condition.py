@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from stream.backends.protocol import Backend, FloatArray
 from stream.core.fence import is_motion
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import run_batch
 

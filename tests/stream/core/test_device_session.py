@@ -17,7 +17,8 @@ from export.parity import TOLERANCE, babble
 from stream.backends.onnx_backend import OnnxBackend
 from stream.backends.protocol import FloatArray
 from stream.core.device_session import DeviceSession, make_session
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 
 HOPS = 110

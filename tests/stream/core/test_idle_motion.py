@@ -11,7 +11,8 @@ from diffposetalk.spec import LiveDefaults
 from head.channels import ARTICULATION, INDEX, JAW, LIDS, ROTATION
 from stream.backends.fake import FakeBackend
 from stream.core.conditions import ConditionChange
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.core.shown.idle_motion import IdleMotion, Manner
 
 LIVE = LiveDefaults(head_inertia=0.4, gaze_time_constant_frames=60, max_blink_interval_frames=175)

@@ -13,7 +13,8 @@ from official_checkpoint import write
 from diffposetalk.importing.released import Files, import_released
 from diffposetalk.spec import HubertSpec, SpeechEncoderSpec
 from stream.backends.torch_backend import TorchBackend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 
 SMALL_HUBERT = SpeechEncoderSpec(
     d_out=32, hubert=HubertSpec(n_layers=2, n_heads=2, d_hidden=48, d_conv=16, position_groups=4)

@@ -16,7 +16,8 @@ from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
 from stream.core.level_normaliser import RunningLevel
 from stream.core.noise import NoiseTrack, frame_noise
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.core.timeline import Timeline
 from stream.core.windows import plan
 

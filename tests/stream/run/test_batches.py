@@ -11,7 +11,8 @@ from tiny_model import speech
 
 from stream.backends.fake import FakeBackend
 from stream.clock import FakeClock
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import Batcher
 from stream.run.live_loop import replay

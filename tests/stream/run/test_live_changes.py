@@ -15,7 +15,8 @@ from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.clock import FakeClock
 from stream.core.conditions import ConditionChange
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.run.live_loop import LiveLoop
 from stream.sources.pushed import PushedSource
 

@@ -12,7 +12,8 @@ from live_runs import BACKEND, Collect, reference, speech
 from numpy.typing import NDArray
 
 from stream.backends.fake import FakeBackend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.live_loop import LiveLoop, warm_up
 from stream.run.metrics import LiveStatistics

@@ -7,7 +7,8 @@ import pytest
 
 import posetalk
 from stream.backends.fake import FakeBackend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.run.presets import PRESETS, with_preset
 from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler

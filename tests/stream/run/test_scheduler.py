@@ -14,7 +14,8 @@ from stream.backends.fake import FakeBackend
 from stream.backends.protocol import SamplerCall
 from stream.clock import FakeClock
 from stream.core.conditions import ConditionChange
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import run_batch
 from stream.run.scheduled_session import MOST_WAITING

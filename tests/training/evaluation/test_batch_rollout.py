@@ -13,7 +13,8 @@ from diffposetalk.spec import LiveDefaults, ModelSpec
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
 from stream.backends.protocol import FloatArray, SamplerCall
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from training.evaluation import live_figures as lf
 from training.evaluation.batch_rollout import Rollout, RolloutError, rollout
 from training.evaluation.clips import ClipError, EvaluationClip, held_out_clips

@@ -15,7 +15,8 @@ from diffposetalk.spec import WindowRule
 from export.parity import TOLERANCE, babble
 from stream.backends.cuda_graphs import CapturedCalls, EagerCapture
 from stream.backends.torch_backend import TorchBackend
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.run.batching import Batcher
 
 COUNT, HOPS = 3, 60

@@ -13,7 +13,8 @@ from diffposetalk.spec import WindowRule
 from stream.backends.slots.fake_slots import FakeSlots, SlottedFake
 from stream.backends.slots.hop_slots import HopKind
 from stream.core.conditions import ConditionChange
-from stream.core.session import Session, SessionOptions
+from stream.core.options import SessionOptions
+from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import Batcher
 

@@ -1,0 +1,91 @@
+"""The live settings of a session: what may be asked for, and what they are where nothing is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diffposetalk.spec import LiveDefaults, ModelSpec, WindowRule
+from head.channels import ARTICULATION
+from head.errors import WrongValue
+from stream.backends.protocol import Backend, FloatArray
+from stream.backends.slots.hop_slots import HopKind
+from stream.core.state import rotation_channels
+
+MOST_NOISE = 10.0
+"""Noise so many times as strong as the model was trained with drowns any motion."""
+MOST_STEPS = 20
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """Live settings; None takes the bundle's live default (`LiveDefaults`)."""
+
+    hop: int | None = None
+    lookahead: int | None = None
+    steps: int | None = None
+    window_rule: WindowRule | None = None
+    audio_guidance: float | None = None
+    style_guidance: float | None = None
+    lip_noise: float | None = None
+    head_noise: float | None = None
+    face_noise: float | None = None
+    gaze: float | None = None
+    still: bool | None = None
+
+
+def hop_kind(wish: SessionOptions, spec: ModelSpec) -> HopKind:
+    """The hops of a session: those asked for, else the bundle's.
+
+    Raises:
+        ValueError: no window of the model holds them, or no session has so many steps.
+    """
+    live = spec.live
+    hop = live.hop if wish.hop is None else wish.hop
+    lookahead = live.lookahead if wish.lookahead is None else wish.lookahead
+    steps = live.steps if wish.steps is None else wish.steps
+    if hop < 1 or lookahead < 0 or hop + lookahead > spec.T_w:
+        raise WrongValue(
+            f"hop {hop} (at least 1) and lookahead {lookahead} (at least 0) "
+            f"must fit a window of {spec.T_w} frames"
+        )
+    if not 1 <= steps <= MOST_STEPS:
+        raise WrongValue(f"{steps} steps: choose 1 to {MOST_STEPS} network calls per hop")
+    return HopKind(hop, lookahead, steps, wish.window_rule or live.window_rule)
+
+
+@dataclass(frozen=True)
+class NoiseStrengths:
+    """How strong the initial noise is by kind of channel; 1 is as trained."""
+
+    lip: float
+    head: float
+    face: float
+
+    @classmethod
+    def of(cls, wish: SessionOptions, live: LiveDefaults) -> NoiseStrengths:
+        """Those asked for, else the bundle's.
+
+        Raises:
+            ValueError: not a number from 0 to MOST_NOISE.
+        """
+        return cls(
+            _noise("lip_noise", wish.lip_noise, live.lip_noise),
+            _noise("head_noise", wish.head_noise, live.head_noise),
+            _noise("face_noise", wish.face_noise, live.face_noise),
+        )
+
+    def by_channel(self, backend: Backend) -> FloatArray:
+        """(D,) strength of each channel of the model's motion."""
+        scale = np.full(backend.spec.d_motion, self.face, np.float32)
+        scale[[*ARTICULATION, backend.spec.d_motion - 1]] = self.lip
+        scale[rotation_channels(backend)] = self.head
+        return scale
+
+
+def _noise(name: str, wished: float | None, default: float) -> float:
+    scale = default if wished is None else wished
+    if not 0.0 <= scale <= MOST_NOISE:
+        raise WrongValue(f"{name} {scale:g}: choose a number from 0 to {MOST_NOISE:g}")
+    return scale
