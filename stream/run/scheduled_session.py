@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,13 +14,11 @@ from head.errors import WrongValue
 from stream.backends.protocol import FloatArray
 from stream.core.conditions import ConditionChange
 from stream.core.session import Session
-from stream.frames import FPS, SAMPLE_RATE, Frame
+from stream.frames import FPS, Frame
 from stream.run.metrics import MOST_MERGES
+from stream.run.waiting_audio import WaitingAudio
 
 log = logging.getLogger(__name__)
-
-MOST_WAITING = 10 * SAMPLE_RATE
-"""Samples that may wait for a session."""
 
 Deliver = Callable[[list[Frame]], None]
 OnEnd = Callable[[Exception | None], None]
@@ -40,7 +37,7 @@ class AudioListener(Protocol):
 
 
 class SessionHost(Protocol):
-    """What a scheduled needs of its scheduler."""
+    """What a scheduled session needs of its scheduler."""
 
     lock: threading.Condition
     is_lane: bool
@@ -52,7 +49,7 @@ class SessionHost(Protocol):
 
 @dataclass
 class SessionMetrics:
-    """What became of a scheduled's audio.
+    """What became of the audio of a scheduled session.
 
     Attributes:
         frames: delivered; calls: model calls that made them.
@@ -71,15 +68,6 @@ class SessionMetrics:
     refused: int = 0
     interrupts: int = 0
     merges: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(eq=False)
-class _Piece:
-    """Audio that waits: (n,) samples up to the absolute index `end`, here since `arrival`."""
-
-    samples: FloatArray
-    end: int
-    arrival: float
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ class ScheduledSession:
     (`error`).
 
     Attributes:
-        session: the scheduler's own while the scheduled is open; read its settings, set none.
+        session: the scheduler's own while this is open; read its settings, set none.
         realtime: late hops are merged; otherwise every hop is one call, however late.
         counts: may be read at any time.
         call: the latest model call; for `deliver`, that which made its frames.
@@ -130,9 +118,7 @@ class ScheduledSession:
         self.call = ModelCall(0, 0, False, 0.0, 0.0)
         self._host, self._deliver, self._on_end = host, deliver, on_end
         self._listener = listener
-        self._pieces: deque[_Piece] = deque()
-        self._arrived = 0  # samples fed
-        self._taken = 0  # samples handed to the session
+        self._audio = WaitingAudio()
         self._untold: list[FloatArray] = []  # of those, what the listener has not heard yet
         self._told = 0
         self._cut = self._late = self._finishing = False
@@ -156,21 +142,20 @@ class ScheduledSession:
         if samples.ndim != 1:
             raise WrongValue(f"a block is (n,) mono samples, got shape {samples.shape}")
         with self._host.lock:
-            while wait and self.waiting and not self._fits(len(samples)) and not self._over:
+            while wait and self.waiting and not self._audio.fits(len(samples)) and not self._over:
                 self._host.lock.wait()
             if self._over:
                 raise WrongValue("this session has ended: open another one")
-            if not wait and not self._fits(len(samples)):
+            if not wait and not self._audio.fits(len(samples)):
                 self.counts.refused += len(samples)
                 return False
             if len(samples):
-                self._arrived += len(samples)
-                self._pieces.append(_Piece(samples, self._arrived, self._host.now()))
+                self._audio.add(samples, self._host.now())
                 self._wake_if_ready()
         return True
 
     def finish(self) -> None:
-        """No more audio: the frames still held back are delivered, then the scheduled ends."""
+        """No more audio: the frames still held back are delivered, then it ends."""
         with self._host.lock:
             self._finishing = True
             self._host.wake(self)
@@ -181,8 +166,7 @@ class ScheduledSession:
         with self._host.lock:
             self.counts.interrupts += 1
             self._cut = True
-            for piece in self._pieces:
-                piece.samples = np.zeros_like(piece.samples)
+            self._audio.silence()
 
     def hurry(self, until: int) -> None:
         """Merge hops up to the sample `until`, whose frames nobody sees."""
@@ -201,7 +185,7 @@ class ScheduledSession:
     @property
     def waiting(self) -> int:
         """Samples queued and not yet used."""
-        return self._arrived - self._taken
+        return self._audio.waiting
 
     # --- from the scheduler --------------------------------------------------------------------
     @property
@@ -223,7 +207,7 @@ class ScheduledSession:
         session, now = self.session, self._host.now()
         hops = self._hops()
         if not hops:
-            self._move(self._arrived)
+            self._move(self._audio.arrived)
             session.end_audio()
             return int(session.pending)
         end = self._next_end() * self._frame_samples
@@ -275,7 +259,7 @@ class ScheduledSession:
                 return
             self.error = error
             self.ended.set()
-            self._pieces.clear()
+            self._audio.forget()
             self._host.leave(self)
             self._host.lock.notify_all()
         if self._on_end is not None:
@@ -288,10 +272,6 @@ class ScheduledSession:
     def _over(self) -> bool:
         return self._finishing or self.ended.is_set()
 
-    def _fits(self, count: int) -> bool:
-        """Whether so many more samples may wait."""
-        return self.waiting + count <= MOST_WAITING
-
     @property
     def _frame_samples(self) -> int:
         return self.session.backend.spec.frame_samples
@@ -302,27 +282,17 @@ class ScheduledSession:
     def _hops(self) -> int:
         """Hops whose audio is here, in the queue or in the session."""
         start = max(self.session.end, self.session.lookahead)
-        return max(0, (self._arrived // self._frame_samples - start) // self.session.hop)
+        return max(0, (self._audio.arrived // self._frame_samples - start) // self.session.hop)
 
     def _arrival(self, end: int) -> float:
         """When all samples before `end` were here; of the last piece if they are not."""
-        for piece in self._pieces:
-            if piece.end >= end:
-                return piece.arrival
-        return self._pieces[-1].arrival if self._pieces else self._idle_since
+        arrival = self._audio.arrival(end)
+        return self._idle_since if arrival is None else arrival
 
     def _move(self, end: int) -> None:
         """Audio before the absolute index `end` goes to the session."""
-        while self._taken < end:
-            piece = self._pieces[0]
-            count = end - self._taken
-            part = piece.samples[:count]
-            if len(part) < len(piece.samples):
-                piece.samples = piece.samples[count:]
-            else:
-                self._pieces.popleft()
+        for part in self._audio.take_until(end):
             self.session.append(part)
-            self._taken += len(part)
             if self._listener is not None:
                 self._untold.append(part)
         self._host.lock.notify_all()  # there is room again

@@ -18,8 +18,8 @@ from stream.core.options import SessionOptions
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import run_batch
-from stream.run.scheduled_session import MOST_WAITING
 from stream.run.scheduler import Scheduler
+from stream.run.waiting_audio import MOST_WAITING
 
 
 class Picky(FakeBackend):
