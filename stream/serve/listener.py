@@ -1,6 +1,7 @@
-"""The port: websockets that open, live and end, and browsers that ask for pages.
+"""The port: websockets that are let in or not, and browsers that ask for pages.
 
-The only file that imports websockets' server.
+The only file that imports websockets' server.  `stream.serve.client.attendance` talks to those
+who came in.
 """
 
 from __future__ import annotations
@@ -18,26 +19,23 @@ from typing import Any, cast
 
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.datastructures import Headers
-from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from head.errors import PosetalkError
-from stream.serve.client.connection import Connection
-from stream.serve.client.host import GoneError, Socket
+from stream.serve.client.attendance import Attendance
 from stream.serve.door import http_pages
 from stream.serve.door.admission import Admission, reason_of
 from stream.serve.door.arrivals import Arrivals
-from stream.serve.door.auth import FOREIGN, Refusal, Role
+from stream.serve.door.auth import FOREIGN, Refusal
 from stream.serve.door.bridged import Arrived, BridgedSocket
 from stream.serve.door.doorbell import Doorbell, listen
 from stream.serve.door.guarded import Guards, Places, Turns, guard
 from stream.serve.door.hang_ups import HangUps
-from stream.serve.door.peers import Peer, Peers
+from stream.serve.door.peers import Peers
 from stream.serve.door.unfinished import Unfinished
 from stream.serve.limits import REQUEST, Bucket, Limits, echo
 from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
-from stream.wire import codec, messages
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +92,8 @@ class Listener:
         limits: what it takes from those who come.
 
     Attributes:
-        clients: those whose websocket is open.
         peers: where they come from.
-        accepting: set once newcomers may be greeted.
+        attendance: those whose websocket is open.
     """
 
     def __init__(
@@ -109,8 +106,7 @@ class Listener:
         self.peers = Peers(limits)
         self.arrivals = Arrivals(limits, counts.refuse)
         self._unfinished, self._hang_ups = Unfinished(limits, counts.refuse), HangUps()
-        self.clients: dict[Connection, ServerConnection] = {}
-        self.accepting = asyncio.Event()
+        self.attendance = Attendance(counts, place.read_timeout)
 
     async def listen(
         self, requests: ClientRequests, serving: Callable[[int], Awaitable[None]]
@@ -170,18 +166,9 @@ class Listener:
         self._unfinished.tick()
         self._hang_ups.tick()
 
-    async def drain(self, until: float) -> None:
-        """Let the clients have what waits; those that do not read by `until` are cut off."""
-        while any(client.has_work for client in self.clients) and time.monotonic() < until:
-            await asyncio.sleep(0.005)
-        for client, socket in self.clients.items():
-            if client.has_work:
-                socket.transport.abort()
-
     def cut_off(self) -> None:
         """End every connection that is still there, whatever its other side does."""
-        for socket in list(self.clients.values()):
-            socket.transport.abort()
+        self.attendance.cut_off()
         self.arrivals.cut_off()
 
     def _delay(self, address: object) -> float:
@@ -238,7 +225,8 @@ class Listener:
         self.arrivals.left(socket.remote_address)
         assert socket.request is not None
         role = self._admission.role(socket.request.path, Fields(socket.request.headers))
-        await self._live(socket, self.peers.of(socket.remote_address), role)
+        peer = self.peers.of(socket.remote_address)
+        await self.attendance.attend(socket, peer, role, self._requests)
 
     def open_bridged(self, arrived: Arrived, wake: Callable[[], None]) -> BridgedSocket | Refusal:
         """A place for a websocket that is accepted elsewhere, or why there is none for it."""
@@ -262,70 +250,12 @@ class Listener:
                 await socket.wait_closed()
                 return
             role = self._admission.role(arrived.path, arrived)
-            await self._live(cast(ServerConnection, socket), peer, role)
+            bridged = cast(ServerConnection, socket)
+            await self.attendance.attend(bridged, peer, role, self._requests)
         finally:
             self._places.taken -= 1
             peer.clients -= 1
             await socket.close()
-
-    async def _live(self, socket: ServerConnection, peer: Peer, role: Role) -> None:
-        client = Connection(cast(Socket, socket), self._requests, peer, role)
-        self.clients[client] = socket
-        self._counts.clients = len(self.clients)
-        try:
-            await self.accepting.wait()
-            self._requests.greet(client)
-            await self._attend(client, socket)
-        finally:
-            self._requests.left(client)
-            del self.clients[client]
-            self._counts.clients = len(self.clients)
-            self._counts.ended += 1
-
-    async def _attend(self, client: Connection, socket: ServerConnection) -> None:
-        writer = asyncio.create_task(self._write(client, socket))
-        try:
-            await client.read()
-        except codec.WireError as error:
-            self._counts.refuse(error.code)
-            log.info("closed %s: %s", socket.remote_address, error)
-            refused = messages.Error(error.code, str(error), request=error.request)
-            client.close_with(refused, at_once=True)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(writer), 1.0)
-            closing = asyncio.create_task(socket.close(1008, error.code))
-            with contextlib.suppress(ConnectionClosed):
-                async for _ in socket:  # its goodbye stands behind what else it has sent
-                    pass
-            await closing
-        except ConnectionClosed as error:
-            self._judge_closing(error)
-        except GoneError:
-            pass  # in debt
-        finally:
-            writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writer
-
-    async def _write(self, client: Connection, socket: ServerConnection) -> None:
-        try:
-            await client.write(self._place.read_timeout)
-        except TimeoutError:
-            self._counts.let_go += 1
-            log.info("let %s go: it does not read", socket.remote_address)
-            socket.transport.abort()
-        except ConnectionClosed:
-            pass  # the reader sees it too, and judges it
-        except Exception:
-            log.exception("could not encode for %s", socket.remote_address)
-            socket.transport.abort()
-
-    def _judge_closing(self, error: ConnectionClosed) -> None:
-        """Count why this side closed: 1011 is an unanswered ping, the rest what was received."""
-        code = None if error.sent is None or error.rcvd_then_sent else error.sent.code
-        self._counts.let_go += code == 1011
-        if code in (1002, 1007, 1009):
-            self._counts.refuse(f"websocket_{code}")
 
 
 def explain(error: Exception, host: str, port: int) -> str:

@@ -15,13 +15,13 @@ from stream.run.push.session import ClientSession
 from stream.serve.broadcast import Broadcast
 from stream.serve.client.connection import Connection
 from stream.serve.client.incoming import AUDIO_FULL
+from stream.serve.client.pushed_audio import Filters
 from stream.serve.client_sessions import ClientSessions
 from stream.serve.controls import StreamControls
 from stream.serve.door.auth import Role
 from stream.serve.frame_encoder import Data, Encoder
 from stream.serve.limits import FAN_OUT, Limits, mix_fault
 from stream.serve.metrics import Health
-from stream.serve.pushed_audio import Filters
 from stream.wire import codec, messages, session_messages
 
 PAUSE_SECONDS = 2.0  # without a push, another client may push audio

@@ -7,16 +7,12 @@ and only leave a note there.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import ssl as tls
-import threading
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -29,6 +25,7 @@ from stream.frames import Frame
 from stream.run.push.factory import SessionFactory
 from stream.run.sinks import FrameTiming
 from stream.serve.broadcast import Broadcast
+from stream.serve.client.pushed_audio import Filters
 from stream.serve.client_sessions import ClientSessions
 from stream.serve.controls import StreamControls
 from stream.serve.door.admission import Admission, Site
@@ -41,9 +38,9 @@ from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
 from stream.serve.listener import Listener, Place, ServerError, explain
 from stream.serve.metrics import Health, reports
-from stream.serve.pushed_audio import Filters
 from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
+from stream.serve.server_loop import ServerLoop
 from stream.serve.tickets import Signer
 from stream.wire import messages, session_messages
 
@@ -54,7 +51,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-NOTES = 4096  # waiting for the event loop, a minute made at once and more; newest wins
 TICK_SECONDS = 0.02
 STOP_SECONDS = 0.8
 
@@ -120,6 +116,7 @@ class Server:
         self.controls = StreamControls()
         self._ssl = ssl
         self.limits = limits = limits or Limits()
+        self._loop = ServerLoop(self._main, self._count_dropped)
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="encoder")
         # By itself: no speech that somebody pushes may hold up the frames that others see.
         self._resampling = ThreadPoolExecutor(1, thread_name_prefix="resampling")
@@ -134,13 +131,13 @@ class Server:
         self._broadcast = Broadcast(
             hello,
             encoder,
-            self._listener.clients.keys(),
+            self._listener.attendance.clients.keys(),
             self.counts,
             clock or MonotonicClock(),
             self.controls,
         )
         self._sessions = ClientSessions(
-            sessions, head, encoder, self._broadcast, self.counts, self._post, self._worker
+            sessions, head, encoder, self._broadcast, self.counts, self._loop.post, self._worker
         )
         self.health.models.append(self._sessions)
         self.filters = Filters(self._resampling)
@@ -153,15 +150,9 @@ class Server:
             self.health,
             self.filters,
         )
-        self._notes: deque[Callable[[], None]] = deque(maxlen=NOTES)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._held = False
         self._sweeper = Sweeper(self.counts.gone, self._resampling)
-        self._ready = threading.Event()
-        self._failure: Exception | None = None
-        self._thread = threading.Thread(target=self._run, name="websocket-server", daemon=True)
-        self._closed = False
         self._deadline = 0.0
 
     @property
@@ -200,11 +191,9 @@ class Server:
         Raises `ServerError` when the port is taken or the host is not of this machine.
         """
         keep_returnable()
-        self._thread.start()
-        self._ready.wait()
-        if self._failure is not None:
-            self._thread.join()
-            raise ServerError(explain(self._failure, self.host, self.port)) from None
+        self._loop.start()
+        if self._loop.failure is not None:
+            raise ServerError(explain(self._loop.failure, self.host, self.port)) from None
         return self
 
     def hold(self) -> None:
@@ -217,35 +206,35 @@ class Server:
     def welcome(self) -> None:
         """Greet those who wait, and all who come."""
         self._held = self.health.starting = False
-        self._post(self._listener.accepting.set)
+        self._loop.post(self._listener.attendance.accepting.set)
 
     def on_frame(self, frame: Frame, timing: FrameTiming | None = None) -> None:
         """Give a frame to every viewer, without waiting."""
-        self._note(self._broadcast.frame, frame, timing)
+        self._loop.note(self._broadcast.frame, frame, timing)
 
     def on_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """Give the audio that the frames belong to, to the viewers that asked for it."""
-        self._note(self._broadcast.audio, start, samples)
+        self._loop.note(self._broadcast.audio, start, samples)
 
     def on_early_frame(self, frame: Frame, timing: FrameTiming) -> None:
         """Give a frame that was made before its time to the viewers that want it so.
 
         The others get it by `on_frame`, when its time has come.
         """
-        self._note(self._broadcast.on_early_frame, frame, timing)
+        self._loop.note(self._broadcast.on_early_frame, frame, timing)
 
     def on_early_audio(self, start: int, samples: NDArray[np.float32]) -> None:
         """The audio that goes with it."""
-        self._note(self._broadcast.on_early_audio, start, samples)
+        self._loop.note(self._broadcast.on_early_audio, start, samples)
 
     def on_interrupt(self, sample: int) -> None:
         """Tell the viewers that speech was cut at `sample`: what lies ahead is taken back."""
-        self._note(self._broadcast.cut, sample)
+        self._loop.note(self._broadcast.cut, sample)
 
     def changed(self, condition: session_messages.Condition) -> None:
         """Tell the viewers, now and in later hellos, how it speaks."""
         self._broadcast.hello = replace(self._broadcast.hello, **condition.in_hello())
-        self._note(self._broadcast.text, condition)
+        self._loop.note(self._broadcast.text, condition)
 
     def offer_sound(self) -> None:
         """Tell the viewers in later hellos that what is spoken may be played aloud."""
@@ -257,24 +246,22 @@ class Server:
         """
         self.health.source = lost
         told = messages.Source("lost", lost) if lost else messages.Source()
-        self._note(self._broadcast.text, told)
+        self._loop.note(self._broadcast.text, told)
 
     def level_changed(self, level: messages.Level) -> None:
         """Tell the viewers, now and when they come, how loud the speech is that is heard."""
         self._broadcast.level = level
-        self._note(self._broadcast.text, level)
+        self._loop.note(self._broadcast.text, level)
 
     def close(self, deadline: float = STOP_SECONDS) -> None:
         """Send what waits, say goodbye, stop; takes `deadline` seconds at most."""
-        if self._closed or self._loop is None:
+        if self._loop.closed or not self._loop.has_begun:
             self._end_workers()
             return
-        self._closed = True
+        self._loop.closed = True
         self._deadline = deadline
-        with contextlib.suppress(RuntimeError):  # the loop is closed already
-            self._loop.call_soon_threadsafe(self._begin_stop)
-        self._thread.join(deadline + 1.0)
-        if self._thread.is_alive():
+        self._loop.post(self._begin_stop)
+        if not self._loop.join(deadline + 1.0):
             log.warning("the websocket server did not stop within %.1f s", deadline + 1.0)
         self._sessions.end()
         self._end_workers()
@@ -313,7 +300,7 @@ class Server:
     @property
     def is_running(self) -> bool:
         """Whether it listens."""
-        return self._thread.is_alive() and not self._closed
+        return self._loop.is_running
 
     async def open_bridged(
         self, arrived: Arrived, wake: Callable[[], None]
@@ -329,62 +316,36 @@ class Server:
 
     def run(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Do this in the server's event loop; from any thread, while it listens."""
-        assert self._loop is not None, "start() comes first"
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        return self._loop.run(work)
 
-    def _note(self, call: Callable[P, None], *args: P.args, **options: P.kwargs) -> None:
-        """Do it in the event loop, where nothing is made to wait: the oldest are lost."""
-        if self._loop is None or self._closed:
-            return
-        if len(self._notes) == self._notes.maxlen:
-            self.counts.dropped += 1
-        self._notes.append(partial(call, *args, **options))
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._read_notes)
+    def _count_dropped(self) -> None:
+        self.counts.dropped += 1
 
     # --- in the event loop ---------------------------------------------------------------------
-    def _run(self) -> None:
-        try:
-            # A selector's loop everywhere: only that lets its sockets count whom they accept.
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                runner.run(self._listener.listen(self._requests, self._serve))
-        except (OSError, ValueError) as error:  # ValueError: a host that cannot even be looked up
-            self._failure = error
-        finally:
-            self._ready.set()
+    async def _main(self) -> None:
+        await self._listener.listen(self._requests, self._serve)
 
     async def _serve(self, port: int) -> None:
         self.port = port
-        self._loop = asyncio.get_running_loop()
         if not self._held:
-            self._listener.accepting.set()
-        self._ready.set()
+            self._listener.attendance.accepting.set()
+        self._loop.begin()
         ticking = asyncio.create_task(self._keep_time())
         self.filters.prepare()
         await self._stop.wait()
         ticking.cancel()
         began = time.monotonic()
-        await self._listener.drain(began + self._deadline / 2)
+        await self._listener.attendance.drain(began + self._deadline / 2)
         left = began + self._deadline - time.monotonic()
         asyncio.get_running_loop().call_later(max(0.0, left), self._listener.cut_off)
 
     def _begin_stop(self) -> None:
         self.health.draining = True
-        self._read_notes()
-        self._listener.accepting.set()
-        for client in self._listener.clients:
+        self._loop.read_notes()
+        self._listener.attendance.accepting.set()
+        for client in self._listener.attendance.clients:
             client.close_with(messages.End(frames=self.counts.sent))
         self._stop.set()
-
-    def _read_notes(self) -> None:
-        while self._notes:
-            self._notes.popleft()()
-
-    def _post(self, action: Callable[[], None]) -> None:
-        """Do something in the event loop, in order; from any thread."""
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed already
-                self._loop.call_soon_threadsafe(action)
 
     async def _keep_time(self) -> None:
         """Let time pass in clients' own sessions."""

@@ -29,7 +29,11 @@ HEAVY = (
 
 SEAMS = {
     "sounddevice": {"stream/sources/native/portaudio.py", "viewer/play/speaker.py"},
-    "websockets": {"stream/serve/listener.py", "viewer/client/link.py"},
+    "websockets": {
+        "stream/serve/listener.py",
+        "stream/serve/client/attendance.py",
+        "viewer/client/link.py",
+    },
     "grpc": {"stream/serve/a2f/server.py", "stream/serve/a2f/service.py"},
     "nvidia_ace": {"stream/serve/a2f/messages.py"},
     "nvidia_audio2face_3d": {"stream/serve/a2f/messages.py"},

@@ -14,8 +14,8 @@ from posetalk.app.settings.stream import StreamSettings
 from stream.audio import SAMPLE_RATE
 from stream.core.conditions import MOST_GUIDANCE
 from stream.run.push.session import AHEAD_SECONDS
-from stream.serve import frame_encoder, limits, pushed_audio, server
-from stream.serve.client import outbox
+from stream.serve import frame_encoder, limits, server
+from stream.serve.client import outbox, pushed_audio
 from stream.serve.door.auth import SHORTEST_TOKEN
 from stream.serve.limits import Limits
 from stream.sources.pcm import make_filter

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from head.errors import WrongValue
 from stream.frames import FPS, FRAME_SAMPLES
-from stream.serve.pushed_audio import MOST_CHANNELS, rate_fault
+from stream.serve.client.pushed_audio import MOST_CHANNELS, rate_fault
 from stream.sources.pcm import LiveResampler, ResamplingFilter, from_int16, mono
 
 Floats = NDArray[np.float32]

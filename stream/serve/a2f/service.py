@@ -20,9 +20,9 @@ from stream.serve.a2f.admission import CallRefused, Door
 from stream.serve.a2f.animation import Animation
 from stream.serve.a2f.clip import SpeechClip
 from stream.serve.a2f.shaping import named
+from stream.serve.client.pushed_audio import Filters
 from stream.serve.door.peers import Peer
 from stream.serve.limits import Limits
-from stream.serve.pushed_audio import Filters
 from stream.serve.server_counts import ServerCounts
 from stream.wire.session_messages import Open
 

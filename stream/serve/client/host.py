@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from head.errors import PosetalkError
+from stream.serve.client.pushed_audio import Filters
 from stream.serve.frame_encoder import Data, Encoder
 from stream.serve.limits import Budget, Limits
-from stream.serve.pushed_audio import Filters
 from stream.wire import messages, session_messages
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from stream.core.conditions import ConditionChange
 from stream.serve.client.host import GoneError, Socket
+from stream.serve.client.pushed_audio import PushedAudio
 from stream.serve.client.resuming import MOST_PIECES, TOO_LONG, Resuming
 from stream.serve.limits import (
     CONTROL,
@@ -23,7 +24,6 @@ from stream.serve.limits import (
     TEXT_BYTES_A_UNIT,
     mix_fault,
 )
-from stream.serve.pushed_audio import PushedAudio
 from stream.wire import codec, messages, session_messages
 
 if TYPE_CHECKING:

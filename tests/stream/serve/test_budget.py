@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from wire_clients import HEAD, HELLO, client, frame, settled, until
 
 from stream.frames import Frame
-from stream.serve import pushed_audio
+from stream.serve.client import pushed_audio
 from stream.serve.client.outbox import EARLY_BYTES, Outbox, Queue
 from stream.serve.door.guarded import Tap
 from stream.serve.door.hang_ups import HangUps
@@ -286,4 +286,4 @@ def test_who_leaves_in_debt_is_gone_and_holds_up_no_end() -> None:
                 time.sleep(0.01)
             time.sleep(0.1)
         server.close()
-        assert not server._thread.is_alive()
+        assert server._loop.join(0.0)

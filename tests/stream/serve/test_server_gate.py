@@ -122,7 +122,7 @@ def test_a_viewer_that_stops_reading_is_let_go_and_nobody_waits_for_it() -> None
             assert time.perf_counter() - before < 0.5
             assert until(good, Kind.FLAME).sequence == sent
             sent, received = sent + 1, received + 1
-            assert max(len(c.outbox.frames) for c in server._listener.clients) <= 64
+            assert max(len(c.outbox.frames) for c in server._listener.attendance.clients) <= 64
             time.sleep(0.002)
         assert server.counts.let_go == 1
         assert server.counts.clients == 1

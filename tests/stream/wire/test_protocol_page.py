@@ -13,8 +13,8 @@ import pytest
 from patience import PATIENCE
 from wire_clients import HEAD, HELLO, frame
 
-from stream.serve import client_sessions, pushed_audio, requests
-from stream.serve.client import incoming, resuming
+from stream.serve import client_sessions, requests
+from stream.serve.client import incoming, pushed_audio, resuming
 from stream.serve.server import Server
 from stream.wire import codec, messages
 from stream.wire.codec import Kind
@@ -73,7 +73,8 @@ def test_the_example_on_the_page_runs(server: Server) -> None:
     )
     try:
         deadline = time.monotonic() + PATIENCE
-        while not any(c.subscription.set == "arkit52" for c in list(server._listener.clients)):
+        there = server._listener.attendance.clients
+        while not any(client.subscription.set == "arkit52" for client in list(there)):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         server.on_frame(frame(25))

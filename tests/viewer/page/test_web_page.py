@@ -379,9 +379,8 @@ def test_it_fits_screens_of_all_sizes(tab: Tab) -> None:
 def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
     with Avatar() as first, page(tabs, first, (320, 240)) as tab:
         server, shown = first.server, "document.getElementById('notice').hidden"
-        for socket in list(server._listener.clients.values()):
-            assert server._loop is not None
-            server._loop.call_soon_threadsafe(socket.transport.abort)
+        for socket in list(server._listener.attendance.clients.values()):
+            server._loop.post(socket.transport.abort)
         tab.until("posetalk.link.state === 'lost'")
         tab.until(f"posetalk.link.state === 'live' && {shown}")
         first.server.close()

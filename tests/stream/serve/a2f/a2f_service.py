@@ -25,8 +25,8 @@ from stream.run.scheduler import Scheduler
 from stream.serve.a2f.admission import Door
 from stream.serve.a2f.server import A2FServer
 from stream.serve.a2f.service import ServiceContext
+from stream.serve.client.pushed_audio import Filters
 from stream.serve.limits import Limits
-from stream.serve.pushed_audio import Filters
 
 HEAD = builtin_head()
 

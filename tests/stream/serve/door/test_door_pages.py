@@ -90,7 +90,7 @@ def test_a_server_is_ready_between_its_beginning_and_its_end() -> None:
         hung.sendall(upgrade(server.port))
         assert b" 101 " in hung.recv(129)
         held = threading.Event()  # by whoever does not read
-        server._listener.drain = lambda until: _until_set(held)  # type: ignore[method-assign]
+        server._listener.attendance.drain = lambda until: _until_set(held)  # type: ignore[method-assign]
         ending = threading.Thread(target=server.close, args=(PATIENCE,))
         ending.start()
         while (answer := ask(server, "/readyz"))[0] == 200:

@@ -110,7 +110,7 @@ def test_stopping_takes_no_longer_for_clients_that_hang() -> None:
         for number in range(100):
             server.on_frame(frame(number))
         server.close()
-        assert not server._thread.is_alive()
+        assert server._loop.join(0.0)
         for link in hung:
             link.close()
 
