@@ -28,7 +28,7 @@ from benchmarks.quality import lip_error
 from head.files.json_file import write_json
 from posetalk.terminal.console import UsageError
 from posetalk.terminal.exit_codes import DONE
-from training.evaluation.paper_metrics import interval
+from training.evaluation.intervals import interval
 
 QUICK_SECONDS, FULL_SECONDS = 10.0, 60.0
 MANY_SESSIONS = 12

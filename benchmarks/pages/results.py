@@ -20,7 +20,7 @@ from benchmarks.quality.curves import ALL_STEPS
 from head.errors import PosetalkError
 from head.new_file import new_file
 from training.evaluation.live_figures import FIGURES
-from training.evaluation.paper_table import COLUMNS, OTHER_CONVENTIONS, markdown, read_result
+from training.evaluation.paper_table.table import COLUMNS, OTHER_CONVENTIONS, markdown, read_result
 
 NEAR = 0.02
 """Share by which a setting's LVE may be above the lowest and still count as no worse."""
@@ -83,7 +83,7 @@ The last one draws the plots and writes this page. A run that was cut off goes o
 _METRICS = """\
 ## What is measured
 
-The paper names its metrics and publishes no code for them. `training/evaluation/paper_metrics.py`
+The paper names its metrics and publishes no code for them. `training/evaluation/paper_table/metrics.py`
 states for each one what was chosen; in short:
 
 - **LVE** (mm): largest distance of a lip vertex (region `lips` of the head) from the label's, face

@@ -18,8 +18,8 @@ from stream.core.options import SessionOptions
 from stream.core.session import Session
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.evaluation.batch_rollout import Rollout, rollout
+from training.evaluation.face import Face
 from training.evaluation.motion_metrics import vertices
-from training.evaluation.paper_metrics import Face
 
 BATCH = 16
 """Clips that are made side by side."""

@@ -186,8 +186,8 @@ def measure(command: Curves) -> dict[str, Any]:
     from head.rig import builtin_head
     from stream.backends.registry import load_backend
     from training.evaluation.clips import held_out_clips
+    from training.evaluation.face import Face
     from training.evaluation.live_figures import counts, live_figures
-    from training.evaluation.paper_metrics import Face
 
     check(command)
     bundle = load_bundle(command.bundle)
@@ -266,7 +266,7 @@ def sample(backend: Any, clips: Sequence[Any], setting: CurveSetting, bundle: An
         )
         found = rollout(backend, rollouts, options, context=setting.context)
     else:
-        from training.evaluation.reference import paper_motion
+        from training.evaluation.paper_table.reference import paper_motion
 
         steps = setting.steps if setting.sampler == "dpm++" else None
         found = paper_motion(

@@ -74,7 +74,8 @@ def rollouts_of(clips: Sequence[EvaluationClip], seeds: int) -> list[Rollout]:
 def lip_errors(head_id: str, motion: FloatArray, clips: Sequence[EvaluationClip]) -> list[float]:
     """LVE in millimetres of (rollouts, n, D) raw motion, as many rollouts for every clip."""
     from head.rig import load_head
-    from training.evaluation.paper_metrics import Face, lip_vertex_error
+    from training.evaluation.face import Face
+    from training.evaluation.paper_table.metrics import lip_vertex_error
 
     face = Face.of(load_head(head_id))
     labels = [face.vertices(clip.label) for clip in clips]
@@ -137,7 +138,7 @@ def in_words(quality: Mapping[str, Any]) -> str:
 def reference(setting: Setting, steps: Sequence[int]) -> Iterator[dict[str, Any]]:
     """All ancestral steps, and few ones, in paper mode: {steps: LVE}, as they come."""
     from diffposetalk.bundle.bundle import load_bundle
-    from training.evaluation.reference import paper_motion
+    from training.evaluation.paper_table.reference import paper_motion
 
     amount = Amount(REFERENCE_CLIPS, REFERENCE_FRAMES, REFERENCE_SEEDS)
     bundle, clips = load_bundle(setting.bundle), held_out(amount)

@@ -161,7 +161,8 @@ def bf16_quality(hops: int) -> dict[str, Any]:
     from export.parity import SCALES, answer, closed_loop, describe, random_case
     from head.rig import load_head
     from stream.backends.registry import load_backend
-    from training.evaluation.paper_metrics import Face, lip_vertex_error
+    from training.evaluation.face import Face
+    from training.evaluation.paper_table.metrics import lip_vertex_error
 
     exact, half = (load_backend("torch", "starter", 1, name) for name in ("fp32", "bf16"))
     gaps = []

@@ -19,9 +19,9 @@ from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
 from stream.backends.fake import FakeBackend
-from training.evaluation import baselines, paper_table
 from training.evaluation.clips import EvaluationClip
-from training.evaluation.paper_metrics import Face
+from training.evaluation.face import Face
+from training.evaluation.paper_table import baselines, candidates, table
 from training.labels.label_styles import STYLES
 from training.labels.phones import Phone
 from training.loop.losses import FaceGeometry
@@ -111,8 +111,8 @@ def test_the_table_trains_resumes_and_is_measured(tracks: Path, tmp_path: Path) 
     assert (bundle / "config.json").stat().st_mtime_ns == written
     with pytest.raises(ablation_runs.AblationError, match="another budget"):
         ablation_runs.main(ablation_runs.AblationSettings(tracks, tmp_path / "table", steps=3))
-    rows = paper_table.candidates([], tmp_path / "table")
-    result = paper_table.make_table(rows, two_clips(), 2, head={"environment": "here"})
+    rows = candidates.candidates([], tmp_path / "table")
+    result = table.make_table(rows, two_clips(), 2, head={"environment": "here"})
     assert [row["name"] for row in result["rows"]] == [
         "no-style",
         "mean",
@@ -129,8 +129,8 @@ def test_settings_of_a_table_that_cannot_be_are_one_line(tracks: Path, tmp_path:
         ablation_runs.check(ablation_runs.AblationSettings(tracks, tmp_path, only=("nothing",)))
     with pytest.raises(ablation_runs.AblationError, match="at least one step"):
         ablation_runs.check(ablation_runs.AblationSettings(tracks, tmp_path, steps=0))
-    with pytest.raises(paper_table.TableError, match="no networks in"):
-        paper_table.candidates([], tmp_path)
+    with pytest.raises(candidates.TableError, match="no networks in"):
+        candidates.candidates([], tmp_path)
 
 
 def two_clips(frames: int = 60) -> list[EvaluationClip]:
@@ -150,10 +150,8 @@ def two_clips(frames: int = 60) -> list[EvaluationClip]:
 
 
 def fake_table(runs: int = 2, known: Any = None) -> dict[str, Any]:
-    rows = [paper_table.of_fake(), paper_table.of_chance()]
-    return paper_table.make_table(
-        rows, two_clips(), runs, head={"environment": "here"}, known=known
-    )
+    rows = [candidates.of_fake(), candidates.of_chance()]
+    return table.make_table(rows, two_clips(), runs, head={"environment": "here"}, known=known)
 
 
 def test_the_table_measures_once_and_says_what_is_missing(tmp_path: Path) -> None:
@@ -162,36 +160,36 @@ def test_the_table_measures_once_and_says_what_is_missing(tmp_path: Path) -> Non
     assert fake["figures"]["lve"][0] > 0.0 and fake["figures"]["lve"][1] == 0.0
     # Labels of other clips move as much, so that FDD does not tell them from the right ones.
     assert chance["figures"]["lve"][0] > 0.0 and chance["figures"]["ba"][0] < 0.9
-    text = paper_table.markdown(result, paper_table.COLUMNS)
+    text = table.markdown(result, table.COLUMNS)
     assert text.count("\n") == 4 and "| loudness follower, shipped | " in text
     marked = json.loads(json.dumps(result))
     marked["rows"][0]["figures"]["lve"] = [42.0, 0.0]
     assert fake_table(known=marked)["rows"][0]["figures"]["lve"][0] == 42.0  # taken over
     assert fake_table(runs=3, known=marked)["rows"][0]["figures"]["lve"][0] != 42.0
     (tmp_path / "t.json").write_text(json.dumps(result))
-    assert paper_table.read_result(tmp_path / "t.json") == result
+    assert table.read_result(tmp_path / "t.json") == result
     for content, told in (("[]", "not a table"), ("{", "not JSON")):
         (tmp_path / "t.json").write_text(content)
-        with pytest.raises(paper_table.TableError, match=told):
-            paper_table.read_result(tmp_path / "t.json")
+        with pytest.raises(candidates.TableError, match=told):
+            table.read_result(tmp_path / "t.json")
 
 
 def test_one_clip_has_no_other_and_rounding_is_no_interval() -> None:
-    rows = [paper_table.of_fake(), paper_table.of_chance()]
-    one = paper_table.make_table(rows, two_clips()[:1], 2, head={"environment": "here"})
+    rows = [candidates.of_fake(), candidates.of_chance()]
+    one = table.make_table(rows, two_clips()[:1], 2, head={"environment": "here"})
     assert [row["name"] for row in one["rows"]] == ["fake"]
     row = {"figures": {"ba": [0.5, 1e-17], "lve": [0.5, 0.01]}}
-    assert paper_table.cell(row, "ba", 3) == "0.500"
-    assert "±" in paper_table.cell(row, "lve", 3)
+    assert table.cell(row, "ba", 3) == "0.500"
+    assert "±" in table.cell(row, "lve", 3)
 
 
 def test_a_bundle_of_another_head_is_refused() -> None:
-    with pytest.raises(paper_table.TableError, match="animates head 'posetalk-head-1'"):
-        paper_table.of_bundle("starter", "x", "x", head="flame")
+    with pytest.raises(candidates.TableError, match="animates head 'posetalk-head-1'"):
+        candidates.of_bundle("starter", "x", "x", head="flame")
 
 
 def test_a_model_without_head_rotation_is_measured() -> None:
-    short = paper_table.Candidate(
+    short = candidates.Candidate(
         "x",
         "x",
         "",
@@ -201,7 +199,7 @@ def test_a_model_without_head_rotation_is_measured() -> None:
             [np.stack([np.delete(c.label, slice(50, 53), 1)] * runs) for c in clips]
         ),
     )
-    found = paper_table.measure_candidate(short, two_clips(), 2, Face.of(builtin_head()))
+    found = table.measure_candidate(short, two_clips(), 2, Face.of(builtin_head()))
     assert found["lve"] == (0.0, 0.0) and np.isnan(found["ba"][0])
 
 
@@ -317,7 +315,7 @@ def test_the_page_tells_figures_plots_and_the_choice(tmp_path: Path) -> None:
 def test_the_page_in_the_repository_is_what_the_figures_make() -> None:
     folder = ROOT / "docs" / "results"
     there = folder / "table.json"
-    measured = paper_table.read_result(there) if there.is_file() else None
+    measured = table.read_result(there) if there.is_file() else None
     found = read_curves(folder / "curves.json")
     assert (ROOT / "docs" / "results.md").read_text("utf-8") == page(found, measured)
     if found is None:
@@ -355,8 +353,8 @@ def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Pat
         np.testing.assert_array_equal(clip.label, motions[clip.name][:60])
         np.testing.assert_array_equal(clip.style_motion, motions[clip.name][60:160])
         assert clip.shape is not None and clip.shape.shape == (100,)
-    rows = paper_table.candidates(["starter"], None)
-    found = paper_table.make_table(rows, clips, 2, head={})
+    rows = candidates.candidates(["starter"], None)
+    found = table.make_table(rows, clips, 2, head={})
     assert [row["name"] for row in found["rows"]] == ["starter", "fake", "chance"]
     assert all(np.isfinite(row["figures"]["lve"][0]) for row in found["rows"])
     with pytest.raises(ValueError, match="3 videos of `test` have 160 frames or more, not 4"):
@@ -367,8 +365,8 @@ def test_a_dataset_gives_clips_with_a_style_to_take_from_elsewhere(tmp_path: Pat
 
 @pytest.mark.slow
 def test_paper_mode_and_live_are_measured_alike() -> None:
-    for mode in (paper_table.Mode(), paper_table.Mode("paper", "dpm++", 2)):
-        row = paper_table.of_bundle("starter", "starter", "bundles", mode=mode)
-        found = paper_table.measure_candidate(row, two_clips(), 2, Face.of(builtin_head()))
+    for mode in (candidates.Mode(), candidates.Mode("paper", "dpm++", 2)):
+        row = candidates.of_bundle("starter", "starter", "bundles", mode=mode)
+        found = table.measure_candidate(row, two_clips(), 2, Face.of(builtin_head()))
         assert found["lve"][0] > 0.0 and found["diversity"][0] > 0.0
     assert row.live == "paper mode, dpm++, 2 steps"

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from head.channels import LIDS, ROTATION
 from stream.frames import FPS
 from training.evaluation.clips import EvaluationClip
+from training.evaluation.face import Face
+from training.evaluation.intervals import interval
 from training.evaluation.motion_metrics import (
     Measured,
     head_speed,
@@ -23,9 +25,7 @@ from training.evaluation.motion_metrics import (
     summary,
     total,
 )
-from training.evaluation.paper_metrics import (
-    Face,
-    interval,
+from training.evaluation.paper_table.metrics import (
     lip_vertex_error,
     mouth_opening_difference,
     upper_face_dynamics_deviation,

@@ -16,9 +16,10 @@ from head.geometry.measure import mouth_width
 from head.rig import Head
 from stream.frames import FPS
 from training.evaluation.clips import EvaluationClip
+from training.evaluation.face import Face
+from training.evaluation.intervals import interval
 from training.evaluation.live_figures import live_figures
 from training.evaluation.motion_metrics import vertices
-from training.evaluation.paper_metrics import Face, interval
 from training.labels.phones import SILENCE, Phone
 
 Array = NDArray[np.floating[Any]]

@@ -22,7 +22,7 @@ from head.errors import PosetalkError
 from head.files.json_file import write_json
 from head.rig import builtin_head
 from stream.frames import FPS
-from training.evaluation.baselines import fit_baselines, save_baselines
+from training.evaluation.paper_table.baselines import fit_baselines, save_baselines
 from training.loop.losses import FaceGeometry
 from training.loop.trainer import RunSettings, averaged, train
 from training.paper.ablations import SMALL, VARIANTS, Variant, VariantLosses

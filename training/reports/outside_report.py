@@ -21,9 +21,9 @@ from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.options import SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES
+from training.evaluation.face import Face
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
 from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total
-from training.evaluation.paper_metrics import Face
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS

@@ -21,6 +21,7 @@ from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.options import SessionOptions
 from stream.frames import FPS
+from training.evaluation.face import Face
 from training.evaluation.heldout import (
     CONDITIONS,
     STYLE,
@@ -32,7 +33,6 @@ from training.evaluation.heldout import (
 )
 from training.evaluation.live_figures import blinks, head_jitter, head_range
 from training.evaluation.motion_metrics import measure_vertices, summary, total
-from training.evaluation.paper_metrics import Face
 from training.reports.gesture_report import gesture_table
 from training.reports.long_run import long_run
 from training.reports.mouth_report import live_table

@@ -93,7 +93,7 @@ def _strip(path: Path, clip: WatchedClip, motion: Any, stills: list[NDArray[np.u
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from training.evaluation.paper_metrics import Face
+    from training.evaluation.face import Face
     from training.reports.watched_clips import envelope, lags
 
     n, rows = len(stills), -(-len(stills) // COLUMNS)

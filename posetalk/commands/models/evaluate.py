@@ -177,8 +177,8 @@ class Evaluate:
         from head.rig import load_head
         from posetalk.terminal.console import UsageError, say
         from posetalk.terminal.progress import working
-        from training.evaluation import paper_table
-        from training.evaluation.paper_metrics import Face
+        from training.evaluation.face import Face
+        from training.evaluation.paper_table import candidates, table
         from training.reports.starter_report import environment
 
         if self.reverse is not None:
@@ -193,21 +193,21 @@ class Evaluate:
         known = None
         for path in self.output:
             if path.suffix == ".json" and path.is_file():
-                known = paper_table.read_result(path)
+                known = table.read_result(path)
         if self.mode == "live" and (self.steps is not None or self.sampler != "ancestral"):
             raise UsageError(
                 "--sampler and --steps are of --mode paper; live settings are the bundle's"
             )
-        mode = paper_table.Mode(self.mode, self.sampler, self.steps)
+        mode = candidates.Mode(self.mode, self.sampler, self.steps)
         bundles = self.bundles or (() if self.table else ("starter",))
         with working("reading clips and bundles"):
             clips, head_id = self._clips()
-            rows = paper_table.candidates(bundles, self.table, head_id, mode)
+            rows = candidates.candidates(bundles, self.table, head_id, mode)
             face = Face.of(load_head(head_id))
         head: dict[str, Any] = {"environment": environment()}
         if self.table:
-            head["budget"] = json.loads((self.table / paper_table.BUDGET).read_text("utf-8"))
-        result = paper_table.make_table(
+            head["budget"] = json.loads((self.table / candidates.BUDGET).read_text("utf-8"))
+        result = table.make_table(
             rows,
             clips,
             self.runs,
@@ -245,15 +245,15 @@ class Evaluate:
 
     def _write(self, result: dict[str, Any]) -> None:
         """Write what there is so far, beside the old files first."""
-        from training.evaluation import paper_table
+        from training.evaluation.paper_table import table
 
         for path in self.output:
             if path.suffix == ".json":
                 text = json.dumps(result, indent=1) + "\n"
             else:
                 text = "\n\n".join(
-                    paper_table.markdown(result, columns)
-                    for columns in (paper_table.COLUMNS, paper_table.OTHER_CONVENTIONS)
+                    table.markdown(result, columns)
+                    for columns in (table.COLUMNS, table.OTHER_CONVENTIONS)
                 )
             path.parent.mkdir(parents=True, exist_ok=True)
             with new_file(path) as part:
@@ -266,13 +266,13 @@ def _show(result: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from training.evaluation import paper_table
+    from training.evaluation.paper_table import table
 
     console = Console()
     arrows = {-1: " ↓", 0: "", 1: " ↑"}
     for title, columns in (
-        ("The paper's table 1, on this data", paper_table.COLUMNS),
-        ("The same in the conventions of other scripts", paper_table.OTHER_CONVENTIONS),
+        ("The paper's table 1, on this data", table.COLUMNS),
+        ("The same in the conventions of other scripts", table.OTHER_CONVENTIONS),
     ):
         shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         shown.add_column("", no_wrap=True)
@@ -286,7 +286,7 @@ def _show(result: dict[str, Any]) -> None:
                 shown.add_row(f"[italic]{group}[/italic]")
             shown.add_row(
                 row["told"],
-                *(paper_table.cell(row, name, digits) for name, (_, _, digits) in columns.items()),
+                *(table.cell(row, name, digits) for name, (_, _, digits) in columns.items()),
             )
         console.print(shown)
     console.print(

@@ -18,7 +18,7 @@ from stream.core.session import Session
 from training.evaluation import live_figures as lf
 from training.evaluation.batch_rollout import Rollout, RolloutError, rollout
 from training.evaluation.clips import ClipError, EvaluationClip, held_out_clips
-from training.evaluation.paper_metrics import Face
+from training.evaluation.face import Face
 from training.labels.phones import Phone
 
 FRAMES = 30

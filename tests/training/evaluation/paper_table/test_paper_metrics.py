@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from head.rig import builtin_head
-from training.evaluation import paper_metrics as pm
+from training.evaluation.face import Face, PaperMetricError
+from training.evaluation.intervals import interval
+from training.evaluation.paper_table import metrics as pm
+from training.evaluation.paper_table.clip_figures import measure_runs, summarise
 
-FACE = pm.Face.of(builtin_head())
+FACE = Face.of(builtin_head())
 
 
 def test_lip_vertex_error_is_the_largest_distance_of_a_lip_vertex() -> None:
@@ -81,10 +84,10 @@ def test_diversity_is_the_mean_distance_of_pairs() -> None:
 
 
 def test_interval_is_students() -> None:
-    mean, half = pm.interval([1.0, 2.0, 3.0])  # s = 1, t(2) = 4.303
+    mean, half = interval([1.0, 2.0, 3.0])  # s = 1, t(2) = 4.303
     assert mean == 2.0 and half == pytest.approx(4.303 / math.sqrt(3))
-    assert pm.interval([2.0] * 10) == (2.0, 0.0)
-    assert math.isnan(pm.interval([2.0])[1])
+    assert interval([2.0] * 10) == (2.0, 0.0)
+    assert math.isnan(interval([2.0])[1])
 
 
 def clip(seed: int, frames: int = 60) -> np.ndarray:
@@ -99,11 +102,11 @@ def clip(seed: int, frames: int = 60) -> np.ndarray:
 
 def test_the_label_itself_is_perfect_and_conventions_agree() -> None:
     label, other = clip(0), clip(3)
-    perfect = pm.summarise([pm.measure_runs(FACE, np.stack([label, label]), label)])
+    perfect = summarise([measure_runs(FACE, np.stack([label, label]), label)])
     for name in ("lve", "fdd", "mod", "lve_squared", "fdd_squared", "diversity"):
         assert perfect[name][0] == pytest.approx(0.0, abs=1e-9), name
     assert perfect["ba"] == (1.0, 0.0) and perfect["ba_own"] == (1.0, 0.0)
-    found = pm.measure_runs(FACE, np.stack([other, label]), label)
+    found = measure_runs(FACE, np.stack([other, label]), label)
     assert found.lve[0] > 1.0 and found.lve[1] == 0.0
     # The squared convention is at least the square of the mean: about a thousand times smaller.
     assert (1e-3 * found.lve[0]) ** 2 <= found.lve_squared[0] < 1e-3 * found.lve[0]
@@ -113,13 +116,13 @@ def test_the_label_itself_is_perfect_and_conventions_agree() -> None:
 
 def test_still_motion_has_less_dynamics_than_the_label() -> None:
     label = clip(0)
-    found = pm.measure_runs(FACE, np.zeros((1, 60, 54), np.float32), label)
+    found = measure_runs(FACE, np.zeros((1, 60, 54), np.float32), label)
     assert found.fdd_signed[0] > 0.0 and found.ba[0] == 0.0
 
 
 def test_a_model_without_head_rotation_has_no_beats() -> None:
     label = np.delete(clip(0), slice(50, 53), axis=1)
-    found = pm.summarise([pm.measure_runs(FACE, label[None].repeat(2, 0), label)])
+    found = summarise([measure_runs(FACE, label[None].repeat(2, 0), label)])
     assert math.isnan(found["ba"][0]) and math.isnan(found["head_diversity"][0])
     assert found["lve"] == (0.0, 0.0)
 
@@ -128,17 +131,17 @@ def test_bad_motion_is_one_line() -> None:
     label = clip(0)
     broken = label[None].copy()
     broken[0, 3, 3] = np.nan
-    with pytest.raises(pm.PaperMetricError, match="not finite"):
-        pm.measure_runs(FACE, broken, label)
-    with pytest.raises(pm.PaperMetricError, match="does not fit"):
-        pm.measure_runs(FACE, label[None, :50], label)
-    with pytest.raises(pm.PaperMetricError, match="at least 4 frames"):
-        pm.measure_runs(FACE, label[None, :, :30], label[:, :30])
-    with pytest.raises(pm.PaperMetricError, match="no clips"):
-        pm.summarise([])
+    with pytest.raises(PaperMetricError, match="not finite"):
+        measure_runs(FACE, broken, label)
+    with pytest.raises(PaperMetricError, match="does not fit"):
+        measure_runs(FACE, label[None, :50], label)
+    with pytest.raises(PaperMetricError, match="at least 4 frames"):
+        measure_runs(FACE, label[None, :, :30], label[:, :30])
+    with pytest.raises(PaperMetricError, match="no clips"):
+        summarise([])
 
 
 def test_a_head_without_masks_is_one_line() -> None:
     few = builtin_head().subset(np.arange(20))
-    with pytest.raises(pm.PaperMetricError, match="no region 'lips'"):
-        pm.Face.of(few)
+    with pytest.raises(PaperMetricError, match="no region 'lips'"):
+        Face.of(few)
