@@ -83,8 +83,8 @@ The last one draws the plots and writes this page. A run that was cut off goes o
 _METRICS = """\
 ## What is measured
 
-The paper names its metrics and publishes no code for them. `training/evaluation/paper_table/metrics.py`
-states for each one what was chosen; in short:
+The paper names its metrics and publishes no code for them.
+`training/evaluation/paper_table/metrics.py` states for each one what was chosen; in short:
 
 - **LVE** (mm): largest distance of a lip vertex (region `lips` of the head) from the label's, face
   without head rotation, mean over frames. Not squared.
