@@ -19,7 +19,7 @@ from head.new_file import new_file
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.frames import FPS
-from training.evaluation.heldout import CONDITIONS, STYLE, TITLED_SETS
+from training.evaluation.heldout import CONDITIONS, STYLE, TITLED_SETS, Condition
 from training.reports.gesture_report import gesture_table
 from training.reports.heldout_tables import FIGURES, rows, table, verdicts
 from training.reports.long_run import long_run

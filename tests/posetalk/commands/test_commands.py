@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -18,8 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from cli import call, finish, start, wait_for_recording, watch_video
-from patience import PATIENCE
+from cli import call, finish, start, watch_video
 
 import posetalk
 from diffposetalk.bundle.bundle import PACKAGED
@@ -79,21 +71,6 @@ def test_animate_gives_the_same_as_python(speech: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(command.pose, python.pose)
 
 
-def test_ctrl_c_keeps_what_is_animated(tmp_path: Path) -> None:
-    process = start("animate", "demo", *FAKE, "-o", "part.mp4", "part.npz", cwd=tmp_path)
-    wait_for_recording(process, tmp_path / "part.mp4")
-    process.send_signal(signal.SIGINT)
-    code, _, messages = finish(process)
-    assert code == 130 and "part.npz stays as it was" in messages
-    assert not (tmp_path / "part.npz").exists() and not (tmp_path / "part.mp4").exists()
-    [kept], [recording] = tmp_path.glob("part.*.npz"), tmp_path.glob("part.*.mp4")
-    motion = posetalk.Motion.load(kept)
-    pictures, sound, _ = watch_video(recording)
-    assert 10 < len(pictures) < 580
-    assert abs(len(motion) - len(pictures)) <= 16, "both end where the work was cut"
-    assert abs(len(sound) / 16000 - len(pictures) / 25) < 0.1, "and so do picture and sound"
-
-
 @pytest.mark.parametrize("ending", [".mp4", ".npz", ".csv", ".glb", ".usda", ".bvh"])
 def test_a_refused_clip_destroys_nothing(
     ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -108,69 +85,6 @@ def test_a_refused_clip_destroys_nothing(
         assert ended == code and said in message and message.count("\n") == 1
         assert kept.read_bytes() == b"what was made before"
     assert sorted(path.name for path in tmp_path.iterdir()) == [kept.name, "short.wav"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_that_a_library_turned_into_an_error_is_one(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def interrupted_in_opengl(_self: object) -> int:
-        try:
-            os.kill(os.getpid(), number)
-        except KeyboardInterrupt as error:
-            raise ctypes.ArgumentError("argument 2: KeyboardInterrupt:") from error
-        raise AssertionError("not interrupted")
-
-    monkeypatch.setattr("posetalk.commands.doctor.Doctor.run", interrupted_in_opengl)
-    assert call(["doctor"], capsys) == (128 + number, "", "posetalk: interrupted\n")
-
-
-def test_an_interrupt_that_a_library_swallowed_ends_the_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Where an interrupt vanishes in somebody's `except`, the next step of the work sees it."""
-    from posetalk.formats.motion_file import MotionWriter
-
-    append = MotionWriter.append
-
-    def swallowing(self: MotionWriter, exp: np.ndarray, pose: np.ndarray) -> None:
-        with contextlib.suppress(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-        append(self, exp, pose)
-
-    monkeypatch.setattr(MotionWriter, "append", swallowing)
-    code, _, said = call(["animate", "demo", *FAKE, "-o", str(tmp_path / "a.npz")], capsys)
-    assert code == 130 and said.endswith("posetalk: interrupted\n")
-    assert not (tmp_path / "a.npz").exists()
-
-
-def test_an_interrupt_in_a_destructor_ends_the_work_without_a_word_more(tmp_path: Path) -> None:
-    """Python can raise nothing there: it prints a traceback, and goes on."""
-    program = f"""
-        import os, signal
-        from posetalk.__main__ import main
-        from posetalk.formats.motion_file import MotionWriter
-
-        class Dying:
-            def __del__(self):
-                os.kill(os.getpid(), signal.SIGINT)
-
-        append = MotionWriter.append
-        def dying(self, exp, pose):
-            Dying()
-            append(self, exp, pose)
-        MotionWriter.append = dying
-        raise SystemExit(main(["animate", "demo", *{FAKE!r}, "-o", "a.npz"]))
-    """
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", textwrap.dedent(program)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 130 and "Traceback" not in done.stderr, done.stderr
-    assert done.stderr.endswith("posetalk: interrupted\n")
 
 
 @pytest.mark.slow
@@ -359,60 +273,4 @@ def test_a_bundle_for_another_head_gets_one_line(
     assert len(messages.splitlines()) == 1 and not list(tmp_path.glob("*.npz"))
 
 
-@pytest.mark.parametrize("command", ["live", "serve", "view", "animate", "devices", "doctor"])
-def test_the_help_text_is_enough(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, output, _ = call([command, "--help"], capsys)
-    assert code == 0
-    options = {
-        "live": "--source --view --record --bundle --style --steps --hop --lookahead --host --port "
-        "--seconds --seed --backend --device --token --size --fps --camera --background --neutral",
-        "serve": "--source --bundle --style --host --port --seconds --seed --token",
-        "view": "URL --view --record --size --delay --seconds --once --fps --camera --background",
-        "animate": "AUDIO -o --output --bundle --style --steps --hop --lookahead --seed --size",
-        "devices": "--debug",
-        "doctor": "--json",
-    }
-    for option in options[command].split():
-        assert option in output
-    assert "(default: None)" not in output, "no default is left unexplained"
-
-
-def test_help_for_a_reader_who_has_gone_ends_quietly(tmp_path: Path) -> None:
-    process = start("animate", "--help", cwd=tmp_path)
-    assert process.stdout is not None and process.stderr is not None
-    process.stdout.close()  # as `| head` does, long before the command has loaded
-    assert process.wait(PATIENCE) == 1
-    assert process.stderr.read() == ""
-    process.stderr.close()
-    assert process.stdin is not None
-    process.stdin.close()
-
-
 # doctor
-
-
-def test_doctor_says_what_is_there(tmp_path: Path) -> None:
-    code, output, _ = finish(start("doctor", "--json", cwd=tmp_path))
-    findings = {finding["name"]: finding for finding in json.loads(output)}
-    assert findings["head"]["state"] == findings["drawing"]["state"] == "ok"
-    assert findings["microphone"]["state"] == findings["window"]["state"] == "without"
-    assert findings["bundle"]["state"] == "ok", "the starter comes with the project"
-    assert code == 0
-
-
-def test_doctor_names_the_step_that_mends_each_thing(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from posetalk.terminal import doctor_checks
-
-    monkeypatch.setitem(__import__("sys").modules, "sounddevice", None)
-    monkeypatch.setenv("PYOPENGL_PLATFORM", "bogus")
-    monkeypatch.setattr(
-        doctor_checks, "_bundle", lambda: doctor_checks.Finding("bundle", "missing", "x", "y")
-    )
-    code, output, _ = call(["doctor"], capsys)
-    assert code == 1
-    lines = {line[9:].split()[0]: line for line in output.splitlines()[:-1]}
-    assert "apt-get install" in lines["microphone"] and "libportaudio2" in lines["microphone"]
-    assert "without" in lines["drawing"] and "->" in lines["drawing"]
-    assert "cannot run yet" in output.splitlines()[-1]

@@ -15,10 +15,8 @@ from stream.backends.fake import FakeBackend, loudness
 from stream.backends.protocol import SamplerCall
 from stream.backends.registry import load_backend
 from stream.core.level_normaliser import RunningLevel
-from stream.core.noise import NoiseTrack, frame_noise
 from stream.core.options import SessionOptions
 from stream.core.session import Session
-from stream.core.timeline import Timeline
 from stream.core.windows import plan
 
 FRAME = 640
@@ -262,71 +260,6 @@ def test_a_style_vector_of_another_size_is_refused(use_style: bool) -> None:
 def test_unknown_style_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="neutral"):
         Session(load_backend("fake"), style="nobody")
-
-
-@given(st.lists(st.integers(0, 3000), max_size=40), st.integers(0, 2**31))
-@settings(max_examples=50, deadline=None)
-def test_timeline_returns_what_was_appended(sizes, seed) -> None:
-    rng = np.random.default_rng(seed)
-    audio = rng.uniform(-1, 1, sum(sizes)).astype(np.float32)
-    line = Timeline()
-    at = 0
-    for size in sizes:
-        line.append(audio[at : at + size])
-        at += size
-        low = int(rng.integers(line.start, at + 1))
-        assert np.array_equal(line.read(low, at), audio[low:at])
-        line.drop_before(low)
-    assert np.array_equal(line.read(-5, 0), np.zeros(5, np.float32)[:5])
-    line.close()
-    assert np.array_equal(line.read(at, at + 7), np.zeros(7, np.float32))
-
-
-def test_timeline_says_what_is_gone_and_what_has_not_come() -> None:
-    line = Timeline()
-    line.append(np.ones(100, np.float32))
-    line.drop_before(50)
-    with pytest.raises(IndexError, match="gone"):
-        line.read(49, 60)
-    with pytest.raises(IndexError, match="have arrived"):
-        line.read(60, 101)
-
-
-@given(seed=st.integers(0, 2**64), start=st.integers(-50, 2**40), cut=st.integers(1, 20))
-def test_noise_belongs_to_the_frame(seed, start, cut) -> None:
-    start = max(start, 0)
-    whole = frame_noise(seed, start, start + 20, 54)
-    assert np.array_equal(whole[cut:], frame_noise(seed, start + cut, start + 20, 54))
-
-
-@given(start=st.integers(0, 2**40), cut=st.integers(1, 19), frames=st.integers(1, 30))
-@settings(max_examples=30, deadline=None)
-def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
-    whole = NoiseTrack(7, 54, slice(50, 53), frames).take(start, start + 20)
-    later = NoiseTrack(7, 54, slice(50, 53), frames).take(start + cut, start + 20)
-    np.testing.assert_allclose(whole[cut:], later, atol=1e-6)
-    white = frame_noise(7, start, start + 20, 54)
-    assert np.array_equal(whole[:, :50], white[:, :50])
-    assert frames > 1 or np.allclose(whole, white, atol=1e-6)
-
-
-@given(
-    moves=st.lists(st.tuples(st.integers(-40, 60), st.integers(0, 30)), max_size=12),
-    frames=st.integers(1, 30),
-)
-@settings(max_examples=40, deadline=None)
-def test_a_track_draws_the_noise_that_a_fresh_one_would(moves, frames) -> None:
-    track, start = NoiseTrack(7, 54, slice(50, 53), frames), 0
-    for step, length in moves:
-        start = max(0, start + step)
-        expected = NoiseTrack(7, 54, slice(50, 53), frames).take(start, start + length)
-        assert np.array_equal(track.take(start, start + length), expected)
-
-
-def test_swaying_noise_is_slow_and_has_unit_variance() -> None:
-    noise = NoiseTrack(1, 54, slice(50, 53), 25).take(0, 4000)
-    assert noise[:, 50:53].std() == pytest.approx(1.0, abs=0.1)
-    assert np.diff(noise[:, 50:53], axis=0).std() < 0.3 < np.diff(noise[:, :50], axis=0).std()
 
 
 @given(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stream.core.timeline import Timeline
 
@@ -52,3 +54,31 @@ def test_before_the_first_sample_and_after_the_end_there_is_silence() -> None:
         timeline.append(np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="mono"):
         Timeline().append(np.zeros((2, 2), np.float32))
+
+
+@given(st.lists(st.integers(0, 3000), max_size=40), st.integers(0, 2**31))
+@settings(max_examples=50, deadline=None)
+def test_timeline_returns_what_was_appended(sizes, seed) -> None:
+    rng = np.random.default_rng(seed)
+    audio = rng.uniform(-1, 1, sum(sizes)).astype(np.float32)
+    line = Timeline()
+    at = 0
+    for size in sizes:
+        line.append(audio[at : at + size])
+        at += size
+        low = int(rng.integers(line.start, at + 1))
+        assert np.array_equal(line.read(low, at), audio[low:at])
+        line.drop_before(low)
+    assert np.array_equal(line.read(-5, 0), np.zeros(5, np.float32)[:5])
+    line.close()
+    assert np.array_equal(line.read(at, at + 7), np.zeros(7, np.float32))
+
+
+def test_timeline_says_what_is_gone_and_what_has_not_come() -> None:
+    line = Timeline()
+    line.append(np.ones(100, np.float32))
+    line.drop_before(50)
+    with pytest.raises(IndexError, match="gone"):
+        line.read(49, 60)
+    with pytest.raises(IndexError, match="have arrived"):
+        line.read(60, 101)

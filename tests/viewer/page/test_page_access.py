@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_web_page import avatar, complaints, tab, tabs
+from browser_page import avatar, complaints, tab, tabs
 
 from benchmarks.harness.chromium import Tab, browser_program
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from test_web_page import HEAD, Avatar, complaints, tabs
+from browser_page import HEAD, Avatar, complaints, tabs
 
 from benchmarks.harness.chromium import Tab, Tabs, browser_program
 from viewer.page.site import make_site

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
-from test_web_page import Avatar, avatar, complaints, page, tab, tabs
+from browser_page import Avatar, avatar, complaints, page, tab, tabs
 
 from benchmarks.harness.chromium import Tab, Tabs, browser_program
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_web_page import HEAD, Avatar, avatar, complaints, page, tab, tabs
+from browser_page import HEAD, Avatar, avatar, complaints, page, tab, tabs
 
 from benchmarks.harness.chromium import Tab, Tabs, browser_program
 from stream.serve.door.http_pages import without_token

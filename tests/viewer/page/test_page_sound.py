@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from test_web_page import Avatar, avatar, complaints, page, tab, tabs
+from browser_page import Avatar, avatar, complaints, page, tab, tabs
 
 from benchmarks.harness.chromium import Tab, Tabs, browser_program
 from stream.run.input_level import InputLevel

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from browser_page import SCREENS, WATCH, complaints, mouth, pixels
 from cli import start, wait_for_line
 from patience import PATIENCE
-from test_web_page import SCREENS, WATCH, complaints, mouth, pixels
 
 import posetalk
 from benchmarks.harness.chromium import Tab, browser, browser_program
