@@ -20,7 +20,7 @@ from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.spec import FloatArray
 from export.onnx_export import ExportError, build_graphs, write_graphs
 from export.qdq import tapped
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.core.session import Session
 
 MOST_CALLS = 64

@@ -13,7 +13,7 @@ from benchmarks.gpu.card import Card
 from benchmarks.gpu.rounds import Lane, settle, timed
 from diffposetalk.bundle.bundle import load_bundle
 from export.parity import answer, random_case
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.torch_backend import TorchBackend
 from stream.core.device_session import make_session
 from stream.run.batching import Batcher
@@ -54,7 +54,7 @@ def _where_there(card: Card, measure: Callable[[], Any]) -> Callable[[], Any]:
     """The figure, or why there is none."""
 
     def figure() -> Any:
-        from stream.backends.onnx_session import PROVIDERS, has_provider
+        from stream.backends.onnx.session import PROVIDERS, has_provider
 
         if card.is_gpu and not has_provider(PROVIDERS["cuda"]):
             return "not run: this onnxruntime is for CPUs (onnxruntime-gpu has the other)"

@@ -69,7 +69,7 @@ def main() -> None:
     import diffposetalk.network.model
     import head.importing
     import posetalk.commands
-    import stream.backends.onnx_session
+    import stream.backends.onnx.session
     import training.faces.check
 
     assert all((diffposetalk, head, posetalk, stream, training))

@@ -21,8 +21,8 @@ from export.calibration import calibrate
 from export.onnx_export import build_graphs, write_graphs
 from export.parity import answer, babble, describe, random_case
 from export.qdq import quantised
-from stream.backends.onnx_backend import OnnxBackend
-from stream.backends.onnx_session import GraphSession
+from stream.backends.onnx.backend import OnnxBackend
+from stream.backends.onnx.session import GraphSession
 from stream.backends.protocol import Backend
 from stream.core.session import Session
 from stream.frames import SAMPLE_RATE

@@ -64,7 +64,7 @@ def _onnxruntime() -> Finding:
     name, mend = "onnxruntime", install_extra("gpu")
     if importlib.util.find_spec("onnxruntime") is None:
         return Finding(name, "without", "not installed", mend)
-    from stream.backends.onnx_session import PROVIDERS
+    from stream.backends.onnx.session import PROVIDERS
 
     there = importlib.import_module("onnxruntime").get_available_providers()
     if PROVIDERS["cuda"] not in there:

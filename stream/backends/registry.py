@@ -58,7 +58,7 @@ def load_backend(
         return TorchBackend.load(bundle, device, threads, precision or "fp32")
     if name.startswith("onnxruntime") and name in BACKENDS:
         _require("onnxruntime")
-        from stream.backends.onnx_backend import OnnxBackend
+        from stream.backends.onnx.backend import OnnxBackend
 
         device = name.partition("-")[2] or "cpu"
         device = device if gpu is None else f"{device}:{gpu}"
@@ -73,7 +73,7 @@ def load_backend(
 def _best(bundle: str, threads: int | None, steps: int | None) -> Backend:
     """onnxruntime where it can, else torch; the reason is said once."""
     from diffposetalk.bundle.graphs import GraphsError
-    from stream.backends.onnx_backend import OnnxBackend
+    from stream.backends.onnx.backend import OnnxBackend
 
     try:
         backend = load_backend("onnxruntime", bundle, threads)

@@ -11,11 +11,8 @@ from torch import Tensor
 
 from diffposetalk.bundle.bundle import Bundle, load_bundle
 from diffposetalk.inference.precision import make_ready
-from diffposetalk.network.audio_terms import AudioTerms
-from diffposetalk.network.hubert import hubert_features
-from diffposetalk.network.mel import MelEncoder, MelState
-from diffposetalk.sampling.guidance import Scale, guided_denoiser
-from diffposetalk.sampling.samplers import SAMPLERS, Known, known_prefix
+from diffposetalk.network.mel import MelState
+from diffposetalk.sampling.samplers import SAMPLERS
 from head.errors import WrongValue
 from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
 from stream.backends.protocol import (
@@ -28,6 +25,7 @@ from stream.backends.protocol import (
 )
 from stream.backends.slots.hop_slots import HopKind
 from stream.backends.threads import usable_cores
+from stream.backends.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
     from stream.backends.hop import HopGraph
@@ -41,10 +39,8 @@ HuBERT there is work for some."""
 class TorchBackend:
     """A bundle behind the `Backend` protocol.
 
-    A feature row is what is final of a frame of speech: with `mel` its audio terms of every layer,
-    flattened, (3 L d,); with `hubert`, whose features last for one window, the feature, (d,).
-
     Attributes:
+        network: what it computes, on tensors; its feature rows are explained there.
         start_features: (T_p, F) rows of the frames before a stream's start.
 
     Args:
@@ -86,12 +82,10 @@ class TorchBackend:
         if self.device.type == "cuda":
             _no_tf32()
             self.calls = CapturedCalls(CudaCapture(self.device))
-        self._layers = self.spec.denoiser.n_layers
         with torch.inference_mode():
-            self.start_features = self._rows(self.model.start_audio_feat)[0].cpu().numpy()
-            self._start_motion = self.model.start_motion_feat[0].cpu().numpy()  # (T_p, D)
-            encoder = self.model.audio_encoder
-            self._silence = encoder.initial_state() if isinstance(encoder, MelEncoder) else None
+            self.network = TorchNetwork(self.model, self.spec)
+            self.start_features = self.network.start_rows().cpu().numpy()
+            self._start_motion = self.network.start_motion().cpu().numpy()
 
     @classmethod
     def load(
@@ -127,11 +121,11 @@ class TorchBackend:
     @property
     def incremental(self) -> bool:
         """`mel` features are causal and final; `hubert` ones belong to their window."""
-        return isinstance(self.model.audio_encoder, MelEncoder)
+        return self.network.incremental
 
     def speech_state(self) -> MelState | None:
         """Silence before the first sample."""
-        return self._silence
+        return self.network.silence
 
     def encode(self, pcm: FloatArray, state: MelState | None) -> tuple[FloatArray, MelState | None]:
         """(n * 640,) samples -> (n, F) rows, and the encoder's state after them."""
@@ -145,7 +139,7 @@ class TorchBackend:
         parts = zip(MelState._fields, zip(*known, strict=True), strict=True)
         before = {name: [part[0] for part in own] for name, own in parts}
         stay = len(MelState._fields)
-        rows, *after = self.calls.run(self.hear, {"pcm": pcms, **before}, {}, stay=stay)
+        rows, *after = self.calls.run(self.network.hear, {"pcm": pcms, **before}, {}, stay=stay)
         if len(known) == 1:
             return [(rows[0], MelState(*after))]
         # Copies, as a view would keep the whole batch alive for as long as one session idles.
@@ -160,10 +154,10 @@ class TorchBackend:
 
     def encode_window_many(self, pcms: Sequence[FloatArray]) -> list[FloatArray]:
         """Windows of one length."""
-        if isinstance(self.model.audio_encoder, MelEncoder):
+        if self.incremental:
             states = [self.speech_state() for _ in pcms]
             return [rows for rows, _ in self.encode_many(pcms, states)]
-        return list(self.calls.run(self.hear_window, {"pcm": pcms}, {})[0])
+        return list(self.calls.run(self.network.hear_window, {"pcm": pcms}, {})[0])
 
     def hop_graph(self, kind: HopKind) -> HopGraph | None:
         """It has none; on a GPU it has slots."""
@@ -176,18 +170,6 @@ class TorchBackend:
         from stream.backends.slots.torch_slots import TorchSlots
 
         return TorchSlots(self, kind, count, self.calls.another())
-
-    def hear(self, pcm: Tensor, **state: Tensor) -> tuple[Tensor, ...]:
-        """The next frames of streams: their rows, and the encoder's state after them."""
-        encoder = self.model.audio_encoder
-        assert isinstance(encoder, MelEncoder)
-        features, after = encoder.encode(pcm, MelState(**state))
-        return self._rows(self.model.audio_feature_map(features)), *after
-
-    def hear_window(self, pcm: Tensor) -> tuple[Tensor, ...]:
-        """Rows of whole windows."""
-        features = hubert_features(self.model.audio_encoder, pcm)
-        return (self.model.audio_feature_map(features).float(),)
 
     def sample(self, call: SamplerCall) -> FloatArray:
         """Few-step sampling of one window: (n, D) normalised motion."""
@@ -235,57 +217,7 @@ class TorchBackend:
                 settings[name] = scales[0]
             else:
                 rows[name] = [np.array(scale, np.float32) for scale in scales]
-        return list(self.calls.run(self.solve, rows, settings)[0])
-
-    def solve(
-        self,
-        noise: Tensor,
-        noise_scale: Tensor,
-        features: Tensor,
-        context_motion: Tensor,
-        known: Tensor | None = None,
-        known_count: Tensor | None = None,
-        valid: Tensor | None = None,
-        *,
-        audio_guidance: Scale,
-        style_guidance: Scale,
-        steps: int,
-        threshold: float | None,
-        **vectors: Any,
-    ) -> tuple[Tensor, ...]:
-        """Sample windows: tensors (B, ...) as in `SamplerCall`, context before window.
-
-        Args:
-            known: (B, m, D); with `known_count`, (B, 1) of them, (B, n, D), so that one captured
-                call serves every m.
-            vectors: those of `Conditions`.
-        """
-        n = noise.shape[1]
-        given: Known | None = None
-        if known is not None and known_count is not None:
-            number = torch.arange(n, device=noise.device)
-            given = Known(known, (number < known_count)[..., None])
-        elif known is not None:
-            given = known_prefix(known, n)
-        unread = 0 if known is None or known_count is not None else known.shape[1]
-        indicator = None
-        if valid is not None:
-            indicator = (torch.arange(n, device=noise.device) < valid).float()
-        denoise = guided_denoiser(
-            self.model,
-            self._terms(features),
-            context_motion=context_motion,
-            audio_scale=audio_guidance,
-            style_scale=style_guidance,
-            indicator=indicator,
-            threshold_quantile=threshold,
-            known=unread,
-            **{"style": None} | vectors,
-        )
-        x0 = SAMPLERS[self.spec.live.sampler](
-            denoise, noise, steps, self.model.schedule, known=given, noise_scale=noise_scale
-        )
-        return (x0.float(),)
+        return list(self.calls.run(self.network.solve, rows, settings)[0])
 
     def _context(self, call: SamplerCall) -> tuple[FloatArray, FloatArray]:
         """Features and motion of the context, start features filled in: (T_p, F), (T_p, D)."""
@@ -294,18 +226,6 @@ class TorchBackend:
             features = np.concatenate([self.start_features[:gap], features[gap:]])
             motion = np.concatenate([self._start_motion[:gap], motion[gap:]])
         return features, motion
-
-    def _rows(self, features: Tensor) -> Tensor:
-        """Features (B, n, d) -> rows of what is kept of them (B, n, F)."""
-        if not self.incremental:
-            return features.float()
-        return self.model.denoising_net.audio_terms(features).rows.float()
-
-    def _terms(self, rows: Tensor) -> AudioTerms:
-        """The inverse of `_rows`: (B, n, F) -> audio terms."""
-        if not self.incremental:
-            return self.model.denoising_net.audio_terms(rows)
-        return AudioTerms(rows, self._layers)
 
 
 def _no_tf32() -> None:

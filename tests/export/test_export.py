@@ -25,7 +25,7 @@ from export.graphs.sampler import most_sorted
 from export.onnx_export import ExportError, build_graphs, export_onnx, home_of
 from export.parity import TOLERANCE, answer, babble, closed_loop, describe, random_case
 from export.shipped_graphs import write_shipped_graphs
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
 from stream.backends.torch_backend import TorchBackend

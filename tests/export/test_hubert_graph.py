@@ -16,7 +16,7 @@ from diffposetalk.spec import HubertSpec, LiveDefaults, ModelSpec, SpeechEncoder
 from export.graphs.hubert import hubert_graph
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, random_case
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.torch_backend import TorchBackend
 
 SIZES = HubertSpec(

@@ -51,7 +51,7 @@ SEAMS = {
     },
     "mediapipe": {"posetalk/tracking/landmarks/tracker.py"},
     "cv2": {"posetalk/tracking/sources/camera.py"},
-    "onnxruntime": {"stream/backends/onnx_session.py", "export/int8.py"},
+    "onnxruntime": {"stream/backends/onnx/session.py", "export/int8.py"},
 }
 """The only files of the product that may import a library."""
 
@@ -63,7 +63,7 @@ LIGHT = {
     "viewer.play.video": ("torch", "transformers", "sounddevice", "websockets"),
     "stream.core.session": HEAVY,
     "stream.backends.fake": HEAVY,
-    "stream.backends.onnx_backend": HEAVY,
+    "stream.backends.onnx.backend": HEAVY,
     "stream.backends.tensorrt.backend": HEAVY,
     "export.shipped_graphs": HEAVY,
     "stream.wire.codec": HEAVY,

@@ -53,7 +53,7 @@ def test_no_file_of_the_vendors_appears(code: str, tmp_path: Path) -> None:
 def test_whoever_loads_onnxruntime_has_switched_it_off() -> None:
     """Or loads it by the module that does. Tests need not: `conftest.py` has done it."""
     loading = re.compile(r"^\s*(import|from) onnxruntime|import_module\(\"onnxruntime", re.M)
-    quiet = re.compile(r"ORT_DISABLE_TELEMETRY\"\] = \"1\"|from stream\.backends\.onnx_session")
+    quiet = re.compile(r"ORT_DISABLE_TELEMETRY\"\] = \"1\"|from stream\.backends\.onnx\.session")
     found = 0
     for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         text = path.read_text("utf-8")

@@ -150,7 +150,7 @@ class TorchSlots:
             start = torch.where(missing, self._start_rows, rows[:, : spec.T_p])
             rows = torch.cat([start, rows[:, spec.T_p :]], 1)
         vectors = {name: own[name] for name in ("shape", "style") if name in own}
-        (x0,) = backend.solve(
+        (x0,) = backend.network.solve(
             held,
             own["noise_scale"],
             rows,
@@ -177,9 +177,9 @@ class TorchSlots:
         backend = self._backend
         if not backend.incremental:
             sound = torch.cat([own["sound"], pcm], 1)[:, pcm.shape[1] :]
-            return backend.hear_window(sound)[0], {"sound": sound}
+            return backend.network.hear_window(sound)[0], {"sound": sound}
         before = {name: own[name] for name in MelState._fields}
-        fresh, *state = backend.hear(pcm, **before)
+        fresh, *state = backend.network.hear(pcm, **before)
         rows = torch.cat([own["features"], fresh], 1)[:, -self._reach :]
         return rows, {"features": rows, **MelState(*state)._asdict()}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffposetalk.bundle.bundle import Bundle, load_bundle
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.tensorrt.build import ranges
 from stream.backends.tensorrt.engine_store import EngineStore

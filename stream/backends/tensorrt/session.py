@@ -27,7 +27,7 @@ MOST_SHAPES = 24
 
 
 class EngineSession:
-    """An engine that can be run from any thread, like `onnx_session.GraphSession`.
+    """An engine that can be run from any thread, like `onnx.session.GraphSession`.
 
     A captured graph holds the memory of its execution context, so each shape that is kept has a
     context of its own; it reserves what its profile needs, and not what the largest one does.

@@ -13,7 +13,7 @@ from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.network.mel import MelState as TorchState
 from export.parity import SCALES, TOLERANCE, answer, babble, closed_loop, describe, random_case
 from export.shipped_graphs import write_shipped_graphs
-from stream.backends.onnx_backend import MelState, OnnxBackend
+from stream.backends.onnx.backend import MelState, OnnxBackend
 from stream.backends.protocol import Backend
 from stream.backends.torch_backend import TorchBackend
 

@@ -15,7 +15,7 @@ from diffposetalk.bundle.bundle import load_bundle
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, answer, babble, random_case
 from export.tensorrt import export_engines
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.protocol import Backend, RuntimeProblem
 from stream.backends.registry import load_backend
 from stream.core.device_session import DeviceSession, make_session

@@ -19,7 +19,7 @@ from export.onnx_export import export_onnx
 from export.parity import answer, random_case
 from stream.backends.cuda_graphs import CapturedCalls, EagerCapture
 from stream.backends.fake import FakeBackend
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.protocol import Backend
 from stream.backends.torch_backend import TorchBackend
 

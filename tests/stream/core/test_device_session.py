@@ -14,7 +14,7 @@ from diffposetalk.bundle.bundle import Bundle, load_bundle
 from diffposetalk.spec import WindowRule
 from export.onnx_export import export_onnx
 from export.parity import TOLERANCE, babble
-from stream.backends.onnx_backend import OnnxBackend
+from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.protocol import FloatArray
 from stream.core.device_session import DeviceSession, make_session
 from stream.core.options import SessionOptions

@@ -36,7 +36,7 @@ from stream.backends.threads import usable_cores
 
 if TYPE_CHECKING:
     from stream.backends.hop import HopGraph, StatefulGraph
-    from stream.backends.onnx_session import GraphSession
+    from stream.backends.onnx.session import GraphSession
     from stream.backends.slots.hop_slots import HopKind, HopSlots
 
 THREADS, MOST_THREADS = 1, 4
@@ -253,7 +253,7 @@ class OnnxBackend:
         return None
 
     def _resident(self, graph: GraphSession) -> StatefulGraph:
-        from stream.backends.onnx_hop import ResidentGraph
+        from stream.backends.onnx.hop import ResidentGraph
 
         return ResidentGraph(graph)
 
@@ -283,7 +283,7 @@ class OnnxBackend:
         return self._session(path)
 
     def _session(self, path: Path) -> GraphSession:
-        from stream.backends.onnx_session import GraphSession  # engines need no onnxruntime
+        from stream.backends.onnx.session import GraphSession  # engines need no onnxruntime
 
         return GraphSession(path, self._weights, device=self._device, threads=self.threads)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.backends.onnx_session import GraphSession
+from stream.backends.onnx.session import GraphSession
 
 Arrays = Mapping[str, NDArray[Any]]
 NEW = ("pcm", "noise")

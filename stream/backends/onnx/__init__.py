@@ -1,0 +1,1 @@
+"""A bundle's exported graphs, run by onnxruntime; no torch anywhere."""
