@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.latency.percentiles import distribution
 from benchmarks.scaling import cluster
-from benchmarks.scaling.speakers import Speaker, carried, spoken_for
+from benchmarks.scaling.speakers import SpeakingClient, carried, spoken_for
 from stream.backends.names import BackendName
 
 IN_TIME_SECONDS = 0.3
@@ -27,8 +27,10 @@ TRIES = 2
 
 def climb(
     counts: Sequence[int],
-    speak: Callable[[int], list[Speaker]],
-    fits: Callable[[Sequence[Speaker]], bool] = lambda speakers: carried(speakers, IN_TIME_SECONDS),
+    speak: Callable[[int], list[SpeakingClient]],
+    fits: Callable[[Sequence[SpeakingClient]], bool] = lambda speakers: carried(
+        speakers, IN_TIME_SECONDS
+    ),
 ) -> dict[str, Any]:
     """The most clients that are carried, and the ages of each number that was tried.
 

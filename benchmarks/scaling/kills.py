@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.scaling import cluster
-from benchmarks.scaling.speakers import Speaker, all_speak, speak_all
+from benchmarks.scaling.speakers import SpeakingClient, all_speak, speak_all
 
 AFTER_SECONDS = 6.0
 """That are still spoken after a replica was killed."""
@@ -23,7 +23,7 @@ def one_kill(url: str, clients: int, number: int) -> dict[str, Any]:
     Args:
         number: of the kill: they fall at different moments, on one replica and the other.
     """
-    speakers = [Speaker(each) for each in range(clients)]
+    speakers = [SpeakingClient(each) for each in range(clients)]
     struck: list[float] = []
 
     def is_over() -> bool:
@@ -37,7 +37,7 @@ def one_kill(url: str, clients: int, number: int) -> dict[str, Any]:
     return judge(speakers)
 
 
-def judge(speakers: Sequence[Speaker]) -> dict[str, Any]:
+def judge(speakers: Sequence[SpeakingClient]) -> dict[str, Any]:
     """Figures of one kill: of those who had to move, and of all others."""
     moved = [s for s in speakers if s.moves]
     others = [s for s in speakers if not s.moves]

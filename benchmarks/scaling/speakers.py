@@ -24,7 +24,7 @@ Floats = NDArray[np.float32]
 
 
 @dataclass
-class Speaker:
+class SpeakingClient:
     """One client.
 
     Attributes:
@@ -87,7 +87,7 @@ def lip_distance(before: Floats, after: Floats) -> float:
 
 
 async def speak(
-    speaker: Speaker,
+    speaker: SpeakingClient,
     url: str,
     speech: Floats,
     is_over: Callable[[], bool],
@@ -126,7 +126,7 @@ async def _push(client: AsyncClient, speech: Floats, is_over: Callable[[], bool]
         await asyncio.sleep(max(0.0, began + number * BLOCK_SECONDS - time.monotonic()))
 
 
-async def _listen(speaker: Speaker, client: AsyncClient, zero: float) -> None:
+async def _listen(speaker: SpeakingClient, client: AsyncClient, zero: float) -> None:
     async for event in client.events():
         if isinstance(event, session_messages.Opened) and speaker.samples:
             speaker.moves.append(len(speaker.samples))
@@ -139,7 +139,7 @@ async def _listen(speaker: Speaker, client: AsyncClient, zero: float) -> None:
 
 
 async def speak_all(
-    speakers: Sequence[Speaker],
+    speakers: Sequence[SpeakingClient],
     url: str,
     is_over: Callable[[], bool],
     *,
@@ -157,9 +157,9 @@ async def speak_all(
 
 def spoken_for(
     count: int, url: str, seconds: float, *, resume: bool = False, direct: bool = False
-) -> list[Speaker]:
+) -> list[SpeakingClient]:
     """So many clients have spoken for so long, counted from when the last of them began."""
-    speakers = [Speaker(number) for number in range(count)]
+    speakers = [SpeakingClient(number) for number in range(count)]
     began: list[float] = []
 
     def is_over() -> bool:
@@ -171,12 +171,12 @@ def spoken_for(
     return speakers
 
 
-def all_speak(speakers: Sequence[Speaker], frames: int) -> bool:
+def all_speak(speakers: Sequence[SpeakingClient], frames: int) -> bool:
     """Whether everybody who is still there has had so many frames."""
     return all(len(speaker.samples) >= frames or speaker.error for speaker in speakers)
 
 
-def carried(speakers: Sequence[Speaker], longest: float, warm_up: float = 2.0) -> bool:
+def carried(speakers: Sequence[SpeakingClient], longest: float, warm_up: float = 2.0) -> bool:
     """Whether everybody got their frames in time: 99 of 100 within `longest` seconds."""
     first = int(warm_up * FPS)
     ages = [np.array(s.ages[first:]) for s in speakers]

@@ -29,7 +29,7 @@ from head.skinning import parameters_to_motion
 from posetalk.app.style_extraction import WINDOW, encode, windows
 from posetalk.tracking.closed_loop import run
 from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of, liken_all, reach_of
-from posetalk.tracking.likeness.spoken import Speaker
+from posetalk.tracking.likeness.spoken import StyledSpeech
 from posetalk.tracking.outputs.film_style import goal_of, habits_of
 from posetalk.tracking.report import habits
 from posetalk.tracking.scenes import known_motion
@@ -118,9 +118,9 @@ class Studio:
     def __init__(self, bundle: str) -> None:
         self.bundle = bundle
         self.styles = load_bundle(bundle).styles
-        self.makes = Speaker(bundle)
+        self.makes = StyledSpeech(bundle)
         texts = {one.id: one.path for one in own_voices.utterances()}
-        self.judges = Speaker(bundle, [texts[name] for name in VOICES])
+        self.judges = StyledSpeech(bundle, [texts[name] for name in VOICES])
         self.reach: Reach = reach_of(self.styles, self.makes)
 
     def encoded(self, batch: Floats) -> Floats:

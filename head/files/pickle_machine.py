@@ -27,7 +27,7 @@ class PickleError(PosetalkError, ValueError):
 
 
 @dataclass(frozen=True)
-class Limits:
+class PickleLimits:
     """What a pickle may take: bytes of the file and of what it makes, and instructions."""
 
     most_bytes: int
@@ -57,7 +57,7 @@ class _Name:
 class Machine:
     """The stack, the stacks below it at each mark, and a memo of what is used again."""
 
-    def __init__(self, data: bytes, limits: Limits) -> None:
+    def __init__(self, data: bytes, limits: PickleLimits) -> None:
         self._data = memoryview(data)
         self._whole = data
         self._place = 0

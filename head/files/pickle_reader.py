@@ -14,10 +14,10 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from head.files.pickle_machine import Limits, Machine, PickleError, Record, whole
+from head.files.pickle_machine import Machine, PickleError, PickleLimits, Record, whole
 
 
-def read_pickle(data: bytes, limits: Limits) -> Any:
+def read_pickle(data: bytes, limits: PickleLimits) -> Any:
     """What a pickle holds: plain values, and `Record`s for the rest.
 
     Python 2's strings come as text, each byte one character.

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from head.files.pickle_machine import Limits, PickleError
+from head.files.pickle_machine import PickleError, PickleLimits
 from head.files.pickle_reader import read_pickle
 from head.files.pickled_arrays import to_array
 from head.geometry.mesh import Bools, Ints, Points
@@ -36,7 +36,7 @@ KEYS: Final = (
     "kintree_table",
     "weights",
 )
-LIMITS: Final = Limits(most_bytes=256 << 20, most_instructions=500_000)
+LIMITS: Final = PickleLimits(most_bytes=256 << 20, most_instructions=500_000)
 """FLAME 2020 and 2023 have 53 MB and a few hundred instructions."""
 MOST_VERTICES: Final = 100_000
 MOST_COLUMNS: Final = 1_000

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from posetalk.client.coming_back import Place
+from posetalk.client.coming_back import ServerAddress
 from posetalk.client.events import ClientEvent, ClientFrame
 from posetalk.client.exchange import NOT_CONNECTED, Exchange
 from posetalk.client.pushing import Samples, agree_on, push, push_rest
@@ -53,7 +53,7 @@ class AsyncClient:
     ) -> None:
         self.url, brought = split_token(parse_url(url))
         token = token if brought is None else brought
-        self._place = Place(self.url, token, ssl, timeout, direct)
+        self._place = ServerAddress(self.url, token, ssl, timeout, direct)
         wanted = messages.Subscribe(set=set, audio=audio, ahead=ahead or None)
         self._exchange = Exchange(self._place, wanted)
 

@@ -24,7 +24,7 @@ LAST_WAIT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerAddress:
     """Where to connect, and how.
 
     Attributes:
@@ -47,7 +47,7 @@ class Place:
 
 
 async def come_back(
-    kept: KeptSession, place: Place, subscribe: messages.Subscribe, number: int
+    kept: KeptSession, place: ServerAddress, subscribe: messages.Subscribe, number: int
 ) -> tuple[Link, Reading, session_messages.Opened]:
     """Connect, and go on with the session; what was pushed and not placed is pushed again.
 

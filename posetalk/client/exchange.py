@@ -10,7 +10,7 @@ import contextlib
 import time
 from typing import NoReturn
 
-from posetalk.client.coming_back import PING_SECONDS, SILENCE_SECONDS, Place, come_back
+from posetalk.client.coming_back import PING_SECONDS, SILENCE_SECONDS, ServerAddress, come_back
 from posetalk.client.events import ClientEvent, ClientFrame, Reading, RequestError
 from posetalk.client.inbox import Inbox
 from posetalk.client.kept import Keeping, KeptSession
@@ -41,7 +41,7 @@ class Exchange:
         number: of the next message of sound.
     """
 
-    def __init__(self, place: Place, subscription: messages.Subscribe) -> None:
+    def __init__(self, place: ServerAddress, subscription: messages.Subscribe) -> None:
         self.subscription = subscription
         self.inbox, self.keeping = Inbox(), Keeping()
         self.reading: Reading | None = None

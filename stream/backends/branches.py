@@ -28,6 +28,7 @@ def guidance_inputs(conditions: Sequence[Conditions]) -> dict[str, FloatArray]:
     return {
         "audio_guidance": np.array(audio, np.float32),
         "style_guidance": np.array(style, np.float32),
+        # Its mask of conditions; graphs of bundles that are out there have it by this name.
         "branch_gives": np.array(gives, np.float32),
         "branch_weights": np.array(weights, np.float32),
     }

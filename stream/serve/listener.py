@@ -67,7 +67,7 @@ class ServerError(PosetalkError, OSError):
 
 
 @dataclass(frozen=True)
-class Place:
+class ListenSettings:
     """Where and how to listen.
 
     Attributes:
@@ -97,7 +97,7 @@ class Listener:
     """
 
     def __init__(
-        self, place: Place, admission: Admission, counts: ServerCounts, limits: Limits
+        self, place: ListenSettings, admission: Admission, counts: ServerCounts, limits: Limits
     ) -> None:
         self._place, self._admission, self._counts = place, admission, counts
         self._limits = limits

@@ -36,7 +36,7 @@ from stream.serve.door.origins import normal_origins
 from stream.serve.door.sweeper import Sweeper, keep_returnable
 from stream.serve.frame_encoder import Encoder
 from stream.serve.limits import Limits
-from stream.serve.listener import Listener, Place, ServerError, explain
+from stream.serve.listener import Listener, ListenSettings, ServerError, explain
 from stream.serve.metrics import Health, reports
 from stream.serve.requests import ClientRequests
 from stream.serve.server_counts import ServerCounts
@@ -126,7 +126,7 @@ class Server:
         site = Site(pages or {}, reports(self.health), secure=ssl is not None)
         self._admission = Admission(gate, site, limits.clients)
         self._listener = Listener(
-            Place(host, port, ssl, read_timeout), self._admission, self.counts, limits
+            ListenSettings(host, port, ssl, read_timeout), self._admission, self.counts, limits
         )
         self._broadcast = Broadcast(
             hello,

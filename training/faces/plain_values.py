@@ -8,11 +8,11 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from head.files.pickle_machine import Limits, PickleError
+from head.files.pickle_machine import PickleError, PickleLimits
 from head.files.pickle_reader import read_pickle
 from head.files.pickled_arrays import plain
 
-LIMITS = Limits(most_bytes=64 << 20, most_instructions=20_000)
+LIMITS = PickleLimits(most_bytes=64 << 20, most_instructions=20_000)
 """A value beyond these is not a clip of 4 seconds."""
 
 

@@ -21,7 +21,7 @@ from training.evaluation.batch_rollout import RememberingBackend, Rollout, rollo
 Floats = NDArray[np.float32]
 
 
-class Speaker:
+class StyledSpeech:
     """A bundle with its live settings, and a speech that it says in any style, as live would.
 
     Args:
@@ -40,7 +40,7 @@ class Speaker:
         self._samples = _whole(np.concatenate(samples))
         self._said: dict[tuple[bytes, bytes, int], Floats] = {}
 
-    def saying(self, samples: Floats) -> Speaker:
+    def saying(self, samples: Floats) -> StyledSpeech:
         """The same bundle with another speech: mono at 16 kHz, a frame or longer."""
         other = copy(self)
         other._samples = _whole(samples)

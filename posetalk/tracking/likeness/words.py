@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from posetalk.app.animate import read_blocks
 from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of
-from posetalk.tracking.likeness.spoken import Speaker
+from posetalk.tracking.likeness.spoken import StyledSpeech
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.quality import believed
 from posetalk.tracking.report import habits
@@ -75,7 +75,11 @@ def heard(film: Tracked, sound: Floats) -> Heard | None:
 
 
 def in_other_words(
-    found: Doubles, parts: Sequence[Heard], reach: Reach, named: Sequence[Floats], speaker: Speaker
+    found: Doubles,
+    parts: Sequence[Heard],
+    reach: Reach,
+    named: Sequence[Floats],
+    speaker: StyledSpeech,
 ) -> Doubles:
     """(F,) figures `found` of a film, as they would be in the speech of which `reach` is; NaN where
     the words have their share and are not known.

@@ -16,7 +16,7 @@ from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.app.style_extraction import Extracted, encode
 from posetalk.terminal.progress import working
 from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of, liken, reach_of
-from posetalk.tracking.likeness.spoken import Speaker
+from posetalk.tracking.likeness.spoken import StyledSpeech
 from posetalk.tracking.likeness.words import heard, in_other_words, sound_beside, sound_of_film
 from posetalk.tracking.likeness.yardstick import goal_for, yardstick
 from posetalk.tracking.outputs.with_progress import track_source
@@ -106,7 +106,7 @@ def style_of(
         with working(f"loading {bundle}"):
             return encode(windows, bundle, frames=frames), []
     with working(f"loading {bundle}"):
-        speaker = Speaker(bundle)
+        speaker = StyledSpeech(bundle)
     with working("speaking as the film does"):
         reach = reach_of(loaded.styles, speaker)
         goal = goal_of(films, sounds, loaded.styles, reach, speaker)
@@ -120,7 +120,7 @@ def goal_of(
     sounds: Sequence[Floats | None],
     styles: Mapping[str, Floats],
     reach: Reach,
-    speaker: Speaker,
+    speaker: StyledSpeech,
 ) -> NDArray[np.float64]:
     """(F,) what the bundle shall do in its own speech to be like the person in the films."""
     parts = [

@@ -15,21 +15,21 @@ from benchmarks.scaling.climb import climb
 from benchmarks.scaling.kills import summary
 from benchmarks.scaling.page import fill
 from benchmarks.scaling.run import PARTS, RESULTS, measured
-from benchmarks.scaling.speakers import Speaker
+from benchmarks.scaling.speakers import SpeakingClient
 from head.files.json_file import write_json
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def spoke(count: int) -> list[Speaker]:
-    return [Speaker(number, ages=[0.1] * 100) for number in range(count)]
+def spoke(count: int) -> list[SpeakingClient]:
+    return [SpeakingClient(number, ages=[0.1] * 100) for number in range(count)]
 
 
 @pytest.mark.parametrize("most", [3, 8, 11, 15, 16, 40])
 def test_the_most_that_are_carried_is_found(most: int) -> None:
     tried: list[int] = []
 
-    def fits(speakers: Sequence[Speaker]) -> bool:
+    def fits(speakers: Sequence[SpeakingClient]) -> bool:
         tried.append(len(speakers))
         return len(speakers) <= most
 

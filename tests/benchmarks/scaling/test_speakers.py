@@ -11,7 +11,7 @@ from switch import Switch
 from two_servers import replica
 
 from benchmarks.scaling.kills import judge, summary
-from benchmarks.scaling.speakers import Speaker, carried, lip_distance, spoken_for
+from benchmarks.scaling.speakers import SpeakingClient, carried, lip_distance, spoken_for
 from stream.backends.registry import load_backend
 
 
@@ -52,9 +52,9 @@ def test_lips_do_not_jump_where_the_starter_goes_on() -> None:
         assert (found["missing_of_moved"], found["missing_of_others"]) == (0, 0)
 
 
-def speaker(samples: list[int], ages: float = 0.1) -> Speaker:
+def speaker(samples: list[int], ages: float = 0.1) -> SpeakingClient:
     """Whose frames came at the pace of time."""
-    made = Speaker(0, samples, [sample / 16000 for sample in samples], [ages] * len(samples))
+    made = SpeakingClient(0, samples, [sample / 16000 for sample in samples], [ages] * len(samples))
     made.values = [np.zeros(56, np.float32) for _ in samples]
     return made
 

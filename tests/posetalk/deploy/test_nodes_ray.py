@@ -15,7 +15,7 @@ import pytest
 
 import posetalk
 from benchmarks.scaling import cluster
-from benchmarks.scaling.speakers import Speaker, all_speak, speak_all
+from benchmarks.scaling.speakers import SpeakingClient, all_speak, speak_all
 
 pytestmark = [
     pytest.mark.extra("ray"),
@@ -35,9 +35,11 @@ def until(done: Callable[[], bool], what: str) -> None:
         time.sleep(0.5)
 
 
-def speak_while(url: str, count: int, happens: Callable[[list[Speaker]], bool]) -> list[Speaker]:
+def speak_while(
+    url: str, count: int, happens: Callable[[list[SpeakingClient]], bool]
+) -> list[SpeakingClient]:
     """Clients speak until `happens` is true, looked at once a second."""
-    speakers = [Speaker(number) for number in range(count)]
+    speakers = [SpeakingClient(number) for number in range(count)]
     looked, over = time.monotonic(), False
 
     def is_over() -> bool:
@@ -52,7 +54,7 @@ def speak_while(url: str, count: int, happens: Callable[[list[Speaker]], bool]) 
     return speakers
 
 
-def check_unmoved(speakers: list[Speaker]) -> None:
+def check_unmoved(speakers: list[SpeakingClient]) -> None:
     for speaker in speakers:
         assert speaker.error == "" and not speaker.moves
         assert (speaker.missing, speaker.repeated) == (0, 0)
@@ -69,7 +71,7 @@ def test_a_drained_node_keeps_who_speaks_and_takes_nobody_new() -> None:
         before = set(cluster.replica_pids())
         began: list[float] = []
 
-        def replaced(speakers: list[Speaker]) -> bool:
+        def replaced(speakers: list[SpeakingClient]) -> bool:
             if not began:
                 drain(other)
                 began.append(time.monotonic())

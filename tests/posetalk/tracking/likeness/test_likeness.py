@@ -149,13 +149,13 @@ def test_a_bundle_speaks_in_styles_in_step(tmp_path: Path) -> None:
     import soundfile
 
     from posetalk import demo_speech
-    from posetalk.tracking.likeness.spoken import Speaker
+    from posetalk.tracking.likeness.spoken import StyledSpeech
 
     styles = load_bundle("starter").styles
     wide, narrow = styles["theatrical"], styles["mumbling"]
     samples, rate = soundfile.read(demo_speech(), dtype="float32", frames=4 * 16000)
     soundfile.write(tmp_path / "short.wav", samples, rate)
-    speaker = Speaker("starter", [tmp_path / "short.wav"])
+    speaker = StyledSpeech("starter", [tmp_path / "short.wav"])
     one, other = speaker([wide, narrow])
     assert one.opening_mm > 1.3 * other.opening_mm
     [alone] = speaker([narrow])
@@ -169,7 +169,7 @@ def test_tempo_is_told_from_the_words(tmp_path: Path) -> None:
 
     from head.skinning import motion_to_parameters
     from posetalk import demo_speech
-    from posetalk.tracking.likeness.spoken import Speaker
+    from posetalk.tracking.likeness.spoken import StyledSpeech
     from posetalk.tracking.likeness.words import heard, in_other_words
     from posetalk.tracking.track import Tracked
 
@@ -178,7 +178,7 @@ def test_tempo_is_told_from_the_words(tmp_path: Path) -> None:
     named = [styles[name] for name in ("neutral", "lively", "calm")]
     slow, fast = samples[: 6 * 16000], samples[6 * 16000 :]
     soundfile.write(tmp_path / "said.wav", fast, 16000)
-    speaker = Speaker("starter", [tmp_path / "said.wav"])
+    speaker = StyledSpeech("starter", [tmp_path / "said.wav"])
     reach = reach_of(dict(zip("abc", named, strict=True)), speaker)
     exp, rotation, jaw = motion_to_parameters(speaker.saying(slow).motions(named[:1])[0])
     pose = np.concatenate([rotation, jaw], axis=1)

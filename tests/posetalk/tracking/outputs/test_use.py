@@ -128,13 +128,13 @@ def short_speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import soundfile
 
     from posetalk import demo_speech
-    from posetalk.tracking.likeness.spoken import Speaker
+    from posetalk.tracking.likeness.spoken import StyledSpeech
 
     pytest.importorskip("torch", reason="not run: torch is not installed")
     samples, rate = soundfile.read(demo_speech(), dtype="float32", frames=4 * 16000)
     soundfile.write(tmp_path / "short.wav", samples, rate)
     monkeypatch.setattr(
-        film_style, "Speaker", lambda bundle: Speaker(bundle, [tmp_path / "short.wav"])
+        film_style, "StyledSpeech", lambda bundle: StyledSpeech(bundle, [tmp_path / "short.wav"])
     )
 
 
