@@ -9,25 +9,15 @@ import ast
 import tomllib
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = (
-    "benchmarks",
-    "diffposetalk",
-    "export",
-    "head",
-    "posetalk",
-    "stream",
-    "training",
-    "viewer",
-)
+from draw_tree import HOUSES, ROOT
+
 LIVE = ("stream/core", "stream/run", "stream/serve", "posetalk/app", "viewer/play")
 TO_OTHERS = {
     "Thread",
     "answered",
-    "_note",
-    "_post",
+    "note",
+    "post",
     "call_soon_threadsafe",
     "run_coroutine_threadsafe",
     "run_in_executor",
@@ -41,7 +31,7 @@ OF_A_LIBRARY = {"viewer/render/painter.py": {"_bind", "_buffers"}}
 @cache
 def product() -> dict[str, ast.Module]:
     """The syntax of every file of the product, by its path."""
-    files = (path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py")))
+    files = (path for folder in HOUSES for path in sorted((ROOT / folder).rglob("*.py")))
     return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_bytes()) for path in files}
 
 
@@ -129,4 +119,4 @@ def test_a_backend_is_asked_by_its_protocol_alone() -> None:
 def test_types_are_checked_everywhere() -> None:
     """In strict mode, and over whole folders."""
     told = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["mypy"]
-    assert told["strict"] and {"run.py", *PRODUCT} <= set(told["files"])
+    assert told["strict"] and {"run.py", *HOUSES} <= set(told["files"])

@@ -16,20 +16,10 @@ from pathlib import Path
 import pytest
 import soundfile
 from cli import watch_video
+from draw_tree import HOUSES, ROOT
 
 import posetalk
 
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = {
-    "benchmarks",
-    "diffposetalk",
-    "export",
-    "head",
-    "posetalk",
-    "stream",
-    "training",
-    "viewer",
-}
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
@@ -83,11 +73,11 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
         [metadata] = [name for name in names if name.endswith("/METADATA")]
         page = email.message_from_bytes(archive.read(metadata))
     tops = {name.partition("/")[0] for name in names}
-    assert {name for name in tops if not name.endswith(".dist-info")} == PACKAGES
+    assert {name for name in tops if not name.endswith(".dist-info")} == set(HOUSES)
     assert not [
         name for name in names if "/modelling/" in name or "/making/" in name or "test_" in name
     ]
-    assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    assert {f"{package}/py.typed" for package in HOUSES} <= set(names)
     for needed in (
         "head/data/builtin.npz",
         "head/data/mira.npz",
@@ -100,7 +90,7 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
         assert needed in names
     text = page.get_payload()
     assert isinstance(text, str) and text.startswith("# posetalk")
-    for name in PACKAGES:
+    for name in HOUSES:
         assert f"`{name}`" in text, "the page names every top-level package"
     links = re.findall(r"\]\(([^)]+)\)", text)
     assert links and all(link.startswith("https://") for link in links)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from draw_tree import HOUSES, ROOT
 
 SPY = """
 #include <netdb.h>
@@ -30,8 +31,6 @@ import pathlib
 from posetalk.__main__ import main
 main(["export", "starter", "-o", str(pathlib.Path.home() / "copy"), "--precision", "int8"])
 """
-ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("benchmarks", "diffposetalk", "export", "posetalk", "stream", "training", "viewer")
 SECONDS = 10  # the query comes 8 s after the import
 
 
@@ -55,7 +54,7 @@ def test_whoever_loads_onnxruntime_has_switched_it_off() -> None:
     loading = re.compile(r"^\s*(import|from) onnxruntime|import_module\(\"onnxruntime", re.M)
     quiet = re.compile(r"ORT_DISABLE_TELEMETRY\"\] = \"1\"|from stream\.backends\.onnx\.session")
     found = 0
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+    for path in (path for package in HOUSES for path in (ROOT / package).rglob("*.py")):
         text = path.read_text("utf-8")
         if load := loading.search(text):
             before = quiet.search(text)
