@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from head.errors import WrongValue
 from head.retarget import Retarget
 from stream.backends.protocol import Backend
 from stream.clock import Clock
+from stream.core.conditions import ConditionChange
 from stream.core.options import SessionOptions
 from stream.core.session import Session
 from stream.run.other_heads import OtherHead
@@ -112,8 +112,7 @@ class SessionFactory:
         options = self._options
         if wish.preset is not None:
             options = with_other_preset(wish.preset, options)
-        options = replace(options, **wish.asked)
-        return Session(
+        session = Session(
             backend,
             options=options,
             shape=_shape(wish.shape) if wish.shape else self._shape,
@@ -121,6 +120,8 @@ class SessionFactory:
             seed=wish.seed % 2**32,
             retarget=self._retarget if other is None else other.retarget,
         )
+        session.change(ConditionChange(**wish.asked))
+        return session
 
 
 def _shape(numbers: Sequence[float]) -> Floats:
