@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffposetalk.bundle.tensor_file import TensorFile
-from diffposetalk.spec import FloatArray, ModelSpec, SpecError, Statistics
+from diffposetalk.spec import FloatArray, ModelSpec, Statistics
+from diffposetalk.spec_json import SpecError
 from head.errors import PosetalkError
 from head.files.json_file import read_json
 from head.files.regular_file import open_regular, read_regular

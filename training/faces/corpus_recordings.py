@@ -20,7 +20,7 @@ from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
 from training.labels.prosody import extract_prosody
 from training.speech.corpora import Utterance, held_out_voices
-from training.speech.tracks import join
+from training.speech.track import join
 
 log = logging.getLogger(__name__)
 

@@ -25,7 +25,7 @@ from training.labels.labels import make_motion
 from training.labels.phones import phrases, tidy
 from training.labels.prosody import Prosody, extract_prosody, smooth
 from training.speech.corpora import CorpusError, data_folder, read_corpus
-from training.speech.tracks import join
+from training.speech.track import join
 
 Array = NDArray[np.floating]
 Said: TypeAlias = Sequence[tuple[str, float, float]]

@@ -17,8 +17,8 @@ from diffposetalk.network.mel import MelEncoder
 from diffposetalk.network.mel_front import COLUMNS, LOWEST
 from diffposetalk.spec import ModelSpec
 from head.channels import ARTICULATION
+from training.speech.track import PHONES
 from training.speech.track_batches import Tracks
-from training.speech.tracks import PHONES
 
 LAG = 2
 """Frames of hindsight of the second phone target: what lookahead is worth to the denoiser."""

@@ -18,7 +18,8 @@ from diffposetalk.network.mel import (
     mel_filterbank,
     normalise,
 )
-from diffposetalk.spec import ModelSpec, SpecError, SpeechEncoderSpec
+from diffposetalk.spec import ModelSpec, SpeechEncoderSpec
+from diffposetalk.spec_json import SpecError
 
 SPEC = ModelSpec(speech=SpeechEncoderSpec(kind="mel", d_out=32, n_mels=40, d_hidden=16))
 

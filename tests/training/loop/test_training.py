@@ -17,8 +17,8 @@ from training.evaluation.motion_metrics import correlation, measure, summary, to
 from training.labels.phones import Phone
 from training.loop.losses import FaceGeometry, Weights, motion_losses, nt_xent
 from training.speech import augment
+from training.speech.track import frame_phones
 from training.speech.track_batches import Crops, Tracks
-from training.speech.tracks import frame_phones
 from training.starter.mel_pretraining import SpeechPretraining, batch_losses
 from training.starter.train import STARTER
 

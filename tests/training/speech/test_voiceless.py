@@ -7,7 +7,8 @@ import pytest
 
 from stream.frames import SAMPLE_RATE
 from training.speech import augment, voiceless
-from training.speech.tracks import TrackSettings, make_track
+from training.speech.track import make_track
+from training.speech.tracks import TrackSettings
 
 SECONDS = 3
 
