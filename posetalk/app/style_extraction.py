@@ -14,6 +14,7 @@ from diffposetalk.bundle.styles import StyleError, check_name, encoder_of, own_f
 from head.errors import MissingFile
 from head.files.array_file import read_npz
 from head.skinning import parameters_to_motion
+from stream.frames import FPS
 
 FloatArray = NDArray[np.float32]
 SAMPLES = Path(__file__).resolve().parent.parent / "demo"
@@ -21,7 +22,6 @@ SAMPLES = Path(__file__).resolve().parent.parent / "demo"
 WINDOW = 100
 """Frames that an encoder looks at: 4 seconds, as it was trained."""
 STRIDE = 25
-FPS = 25
 
 
 @dataclass(frozen=True, eq=False)

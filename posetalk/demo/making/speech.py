@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.frames import SAMPLE_RATE
+
 if TYPE_CHECKING:
     from posetalk.formats.motion_file import Motion
     from training.labels.label_styles import SpeakingStyle
 
 OUTPUT = Path(__file__).parents[1] / "speech.flac"
-SAMPLE_RATE = 16_000
 PAUSE_SECONDS = 0.45
 LOUDNESS = 0.08
 """Root mean square of every sentence: the voices come at different levels."""
