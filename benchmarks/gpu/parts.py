@@ -20,6 +20,7 @@ from benchmarks.gpu.rounds import murmur, once, settled, spread
 from diffposetalk.spec import WindowRule
 from export.parity import Case, answer, random_case
 from stream.backends.torch_backend import TorchBackend
+from stream.frames import FRAME_SAMPLES
 
 Figures = Iterator[tuple[str, Callable[[], Any]]]
 Part = Callable[[Card], Figures]
@@ -99,7 +100,7 @@ def paper(card: Card) -> Figures:
     from diffposetalk.paper_mode.pipeline import Loaded, animate_clip
 
     bundle = card.bundles["official"]
-    sound = murmur(640 * (bundle.spec.T_w + 7), 0)
+    sound = murmur(FRAME_SAMPLES * (bundle.spec.T_w + 7), 0)
 
     def clip(device: str, precision: str) -> Any:
         loaded = Loaded.of(bundle, device, precision)

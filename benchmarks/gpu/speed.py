@@ -15,6 +15,7 @@ from benchmarks.gpu.rounds import Lane, murmur, once, round_times, settled, time
 from stream.backends.slots.fake_slots import SlottedFake
 from stream.core.options import SessionOptions
 from stream.core.session import Session
+from stream.frames import FRAME_SAMPLES
 from stream.run.batching import Batcher
 
 Figures = Iterator[tuple[str, Callable[[], Any]]]
@@ -89,7 +90,7 @@ def eager(card: Card) -> Figures:
     from diffposetalk.paper_mode.pipeline import Loaded, animate_clip
 
     bundle = card.bundles["official"]
-    sound = murmur(640 * bundle.spec.T_w, 0)
+    sound = murmur(FRAME_SAMPLES * bundle.spec.T_w, 0)
 
     def window() -> dict[str, float]:
         loaded = Loaded.of(bundle, card.device, "fp32")

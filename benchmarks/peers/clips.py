@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from stream.frames import SAMPLE_RATE
 from training.labels.phones import Phone
 from training.reports.outside_report import pink
 from training.speech import augment, lines
@@ -71,7 +72,7 @@ def clip_of(utterance: Utterance, snr_db: float | None) -> PeerClip:
     """An utterance at one level, between silences, under noise or not."""
     rng = np.random.default_rng(zlib.crc32(utterance.id.encode()))
     speech = lines.at_level(load_audio(utterance), LEVEL_DB)
-    samples = np.pad(speech, (int(BEFORE * 16_000), int(AFTER * 16_000)))
+    samples = np.pad(speech, (int(BEFORE * SAMPLE_RATE), int(AFTER * SAMPLE_RATE)))
     if snr_db is not None:
         samples = augment.mix(samples, pink(len(samples), rng), snr_db)
     phones = (Phone(p.name, p.start + BEFORE, p.length) for p in utterance.phones)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness.processes import BenchmarkError
+from stream.frames import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +56,7 @@ def judged(
     moments = np.array([played[stamp] for stamp in stamps])
     pictures = np.array([row for row in drawn if row[1] >= 0])
     inside = (pictures[:, 0] > moments[0]) & (pictures[:, 0] < moments[-1])
-    pictures = pictures[inside & (pictures[:, 2] < len(pcm) / 16_000)]
+    pictures = pictures[inside & (pictures[:, 2] < len(pcm) / SAMPLE_RATE)]
     now = np.interp(pictures[:, 0], moments, stamps)
     part = np.abs(now[:, None] - places_in_rtp).argmin(axis=1)
     heard = seconds[part] + (now - places_in_rtp[part]) / RTP_RATE

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from posetalk.tracking.scenes import Scene
 from posetalk.tracking.strangers import write_motions
+from stream.frames import SAMPLE_RATE
 
 COUNT: Final = 12
 FIRST_CHARACTER: Final = 200
@@ -75,7 +76,7 @@ def sounds(folder: Path) -> list[NDArray[np.float32]]:
     for part, (voice, text) in enumerate(zip(VOICES, TEXTS, strict=True)):
         path = folder / f"judged_{part}.wav"
         speak(path, text, voice)
-        samples, _ = soundfile.read(path, dtype="float32", frames=int(SECONDS * 16000))
+        samples, _ = soundfile.read(path, dtype="float32", frames=int(SECONDS * SAMPLE_RATE))
         out.append(np.asarray(samples))
     return out
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from head.channels import INDEX, ROTATION
 from head.eye_turns import looks
 from stream.backends.registry import load_backend
-from stream.frames import FPS, SAMPLE_RATE
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.live_figures import blinks
 from training.evaluation.motion_metrics import correlation
@@ -139,14 +139,14 @@ def life(style: SpeakingStyle, samples: Array, said: Said, seed: int) -> Life:
     """Figures of a style over speech, and over as long a silence."""
     rng = np.random.default_rng(seed)
     prosody = extract_prosody(samples)
-    n = len(samples) // 640
+    n = len(samples) // FRAME_SAMPLES
     motion = make_motion(said, n, style, rng, prosody)
     silence = extract_prosody((1e-4 * rng.standard_normal(len(samples))).astype(np.float32))
     listening = make_motion([], n, style, rng, silence)
     size = SHORT_SECONDS * FPS
     short = []
     for start in range(0, n - size, 10 * size):
-        part = samples[start * 640 : (start + size) * 640]
+        part = samples[start * FRAME_SAMPLES : (start + size) * FRAME_SAMPLES]
         few = [
             (p, max(s - start / FPS, 0.0), d)
             for p, s, d in said

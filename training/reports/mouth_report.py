@@ -21,6 +21,7 @@ from head.skinning import motion_to_parameters, skin
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.session import Session
+from stream.frames import FRAME_SAMPLES
 from training.evaluation.motion_metrics import correlation
 from training.faces.mouths.fit import (
     LabelSettings,
@@ -95,7 +96,10 @@ def streamed(backend: Backend, style: str | None) -> Maker:
     def make(clip: MouthClip) -> Array:
         session = Session(backend, style=style)
         n = len(clip.known)
-        sound = np.resize(np.pad(clip.samples, (0, max(0, 640 * n - len(clip.samples)))), 640 * n)
+        sound = np.resize(
+            np.pad(clip.samples, (0, max(0, FRAME_SAMPLES * n - len(clip.samples)))),
+            FRAME_SAMPLES * n,
+        )
         frames = session.feed(sound.astype(np.float32)) + session.finish()
         return lips_of(np.stack([frame.motion for frame in frames])[:n])
 

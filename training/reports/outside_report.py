@@ -20,7 +20,7 @@ from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.options import SessionOptions
-from stream.frames import FPS, FRAME_SAMPLES
+from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
 from training.evaluation.face import Face
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
 from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total
@@ -78,7 +78,7 @@ class OutsideReportSettings:
 def pink(length: int, rng: np.random.Generator) -> Samples:
     """Noise whose power falls with frequency, of unit deviation."""
     spectrum = np.fft.rfft(rng.standard_normal(length))
-    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(length, 1 / 16_000), 40.0))
+    spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 40.0))
     noise = np.fft.irfft(spectrum, length)
     return np.asarray(noise / (np.std(noise) + 1e-9), np.float32)
 

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
+from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+
 Samples = NDArray[np.float32]
-RATE = 16_000
 LEVELS_DB = (-55.0, -10.0)
 """Of speech in full scale, that microphones were seen to give."""
 OPUS_BITS = (8_000, 12_000, 16_000, 24_000)
@@ -28,8 +29,8 @@ def measured_room(samples: Samples, rng: np.random.Generator, rt60: float | None
     sooner.  `rt60` seconds to fall by 60 dB (drawn from 0.15 to 0.9 where it is None).
     """
     decay = float(rt60 if rt60 is not None else np.exp(rng.uniform(np.log(0.15), np.log(0.9))))
-    length = int(1.1 * decay * RATE)
-    time = np.arange(length) / RATE
+    length = int(1.1 * decay * SAMPLE_RATE)
+    time = np.arange(length) / SAMPLE_RATE
     response = np.zeros(length)
     noise = rng.standard_normal(length)
     edges = [(None, _BANDS[0]), *pairwise(_BANDS), (_BANDS[-1], None)]
@@ -37,14 +38,14 @@ def measured_room(samples: Samples, rng: np.random.Generator, rt60: float | None
         kind, at = ("lowpass", high) if low is None else ("highpass", low)
         band = [low, high] if low is not None and high is not None else at
         name = "bandpass" if isinstance(band, list) else kind
-        sections = signal.butter(2, band, name, fs=RATE, output="sos")
+        sections = signal.butter(2, band, name, fs=SAMPLE_RATE, output="sos")
         response += signal.sosfilt(sections, noise) * np.exp(-6.9 * time / (share * decay))
-    response[: int(0.004 * RATE)] = 0.0
+    response[: int(0.004 * SAMPLE_RATE)] = 0.0
     # The first echoes of a box's walls: paths that are longer than the direct one.
     size = rng.uniform(2.0, 7.0, 3)
     for _ in range(8):
         path = float(np.linalg.norm(size * rng.integers(0, 3, 3)) + 0.5)
-        at = int(path / 343.0 * RATE)
+        at = int(path / 343.0 * SAMPLE_RATE)
         if 0 < at < length:
             response[at] += rng.choice([-1.0, 1.0]) * 6.0 / (1.0 + path)
     # Nearer talkers are drier: direct to reverberant energy from 15 down to -3 dB.
@@ -57,7 +58,7 @@ def measured_room(samples: Samples, rng: np.random.Generator, rt60: float | None
 def telephone(samples: Samples, rng: np.random.Generator) -> Samples:
     """300 to 3400 Hz in 8 kHz mu-law, as the public network has it."""
     low, high = rng.uniform(200.0, 350.0), rng.uniform(3200.0, 3600.0)
-    band = signal.butter(4, [low, high], "bandpass", fs=RATE, output="sos")
+    band = signal.butter(4, [low, high], "bandpass", fs=SAMPLE_RATE, output="sos")
     narrow = signal.resample_poly(signal.sosfilt(band, samples), 1, 2)
     peak = float(np.max(np.abs(narrow))) + 1e-9
     law = np.sign(narrow) * np.log1p(255.0 * np.abs(narrow) / peak) / np.log(256.0)
@@ -99,22 +100,22 @@ def opus(samples: Samples, bits_a_second: int) -> Samples:
 
     held = io.BytesIO()
     with av.open(held, "w", format="ogg") as sink:
-        stream = sink.add_stream("libopus", rate=RATE)
+        stream = sink.add_stream("libopus", rate=SAMPLE_RATE)
         stream.bit_rate = bits_a_second
         stream.layout = "mono"
         whole = np.clip(samples, -1.0, 1.0)
         frame = av.AudioFrame.from_ndarray(
             (whole * 32767.0).astype(np.int16)[None], format="s16", layout="mono"
         )
-        frame.sample_rate = RATE
+        frame.sample_rate = SAMPLE_RATE
         for packet in (*stream.encode(frame), *stream.encode(None)):
             sink.mux(packet)
     held.seek(0)
     import soundfile
 
     back, rate = soundfile.read(held, dtype="float32")
-    if rate != RATE:
-        back = signal.resample_poly(back, RATE, rate).astype(np.float32)
+    if rate != SAMPLE_RATE:
+        back = signal.resample_poly(back, SAMPLE_RATE, rate).astype(np.float32)
     out = np.zeros(len(samples), np.float32)
     kept = back[: len(samples)]
     out[: len(kept)] = kept
@@ -123,7 +124,11 @@ def opus(samples: Samples, bits_a_second: int) -> Samples:
 
 def speech_level(samples: Samples) -> float:
     """Decibels of full scale of the loud tenth of the 40 ms frames."""
-    frames = samples[: len(samples) // 640 * 640].reshape(-1, 640).astype(np.float64)
+    frames = (
+        samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES]
+        .reshape(-1, FRAME_SAMPLES)
+        .astype(np.float64)
+    )
     if not len(frames):
         return -100.0
     return float(10.0 * np.log10(np.quantile(np.mean(frames**2, axis=1), 0.9) + 1e-12))
@@ -141,7 +146,7 @@ def wandering_level(samples: Samples, rng: np.random.Generator) -> Samples:
     In floating point: what a coarser sound card would round comes after.
     """
     start = rng.uniform(*LEVELS_DB)
-    seconds = len(samples) / RATE
+    seconds = len(samples) / SAMPLE_RATE
     times, levels = [0.0], [0.0]
     while times[-1] < seconds:
         if rng.random() < 0.5:  # a slow one
@@ -152,7 +157,7 @@ def wandering_level(samples: Samples, rng: np.random.Generator) -> Samples:
             hold = rng.uniform(1.5, 5.0)
             times += [times[-1] + hold, times[-1] + hold + rng.uniform(0.02, 0.2)]
             levels += [levels[-1], change]
-    moved = np.interp(np.arange(len(samples)) / RATE, times, levels)
+    moved = np.interp(np.arange(len(samples)) / SAMPLE_RATE, times, levels)
     factor = 10 ** (
         (start - speech_level(samples) + np.clip(moved, LEVELS_DB[0] - start, LEVELS_DB[1] - start))
         / 20
@@ -168,12 +173,12 @@ def coarse(samples: Samples, bits: int = 16) -> Samples:
 
 def music(length: int, rng: np.random.Generator) -> Samples:
     """Chords, a melody and a beat, of unit deviation: what plays in the background."""
-    time = np.arange(length) / RATE
+    time = np.arange(length) / SAMPLE_RATE
     out = np.zeros(length)
     tempo = rng.uniform(0.25, 0.6)
     root = rng.uniform(80.0, 220.0)
     scale = np.array([0, 2, 4, 5, 7, 9, 11])
-    for start in np.arange(0.0, length / RATE, 4 * tempo):
+    for start in np.arange(0.0, length / SAMPLE_RATE, 4 * tempo):
         degree = int(rng.integers(7))
         for note in (degree, degree + 2, degree + 4):
             _note(
@@ -184,10 +189,10 @@ def music(length: int, rng: np.random.Generator) -> Samples:
                 4 * tempo,
                 rng,
             )
-    for start in np.arange(0.0, length / RATE, tempo):
+    for start in np.arange(0.0, length / SAMPLE_RATE, tempo):
         pitch = 4 * root * 2 ** (scale[int(rng.integers(7))] / 12)
         _note(out, time, pitch, start, tempo * rng.uniform(0.5, 1.0), rng)
-        hit = slice(int(start * RATE), min(length, int((start + 0.06) * RATE)))
+        hit = slice(int(start * SAMPLE_RATE), min(length, int((start + 0.06) * SAMPLE_RATE)))
         if rng.random() < 0.7 and hit.stop > hit.start:
             count = hit.stop - hit.start
             out[hit] += 1.5 * rng.standard_normal(count) * np.exp(-np.arange(count) / 200)
@@ -203,7 +208,7 @@ def _note(
     rng: np.random.Generator,
 ) -> None:
     """Add one note with its partials, in place."""
-    first, last = int(start * RATE), min(len(out), int((start + seconds) * RATE))
+    first, last = int(start * SAMPLE_RATE), min(len(out), int((start + seconds) * SAMPLE_RATE))
     if last <= first:
         return
     since = time[first:last] - start

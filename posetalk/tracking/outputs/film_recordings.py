@@ -21,9 +21,10 @@ from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.quality import believed, shares
 from posetalk.tracking.report import runs
 from posetalk.tracking.sources.film import Film
-from posetalk.tracking.sources.sound import SAMPLE_RATE, sound_of, write_wave
+from posetalk.tracking.sources.sound import sound_of, write_wave
 from posetalk.tracking.track import FPS, Tracked
 from posetalk.tracking.track_file import is_film, write_motion
+from stream.frames import SAMPLE_RATE
 from training.faces.build import SHORTEST
 
 SILENT = 1e-3

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from head.rig import load_head
 from head.skinning import skin
 from posetalk.tracking.sources.film import Film, Picture
-from posetalk.tracking.sources.sound import SAMPLE_RATE, sound_of
+from posetalk.tracking.sources.sound import sound_of
 from posetalk.tracking.track import FPS, Tracked
+from stream.frames import SAMPLE_RATE
 
 SIDE = 384
 """Pixels of each half."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 from head.new_file import new_file
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.sources.film import Film, open_container
+from stream.frames import SAMPLE_RATE
 
 Floats = NDArray[np.float32]
-
-SAMPLE_RATE: Final = 16000
 
 
 def sound_of(film: Film) -> Iterator[Floats]:

@@ -10,7 +10,8 @@ from tracking_support import write_film
 
 from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.sources.film import LONGEST_SIDE, Film, _tone
-from posetalk.tracking.sources.sound import SAMPLE_RATE, sound_of, write_wave
+from posetalk.tracking.sources.sound import sound_of, write_wave
+from stream.frames import SAMPLE_RATE
 
 
 def _halves(count: int = 6, size: tuple[int, int] = (96, 160)) -> list[np.ndarray]:
