@@ -9,7 +9,7 @@ import pytest
 
 from training.speech import lines
 
-RATE = lines.RATE
+RATE = lines.SAMPLE_RATE
 
 
 def clip(seconds: float = 2.0) -> np.ndarray:
