@@ -1,8 +1,8 @@
-"""What the live loop measures: values; printing them is somebody else's affair."""
+"""What sessions and the live loop count and measure: values; printing them is another's affair."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,47 @@ class Spread:
 
 MOST_MERGES = 100_000
 """Merges that are written down: about 10 MB, hours of a machine that is never in time."""
+
+
+@dataclass
+class SessionMetrics:
+    """What became of the audio of a scheduled session.
+
+    Attributes:
+        frames: delivered; calls: model calls that made them.
+        late: calls that began more than a hop after their audio was here.
+        merges: (end frame, hops) of the first 100,000 calls that covered more than one hop, and
+            `merged` the number of all such calls: enough to replay the run
+            (`stream.run.live_loop.replay`).
+        refused: samples that found the queue full.
+        interrupts: how often speech was cut.
+    """
+
+    frames: int = 0
+    calls: int = 0
+    late: int = 0
+    merged: int = 0
+    refused: int = 0
+    interrupts: int = 0
+    merges: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """One model call of a session, its moments on the scheduler's clock.
+
+    Attributes:
+        end: the frame before which all audio had arrived.
+        hops: that it covered.
+        late: it began more than a hop after its audio was here.
+        began, computed: when it began, and when its frames were there.
+    """
+
+    end: int
+    hops: int
+    late: bool
+    began: float
+    computed: float
 
 
 class LiveStatistics:

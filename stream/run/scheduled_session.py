@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,7 +14,7 @@ from stream.backends.protocol import FloatArray
 from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import FPS, Frame
-from stream.run.metrics import MOST_MERGES
+from stream.run.metrics import MOST_MERGES, ModelCall, SessionMetrics
 from stream.run.waiting_audio import WaitingAudio
 
 log = logging.getLogger(__name__)
@@ -45,47 +44,6 @@ class SessionHost(Protocol):
     def now(self) -> float: ...
     def wake(self, scheduled: ScheduledSession) -> None: ...
     def leave(self, scheduled: ScheduledSession) -> None: ...
-
-
-@dataclass
-class SessionMetrics:
-    """What became of the audio of a scheduled session.
-
-    Attributes:
-        frames: delivered; calls: model calls that made them.
-        late: calls that began more than a hop after their audio was here.
-        merges: (end frame, hops) of the first 100,000 calls that covered more than one hop, and
-            `merged` the number of all such calls: enough to replay the run
-            (`stream.run.live_loop.replay`).
-        refused: samples that found the queue full.
-        interrupts: how often speech was cut.
-    """
-
-    frames: int = 0
-    calls: int = 0
-    late: int = 0
-    merged: int = 0
-    refused: int = 0
-    interrupts: int = 0
-    merges: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class ModelCall:
-    """One model call of a session, its moments on the scheduler's clock.
-
-    Attributes:
-        end: the frame before which all audio had arrived.
-        hops: that it covered.
-        late: it began more than a hop after its audio was here.
-        began, computed: when it began, and when its frames were there.
-    """
-
-    end: int
-    hops: int
-    late: bool
-    began: float
-    computed: float
 
 
 class ScheduledSession:
