@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.quality import own_voices
-from benchmarks.tracking.judges import judges, sounds, text_of
+from benchmarks.tracking.judges import Cast, films_of, sounds, text_of
 from diffposetalk.bundle.bundle import load_bundle
 from head.rig import builtin_head
 from head.skinning import parameters_to_motion
@@ -30,8 +30,8 @@ from posetalk.app.style_extraction import WINDOW, encode, windows
 from posetalk.tracking.closed_loop import run
 from posetalk.tracking.likeness.likeness import FIGURES, Reach, figures_of, liken_all, reach_of
 from posetalk.tracking.likeness.spoken import StyledSpeech
-from posetalk.tracking.outputs.film_style import goal_of, habits_of
-from posetalk.tracking.report import habits
+from posetalk.tracking.outputs.film_style import goal_of
+from posetalk.tracking.report import habits, habits_of
 from posetalk.tracking.scenes import known_motion
 from posetalk.tracking.style import style_windows
 from posetalk.tracking.track import Tracked
@@ -93,12 +93,12 @@ class Person:
     parts: Sequence[Part]
 
 
-def drawn(model: Path, keep: Path | None, note: Callable[[str], None]) -> list[Person]:
-    """The judges, drawn, filmed and tracked; landmarks in `keep` are taken from there."""
+def drawn(cast: Cast, model: Path, keep: Path | None, note: Callable[[str], None]) -> list[Person]:
+    """The people of a cast, drawn, filmed and tracked; landmarks in `keep` are taken from there."""
     out = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = keep or Path(temporary)
-        people, said = judges(folder), sounds(folder)
+        people, said = films_of(cast, folder), sounds(cast, folder)
         for k, scenes in enumerate(people):
             parts = []
             for j, scene in enumerate(scenes):
@@ -108,7 +108,7 @@ def drawn(model: Path, keep: Path | None, note: Callable[[str], None]) -> list[P
                 truth = figures_of(habits(exp, pose))
                 parts.append(Part(found, said[text_of(k, j)], truth, moved))
                 note(scene.name)
-            out.append(Person(f"judge {k}", parts))
+            out.append(Person(f"{cast.name} {k}", parts))
     return out
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness.environment import environment
+from benchmarks.tracking.judges import JUDGES, REHEARSAL, Cast
 from benchmarks.tracking.page import fill
 from head.files.json_file import write_json
 from head.new_file import new_file
@@ -50,6 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="NAME=FILM[,FILM]",
         help="films of people instead of drawn ones: a table is printed, nothing is written",
     )
+    parser.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="drawn people by whom nothing is judged: a table is printed, nothing is written",
+    )
     options = parser.parse_args(arguments)
     parts = options.parts or list(PARTS)
     if unknown := set(parts) - set(PARTS):
@@ -57,10 +63,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.people:
         print("\n".join(_of_films(options.people, options.model, options.bundle)))
         return 0
+    if options.rehearse:
+        found = _likeness(REHEARSAL, options.model, options.keep, options.bundle)
+        print("\n".join(_table(found)))
+        return 0
     measures: dict[str, Callable[[], dict[str, Any]]] = {
         "loop": lambda: _loop(options.model, options.keep),
         "speed": lambda: _speed(options.model),
-        "likeness": lambda: _likeness(options.model, options.keep, options.bundle),
+        "likeness": lambda: _likeness(JUDGES, options.model, options.keep, options.bundle),
     }
     for part, measure in measures.items():
         if part in parts:
@@ -97,15 +107,15 @@ def _speed(model: Path | None) -> dict[str, Any]:
     return {"films": measure(find_model(model), KINDS, say)}
 
 
-def _likeness(model: Path | None, keep: Path | None, bundle: str) -> dict[str, Any]:
+def _likeness(cast: Cast, model: Path | None, keep: Path | None, bundle: str) -> dict[str, Any]:
     from benchmarks.tracking.likeness import drawn, measure
     from posetalk.tracking.landmarks.model_file import find_model
 
-    return measure(drawn(find_model(model), keep, say), bundle, say)
+    return measure(drawn(cast, find_model(model), keep, say), bundle, say)
 
 
 def _of_films(texts: Sequence[str], model: Path | None, bundle: str) -> list[str]:
-    from benchmarks.tracking.likeness import Part, Person, measure, table
+    from benchmarks.tracking.likeness import Part, Person, measure
     from posetalk.app.settings.tracking import TrackingSettings
     from posetalk.tracking.likeness.words import sound_of_film
     from posetalk.tracking.outputs.film_style import open_films
@@ -119,7 +129,12 @@ def _of_films(texts: Sequence[str], model: Path | None, bundle: str) -> list[str
         tracked = [track_source(film, settings, name) for film in films]
         parts = [Part(*each) for each in zip(tracked, sounds, strict=True)]
         people.append(Person(name, parts if len(parts) > 1 else parts[0].halves()))
-    found = measure(people, bundle, say)
+    return _table(measure(people, bundle, say))
+
+
+def _table(found: dict[str, Any]) -> list[str]:
+    from benchmarks.tracking.likeness import table
+
     nearest = found["nearest"]
     return [*table(found), f"nearest: {nearest['share']:.2f}, by chance {nearest['chance']:.2f}"]
 

@@ -86,6 +86,14 @@ def habits(exp: Floats, pose: Floats, good: Bools | None = None, head: str = "bu
     )
 
 
+def habits_of(films: Sequence[Tracked]) -> Habits:
+    """The habits of one person over all that can be believed of some films."""
+    good = np.concatenate([believed(film.marks) for film in films])
+    exp = np.concatenate([film.exp for film in films])
+    pose = np.concatenate([film.pose for film in films])
+    return habits(exp, pose, good)
+
+
 def _within(turns: Floats, good: Bools) -> float:
     """The mean spread (over the axes of (L, 3)) of pieces of `SWAY` frames that are good."""
     pieces = [

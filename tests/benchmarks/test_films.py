@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.tracking.judges import FIRST_CHARACTER, TEXTS, judges, text_of
+from benchmarks.tracking.judges import COUNT, JUDGES, REHEARSAL, Cast, films_of, text_of
 from benchmarks.tracking.likeness import VOICES, correlations, nearest, told_as
 from benchmarks.tracking.page import fill
 from benchmarks.tracking.run import FILES, RESULTS, main, measured
 from benchmarks.tracking.speed import KINDS, write
 from posetalk.tracking import strangers
 from posetalk.tracking.likeness.likeness import FIGURES
+from posetalk.tracking.likeness.yardstick import FILMS, films_of_styles
 from posetalk.tracking.scenes import SCENES, SPEECH_ONLY
 from posetalk.tracking.sources.film import Film
+from training.labels.label_styles import STYLES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -29,19 +31,33 @@ def test_the_page_has_the_figures_of_the_files() -> None:
 
 
 def test_judges_have_taught_nobody(tmp_path: Path) -> None:
-    for k in range(4):
-        for text in range(len(TEXTS)):  # as if they lay there: no flite needed
-            (tmp_path / f"judged_{text}_{k}.npz").touch()
-    films = judges(tmp_path, count=4)
-    assert all(len({scene.character for scene in person}) == 1 for person in films)
-    for k, person in enumerate(films):
-        assert {text_of(k, j) for j in range(len(person))} == set(range(len(TEXTS)))
-    people = [scene for person in films for scene in person]
-    taught = {*(scene.character for scene in (*SCENES, *SPEECH_ONLY))}
+    casts = (JUDGES, REHEARSAL)
+    for cast in casts:
+        _lies_there(cast, tmp_path, count=4)  # no flite needed
+    yardstick = [scene for scenes in films_of_styles(tmp_path).values() for scene in scenes]
+    taught = {scene.character for scene in (*SCENES, *SPEECH_ONLY, *yardstick)}
     taught |= set(range(strangers.FIRST_CHARACTER, strangers.FIRST_CHARACTER + strangers.COUNT))
-    assert taught.isdisjoint({person.character for person in people})
-    assert min(person.character for person in people) == FIRST_CHARACTER
-    assert set(TEXTS).isdisjoint(strangers.TEXTS) and len(VOICES) > 1
+    for cast in casts:
+        films = films_of(cast, tmp_path, count=4)
+        assert all(len({scene.character for scene in person}) == 1 for person in films)
+        for k, person in enumerate(films):
+            assert {text_of(k, j) for j in range(len(person))} == set(range(len(cast.texts)))
+        people = range(cast.first_character, cast.first_character + COUNT)
+        assert {person[0].character for person in films} <= set(people)
+        assert taught.isdisjoint(people)
+        taught |= set(people)
+    said = [text for cast in casts for text in cast.texts] + list(strangers.TEXTS)
+    assert len(set(said)) == len(said) and JUDGES.seed != REHEARSAL.seed and len(VOICES) > 1
+
+
+def _lies_there(cast: Cast, folder: Path, count: int) -> None:
+    """As if motion were there already."""
+    for k in range(count):
+        for text in range(len(cast.texts)):
+            (folder / f"motion_of_{cast.name}s_{text}_{k}.npz").touch()
+    for name in STYLES:
+        for film in range(FILMS):
+            (folder / f"motion_in_style_{name}_{film}.npz").touch()
 
 
 def test_people_are_told_apart_by_their_standing() -> None:

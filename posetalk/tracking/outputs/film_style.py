@@ -20,8 +20,7 @@ from posetalk.tracking.likeness.spoken import StyledSpeech
 from posetalk.tracking.likeness.words import heard, in_other_words, sound_beside, sound_of_film
 from posetalk.tracking.likeness.yardstick import goal_for, yardstick
 from posetalk.tracking.outputs.with_progress import track_source
-from posetalk.tracking.quality import believed
-from posetalk.tracking.report import Habits, habits, lines
+from posetalk.tracking.report import habits_of, lines
 from posetalk.tracking.sources.camera import Camera
 from posetalk.tracking.sources.film import Film
 from posetalk.tracking.style import style_windows
@@ -131,14 +130,6 @@ def goal_of(
     found = figures_of(habits_of(films))
     found = in_other_words(found, parts, reach, list(styles.values()), speaker)
     return goal_for(found, list(styles), reach, yardstick())
-
-
-def habits_of(films: Sequence[Tracked]) -> Habits:
-    """The habits of one person over all that can be believed of some films."""
-    good = np.concatenate([believed(film.marks) for film in films])
-    exp = np.concatenate([film.exp for film in films])
-    pose = np.concatenate([film.pose for film in films])
-    return habits(exp, pose, good)
 
 
 def spoken_line(figures: NDArray[np.float64]) -> str:

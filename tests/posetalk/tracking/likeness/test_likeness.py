@@ -21,7 +21,7 @@ from posetalk.tracking.likeness.likeness import (
     reach_of,
     step_to,
 )
-from posetalk.tracking.likeness.yardstick import BEYOND, goal_for, yardstick
+from posetalk.tracking.likeness.yardstick import BEYOND, goal_for, standing, yardstick
 from posetalk.tracking.report import Habits, habits
 from posetalk.tracking.scenes import CLIPS
 
@@ -113,10 +113,14 @@ def test_the_yardstick_has_the_bundles_names_and_tells_them_apart() -> None:
     assert head["theatrical"] > head["neutral"] > head["calm"]
 
 
+TEMPO, LIPS = (list(FIGURES).index(name) for name in ("tempo", "lip speed"))
+
+
 def test_a_goal_is_as_far_out_as_the_film_is() -> None:
     names = ["a", "b", "c", "d"]
     rng = np.random.default_rng(4)
     people = rng.normal(size=(4, len(FIGURES)))
+    people[:, TEMPO] = people[:, LIPS]
     reach = Reach(np.zeros((4, SIZE), np.float32), 0.5 * people + 3)
     rows = dict(zip(names, people, strict=True))
     for k, name in enumerate(names):
@@ -125,12 +129,31 @@ def test_a_goal_is_as_far_out_as_the_film_is() -> None:
     far = goal_for(people.max(0) + 100, names, reach, rows)
     assert far == pytest.approx(high + BEYOND * (high - low))
     unknown = rows["a"].copy()
-    unknown[1] = np.nan
+    unknown[0] = np.nan
     middle = goal_for(unknown, names, reach, rows)
-    assert middle[1] == pytest.approx(reach.figures[:, 1].mean()), "not known: in the middle"
+    assert middle[0] == pytest.approx(reach.figures[:, 0].mean()), "not known: in the middle"
     assert middle[2] == pytest.approx(reach.figures[0, 2])
     strangers = goal_for(reach.figures[0], ["x", "y", "z", "w"], reach, rows)
     assert strangers == pytest.approx(reach.figures[0]), "other names: habits as they are"
+
+
+def test_what_tells_nothing_of_a_bundle_leaves_it_in_the_middle() -> None:
+    names, people = ["a", "b", "c", "d"], np.zeros((4, len(FIGURES)))
+    people[:, 0], people[:, 3] = (-1, 1, -1, 1), (-1, -1, 1, 1)
+    does = np.zeros_like(people)
+    does[:, 0], does[:, 3] = people[:, 3], -people[:, 3]  # one at right angles, one the other way
+    reach = Reach(np.zeros((4, SIZE), np.float32), does)
+    goal = goal_for(people[3] * 2, names, reach, dict(zip(names, people, strict=True)))
+    assert goal[[0, 3]] == pytest.approx([0.0, 0.0], abs=1e-9)
+
+
+def test_the_tempo_stands_between_its_count_and_the_lips_speed() -> None:
+    people = np.tile(np.array([[-1.0], [1.0]]), (1, len(FIGURES)))
+    film = np.zeros((1, len(FIGURES)))
+    film[0, LIPS], film[0, TEMPO] = 1.0, 0.0
+    assert standing(film, people)[0, TEMPO] == pytest.approx(0.5)
+    film[0, TEMPO] = np.nan
+    assert standing(film, people)[0, TEMPO] == pytest.approx(1.0), "no sound: the lips alone"
 
 
 def test_the_heads_range_leaves_out_where_somebody_looks() -> None:
