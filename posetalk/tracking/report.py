@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from head.channels import INDEX
 from head.geometry.measure import lip_gap
+from head.model import Head
 from head.rig import builtin_head, load_head
 from head.skinning import skin
 from posetalk.tracking.quality import Bools, believed, shares
@@ -21,6 +22,8 @@ Floats = NDArray[np.float32]
 OPENING_MM: Final = 1.5
 """Rise of the lips' gap that counts as an opening of the mouth."""
 BLINK: Final = 0.5
+CHUNK: Final = 10000
+"""Frames whose lips are looked at together."""
 SWAY: Final = 50
 """Frames within which the head's range is looked at: longer ones tell where somebody looked."""
 
@@ -61,7 +64,7 @@ def habits(exp: Floats, pose: Floats, good: Bools | None = None, head: str = "bu
     rig = builtin_head() if head in ("builtin", builtin_head().id) else load_head(head)
     lips = np.unique(np.concatenate([rig.regions["lip_gap_upper"], rig.regions["lip_gap_lower"]]))
     small = rig.subset(lips.astype(np.int64))
-    gap = 1000 * np.asarray(lip_gap(small, skin(small, exp, jaw_pose=pose[:, 3:])), np.float64)
+    gap = _gap(small, exp, pose)
     seconds = good.sum() / FPS
     smile = exp[:, [INDEX["mouthSmileLeft"], INDEX["mouthSmileRight"]]].mean(1)
     frown = exp[:, [INDEX["mouthFrownLeft"], INDEX["mouthFrownRight"]]].mean(1)
@@ -92,6 +95,15 @@ def habits_of(films: Sequence[Tracked]) -> Habits:
     exp = np.concatenate([film.exp for film in films])
     pose = np.concatenate([film.pose for film in films])
     return habits(exp, pose, good)
+
+
+def _gap(lips: Head, exp: Floats, pose: Floats) -> NDArray[np.float64]:
+    """(L,) millimetres between the lips; some minutes at a time, so that hours need little."""
+    parts = [
+        lip_gap(lips, skin(lips, exp[first:last], jaw_pose=pose[first:last, 3:]))
+        for first, last in ((at, at + CHUNK) for at in range(0, len(exp), CHUNK))
+    ]
+    return 1000 * np.concatenate(parts).astype(np.float64)
 
 
 def _within(turns: Floats, good: Bools) -> float:

@@ -14,7 +14,7 @@ from head.channels import INDEX
 from posetalk.__main__ import main
 from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.formats.motion_file import Motion
-from posetalk.tracking import quality
+from posetalk.tracking import quality, report
 from posetalk.tracking.outputs import film_recordings, film_style
 from posetalk.tracking.outputs.film_recordings import films_without_motion, record_films
 from posetalk.tracking.problem import TrackingError
@@ -65,6 +65,13 @@ def test_blinks_and_smiles_are_counted() -> None:
         exp[start : start + 4, [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]] = 1
     found = habits(exp, pose)
     assert found.blinks == pytest.approx(18) and found.smile == pytest.approx(0.5)
+
+
+def test_hours_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = _tracked()
+    whole = habits(clip.exp, clip.pose)
+    monkeypatch.setattr(report, "CHUNK", 70)
+    assert habits(clip.exp, clip.pose) == whole
 
 
 def test_windows_are_taken_where_nothing_is_marked() -> None:
