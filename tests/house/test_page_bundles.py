@@ -25,6 +25,7 @@ BEFORE = {"d64231f27b84": "the starter before this one, with as many weights"}
 OTHERS: dict[str, dict[str, str]] = {
     "docs/results.md": {"31f8fc297bfc": "an earlier starter", **BEFORE},
     "docs/performance.md": OFFICIAL,
+    "docs/styles.md": {"5afe44637352": "the starter of revision 66f35c7", **BEFORE},
     "benchmarks/results/official.json": OFFICIAL,
     "docs/results/curves.json": BEFORE,
 }
