@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli import call
 
 from training.faces.build import build
 from training.faces.lmdb_dataset import LmdbSet
@@ -57,3 +58,19 @@ def test_a_build_smooths_each_part_over_its_own_frames(recordings: Path, tmp_pat
         found.pose[:, 3:], savitzky_golay(whole.pose, 5)[:230, 3:], atol=1e-6
     )
     np.testing.assert_array_equal(found.shape, whole.shape[:230])
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_command_smooths_unless_it_is_told_not_to(
+    raw: bool, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "set"
+    command = ["dataset", "build", str(recordings), "-o", str(out), *["--raw"] * raw]
+    code, _, said = call(command, capsys)
+    assert code == 0, said
+    with LmdbSet(out) as data:
+        assert data.about["smoothed"] is not raw
+        found = data.read("ada/000", 0, 230)
+    exp = read_motion(recordings / "ada" / "first.npz").exp
+    wanted = exp if raw else savitzky_golay(exp, 5)
+    np.testing.assert_allclose(found.exp, wanted[:230], atol=1e-6)
