@@ -114,6 +114,8 @@ class View:
             say(f"recorded {status.recording} ({status.recorded:.1f} s)")
         elif status.recording is not None:
             say(f"{status.recording}: nothing was recorded, no frame came")
+        elif stop.signal:
+            say("interrupted")
         return ended_by(stop.signal)
 
     def _check(self) -> None:

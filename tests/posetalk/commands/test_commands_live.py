@@ -71,6 +71,14 @@ def test_view_says_recorded_of_what_is_there(
     )
 
 
+def test_ctrl_c_ends_a_view_that_waits_in_one_line(tmp_path: Path) -> None:
+    process = start("view", f"ws://127.0.0.1:{free_port()}", "--view", "offscreen", cwd=tmp_path)
+    time.sleep(2.5)
+    process.send_signal(signal.SIGINT)
+    code, _, said = finish(process)
+    assert (code, said) == (130, "posetalk: interrupted\n") and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.7, 1.4])
 def test_ctrl_c_while_the_viewer_starts_is_no_failure(seconds: float, tmp_path: Path) -> None:
     arguments = ["live", *FAKE, "--port", "0", "--view", "offscreen", "--record", "cut.mp4"]
