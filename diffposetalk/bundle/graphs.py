@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,10 +106,16 @@ def read_manifest(folder: Path) -> Manifest:
         return _checked(Manifest(**data))
     except FileNotFoundError:
         raise GraphsError(
-            f"no exported graphs: there is no {path}; `posetalk export` makes them"
+            f"no exported graphs: there is no {path}; `{_export_line(folder)}` makes them"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise GraphsError(f"{path} cannot be read: {error}") from None
+
+
+def _export_line(folder: Path) -> str:
+    """The command that makes what belongs into a folder of graphs."""
+    target = "" if folder.name == FOLDER else f" --to {folder.name}"
+    return f"posetalk export {shlex.quote(str(folder.parent))}{target}"
 
 
 def _checked(manifest: Manifest) -> Manifest:
@@ -150,7 +157,7 @@ def check_graphs(manifest: Manifest, folder: Path, bundle: Bundle) -> None:
     if manifest.network != network_hash(bundle):
         raise GraphsError(
             f"the graphs in {folder} were exported from another network than {bundle.folder} "
-            f"holds now: run `posetalk export {bundle.folder}` again"
+            f"holds now: run `{_export_line(folder)}` again"
         )
     for graph in manifest.graphs.values():
         path = folder / graph.file

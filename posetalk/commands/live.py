@@ -98,7 +98,8 @@ class Live(StreamSettings):
         say(summary(ending.statistics))
         if child is not None and child.failed and needed and not ending.signal:
             raise ViewerFailed(f"the viewer failed: {child.last_words}")
-        if record is not None and not record.exists() and not ending.signal:
+        late = child is not None and not child.failed and not ending.signal
+        if record is not None and not record.exists() and late:
             say(f"{record}: nothing was recorded, the viewer was not up in time")
         return ended_by(ending.signal)
 

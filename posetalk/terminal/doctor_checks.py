@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from head.errors import NotInstalled
 from posetalk.app.settings.address import DEFAULT_HOST, DEFAULT_PORT
 from posetalk.terminal.installation import (
     ONNXRUNTIMES,
@@ -173,8 +174,9 @@ def _bundle() -> Finding:
         except (AttributeError, ImportError, ValueError, RuntimeError) as error:
             instead = f", as onnxruntime cannot: {_one_line(error)}"
             backend = load_backend("torch", "starter")
-    except ImportError as error:
-        return Finding("bundle", "missing", _one_line(error), install_extra("cpu"))
+    except (ImportError, NotInstalled):
+        why = "nothing that could run it is installed"
+        return Finding("bundle", "missing", why, install_extra("cpu"))
     except (ValueError, OSError, RuntimeError) as error:
         return Finding("bundle", "missing", _one_line(error), restore("diffposetalk/bundles"))
     live, styles = backend.spec.live, list(backend.styles)
@@ -229,6 +231,7 @@ def _drawing() -> Finding:
     if done.returncode == 0:
         return Finding("drawing", "ok", done.stdout.strip())
     reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1].split(": ", 1)[-1]
+    reason = reason.partition("; ")[0]  # what follows is a hint, and ours is better
     if importlib.util.find_spec("pyrender") is None:
         mend = install_extra("viewer")
     else:

@@ -177,6 +177,14 @@ def test_damaged_graphs_get_one_line(folder: Path, damage, reason: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_what_is_missing_is_made_by_the_command_that_is_named(tmp_path: Path) -> None:
+    for name in ("onnx", "tensorrt", "tensorrt-rtx"):
+        line = "" if name == "onnx" else f" --to {name}"
+        with pytest.raises(GraphsError) as caught:
+            read_manifest(tmp_path / "a bundle" / name)
+        assert f"`posetalk export '{tmp_path}/a bundle'{line}` makes them" in str(caught.value)
+
+
 def test_a_missing_provider_is_said_and_not_replaced(folder: Path) -> None:
     import onnxruntime
 

@@ -20,9 +20,6 @@ from draw_tree import HOUSES, ROOT
 
 import posetalk
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
 def build(kind: str, source: Path, folder: Path) -> Path:
     """An `sdist` or a `wheel` of the tree in `source`, made by its own build backend."""
     hook = f"from setuptools.build_meta import build_{kind} as b; print(b({str(folder)!r}))"
@@ -86,6 +83,7 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
         "training/starter/model_card.md",
         "viewer/web/index.html",
         "viewer/web/face/renderer.js",
+        "benchmarks/peers/peers.mjs",
     ):
         assert needed in names
     text = page.get_payload()
@@ -96,6 +94,8 @@ def test_the_wheel_holds_the_product_alone(wheel: Path) -> None:
     assert links and all(link.startswith("https://") for link in links)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_video_from_an_empty_environment(wheel: Path, tmp_path: Path) -> None:
     folder = tmp_path / "environment"
     venv.create(folder, with_pip=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -169,6 +170,27 @@ def test_two_builds_of_onnxruntime_and_one_removed(
         _ = sys.modules["onnxruntime"].InferenceSession
     except AttributeError as error:
         assert explain(error) == f"onnxruntime is damaged: run `{found.mend}`"
+
+
+def test_without_anything_that_runs_it_the_bundle_is_not_the_fault(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nor does what a library says of its own installation stand beside what is typed here."""
+
+    def nothing(*_: object) -> None:
+        raise NotInstalled("torch is not installed: run `pip install 'posetalk[torch]'`")
+
+    monkeypatch.setattr(installation, "ROOT", tmp_path)
+    monkeypatch.setattr("stream.backends.registry.load_backend", nothing)
+    found = doctor_checks._bundle()
+    assert (found.state, found.mend) == ("missing", f"{PIP} install 'posetalk[cpu]'")
+    said = (
+        "GLError: cannot load OpenGL (No module named 'pyrender'); `pip install 'posetalk[viewer]'`"
+    )
+    done = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(doctor_checks.subprocess, "run", lambda *_, **__: done)
+    found = doctor_checks._drawing()
+    assert "pyrender" in found.detail and "pip install" not in found.detail
 
 
 def test_a_look_that_breaks_is_a_finding(
