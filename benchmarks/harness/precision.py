@@ -40,7 +40,10 @@ class Exports:
         try:
             from export.onnx_export import export_onnx
         except ImportError as error:
-            raise BenchmarkError(f"precision {precision}: exporting needs {error.name}") from None
+            raise BenchmarkError(
+                f"precision {precision}: exporting needs {error.name}: run `pip install "
+                "'posetalk[export]'`"
+            ) from None
         from diffposetalk.bundle.bundle import load_bundle
 
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="posetalk-bench-"))

@@ -52,6 +52,9 @@ def install_extra(extra: str) -> str:
         more = [] if extra in IN_EVERY_SET_UP else [extra]
         index = f"PIP_EXTRA_INDEX_URL={TORCH_FOR_CPUS} " if wants_cpu_torch(extra) else ""
         return index + command(PYTHON, *_short(ROOT / "run.py"), "setup", *more)
+    if extra == "gpu" and version("onnxruntime"):  # both builds write into one folder
+        remove = command(sys.executable, "-m", "pip", "uninstall", "-y", "onnxruntime")
+        return f"{remove} && {install('posetalk[gpu]', packages=requirements('gpu'))}"
     index_option = ["--extra-index-url", TORCH_FOR_CPUS] if wants_cpu_torch(extra) else []
     return install(*index_option, f"posetalk[{extra}]", packages=requirements(extra))
 
@@ -80,7 +83,8 @@ def install_alone(package: str, *others: str) -> str:
 def mend_onnxruntime() -> str:
     """The line after which one whole build of onnxruntime is installed."""
     there = [name for name in ONNXRUNTIMES if version(name)]
-    keep = "onnxruntime-gpu" if there == ["onnxruntime-gpu"] else "onnxruntime"
+    gpu = there[:1] == ["onnxruntime-gpu"] and (len(there) == 1 or shutil.which("nvidia-smi"))
+    keep = "onnxruntime-gpu" if gpu else "onnxruntime"
     return install_alone(keep, *(name for name in there if name != keep))
 
 

@@ -20,6 +20,7 @@ from draw_tree import HOUSES, ROOT
 
 import posetalk
 
+
 def build(kind: str, source: Path, folder: Path) -> Path:
     """An `sdist` or a `wheel` of the tree in `source`, made by its own build backend."""
     hook = f"from setuptools.build_meta import build_{kind} as b; print(b({str(folder)!r}))"

@@ -171,8 +171,8 @@ def _find_libraries() -> None:
 
 def _no_provider(provider: str, instead: str = "") -> str:
     return (
-        f"onnxruntime has no {provider} here{instead}: choose `--backend onnxruntime`, or install "
-        "onnxruntime-gpu and its libraries"
+        f"onnxruntime has no {provider} here{instead}: choose `--backend onnxruntime`, or, "
+        "where there is an NVIDIA GPU, run `pip install 'posetalk[gpu]'`"
     )
 
 

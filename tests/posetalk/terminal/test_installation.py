@@ -151,6 +151,12 @@ def test_two_builds_of_onnxruntime_and_one_removed(
     found = doctor_checks._runtime()
     assert "write into the same folder" in found.detail
     assert "pip uninstall -y onnxruntime-gpu && " in found.mend
+    monkeypatch.setattr(installation, "set_up_by_run", lambda: False)
+    line = installation.install_extra("gpu")
+    assert line == f"{PIP} uninstall -y onnxruntime && {PIP} install 'posetalk[gpu]'"
+    with monkeypatch.context() as card:
+        card.setattr(installation.shutil, "which", lambda name: f"/usr/bin/{name}")
+        assert installation.mend_onnxruntime().startswith(f"{PIP} uninstall -y onnxruntime && ")
     versions(monkeypatch, "onnxruntime")
     with monkeypatch.context() as gone:
         gone.setattr(installation, "_is_there", lambda module: False)
