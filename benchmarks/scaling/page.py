@@ -11,6 +11,7 @@ from benchmarks.pages.tables import table, where
 from benchmarks.scaling.climb import FEWER_BAR
 from benchmarks.scaling.corpus import TIMES_BAR
 from benchmarks.scaling.kills import GAP_BAR_SECONDS, STEP_BAR_MM
+from benchmarks.scaling.sizes import sizes
 
 WAYS = {
     "serve": "`posetalk serve`",
@@ -21,7 +22,7 @@ WAYS = {
 
 def fill(text: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     """`text` with every part written anew from the figures in `found`, by part."""
-    writers = {"sessions": _sessions, "kills": _kills, "corpus": _corpus}
+    writers = {"sessions": _sessions, "kills": _kills, "corpus": _corpus, "sizes": sizes}
     return marked_page.fill(text, "ray", writers, found)
 
 

@@ -33,6 +33,7 @@ from stream.backends.threads import usable_cores
 Part = Literal["sessions", "kills", "corpus", "page"]
 PARTS: tuple[Part, ...] = ("sessions", "kills", "corpus")
 RESULTS = Path("benchmarks/results/ray.json")
+GRID = Path("benchmarks/results/grid.json")
 PAGE = Path("docs/scaling.md")
 
 
@@ -94,7 +95,8 @@ class Scaling:
             if self.json is not None:
                 write_json(self.json, results)
         if "page" in self.parts:
-            text = fill(PAGE.read_text("utf-8"), measured(self.json or RESULTS))
+            found = measured(self.json or RESULTS) | {"sizes": json.loads(GRID.read_text("utf-8"))}
+            text = fill(PAGE.read_text("utf-8"), found)
             with new_file(PAGE) as path:
                 path.write_text(text, "utf-8")
             print(f"wrote {PAGE}")
