@@ -21,13 +21,11 @@ RESULTS = sorted(
     for path in (ROOT / folder).glob("*.json")
 )
 OFFICIAL = {"ff96ce78f881": "the released size, random weights"}
-BEFORE = {"d64231f27b84": "the starter before this one, with as many weights"}
 OTHERS: dict[str, dict[str, str]] = {
-    "docs/results.md": {"31f8fc297bfc": "an earlier starter", **BEFORE},
+    "docs/results.md": {"31f8fc297bfc": "an earlier starter"},
     "docs/performance.md": OFFICIAL,
     "docs/styles.md": {"5afe44637352": "the starter of revision 66f35c7", **BEFORE},
     "benchmarks/results/official.json": OFFICIAL,
-    "docs/results/curves.json": BEFORE,
 }
 """Pages with figures of bundles that are not the shipped starter: hashes, and what they are.  A
 page that is measured anew leaves this table; one that is not, after a new starter, fails."""
