@@ -80,7 +80,7 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: EvaluationClip, outp
     grid = figure.add_gridspec(
         rows,
         columns,
-        hspace=0.32,
+        hspace=0.2,
         wspace=0.06,
         left=0.03,
         right=0.995,
@@ -154,7 +154,7 @@ def _head(axes: Any, runs: tuple[Array, Array, Array]) -> None:
 def _still(renderer: Any, head: Any, motion: Array) -> NDArray[np.uint8]:
     expression, rotation, jaw = motion_to_parameters(motion)
     posed = skin(head, expression, global_rotation=rotation, jaw_pose=jaw)
-    posed = posed + np.array([0.0, 0.018, 0.0], np.float32)  # the mouth nearer to the middle
+    posed = posed + np.array([0.0, 0.04, 0.0], np.float32)  # the mouth nearer to the middle
     picture = renderer.render(posed, zoom=1.6).reshape(STILL, 2, STILL, 2, 3).mean((1, 3))
     out: NDArray[np.uint8] = picture.round().astype(np.uint8)
     return out

@@ -132,18 +132,19 @@ def _sparse(name: str, basis: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 def _drawn(head: Head) -> dict[str, NDArray[Any]]:
     """Drawn vertices and triangles with their paint; light is baked where scipy is there."""
     try:
-        from viewer.scene.shading import SmoothNormals, solid, split_by_material
+        from viewer.scene.drawing_order import drawing_order
+        from viewer.scene.shading import SmoothNormals, split_by_material
         from viewer.scene.surface import paint, surface
     except ImportError:
         return _drawn_plainly(head)
     mesh = split_by_material(head.faces, head.face_material)
     normals = SmoothNormals(head.faces, head.vertex_count)
-    bodies = solid(head.template, head.faces)
+    order, ranges = drawing_order(head)
     trait = np.clip(surface(head, mesh, normals), 0, 1)
     return {
         "source": mesh.source.astype(np.uint32),
-        "triangles": np.concatenate([mesh.triangles[bodies], mesh.triangles[~bodies]]).astype("u4"),
-        "bodies": np.array([bodies.sum()], np.uint32),
+        "triangles": mesh.triangles[order].astype(np.uint32),
+        "ranges": ranges.astype(np.uint32),
         "trait": np.rint(trait * 255).astype(np.uint8),
         "paint": paint(head, mesh).astype(np.float32),
     }
@@ -155,7 +156,7 @@ def _drawn_plainly(head: Head) -> dict[str, NDArray[Any]]:
     return {
         "source": corners.astype(np.uint32),
         "triangles": np.arange(len(corners), dtype=np.uint32).reshape(-1, 3),
-        "bodies": np.zeros(1, np.uint32),
+        "ranges": np.array([0, 0, 0, len(head.faces)], np.uint32),
         "trait": np.tile(np.array([255, 128, 255, 255], np.uint8), (len(corners), 1)),
         "paint": looks[np.repeat(head.face_material, 3)],
     }

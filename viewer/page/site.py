@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from stream.serve.door.http_pages import LatePage, Page
 from viewer.page.head_file import pack_head
 from viewer.scene import lights
+from viewer.scene.drawing_order import RANGES, SLOPE_OFFSET
 
 if TYPE_CHECKING:
     from head.model import Head
@@ -101,6 +102,8 @@ def look() -> dict[str, object]:
         "backdrop_vertex": _for_web(lights.BACKDROP_VERTEX),
         "backdrop_fragment": _for_web(lights.BACKDROP_FRAGMENT),
         "lights": directions,
+        "ranges": [{"body": body, "back": back} for body, back in RANGES],
+        "slope_offset": SLOPE_OFFSET,
         "rim_direction": lights.unit(lights.RIM_DIRECTION).tolist(),
     }
 

@@ -17,6 +17,7 @@ from OpenGL.GL import shaders
 
 from viewer.scene import lights
 from viewer.scene.background import COVER_FRAGMENT, COVER_VERTEX, Background
+from viewer.scene.drawing_order import RANGES, SLOPE_OFFSET
 
 Floats = NDArray[np.float32]
 
@@ -26,7 +27,7 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
 
     Before a transparent one it returns (h, w, 4): colours times coverage, and coverage.
 
-    The first `bodies` triangles of a primitive are drawn from their front only.
+    A primitive has `ranges`, the lengths of `viewer.scene.drawing_order.RANGES`.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         GL.glDisable(GL.GL_BLEND)
         GL.glCullFace(GL.GL_BACK)
         GL.glPolygonMode(GL.GL_FRONT_AND_BACK, GL.GL_FILL)
+        GL.glPolygonOffset(SLOPE_OFFSET, 0)
         if self._background.transparent:
             GL.glClearColor(0, 0, 0, 0)
         GL.glClear(GL.GL_COLOR_BUFFER_BIT | GL.GL_DEPTH_BUFFER_BIT)
@@ -81,11 +83,12 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         for mesh in scene.meshes:
             for primitive in mesh.primitives:
                 primitive._bind()
-                bodies = primitive.bodies
-                GL.glEnable(GL.GL_CULL_FACE)
-                _draw(primitive, 0, bodies)
-                GL.glDisable(GL.GL_CULL_FACE)
-                _draw(primitive, bodies, len(primitive.indices) - bodies)
+                first = 0
+                for (body, back), count in zip(RANGES, primitive.ranges, strict=True):
+                    _switch(GL.GL_CULL_FACE, body)
+                    _switch(GL.GL_POLYGON_OFFSET_FILL, back)
+                    _draw(primitive, first, count)
+                    first += count
         # Last, at the far plane: pixels under the head are never shaded twice.
         if not self._background.transparent:
             self._draw_behind(behind)
@@ -139,6 +142,10 @@ class Painter(pyrender.Renderer):  # type: ignore[misc]
         data = GL.glReadPixels(0, 0, width, height, form, GL.GL_UNSIGNED_BYTE)
         picture = np.frombuffer(data, np.uint8).reshape(height, width, depth)
         return np.ascontiguousarray(picture[::-1])  # OpenGL's first row is the lowest
+
+
+def _switch(what: Any, on: bool) -> None:
+    (GL.glEnable if on else GL.glDisable)(what)
 
 
 def _draw(primitive: Any, first: int, count: int) -> None:

@@ -12,8 +12,9 @@ from OpenGL.error import Error as OpenGLError
 
 from viewer.render import gl
 from viewer.render.painter import Painter
+from viewer.scene.drawing_order import drawing_order
 from viewer.scene.framing import FIELD_OF_VIEW_DEGREES, Framing, frame_head
-from viewer.scene.shading import SmoothNormals, solid, split_by_material
+from viewer.scene.shading import SmoothNormals, split_by_material
 from viewer.scene.surface import paint, surface
 
 if TYPE_CHECKING:
@@ -33,17 +34,17 @@ class Stage:
         self._buffer[:, 6:10] = surface(head, self._mesh, self._normals)
         self._buffer[:, 10:14] = paint(head, self._mesh)
         self._place(np.asarray(head.template, np.float32))
-        triangles, bodies = self._mesh.triangles, solid(head.template, head.faces)
+        order, ranges = drawing_order(head)
         self.primitive = pyrender.Primitive(
             positions=self._buffer[:, 0:3],
             normals=self._buffer[:, 3:6],
             texcoord_0=self._buffer[:, 6:8],
             texcoord_1=self._buffer[:, 8:10],
             color_0=self._buffer[:, 10:14],
-            indices=np.concatenate([triangles[bodies], triangles[~bodies]]),
+            indices=self._mesh.triangles[order],
             mode=pyrender.GLTF.TRIANGLES,
         )
-        self.primitive.bodies = int(bodies.sum())  # so many triangles never show their backs
+        self.primitive.ranges = ranges.tolist()
         self.framing = framing or frame_head(head)
         camera = pyrender.PerspectiveCamera(
             yfov=np.radians(FIELD_OF_VIEW_DEGREES), znear=self.framing.near, zfar=self.framing.far

@@ -4,7 +4,7 @@ pyrender's own physically based shader serves any scene with any lights; a portr
 wants more: light that bleeds into the shadow edge of skin, a rim, a bright point in the eye. These
 shaders do that in about half the time on a software renderer. Key and fill stand before the face,
 where their shadows are baked; the rim follows the camera. Colours are linear, gamma 2 outside.
-What is handed on is `centroid`: beside a sliver's edge it is a guess else, seen as a speck.
+What is handed on is `centroid`: at a body's outline it is a guess else, seen as a wrong pixel.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 TRANSLUCENT = ("skin", "lip", "ear", "tongue", "gum", "lid", "mouth", "nose")
+IN_MOUTH = ("teeth", "tongue", "gum", "mouth")
 OCCLUSION_JAW_RADIANS = 0.22  # the mouth's inside gets the little light an open mouth lets in
 LEAST_IN_MOUTH = 0.6
 """Of the sky: light goes round in a mouth, so that its corners are dark flesh and not black."""
@@ -56,10 +57,15 @@ def surface(head: Head, mesh: DrawnMesh, normals: SmoothNormals) -> Floats:
     return seen
 
 
+def in_mouth(material: str) -> bool:
+    """Whether a material of this name is inside the mouth."""
+    return any(word in material.lower() for word in IN_MOUTH)
+
+
 def _lift(material: str) -> float:
     """Exponent on what is seen: the mouth and the eyes get light from what is round them too."""
     name = material.lower()
-    if any(word in name for word in ("teeth", "tongue", "gum", "mouth")):
+    if in_mouth(material):
         return 0.45
     return 0.5 if "sclera" in name or "iris" in name else 1.0
 

@@ -19,8 +19,8 @@ pytestmark = [
     pytest.mark.skipif(browser_program() is None, reason="not run: no Chromium here"),
 ]
 
-MINUTES = 12
-"""Of the stream: 18,000 frames, each received, posed and shown."""
+MINUTES = 30
+"""Of the stream: 45,000 frames, each received, posed and shown."""
 WARM_UP = 4
 """Minutes after which everything has its size."""
 DRAWN_EVERY = 20

@@ -41,8 +41,6 @@ export class Renderer {
     const { arrays } = head;
     this.buffers = [0, 1, 2, 3].map(() => gl.createBuffer());
     const [moving, trait, paint, triangles] = this.buffers;
-    this.count = arrays.triangles.length;
-    this.bodies = 3 * arrays.bodies[0];
     this.mesh = gl.createVertexArray();
     gl.bindVertexArray(this.mesh);
     this.moving = moving;
@@ -79,6 +77,7 @@ export class Renderer {
     gl.viewport(0, 0, this.canvas.width, this.canvas.height);
     this.backdrop.clear();
     gl.enable(gl.DEPTH_TEST);
+    gl.polygonOffset(this.look.slope_offset, 0);
     gl.cullFace(gl.BACK);
     gl.frontFace(this.mirrored ? gl.CW : gl.CCW);
     const { view, projection } = this.camera();
@@ -92,11 +91,14 @@ export class Renderer {
     gl.bindVertexArray(this.mesh);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.moving);
     gl.bufferSubData(gl.ARRAY_BUFFER, 0, drawn);
-    gl.enable(gl.CULL_FACE);
-    gl.drawElements(gl.TRIANGLES, this.bodies, gl.UNSIGNED_INT, 0);
-    gl.disable(gl.CULL_FACE);
-    gl.drawElements(gl.TRIANGLES, this.count - this.bodies, gl.UNSIGNED_INT, 4 * this.bodies);
-    gl.disable(gl.CULL_FACE);
+    let first = 0;
+    this.look.ranges.forEach(({ body, back }, number) => {
+      const count = this.head.arrays.ranges[number];
+      gl[body ? "enable" : "disable"](gl.CULL_FACE);
+      gl[back ? "enable" : "disable"](gl.POLYGON_OFFSET_FILL);
+      gl.drawElements(gl.TRIANGLES, 3 * count, gl.UNSIGNED_INT, 12 * first);
+      first += count;
+    });
     this.backdrop.draw();
   }
 
