@@ -7,6 +7,7 @@ draws what the window draws.
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -51,7 +52,8 @@ def make_site(
         make = partial(pack_head, character, shape if number == 0 else None)
         # A head may be under a licence: where there is a token, it takes the token to have it.
         pages[f"/{name}"] = LatePage(make, "application/octet-stream", private=True)
-        characters.append({"id": character.id, "name": character.id, "file": name})
+        spoken = re.sub(r"-head-\d+$", "", character.id)
+        characters.append({"id": character.id, "name": spoken, "file": name})
     text = json.dumps(characters).encode()
     pages["/characters.json"] = Page(text, "application/json", private=True)
     return pages

@@ -206,7 +206,6 @@ def test_what_a_stranger_looks_for_is_seen_at_once(plain: Tab, width: int, heigh
         assert words in tab.value(f"document.getElementById('{name}').innerText"), name
     choose(tab, "bust")
     tab.value("document.getElementById('obs').click()")
-    tab.until(
-        "document.getElementById('notice').textContent.includes('OBS (browser source): http')"
-    )
-    assert "?obs&camera=bust" in tab.value("document.getElementById('notice').textContent")
+    said = "document.getElementById('notice').textContent"
+    tab.until(f"{said}.includes('In OBS add a source, Browser, with this address: http')")
+    assert "?obs&camera=bust" in tab.value(said)

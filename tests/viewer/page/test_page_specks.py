@@ -22,7 +22,7 @@ __all__ = ["avatar", "tab", "tabs"]  # fixtures
 pytestmark = pytest.mark.skipif(browser_program() is None, reason="not run: no Chromium here")
 
 SIZE = 1200
-DARKER, EVEN = 4, 14
+DARKER, EVEN = 10, 14
 """Grey levels of 256 by which a speck is darker, and by which the 5 x 5 pixels round it differ."""
 
 

@@ -76,8 +76,8 @@ function fullScreen() {
 async function copy(address) {
   try {
     await navigator.clipboard.writeText(address);
-    say(`Copied for OBS (browser source): ${address}`, 12);
+    say(`Copied. In OBS add a source, Browser, with this address: ${address}`, 15);
   } catch {
-    say(`For OBS (browser source): ${address}`, 20);
+    say(`In OBS add a source, Browser, with this address: ${address}`, 30);
   }
 }

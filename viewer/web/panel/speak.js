@@ -6,6 +6,8 @@ import { pcmMessage } from "../link/wire.js";
 import { $ } from "./page.js";
 
 const IDLE = "Your voice goes to this server only, and is not played or kept.";
+const OFFER = "Speak with my microphone";
+const ASKING = "The browser asks whether this page may hear you: allow it.";
 const LISTENING = "Listening: speak, and the face speaks with you.";
 const ANEW = "opened again"; // what the server says of a session that gives way to the next
 const QUIET = "Too quiet: come closer, or turn the microphone up.";
@@ -55,6 +57,8 @@ export class Speak extends EventTarget {
     }
     if (this.starting) return;
     this.starting = true;
+    $("microphone-text").textContent = "Starting …";
+    this.hint(ASKING, false);
     const microphone = new Microphone((samples) => this.hear(samples));
     try {
       await microphone.start();
@@ -63,6 +67,7 @@ export class Speak extends EventTarget {
       this.begin();
     } catch (error) {
       await microphone.stop();
+      $("microphone-text").textContent = OFFER;
       this.hint(error.message, true);
     }
     this.starting = false;
@@ -130,7 +135,7 @@ export class Speak extends EventTarget {
     $("level").style.transform = "scaleX(0)";
     $("meter").setAttribute("aria-valuenow", "0");
     $("microphone").setAttribute("aria-pressed", "false");
-    $("microphone-text").textContent = "Speak with my microphone";
+    $("microphone-text").textContent = OFFER;
     this.hint(IDLE, false);
     this.dispatchEvent(new Event("change"));
   }
