@@ -19,7 +19,7 @@ export class Scene {
     this.backgrounds = new Radios($("backgrounds"), (background) => this.background(background));
     this.backgrounds.list([
       ["studio", "Studio"],
-      ["transparent", "None"],
+      ["transparent", "Transparent"],
       ...COLOURS,
       ["colour", "Colour …"],
       ["picture", "Picture …"],
