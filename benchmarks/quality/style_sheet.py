@@ -9,6 +9,7 @@ the turning of the head below it, and stills of the three at the same four momen
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--styles", nargs="*", help="all of the bundle's if not given")
     options = parser.parse_args(arguments)
     names = options.styles or list(load_backend("torch", options.bundle).styles)
+    print(f"{len(names)} styles, 500 steps each: minutes", file=sys.stderr, flush=True)
     clips = {name: held_out_clips(["sentences"], 1, FRAMES, [name])[0] for name in names}
     draw(motions(options.bundle, clips), clips[names[0]], options.output)
     print(f"{options.output}: {options.output.stat().st_size / 1e3:.0f} kB")
