@@ -25,7 +25,7 @@ RANGES = ((True, False), (True, True), (False, True), (False, False))
 """Of the ranges, in order: whether backs are left out, and whether it is put back in depth."""
 
 
-def drawing_order(head: Head) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def drawing_order(head: Head) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
     """Numbers of the head's triangles (F,) as they are drawn, and the lengths of ranges (4,)."""
     inner = np.array([in_mouth(material.name) for material in head.materials])[head.face_material]
     bodies = solid(head.template, head.faces)
