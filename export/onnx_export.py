@@ -19,6 +19,8 @@ from diffposetalk.bundle.graphs import (
     FOLDER,
     HOP,
     MANIFEST,
+    ROUND,
+    SLOTS,
     SPEECH,
     GraphFile,
     Manifest,
@@ -30,6 +32,7 @@ from export.graphs.builder import BFLOAT16, FLOAT, FLOAT16, OPSET, save
 from export.graphs.hop import hop_graph
 from export.graphs.hubert import hubert_graph
 from export.graphs.mel import mel_graph
+from export.graphs.rounds import round_graph, slots_graph
 from export.graphs.sampler import sampler_graph
 from export.int8 import quantised
 from head.errors import PosetalkError
@@ -51,12 +54,14 @@ def build_graphs(
     precision: str = "fp32",
     external_weights: bool = True,
     whole_hops: bool = False,
+    rounds: bool = False,
 ) -> dict[str, onnx.ModelProto]:
     """The graphs of a bundle by name: `speech`, and for each number of steps `sampler_K` (None:
     `sampler`, in a loop).
 
     Args:
         whole_hops: `hop_K` as well, at the live defaults.
+        rounds: `round_K` and `slots` as well, likewise.
         precision: of weights and activations; what goes in and out is float32.
         external_weights: refer to the bundle's `model.safetensors` instead of holding the weights
             (not int8).
@@ -78,16 +83,15 @@ def build_graphs(
         weights = TensorFile(bundle.folder / MODEL)
         speech = mel_graph if spec.speech.kind == "mel" else hubert_graph
         graphs = {SPEECH: speech(spec, weights, precision=kind, external_weights=external_weights)}
+        how: dict[str, Any] = {"precision": kind, "external_weights": external_weights}
         for k in steps:
             name = "sampler" if k is None else f"sampler_{k}"
-            graphs[name] = sampler_graph(
-                spec, weights, k, precision=kind, external_weights=external_weights
-            )
+            graphs[name] = sampler_graph(spec, weights, k, **how)
             if whole_hops and k is not None:
-                name = f"{HOP}_{k}"
-                graphs[name] = hop_graph(
-                    spec, weights, k, precision=kind, external_weights=external_weights
-                )
+                graphs[f"{HOP}_{k}"] = hop_graph(spec, weights, k, **how)
+            if rounds and k is not None:
+                made = graphs[f"{ROUND}_{k}"] = round_graph(spec, weights, k, **how)
+                graphs[SLOTS] = slots_graph(made)
     except ValueError as error:
         raise ExportError(str(error)) from None
     if precision == "int8":
@@ -145,7 +149,7 @@ def write_graphs(
 def hop_of(spec: ModelSpec, names: Iterable[str]) -> dict[str, Any]:
     """What the graphs of whole hops among `names` are for, as a manifest has it."""
     live = spec.live
-    if not any(name.startswith(f"{HOP}_") for name in names):
+    if not any(name.startswith((f"{HOP}_", f"{ROUND}_")) for name in names):
         return {}
     return {"hop": live.hop, "lookahead": live.lookahead, "window_rule": live.window_rule}
 
@@ -163,7 +167,7 @@ def export_onnx(
     Args:
         out: folder of the copy, whose graphs hold their weights, so that any program can read them;
             None: the bundle's own folder, where graphs in fp32 refer to the bundle's weights.
-        whole_hops: as `build_graphs`.
+        whole_hops: `hop_K`, and for GPUs `round_K` and `slots` (not in int8), which is for CPUs.
 
     Returns:
         The folder of the graphs, and what is in it.
@@ -173,7 +177,12 @@ def export_onnx(
     """
     external_weights = out is None or _same(out, bundle.folder)
     graphs = build_graphs(
-        bundle, steps, precision=precision, external_weights=external_weights, whole_hops=whole_hops
+        bundle,
+        steps,
+        precision=precision,
+        external_weights=external_weights,
+        whole_hops=whole_hops,
+        rounds=whole_hops and precision != "int8",
     )
     with home_of(bundle, out) as home:
         manifest = write_graphs(

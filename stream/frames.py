@@ -11,9 +11,9 @@ SAMPLE_RATE, FPS = 16_000, 25
 FRAME_SAMPLES = SAMPLE_RATE // FPS
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Frame:
-    """One finished frame; it is never changed again.
+    """One finished frame; nobody changes it (`frozen` would take three times as long to make it).
 
     Attributes:
         sequence: 0, 1, 2, ... since the session's start or reset.

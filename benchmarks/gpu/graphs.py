@@ -10,24 +10,26 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.card import Card
-from benchmarks.gpu.rounds import Lane, settle, timed
+from benchmarks.gpu.rounds import Lane, largest_gap, round_times, settle, timed
 from diffposetalk.bundle.bundle import load_bundle
 from export.parity import answer, random_case
 from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.torch_backend import TorchBackend
 from stream.core.device_session import make_session
+from stream.core.session import Session
 from stream.run.batching import Batcher
 
 Figures = Iterator[tuple[str, Callable[[], Any]]]
 
 
 def onnxruntime(card: Card) -> Figures:
-    """Graphs by onnxruntime: largest difference from torch on the CPU, and a hop's time."""
+    """Graphs by onnxruntime: largest difference from torch on the CPU, a hop's time, rounds."""
 
     @functools.cache
-    def backend(name: str) -> OnnxBackend:
+    def backend(name: str, slots: bool = False) -> OnnxBackend:
         device = card.device if card.is_gpu else "cpu"
-        return OnnxBackend(load_bundle(str(_exported(card, name))), device=device, threads=1)
+        bundle = load_bundle(str(_exported(card, name)))
+        return OnnxBackend(bundle, device=device, threads=1, slots=slots)
 
     def gap(name: str, batch: int) -> float:
         live = card.bundles[name].spec.live
@@ -44,10 +46,26 @@ def onnxruntime(card: Card) -> Figures:
         settle(lane)
         return timed(lane, 100 if card.is_gpu else 4)
 
+    def slots(name: str) -> float:
+        ours, theirs = (
+            Lane(Session(model), Batcher(model, workers=1, places=1))
+            for model in (backend(name, True), backend(name))
+        )
+        settle(ours)
+        return largest_gap(ours, theirs)
+
+    def rounds(name: str, count: int) -> dict[str, float]:
+        found = round_times(backend(name, True), count, None, 16 if card.is_gpu else 2)
+        return {**found, "times_real_time": 40.0 * card.bundles[name].spec.live.hop / found["ms"]}
+
     for name in ("starter", "official"):
         for batch in (1, 3):
             yield f"{name} B{batch}", _where_there(card, functools.partial(gap, name, batch))
         yield f"{name} hop", _where_there(card, functools.partial(hop, name))
+        yield f"{name} slots", _where_there(card, functools.partial(slots, name))
+        for count in (64, 1024) if card.is_gpu and name == "starter" else (3,):
+            label = f"{name} N{count}"
+            yield label, _where_there(card, functools.partial(rounds, name, count))
 
 
 def _where_there(card: Card, measure: Callable[[], Any]) -> Callable[[], Any]:

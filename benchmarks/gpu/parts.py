@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.gpu import graphs, speed
 from benchmarks.gpu.card import Card
-from benchmarks.gpu.rounds import murmur, once, settled, spread
+from benchmarks.gpu.rounds import largest_gap, murmur, once, settled, spread
 from diffposetalk.spec import WindowRule
 from export.parity import Case, answer, random_case
 from stream.backends.torch_backend import TorchBackend
@@ -61,13 +61,7 @@ def numerics(card: Card) -> Figures:
 
 def _slots_gap(card: Card, name: str, precision: str) -> float:
     """Largest difference of a hop in slots from one by plain calls of the same precision."""
-    ours, theirs = (settled(card, name, precision, plain=plain) for plain in (False, True))
-    gaps = []
-    for k in range(4):
-        theirs.session.go_on_from(ours.session.copy_state())
-        one, other = (np.stack([f.motion for f in once(each, k)]) for each in (ours, theirs))
-        gaps.append(np.abs((one - other) / ours.session.backend.statistics.motion_std).max())
-    return float(max(gaps))
+    return largest_gap(*(settled(card, name, precision, plain=plain) for plain in (False, True)))
 
 
 def threads(card: Card) -> Figures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ from stream.core.options import SessionOptions
 from stream.core.session import Session
 from stream.frames import Frame
 from stream.run.batching import Batcher
+from stream.run.scheduler import Scheduler
+from stream.wire import codec
+
+UNTIMED_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,16 @@ def once(lane: Lane, seed: int, hops: int = 1) -> list[Frame]:
     return found
 
 
+def largest_gap(ours: Lane, theirs: Lane, hops: int = 4) -> float:
+    """Largest difference of hops that both make from our state, in deviations."""
+    gaps = []
+    for k in range(hops):
+        theirs.session.go_on_from(ours.session.copy_state())
+        one, other = (np.stack([f.motion for f in once(each, k)]) for each in (ours, theirs))
+        gaps.append(np.abs((one - other) / ours.session.backend.statistics.motion_std).max())
+    return float(max(gaps))
+
+
 def timed(lane: Lane, count: int) -> dict[str, float]:
     """So many hops, one after the other."""
     took = []
@@ -122,4 +137,48 @@ def round_times(
         "ms": float(np.median(took[2:])),
         "thread_us": float(np.mean(spent[2:])),
         "beside_us": float(np.mean(beside[2:])),
+    }
+
+
+def scheduled_times(
+    backend: Backend, count: int, options: SessionOptions | None, rounds: int
+) -> dict[str, float]:
+    """Microseconds of this process's time for a hop of each of so many sessions of a scheduler,
+    from sound that is fed to frames as bytes, in all and beside the model.
+    """
+    model = TimedBackend(backend, time.thread_time)
+    like, delivered = Session(model, options=options), threading.Semaphore(0)
+
+    def deliver(frames: list[Frame]) -> None:
+        for frame in frames:
+            codec.serialise(
+                codec.Message(codec.Kind.FLAME, frame.sequence, frame.sample, frame.motion)
+            )
+        delivered.release()
+
+    with Scheduler(model, capacity=count, workers=1, like=like) as scheduler:
+        every = [
+            scheduler.open(Session(model, options=options, seed=seed), deliver, realtime=False)
+            for seed in range(count)
+        ]
+        frame = backend.spec.frame_samples
+        spent, beside = [], []
+        for k in range(rounds + UNTIMED_ROUNDS):
+            if k == UNTIMED_ROUNDS:
+                gc.collect()
+                gc.freeze()
+                model.take()
+            # The first time with what is heard ahead: each has one hop to make.
+            sound = murmur(frame * (like.hop if k else like.lookahead + like.hop), k)
+            began = time.process_time()
+            for scheduled in every:
+                scheduled.feed(sound)
+            for _ in every:
+                delivered.acquire()
+            spent.append(1e6 * (time.process_time() - began) / count)
+            beside.append(spent[-1] - 1e6 * sum(model.take()[:2]) / count)
+        gc.unfreeze()
+    return {
+        "us": float(np.mean(spent[UNTIMED_ROUNDS:])),
+        "beside_us": float(np.mean(beside[UNTIMED_ROUNDS:])),
     }

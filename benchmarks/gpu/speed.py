@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.gpu.card import Card
-from benchmarks.gpu.rounds import Lane, murmur, once, round_times, settled, timed
+from benchmarks.gpu.rounds import Lane, murmur, once, round_times, scheduled_times, settled, timed
 from stream.backends.slots.fake_slots import SlottedFake
 from stream.core.options import SessionOptions
 from stream.core.session import Session
@@ -144,13 +144,18 @@ def start(card: Card) -> Figures:
 
 
 def beside(card: Card) -> Figures:
-    """Python of a session's hop beside a model that costs next to nothing: microseconds."""
+    """Python of a session's hop beside a model that costs next to nothing: microseconds; and with
+    queues, turns and frames as bytes around it.
+    """
     fake = SlottedFake()
     live = card.bundles["starter"].spec.live
     laid_over = ("head_inertia", "gaze_time_constant_frames", "max_blink_interval_frames")
     of_starter = {name: getattr(live, name) for name in (*laid_over, "head_noise_frames")}
+    gained = card.bundles["starter"].spec.speech.input_gain
     fake.spec = dataclasses.replace(
-        fake.spec, live=dataclasses.replace(fake.spec.live, **of_starter)
+        fake.spec,
+        live=dataclasses.replace(fake.spec.live, **of_starter),
+        speech=dataclasses.replace(fake.spec.speech, input_gain=gained),
     )
     for count in (1024, 4096) if card.is_gpu else (1024,):
         for hop in (2, 1):
@@ -159,6 +164,10 @@ def beside(card: Card) -> Figures:
                 f"fake H{hop} N{count}",
                 functools.partial(round_times, fake, count, options, 48),
             )
+        yield (
+            f"fake H2 N{count}, scheduled",
+            functools.partial(scheduled_times, fake, count, SessionOptions(hop=2), 48),
+        )
 
 
 def _ms(lane: Lane, seed: int, hops: int = 1) -> float:

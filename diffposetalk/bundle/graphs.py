@@ -4,6 +4,8 @@
     BUNDLE/onnx/speech.onnx       sound to feature rows
     BUNDLE/onnx/sampler_K.onnx    K sampling steps in one graph; sampler.onnx: any number of steps
     BUNDLE/onnx/hop_K.onnx        a whole hop, speech and K steps, and the state of the next one
+    BUNDLE/onnx/round_K.onnx      hops of many streams, whose states lie in slots where it runs
+    BUNDLE/onnx/slots.onnx        what puts a state into a slot and takes it out again
 
 A packaged bundle's graphs hold no weights: they refer to its `model.safetensors`.
 """
@@ -28,6 +30,7 @@ FOLDER, MANIFEST = "onnx", "manifest.json"
 FORMAT, VERSION = "posetalk-graphs", 2
 LARGEST_GRAPH = 2 << 30
 SPEECH, LOOP, HOP = "speech", "sampler", "hop"
+ROUND, SLOTS = "round", "slots"
 
 
 class GraphsError(PosetalkError, ValueError):

@@ -51,11 +51,18 @@ def hop_graph(
     Raises:
         ValueError: a network that cannot be exported.
     """
-    g, D, T_p = (
-        Graph(weights, precision, external_weights=external_weights),
-        spec.d_motion,
-        spec.T_p,
-    )
+    g = Graph(weights, precision, external_weights=external_weights)
+    write_hop(g, spec, steps)
+    return g.model(f"hop_{steps}")
+
+
+def write_hop(g: Graph, spec: ModelSpec, steps: int) -> None:
+    """Write a hop's inputs, nodes and outputs, see `hop_graph`.
+
+    Raises:
+        ValueError: as `hop_graph`.
+    """
+    D, T_p = spec.d_motion, spec.T_p
     hop, lookahead = spec.live.hop, spec.live.lookahead
     sliding = spec.live.window_rule == "sliding"
     n = spec.T_w if sliding else hop + lookahead
@@ -109,7 +116,6 @@ def hop_graph(
     g.output("next_held_noise", noise_window, [batch, n, D])
     if committed is not None:
         g.output("next_committed", committed + hop, [batch], INT64)
-    return g.model(f"hop_{steps}")
 
 
 def _heard(g: Graph, spec: ModelSpec, pcm: Value, rows: int) -> Value:

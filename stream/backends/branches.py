@@ -24,10 +24,16 @@ def guidance_inputs(conditions: Sequence[Conditions]) -> dict[str, FloatArray]:
     """Inputs of a graph for calls with these scales, the same of which are 1 in every call."""
     audio = [each.audio_guidance for each in conditions]
     style = [each.style_guidance for each in conditions]
-    gives, weights = zip(*BRANCHES[audio[0] != 1.0, style[0] != 1.0], strict=True)
     return {
         "audio_guidance": np.array(audio, np.float32),
         "style_guidance": np.array(style, np.float32),
+    } | branch_inputs((audio[0] != 1.0, style[0] != 1.0))
+
+
+def branch_inputs(guided: tuple[bool, bool]) -> dict[str, FloatArray]:
+    """Those of the inputs that say which branches there are, where audio and style are guided."""
+    gives, weights = zip(*BRANCHES[guided], strict=True)
+    return {
         # Its mask of conditions; graphs of bundles that are out there have it by this name.
         "branch_gives": np.array(gives, np.float32),
         "branch_weights": np.array(weights, np.float32),

@@ -21,6 +21,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from stream.backends.readiness import Readiness
+
 log = logging.getLogger(__name__)
 
 Row = Any
@@ -31,7 +33,7 @@ Outputs = tuple[Tensor, ...]
 Function = Callable[..., Outputs]
 """Tensors by name, (B, ...) each, and settings -> tensors (B, ...); the same kernels every time."""
 
-MOST_GRAPHS = 32
+MOST_GRAPHS = 256
 """Kinds of calls that are kept; the one that was used longest ago goes first."""
 WARM_UPS = 2
 """Plain calls before the capture: what libraries set up at first use must not be captured."""
@@ -104,6 +106,39 @@ class EagerCapture:
         """It is done when it returns."""
 
 
+class PlainCalls:
+    """Functions of rows, called as they are; `CapturedCalls` is the fast one."""
+
+    fixed_shapes = False
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.readiness = Readiness()
+
+    def run(
+        self,
+        function: Function,
+        rows: Mapping[str, Rows],
+        settings: Mapping[str, Any],
+        stay: int = 0,
+    ) -> list[Any]:
+        """The function's answers: arrays, the last `stay` ones tensors on the device."""
+        with torch.inference_mode():
+            outputs = function(**{name: self._batch(own) for name, own in rows.items()}, **settings)
+            host = len(outputs) - stay
+            return [output.cpu().numpy() for output in outputs[:host]] + list(outputs[host:])
+
+    def _batch(self, rows: Rows) -> Tensor:
+        """Equal rows as one batch; a single one is not copied."""
+        if isinstance(rows[0], Tensor):
+            return torch.stack(list(rows))
+        if len(rows) == 1:
+            batch = np.asarray(rows[0], np.float32, order="C")[None]  # a number's, too
+        else:
+            batch = np.stack(rows).astype(np.float32, copy=False)
+        return torch.from_numpy(batch).to(self._device)
+
+
 class CapturedCalls:
     """Functions of rows, each captured once for every shape, set of names and settings.
 
@@ -114,8 +149,15 @@ class CapturedCalls:
     fixed_shapes = True
     """A number in the settings is part of the graph, so those that may change come as rows."""
 
-    def __init__(self, capture: Capture, lock: threading.Lock | None = None) -> None:
+    def __init__(
+        self,
+        capture: Capture,
+        lock: threading.Lock | None = None,
+        readiness: Readiness | None = None,
+    ) -> None:
         self._capture = capture
+        self.readiness = readiness or Readiness()
+        self._plain = PlainCalls(capture.device)
         self._calls: dict[Hashable, _Call] = {}
         # Buffers belong to one call at a time, and so does the memory that all captures share.
         self._lock = lock or threading.Lock()
@@ -125,7 +167,7 @@ class CapturedCalls:
 
     def another(self) -> CapturedCalls:
         """Captures of another's functions on the same device, in the same memory."""
-        return CapturedCalls(self._capture, self._lock)
+        return CapturedCalls(self._capture, self._lock, self.readiness)
 
     def run(
         self,
@@ -142,7 +184,10 @@ class CapturedCalls:
         count = len(next(iter(rows.values())))
         shapes = {name: tuple(own[0].shape) for name, own in rows.items()}
         with self._lock, torch.inference_mode():
-            return self._call(function, shapes, count, settings, stay).run(rows, count)
+            call = self._call(function, shapes, count, settings, stay)
+            if call is None:
+                return self._plain.run(function, rows, settings, stay)
+            return call.run(rows, count)
 
     def prepare(
         self,
@@ -152,7 +197,8 @@ class CapturedCalls:
         settings: Mapping[str, Hashable],
         stay: int = 0,
     ) -> None:
-        """Capture what `run` will need for so many rows of these shapes, unless it is there."""
+        """Capture what `run` will need for so many rows of these shapes, unless it is there, or
+        this is not the time for it."""
         with self._lock, torch.inference_mode():
             self._call(function, shapes, count, settings, stay)
 
@@ -169,11 +215,14 @@ class CapturedCalls:
         count: int,
         settings: Mapping[str, Hashable],
         stay: int,
-    ) -> _Call:
+    ) -> _Call | None:
+        """The captured call; None: it was never made, and may not be captured now."""
         size = 1 << (count - 1).bit_length()
         key = (function.__name__, size, tuple(shapes.items()), tuple(sorted(settings.items())))
         call = self._calls.pop(key, None)
         if call is None:
+            if not self.readiness.may_capture:
+                return None
             full = {name: (size, *shape) for name, shape in shapes.items()}
             call = _Call(self._capture, function, full, settings, stay)
             self._calls = dict(list(self._calls.items())[1 - MOST_GRAPHS :])

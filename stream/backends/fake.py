@@ -7,6 +7,7 @@ trivial predictor that every quality figure of a real model stands beside.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -106,3 +107,7 @@ class FakeBackend:
     def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
         """It has none; `SlottedFake` does."""
         return None
+
+    def getting_ready(self) -> AbstractContextManager[None]:
+        """There is nothing to make."""
+        return nullcontext()

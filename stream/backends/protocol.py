@@ -9,6 +9,7 @@ own affair.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -199,6 +200,10 @@ class Backend(Protocol):
 
     def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
         """Whole hops of `count` streams, whose states stay with the model; None likewise."""
+        ...
+
+    def getting_ready(self) -> AbstractContextManager[None]:
+        """Within it make the calls to come once each, see `stream.backends.readiness`."""
         ...
 
 

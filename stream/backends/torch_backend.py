@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from diffposetalk.bundle.bundle import Bundle, load_bundle
@@ -14,7 +16,7 @@ from diffposetalk.inference.precision import make_ready
 from diffposetalk.network.mel import MelState
 from diffposetalk.sampling.samplers import SAMPLERS
 from head.errors import WrongValue
-from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, Function, Row
+from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, PlainCalls
 from stream.backends.protocol import (
     BATCH_ON_CPU,
     BATCH_ON_GPU,
@@ -23,13 +25,12 @@ from stream.backends.protocol import (
     SamplerCall,
     Statistics,
 )
-from stream.backends.slots.hop_slots import HopKind
+from stream.backends.slots.hop_slots import HopKind, HopSlots
 from stream.backends.threads import usable_cores
 from stream.backends.torch_network import TorchNetwork
 
 if TYPE_CHECKING:
     from stream.backends.hop import HopGraph
-    from stream.backends.slots.torch_slots import TorchSlots
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads, and spinning ones starve the program; with
@@ -116,7 +117,7 @@ class TorchBackend:
     @property
     def max_batch(self) -> int:
         """What this backend takes in one pass."""
-        return BATCH_ON_CPU if self.device.type == "cpu" else BATCH_ON_GPU
+        return BATCH_ON_GPU if self.calls.fixed_shapes else BATCH_ON_CPU
 
     @property
     def incremental(self) -> bool:
@@ -163,13 +164,22 @@ class TorchBackend:
         """It has none; on a GPU it has slots."""
         return None
 
-    def hop_slots(self, kind: HopKind, count: int) -> TorchSlots | None:
+    def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
         """Slots for so many streams, where calls are captured: on a GPU."""
         if not isinstance(self.calls, CapturedCalls):
             return None
-        from stream.backends.slots.torch_slots import TorchSlots
+        from stream.backends.slots.round_slots import RoundSlots
+        from stream.backends.slots.torch_rounds import TorchRounds
 
-        return TorchSlots(self, kind, count, self.calls.another())
+        def on_device(row: NDArray[Any], part: Tensor) -> Tensor:
+            return torch.from_numpy(row).reshape(part.shape).to(part.device)
+
+        rounds = TorchRounds(self, kind, count, self.calls.another())
+        return RoundSlots(self, kind, count, rounds, on_device)
+
+    def getting_ready(self) -> AbstractContextManager[None]:
+        """See `Backend`."""
+        return self.calls.readiness.getting_ready()
 
     def sample(self, call: SamplerCall) -> FloatArray:
         """Few-step sampling of one window: (n, D) normalised motion."""
@@ -232,35 +242,3 @@ def _no_tf32() -> None:
     """Have fp32 be fp32 on a GPU: cuDNN's convolutions would keep 10 bits of the mantissa."""
     for part in (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn):
         part.fp32_precision = "ieee"
-
-
-class PlainCalls:
-    """Functions of rows, called as they are; `cuda_graphs.CapturedCalls` is the fast one."""
-
-    fixed_shapes = False
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-
-    def run(
-        self,
-        function: Function,
-        rows: Mapping[str, Sequence[Row]],
-        settings: Mapping[str, Any],
-        stay: int = 0,
-    ) -> list[Any]:
-        """The function's answers: arrays, the last `stay` ones tensors on the device."""
-        with torch.inference_mode():
-            outputs = function(**{name: self._batch(own) for name, own in rows.items()}, **settings)
-            host = len(outputs) - stay
-            return [output.cpu().numpy() for output in outputs[:host]] + list(outputs[host:])
-
-    def _batch(self, rows: Sequence[Row]) -> Tensor:
-        """Equal rows as one batch; a single one is not copied."""
-        if isinstance(rows[0], Tensor):
-            return torch.stack(list(rows))
-        if len(rows) == 1:
-            batch = np.ascontiguousarray(rows[0], np.float32)[None]
-        else:
-            batch = np.stack(rows).astype(np.float32, copy=False)
-        return torch.from_numpy(batch).to(self._device)

@@ -79,7 +79,7 @@ class DeviceSession(Session):
         pcm = state.audio.read(start * spec.frame_samples, end * spec.frame_samples)
         front_end = state.front_end.copy()  # kept where the call succeeds
         if isinstance(front_end, WindowFrontEnd):
-            pcm = front_end.level.normalise(pcm.reshape(-1, spec.frame_samples)).reshape(-1)
+            pcm = front_end.level.apply(pcm.reshape(-1, spec.frame_samples)).reshape(-1)
         elif isinstance(front_end, CausalFrontEnd):
             pcm = front_end.at_one_level(pcm)
             front_end.keep_gain()

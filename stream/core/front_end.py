@@ -7,7 +7,7 @@ sound is there; HuBERT looks at a window whole, normalised by the level so far.
 from __future__ import annotations
 
 import copy
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -19,6 +19,11 @@ from stream.core.windows import Window
 
 PAUSE_FRAMES = 20
 """Who was silent for less still speaks: 0.8 s."""
+
+
+def speaks(gain: InputGain) -> Any:
+    """(...) whether there was speech of late in each stream."""
+    return gain.level.since < PAUSE_FRAMES
 
 
 class FrontEnd(Protocol):
@@ -84,7 +89,7 @@ class CausalFrontEnd:
 
     @property
     def speaking(self) -> bool:
-        return self.gain is None or self.gain.level.since < PAUSE_FRAMES
+        return self.gain is None or bool(speaks(self.gain))
 
     def begin(self, audio: Timeline, window: Window) -> SpeechCall | None:
         if window.end <= self.encoded:
@@ -177,7 +182,7 @@ class WindowFrontEnd:
         if end > self.encoded:
             n = self._backend.spec.frame_samples
             fresh = audio.read(self.encoded * n, end * n).reshape(-1, n)
-            self.rows = np.concatenate([self.rows, self.level.normalise(fresh)])
+            self.rows = np.concatenate([self.rows, self.level.apply(fresh)])
             self.encoded = end
 
     def set_features(self, window: Window, features: FloatArray, state: SpeechState) -> None:

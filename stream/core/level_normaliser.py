@@ -61,7 +61,7 @@ class RunningLevel:
         found: NDArray[np.float64] = np.sqrt(np.maximum(power - mean**2, LEAST_DEVIATION**2))
         return found
 
-    def normalise(self, frames: FloatArray) -> FloatArray:
+    def apply(self, frames: FloatArray) -> FloatArray:
         """The streams' next frames, (..., n, samples of a frame) -> the same shape, zero mean and
         unit deviation by what has been heard up to each frame's end."""
         out = np.empty_like(frames)

@@ -55,6 +55,7 @@ class Session:
 
     Attributes:
         state: what it remembers; belongs to it (`copy_state`, `go_on_from`).
+        options: as they were asked for.
         conditions: who speaks, how, and how strongly.
         kind: of its hops. noise_strengths: of the initial noise; noise_scale: (D,), by channel.
 
@@ -74,7 +75,8 @@ class Session:
         retarget: Retarget | None = None,
     ) -> None:
         self.backend, self.seed, self.retarget = backend, seed, retarget
-        wish, live = options or SessionOptions(), backend.spec.live
+        self.options = options or SessionOptions()
+        wish, live = self.options, backend.spec.live
         self.kind = hop_kind(wish, backend.spec)
         self.hop, self.lookahead = self.kind.hop, self.kind.lookahead
         self.steps, self.window_rule = self.kind.steps, self.kind.window_rule

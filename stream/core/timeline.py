@@ -27,7 +27,7 @@ class Timeline:
         self.closed = False
 
     def append(self, block: NDArray[np.float32]) -> None:
-        """Append a block: (n,) samples in [-1, 1]; what is not a number becomes 0.
+        """Append a block: (n,) samples in [-1, 1]; what is not a number is read as 0.
 
         Raises:
             ValueError: the block is not one-dimensional, or the timeline is closed.
@@ -37,10 +37,10 @@ class Timeline:
         samples = np.asarray(block, np.float32)
         if samples.ndim != 1:
             raise WrongValue(f"a block is (n,) mono samples, got shape {samples.shape}")
-        if len(samples) and not (samples.max() <= 1.0 and samples.min() >= -1.0):
-            samples = np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
-        self._make_room(len(samples))
         at = self.end - self._first
+        if at + len(samples) > len(self._buffer):
+            self._make_room(len(samples))
+            at = self.end - self._first
         self._buffer[at : at + len(samples)] = samples
         self.end += len(samples)
 
@@ -52,18 +52,19 @@ class Timeline:
         """
         out = np.empty(stop - start, np.float32)
         self.read_into(out, start)
+        to_full_scale(out)
         return out
 
     def read_into(self, out: NDArray[np.float32], start: int) -> None:
-        """As many samples as `out` is long, from `start` on, see `read`."""
+        """As many samples as `out` is long, from `start` on, as they came, see `read`."""
         stop = start + len(out)
+        if self.start <= start and stop <= self.end:  # nearly always
+            out[...] = self._buffer[start - self._first : stop - self._first]
+            return
         if stop > self.end and not self.closed:
             raise IndexError(f"samples up to {stop} asked for, {self.end} have arrived")
         if max(start, 0) < self.start and stop > max(start, 0):
             raise IndexError(f"samples from {start} asked for, those before {self.start} are gone")
-        if start >= 0 and stop <= self.end:
-            out[...] = self._buffer[start - self._first : stop - self._first]
-            return
         out[...] = 0.0
         low, high = max(start, 0), min(stop, self.end)
         if high > low:
@@ -71,7 +72,8 @@ class Timeline:
 
     def drop_before(self, sample: int) -> None:
         """Let go of everything before `sample`; memory stays bounded."""
-        self.start = max(self.start, min(sample, self.end))
+        if sample > self.start:
+            self.start = min(sample, self.end)
 
     def close(self) -> None:
         """No more audio will come: reads past the end are zeros from now on."""
@@ -80,9 +82,15 @@ class Timeline:
     def _make_room(self, count: int) -> None:
         """Compact, and grow if need be, so that `count` more samples fit."""
         held = self.end - self.start
-        if self.end - self._first + count <= len(self._buffer):
-            return
         # Half empty after compaction, so that appending stays cheap on average.
         fresh = np.zeros(max(len(self._buffer), 2 * (held + count)), np.float32)
         fresh[:held] = self._buffer[self.start - self._first : self.end - self._first]
         self._buffer, self._first = fresh, self.start
+
+
+def to_full_scale(samples: NDArray[np.float32]) -> None:
+    """Bring samples (...) into [-1, 1], in place; what is not a number becomes 0."""
+    # A comparison with what is not a number is false.
+    if samples.size and not (samples.max() <= 1.0 and samples.min() >= -1.0):
+        np.nan_to_num(samples, copy=False, nan=0.0, posinf=1.0, neginf=-1.0)
+        np.clip(samples, -1.0, 1.0, out=samples)

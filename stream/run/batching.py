@@ -135,17 +135,17 @@ class Batcher:
     def run(self, work: Sequence[tuple[Session, int]]) -> list[list[Frame] | Exception]:
         """One model call of each session, see `run_batch`."""
         answers: list[list[Frame] | Exception | None] = [None] * len(work)
-        banks: dict[int, tuple[SlotBank, list[int]]] = {}
+        banks: dict[SlotBank, list[int]] = {}
         for index, (session, hops) in enumerate(work):
             bank = self._bank(session) if hops == 1 else None
             if bank is None:
                 continue
             try:
                 if bank.enter(session):
-                    banks.setdefault(id(bank), (bank, []))[1].append(index)
+                    banks.setdefault(bank, []).append(index)
             except Exception as error:
                 answers[index] = error
-        for bank, rows in banks.values():
+        for bank, rows in banks.items():
             for index, answer in zip(rows, bank.hop([work[i][0] for i in rows]), strict=True):
                 answers[index] = answer
         left = [index for index, answer in enumerate(answers) if answer is None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,35 +21,54 @@ _TRIAL_SIZES = (2, 8)
 _TRIAL_HOPS, _UNTIMED_HOPS = 9, 5
 
 
-def warm_up_batches(batcher: Batcher, most: int) -> None:
-    """Make a hop of each size of a batch up to `most` sessions, and two merged ones.
+def merged_hops(session: Session) -> list[int]:
+    """Hops that a call of sessions like this one may merge, where calls are captured."""
+    return [1 << k for k in range(1, session.most_hops.bit_length())]
+
+
+def warm_up_batches(batcher: Batcher, most: int, like: Session | None = None) -> None:
+    """Make a hop of each size of a batch up to `most` sessions, and merged ones.
 
     A GPU's calls are captured when they are first made, which takes longer than a hop: here, and
     not when the sessions speak.  On a CPU there is nothing to gain.
+
+    Args:
+        like: a session as those to come will be; None: with the bundle's live defaults.
     """
     backend = batcher.backend
     if backend.max_batch <= BATCH_ON_CPU:
         return
-    first, most = Session(backend), min(most, backend.max_batch)
+    options = None if like is None else like.options
+    first, most = Session(backend, options=options), min(most, backend.max_batch)
     spec = backend.spec
     hop = np.zeros(first.hop * spec.frame_samples, np.float32)
     first.append(np.zeros(first.lookahead * spec.frame_samples, np.float32))
     for _ in range((spec.T_w + spec.T_p) // first.hop + 2):
-        first.feed(hop)  # until its window is full
+        first.append(hop)  # until its window is full
+        _run(batcher, [first], 1)
     size = 1
     while True:
-        sessions = [Session(backend, seed=seed) for seed in range(min(size, most))]
+        sessions = [Session(backend, options=options, seed=seed) for seed in range(min(size, most))]
         for session in sessions:
             session.go_on_from(first.copy_state())
-        for hops in (1, 2):
+        for hops in (1, *merged_hops(first)):
             for session in sessions:
                 session.append(np.tile(hop, hops))
-            for answer in batcher.run([(session, hops) for session in sessions]):
-                if isinstance(answer, Exception):
-                    raise answer
+            _run(batcher, sessions, hops)
         if size >= most:
             return
         size *= 2
+
+
+def _run(batcher: Batcher, sessions: Sequence[Session], hops: int) -> None:
+    """One call of each.
+
+    Raises:
+        Exception: whatever a call fails with.
+    """
+    for answer in batcher.run([(session, hops) for session in sessions]):
+        if isinstance(answer, Exception):
+            raise answer
 
 
 def measure_capacity(
@@ -95,8 +114,6 @@ def trial(
         for session in sessions:
             session.append(murmur.astype(np.float32))
         began = clock()
-        for answer in batcher.run([(session, 1) for session in sessions]):
-            if isinstance(answer, Exception):
-                raise answer
+        _run(batcher, sessions, 1)
         seconds.append(clock() - began)
     return float(np.median(seconds[_UNTIMED_HOPS:]))

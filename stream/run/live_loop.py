@@ -27,6 +27,7 @@ from stream.clock import Clock, MonotonicClock
 from stream.core.conditions import ConditionChange
 from stream.core.session import Session
 from stream.frames import Frame
+from stream.run.capacity import merged_hops
 from stream.run.metrics import LiveStatistics
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameSink, FrameTiming, Sinks
@@ -212,16 +213,20 @@ def warm_up(session: Session, seconds: float = 1.0) -> None:
     spec, hops = session.backend.spec, 12
     if session.backend.max_batch > BATCH_ON_CPU:
         until, hops = math.inf, max(hops, (spec.T_w + spec.T_p) // session.hop + 2)
+    merges = [2, 3]
+    if session.backend.max_batch > BATCH_ON_CPU:
+        merges = merged_hops(session)
     hop = np.zeros(session.hop * spec.frame_samples, np.float32)
     session.append(np.zeros(session.lookahead * spec.frame_samples, np.float32))
-    for _ in range(hops):
-        session.feed(hop)
-        if clock.now() > until:
-            break
-    for merged in (2, 3):
-        if clock.now() <= until:
-            session.append(np.tile(hop, merged))
-            session.step(merged)
+    with session.backend.getting_ready():
+        for _ in range(hops):
+            session.feed(hop)
+            if clock.now() > until:
+                break
+        for merged in merges:
+            if clock.now() <= until:
+                session.append(np.tile(hop, merged))
+                session.step(merged)
     session.reset()
     gc.collect()
     gc.freeze()

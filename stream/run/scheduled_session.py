@@ -39,7 +39,7 @@ class SessionHost(Protocol):
     """What a scheduled session needs of its scheduler."""
 
     lock: threading.Condition
-    is_lane: bool
+    merges_freely: bool
 
     def now(self) -> float: ...
     def wake(self, scheduled: ScheduledSession) -> None: ...
@@ -75,6 +75,8 @@ class ScheduledSession:
         self.error: Exception | None = None
         self.call = ModelCall(0, 0, False, 0.0, 0.0)
         self._host, self._deliver, self._on_end = host, deliver, on_end
+        self._hop, self._lookahead = session.hop, session.lookahead
+        self._frame_samples = session.backend.spec.frame_samples
         self._listener = listener
         self._audio = WaitingAudio()
         self._untold: list[FloatArray] = []  # of those, what the listener has not heard yet
@@ -159,8 +161,9 @@ class ScheduledSession:
     def take(self) -> int:
         """Hand the session the audio of its next call; returns its hops, 0 when all is done.
 
-        A late real-time session merges hops: as many as are here where it has a lane of its own,
-        else in powers of two, so that sessions that are late together still share their batches.
+        A late real-time session merges hops: as many as are here where it has a lane of its own on
+        a CPU, else in powers of two, so that sessions that are late together share their batches,
+        and that a GPU knows the call.
         """
         session, now = self.session, self._host.now()
         hops = self._hops()
@@ -169,17 +172,12 @@ class ScheduledSession:
             session.end_audio()
             return int(session.pending)
         end = self._next_end() * self._frame_samples
-        late = now - self._arrival(end) > session.hop / FPS
+        late = now - self._arrival(end) > self._hop / FPS
         self.counts.late += late
         self._late = late
-        most = min(hops, session.most_hops)
-        merged = most if self._host.is_lane else 1 << most.bit_length() - 1
-        unseen = (self._hurry - end) // (session.hop * self._frame_samples) + 1
-        if late and self.realtime:
-            hops = merged
-        else:
-            hops = min(merged, 1 << unseen.bit_length() - 1) if unseen > 0 else 1
-        self._move(end + (hops - 1) * session.hop * self._frame_samples)
+        hop = self._hop * self._frame_samples
+        hops = 1 if hops == 1 else self._merged(hops, (self._hurry - end) // hop + 1)
+        self._move(end + (hops - 1) * hop)
         return hops
 
     def tell_audio(self) -> None:
@@ -230,17 +228,21 @@ class ScheduledSession:
     def _over(self) -> bool:
         return self._finishing or self.ended.is_set()
 
-    @property
-    def _frame_samples(self) -> int:
-        return self.session.backend.spec.frame_samples
+    def _merged(self, hops: int, unseen: int) -> int:
+        """Hops of the next call, of those that are here; nobody sees the first `unseen` of them."""
+        most = min(hops, self.session.most_hops)
+        merged = most if self._host.merges_freely else 1 << most.bit_length() - 1
+        if self._late and self.realtime:
+            return merged
+        return min(merged, 1 << unseen.bit_length() - 1) if unseen > 0 else 1
 
     def _next_end(self) -> int:
-        return max(self.session.end, self.session.lookahead) + self.session.hop
+        return max(self.session.state.end, self._lookahead) + self._hop
 
     def _hops(self) -> int:
         """Hops whose audio is here, in the queue or in the session."""
-        start = max(self.session.end, self.session.lookahead)
-        return max(0, (self._audio.arrived // self._frame_samples - start) // self.session.hop)
+        start = max(self.session.state.end, self._lookahead)
+        return max(0, (self._audio.arrived // self._frame_samples - start) // self._hop)
 
     def _arrival(self, end: int) -> float:
         """When all samples before `end` were here; of the last piece if they are not."""

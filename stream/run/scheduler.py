@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from head.errors import PosetalkError, WrongValue
-from stream.backends.protocol import Backend
+from stream.backends.protocol import BATCH_ON_CPU, Backend
 from stream.clock import Clock, MonotonicClock
 from stream.core.session import Session
 from stream.run.batching import Batcher
@@ -40,7 +40,8 @@ class Scheduler:
     Attributes:
         rounds: batches of calls so far; round_began: when the latest one began, on `clock`;
             busy_seconds: spent in all of them.
-        is_lane: whether it runs one session, which then merges hops as it likes.
+        merges_freely: whether late hops are merged as they are here: where there is one session, on
+            a CPU; else in powers of two.
 
     Args:
         backend: of all the sessions; its model runs them, whatever heads they move.
@@ -64,12 +65,13 @@ class Scheduler:
             raise WrongValue(f"a capacity of {capacity}: at least one session must fit")
         self.backend = backend
         self._batcher = Batcher(self.backend, workers)
-        self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
-        self.is_lane = self.capacity == 1
-        self._batcher.make_room(self.capacity)
-        self._batcher.prepare(like)
-        if not self.is_lane:
-            warm_up_batches(self._batcher, self.capacity)
+        with backend.getting_ready():
+            self.capacity = measure_capacity(self._batcher) if capacity is None else capacity
+            self._batcher.make_room(self.capacity)
+            self._batcher.prepare(like)
+            if self.capacity > 1:
+                warm_up_batches(self._batcher, self.capacity, like)
+        self.merges_freely = self.capacity == 1 and backend.max_batch <= BATCH_ON_CPU
         self.lock = threading.Condition()
         self.now = (clock or MonotonicClock()).now
         self.rounds = 0

@@ -20,17 +20,18 @@ from diffposetalk.bundle.graphs import read_manifest
 from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.network.model import DiffPoseTalk
-from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics
+from diffposetalk.spec import LiveDefaults, ModelSpec, Statistics, WindowRule
 from export import tensorrt as export_tensorrt
 from export.calibration import Calibration, calibrate
 from export.graphs.builder import FLOAT16
 from export.graphs.hop import hop_graph
 from export.onnx_export import ExportError, build_graphs
 from export.parity import babble
+from export.shipped_graphs import STEPS
 from export.tensorrt import export_engines, readable, typed_graphs
 from stream.backends.protocol import RuntimeProblem
 from stream.backends.registry import load_backend
-from stream.backends.tensorrt.build import Dims, build_engine, ranges
+from stream.backends.tensorrt.build import BATCHES, Dims, build_engine, ranges
 from stream.backends.tensorrt.engine_store import ANY_GPU
 
 trt = pytest.importorskip("tensorrt_rtx", reason="not run: tensorrt-rtx is not installed")
@@ -108,22 +109,41 @@ def test_the_starter_builds_in_every_precision(
 
 
 @pytest.mark.slow
-def test_whole_hops_build_in_the_sliding_rule(tmp_path: Path) -> None:
+@pytest.mark.timeout(1500)
+def test_every_number_of_steps_that_ships_builds_with_whole_hops(tmp_path: Path) -> None:
+    """With all profiles, as a server's rounds take them."""
+    bundle, steps = load_bundle("starter"), [k for k in STEPS if k is not None]
+    folder, manifest = export_engines(
+        bundle,
+        steps,
+        target="tensorrt-rtx",
+        precision="fp16",
+        out=tmp_path / "starter",
+        whole_hops=True,
+    )
+    names = {f"{kind}_{k}" for kind in ("sampler", "hop") for k in steps}
+    assert set(manifest.graphs) == {"speech", *names} and len(steps) == 4
+    assert len([*folder.rglob("*.engine")]) == 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [1, 4])
+def test_whole_hops_build_in_the_sliding_rule(steps: int) -> None:
     bundle = load_bundle("starter")
     spec = dataclasses.replace(
         bundle.spec, live=dataclasses.replace(bundle.spec.live, window_rule="sliding")
     )
     weights = TensorFile(bundle.folder / "model.safetensors")
-    model = readable(hop_graph(spec, weights, 1, precision=FLOAT16))
+    model = readable(hop_graph(spec, weights, steps, precision=FLOAT16))
     graph = model.SerializeToString()
-    assert build_engine(trt, graph, inputs(model), ranges(spec), bundle.folder, (1,))
+    assert build_engine(trt, graph, inputs(model), ranges(spec), bundle.folder)
 
 
-def official(folder: Path, *, head: bool = True) -> Bundle:
+def official(folder: Path, *, head: bool = True, rule: WindowRule = "sliding") -> Bundle:
     """A bundle like an imported one, with random weights: HuBERT, 8 layers of 512, a threshold,
     with head motion or without.
     """
-    live = LiveDefaults(hop=10, lookahead=2, steps=4, threshold_quantile=0.99)
+    live = LiveDefaults(hop=10, lookahead=2, steps=4, window_rule=rule, threshold_quantile=0.99)
     spec = dataclasses.replace(ModelSpec(), head_rotation=head, live=live)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -149,18 +169,31 @@ def test_an_official_size_engine_builds(tmp_path: Path, head: bool) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("precision", ["fp16", "fp8"])
-def test_an_official_size_hop_builds_as_one_engine(tmp_path: Path, precision: str) -> None:
-    """Speech and four steps of three branches, in the sliding rule."""
-    bundle = official(tmp_path / "official")
-    assert bundle.spec.live.window_rule == "sliding"
+@pytest.mark.parametrize(
+    ("head", "rule", "precision"),
+    [
+        (True, "sliding", "fp16"),
+        (True, "adjacent", "fp16"),
+        (False, "sliding", "fp16"),
+        (False, "adjacent", "fp16"),
+        (True, "sliding", "fp8"),
+    ],
+)
+def test_an_official_size_hop_builds_as_one_engine(
+    tmp_path: Path, head: bool, rule: WindowRule, precision: str
+) -> None:
+    """Speech and four steps of three branches, with the least and the largest profile."""
+    bundle = official(tmp_path / "official", head=head, rule=rule)
+    assert bundle.spec.live.window_rule == rule and bundle.spec.head_rotation == head
+    assert bundle.spec.live.threshold_quantile and bundle.spec.live.style_guidance != 1.0
     sound = babble(16_000 * 3)
     graphs, _ = typed_graphs(bundle, [4], precision, sound, whole_hops=True)
     model = graphs["hop_4"]
+    sizes = BATCHES[:: len(BATCHES) - 1]
     engine = build_engine(
-        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder, (1,)
+        trt, model.SerializeToString(), inputs(model), ranges(bundle.spec), bundle.folder, sizes
     )
-    assert len(engine) > 100e6
+    assert len(engine) > 100e6 and sizes == (1, 64)
 
 
 @pytest.mark.parametrize(("precision", "steps"), [("int8", [1]), ("fp64", [1]), ("fp32", [None])])

@@ -7,6 +7,7 @@ once a clip however many seeds speak over it.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -111,6 +112,10 @@ class RememberingBackend:
     def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
         """None, likewise."""
         return None
+
+    def getting_ready(self) -> AbstractContextManager[None]:
+        """The wrapped backend's."""
+        return self.backend.getting_ready()
 
 
 def rollout(

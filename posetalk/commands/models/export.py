@@ -24,7 +24,7 @@ class Export:
     """Export a bundle's networks: `live` then runs them without torch, and so can your program.
 
     Two graphs: sound to features, and noise to motion with all sampling steps inside; with
-    --whole-hops a third that does both and hands on its own state.
+    --whole-hops more that do both and hand on their own state.
     `docs/export.md` says what goes in and out.
     """
 
@@ -53,8 +53,8 @@ class Export:
     ] = None
     """Speech that engines in int8 and fp8 are calibrated on."""
     whole_hops: Flag = False
-    """One more graph: a whole hop at the bundle's live settings, whose state stays where it runs.
-    `live` then makes its hops in it."""
+    """More graphs: whole hops at the bundle's live settings, whose states stay where they run.
+    `live` then makes its hops in one, and on a GPU a server those of its clients in another."""
     output: Annotated[
         Path | None,
         tyro.conf.arg(

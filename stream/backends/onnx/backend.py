@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +16,8 @@ from diffposetalk.bundle.graphs import (
     FOLDER,
     HOP,
     LOOP,
+    ROUND,
+    SLOTS,
     SPEECH,
     GraphsError,
     check_graphs,
@@ -23,7 +26,7 @@ from diffposetalk.bundle.graphs import (
 from diffposetalk.network.mel_front import FLOOR_DB, PRIOR_LEVEL_DB
 from diffposetalk.sampling.solver import solver_table
 from diffposetalk.schedule import noise_schedule
-from stream.backends.branches import guidance_inputs
+from stream.backends.branches import branch_inputs, guidance_inputs
 from stream.backends.protocol import (
     BATCH_ON_CPU,
     BATCH_ON_GPU,
@@ -32,12 +35,13 @@ from stream.backends.protocol import (
     SamplerCall,
     Statistics,
 )
+from stream.backends.readiness import Readiness
 from stream.backends.threads import usable_cores
 
 if TYPE_CHECKING:
     from stream.backends.hop import HopGraph, StatefulGraph
     from stream.backends.onnx.session import GraphSession
-    from stream.backends.slots.hop_slots import HopKind, HopSlots
+    from stream.backends.slots.hop_slots import Guided, HopKind, HopSlots
 
 THREADS, MOST_THREADS = 1, 4
 """A hop of the starter is too small for two threads; with HuBERT there is work for some."""
@@ -71,6 +75,8 @@ class OnnxBackend:
         device: `cpu`, `cuda` or `tensorrt`, onnxruntime's execution provider; the latter two also
             with the number of a GPU, as `cuda:1`.
         threads: of the CPU kernels.
+        slots: whether sessions' states lie in slots, where there are graphs of rounds; None: on
+            `cuda`, as on a CPU there is nothing to gain.
 
     Raises:
         diffposetalk.bundle.graphs.GraphsError: no graphs, or those of another network.
@@ -86,6 +92,7 @@ class OnnxBackend:
         *,
         device: str = "cpu",
         threads: int | None = None,
+        slots: bool | None = None,
     ) -> None:
         self.spec = bundle.spec
         self.styles: Mapping[str, FloatArray] = bundle.styles
@@ -108,8 +115,10 @@ class OnnxBackend:
         if threads is None:
             threads = THREADS if self.incremental else min(MOST_THREADS, usable_cores())
         self._device, self.threads = device, threads
+        self._has_slots = device.startswith("cuda") if slots is None else slots
         self.precision = self.manifest.precision
         self._samplers: dict[str, GraphSession] = {}
+        self._readiness = Readiness()
         self._opening = threading.Lock()  # an engine may take minutes, and is built once
         self._schedule = noise_schedule(bundle.spec.diffusion)
         self._speech = self.open_graph(SPEECH)
@@ -241,16 +250,52 @@ class OnnxBackend:
             RuntimeProblem: there is one, and it cannot be opened.
         """
         name = f"{HOP}_{kind.steps}"
-        asked = {"hop": kind.hop, "lookahead": kind.lookahead, "window_rule": kind.window_rule}
-        if name not in self.manifest.graphs or dict(self.manifest.hop) != asked:
+        if not self._has_whole(name, kind):
             return None
         from stream.backends.hop import HopGraph
 
         return HopGraph(self._resident(self.open_graph(name)), self.manifest.graphs[name].inputs)
 
     def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
-        """It has none: its graphs hold one stream's state."""
-        return None
+        """Slots, if there is a graph of rounds of such hops among the exported.
+
+        Raises:
+            RuntimeProblem: there is one, and it cannot be opened.
+        """
+        name = f"{ROUND}_{kind.steps}"
+        if not self._has_slots or not self._has_whole(name, kind):
+            return None
+        from stream.backends.onnx.rounds import OnnxRounds
+        from stream.backends.slots.round_slots import (
+            MOST_CAUSAL,
+            MOST_WHOLE,
+            RoundSlots,
+            round_sizes,
+        )
+
+        sizes = round_sizes(count, MOST_CAUSAL if self.incremental else MOST_WHOLE)
+        rounds = OnnxRounds(
+            lambda captures: self.open_graph(name, captures=captures),
+            self.open_graph(SLOTS),
+            self._branches,
+            count,
+            sizes,
+            self._readiness,
+        )
+        return RoundSlots(self, kind, count, rounds)
+
+    def getting_ready(self) -> AbstractContextManager[None]:
+        """See `Backend`."""
+        return self._readiness.getting_ready()
+
+    def _has_whole(self, name: str, kind: HopKind) -> bool:
+        """Whether there is a graph of whole hops of that name and kind."""
+        asked = {"hop": kind.hop, "lookahead": kind.lookahead, "window_rule": kind.window_rule}
+        return name in self.manifest.graphs and dict(self.manifest.hop) == asked
+
+    def _branches(self, guided: Guided) -> Mapping[str, FloatArray]:
+        """Inputs of a graph of rounds that say which branches there are."""
+        return {} if self.spec.denoiser.guidance_input else branch_inputs(guided)
 
     def _resident(self, graph: GraphSession) -> StatefulGraph:
         from stream.backends.onnx.hop import ResidentGraph
@@ -271,8 +316,8 @@ class OnnxBackend:
                 self._samplers[name] = self.open_graph(name)
             return self._samplers[name]
 
-    def open_graph(self, name: str) -> GraphSession:
-        """One of the exported graphs by its name; raises RuntimeProblem."""
+    def open_graph(self, name: str, *, captures: bool = False) -> GraphSession:
+        """One of the exported graphs by its name, see `GraphSession`; raises RuntimeProblem."""
         if name not in self.manifest.graphs:
             there = ", ".join(self.manifest.graphs)
             raise RuntimeProblem(
@@ -280,12 +325,14 @@ class OnnxBackend:
                 "export it with `posetalk export`, or use `--backend torch`"
             )
         path = self._folder / self.manifest.graphs[name].file
-        return self._session(path)
+        return self._session(path, captures=captures)
 
-    def _session(self, path: Path) -> GraphSession:
+    def _session(self, path: Path, *, captures: bool = False) -> GraphSession:
         from stream.backends.onnx.session import GraphSession  # engines need no onnxruntime
 
-        return GraphSession(path, self._weights, device=self._device, threads=self.threads)
+        return GraphSession(
+            path, self._weights, device=self._device, threads=self.threads, captures=captures
+        )
 
 
 def _batch(arrays: Sequence[FloatArray]) -> FloatArray:

@@ -29,6 +29,14 @@ PROVIDERS = {
 }
 
 
+TYPES: Mapping[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+"""Of what goes in and out, by onnxruntime's names."""
+
+
 class GraphSession:
     """A graph that can be run, from any thread.
 
@@ -43,13 +51,21 @@ class GraphSession:
             `cuda:1`.
         threads: of the CPU kernels.
         as_written: node by node, without onnxruntime's own fusions.
+        captures: whether `cuda` captures the calls of `run_binding`, each number of them once.
 
     Raises:
         RuntimeProblem: no such provider here, or not a graph.
     """
 
     def __init__(
-        self, path: Path, weights: Path, *, device: str, threads: int, as_written: bool = False
+        self,
+        path: Path,
+        weights: Path,
+        *,
+        device: str,
+        threads: int,
+        as_written: bool = False,
+        captures: bool = False,
     ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
@@ -77,7 +93,7 @@ class GraphSession:
             raise RuntimeProblem(f"{path} cannot be opened: {error}") from None
         try:
             self._session = onnxruntime.InferenceSession(
-                graph, options, providers=_providers(kind, self._index), enable_fallback=0
+                graph, options, providers=_providers(kind, self._index, captures), enable_fallback=0
             )
         except Exception as error:  # its own types have no common base
             raise RuntimeProblem(f"onnxruntime cannot open {path}: {_line(error)}") from None
@@ -90,10 +106,9 @@ class GraphSession:
         self.lock = threading.RLock()
         self.inputs = [value.name for value in self._session.get_inputs()]
         self.outputs = [value.name for value in self._session.get_outputs()]
-        self.dims = {
-            value.name: value.shape
-            for value in (*self._session.get_inputs(), *self._session.get_outputs())
-        }
+        every = (*self._session.get_inputs(), *self._session.get_outputs())
+        self.dims = {value.name: value.shape for value in every}
+        self.types = {value.name: TYPES[value.type] for value in every if value.type in TYPES}
         self._buffers: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
@@ -144,14 +159,20 @@ class GraphSession:
         """Inputs and outputs to be bound."""
         return self._session.io_binding()
 
-    def run_binding(self, binding: Any) -> None:
+    def run_binding(self, binding: Any, number: int | None = None) -> None:
         """Run with what is bound, until it is done.
+
+        Args:
+            number: of the capture that a call with this binding is; always of one thread.
 
         Raises:
             RuntimeProblem: the inputs do not fit.
         """
         try:
-            self._session.run_with_iobinding(binding)
+            options = onnxruntime.RunOptions()
+            if number is not None:
+                options.add_run_config_entry("gpu_graph_id", str(number))
+            self._session.run_with_iobinding(binding, options)
             binding.synchronize_outputs()
         except Exception as error:
             raise RuntimeProblem(f"onnxruntime: {_line(error)}") from None
@@ -176,7 +197,7 @@ def _no_provider(provider: str, instead: str = "") -> str:
     )
 
 
-def _providers(kind: str, index: int) -> Sequence[Any]:
+def _providers(kind: str, index: int, captures: bool = False) -> Sequence[Any]:
     """What to ask onnxruntime for: the one provider, and the CPU for what it lacks.
 
     fp32 is fp32: without TF32, which keeps 10 bits of a product's mantissa.
@@ -184,7 +205,10 @@ def _providers(kind: str, index: int) -> Sequence[Any]:
     cpu = PROVIDERS["cpu"]
     if kind == "cpu":
         return [cpu]
-    cuda = (PROVIDERS["cuda"], {"device_id": str(index), "use_tf32": "0"})
+    options = {"device_id": str(index), "use_tf32": "0"}
+    if captures:
+        options["enable_cuda_graph"] = "1"
+    cuda = (PROVIDERS["cuda"], options)
     if kind == "cuda":
         return [cuda, cpu]
     # That provider has no such option of its own; the libraries below it read this when they load.

@@ -44,6 +44,10 @@ class FakeSlots:
     def prepare(self, guided: Guided) -> None:
         """There is nothing to make."""
 
+    def call_of(self, guided: Guided) -> Guided:
+        """Loudness is not guided."""
+        return False, False
+
     def put(self, slot: int, rows: Mapping[str, NDArray[Any]], speech: SpeechState) -> None:
         """See `HopSlots`."""
         self._features[slot], self._motion[slot] = rows["features"], rows["motion"]

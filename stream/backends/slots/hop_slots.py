@@ -7,9 +7,10 @@ where the model runs: of a round, only new sound and noise go there, and only fr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,45 @@ Guided = tuple[bool, bool]
 
 CONDITIONS = ("noise_scale", "shape", "style", "audio_guidance", "style_guidance")
 """What `HopSlots.condition` sets."""
+
+
+class Part(NamedTuple):
+    """A part of a row of what is new in a round: its columns, and its shape."""
+
+    columns: slice
+    shape: tuple[int, ...]
+
+
+def row_parts(spec: ModelSpec, hop: int) -> dict[str, Part]:
+    """How a row of what is new in a round of `hop` frames is laid out, so that it is one copy.
+
+    The number of the slot, sound, noise and the conditions (those that the model has), by the names
+    of `HopSlots.run` and CONDITIONS.
+    """
+    D = spec.d_motion
+    shapes: dict[str, tuple[int, ...]] = {
+        "slot": (),
+        "pcm": (hop * spec.frame_samples,),
+        "noise": (hop, D),
+        "noise_scale": (D,),
+        "shape": (spec.n_shape,),
+        "style": (spec.style.d_style,),
+        "audio_guidance": (),
+        "style_guidance": (),
+    }
+    if not spec.use_style:
+        del shapes["style"]
+    parts, at = {}, 0
+    for name, shape in shapes.items():
+        size = math.prod(shape)
+        parts[name] = Part(slice(at, at + size), shape)
+        at += size
+    return parts
+
+
+def row_width(parts: Mapping[str, Part]) -> int:
+    """Columns of such a row."""
+    return max(part.columns.stop for part in parts.values())
 
 
 @dataclass(frozen=True)
@@ -62,6 +102,10 @@ class HopSlots(Protocol):
 
     def prepare(self, guided: Guided) -> None:
         """Have all that `run` needs made: nothing is captured while somebody speaks."""
+        ...
+
+    def call_of(self, guided: Guided) -> Guided:
+        """Under which scales a hop is run that is guided so: hops of one kind share calls."""
         ...
 
     def put(self, slot: int, rows: Mapping[str, NDArray[Any]], speech: SpeechState) -> None:

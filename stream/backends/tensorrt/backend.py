@@ -9,11 +9,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from diffposetalk.bundle.bundle import Bundle, load_bundle
+from diffposetalk.bundle.graphs import HOP
 from stream.backends.onnx.backend import OnnxBackend
 from stream.backends.protocol import RuntimeProblem
+from stream.backends.readiness import Readiness
+from stream.backends.slots.hop_slots import HopKind, HopSlots, row_parts
+from stream.backends.slots.round_slots import RoundSlots
 from stream.backends.tensorrt.build import ranges
 from stream.backends.tensorrt.engine_store import EngineStore
 from stream.backends.tensorrt.hop import ResidentEngine
+from stream.backends.tensorrt.rounds import EngineRounds
 from stream.backends.tensorrt.session import EngineSession, gpu_here, libraries
 
 
@@ -50,7 +55,23 @@ class TensorrtBackend(OnnxBackend):
         loaded.require_head()
         return cls(loaded, target, gpu)
 
-    def _session(self, path: Path) -> EngineSession:  # type: ignore[override]
+    def hop_slots(self, kind: HopKind, count: int) -> HopSlots | None:
+        """Slots, if there is an engine of such hops among the exported.
+
+        Raises:
+            RuntimeProblem: there is one, and it cannot be opened.
+        """
+        name = f"{HOP}_{kind.steps}"
+        if not self._has_whole(name, kind):
+            return None
+        engine, dims = self._session(self._folder / f"{name}.onnx"), self.manifest.graphs[name]
+        parts = row_parts(self.spec, kind.hop)
+        rounds = EngineRounds(engine, dims.inputs, parts, self._branches, count)
+        return RoundSlots(self, kind, count, rounds)
+
+    def _session(  # type: ignore[override]
+        self, path: Path, *, captures: bool = False
+    ) -> EngineSession:
         trt, _ = libraries(self.target, self._gpu)
         if self._store is None:
             self._store = EngineStore(
@@ -66,7 +87,15 @@ class TensorrtBackend(OnnxBackend):
         def load(engine: bytes) -> EngineSession:
             dims = self.manifest.graphs[name].inputs
             cache = store.runtime_cache(name)
-            return EngineSession(name, engine, self.target, dims, gpu=self._gpu, cache=cache)
+            return EngineSession(
+                name,
+                engine,
+                self.target,
+                dims,
+                gpu=self._gpu,
+                readiness=self._readiness,
+                cache=cache,
+            )
 
         engine = store.get(name)
         try:
@@ -75,4 +104,5 @@ class TensorrtBackend(OnnxBackend):
             return load(store.get(name, again=True))
 
     def _resident(self, graph: EngineSession) -> ResidentEngine:  # type: ignore[override]
+        graph.capturing.readiness = Readiness()  # one session's own: its first hops are
         return ResidentEngine(graph)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.protocol import RuntimeProblem
+from stream.backends.readiness import Readiness
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +25,18 @@ WARM_UPS = 2
 class Capturing:
     """Whether an engine's calls are captured; where one can't be, none is, and it is said once."""
 
-    def __init__(self, name: str, *, wanted: bool) -> None:
-        self._name = name
-        self.wanted = wanted
+    def __init__(self, name: str, *, wanted: bool, readiness: Readiness) -> None:
+        self._name, self._wanted = name, wanted
+        self.readiness = readiness
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a call that is made for the first time is captured now."""
+        return self._wanted and self.readiness.may_capture
 
     def refuse(self, error: Exception) -> None:
         """Make plain calls from now on."""
-        self.wanted = False
+        self._wanted = False
         log.warning("no CUDA graph of %s, it runs without: %s", self._name, line(error))
 
 
@@ -42,6 +48,7 @@ class Calls:
         inputs: those that are copied to the device at every call, outputs: those copied back.
         capturing: of the engine; gpu: its number.
         began: called once, when the first call is done.
+        before, after: what is done on the device before the engine, and after it.
     """
 
     def __init__(
@@ -56,10 +63,13 @@ class Calls:
         capturing: Capturing,
         gpu: int,
         began: Callable[[], None],
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
     ) -> None:
         self._torch, self._context, self._stream = torch, context, stream
         self._buffers, self._inputs, self._outputs = buffers, inputs, outputs
         self._capturing, self._gpu, self._began = capturing, gpu, began
+        self._before, self._after = before, after
         self._host = {
             name: torch.empty(buffers[name].shape, dtype=buffers[name].dtype, pin_memory=True)
             for name in (*inputs, *outputs)
@@ -95,13 +105,13 @@ class Calls:
             self._buffers[name].copy_(self._torch.from_numpy(np.ascontiguousarray(array)))
 
     def _begin(self) -> None:
-        """Warm up, and capture; half a graph is never kept."""
+        """Warm up, and capture, where that is wanted; half a graph is never kept."""
+        if not self._capturing.wanted:
+            return
         with self._torch.cuda.stream(self._stream):
             for _ in range(WARM_UPS):
                 self._enqueue()
         self._stream.synchronize()
-        if not self._capturing.wanted:
-            return
         graph = self._torch.cuda.CUDAGraph()
         try:
             # Other threads go on allocating: only what this one does may spoil the capture.
@@ -118,8 +128,10 @@ class Calls:
         """Inputs to the device, the engine, outputs back: all on the stream."""
         for name in self._inputs:
             self._buffers[name].copy_(self._host[name], non_blocking=True)
+        self._before()
         if not self._context.execute_async_v3(self._stream.cuda_stream):
             raise RuntimeProblem("TensorRT could not run the engine")
+        self._after()
         for name in self._outputs:
             self._host[name].copy_(self._buffers[name], non_blocking=True)
 

@@ -20,10 +20,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from diffposetalk.bundle.graphs import HOP, Manifest
+from diffposetalk.bundle.graphs import Manifest
 from head.new_file import new_file
 from stream.backends.protocol import RuntimeProblem
-from stream.backends.tensorrt.build import BATCHES, LIBRARIES, Range, build_engine, check_capability
+from stream.backends.tensorrt.build import LIBRARIES, Range, build_engine, check_capability
 
 log = logging.getLogger(__name__)
 
@@ -150,9 +150,7 @@ class EngineStore:
             ) from None
         if hashlib.sha256(model).hexdigest() != graph.sha256:
             raise RuntimeProblem(f"{path} was changed after its export: {again}")
-        # Whole hops are one stream's, whose state stays with them.
-        sizes = BATCHES[:1] if name.startswith(f"{HOP}_") else BATCHES
-        return build_engine(self._trt, model, graph.inputs, self._bounds, self._weights, sizes)
+        return build_engine(self._trt, model, graph.inputs, self._bounds, self._weights)
 
     def runtime_cache(self, name: str) -> Path | None:
         """The file of what TensorRT for RTX compiles when it runs an engine on this GPU; None

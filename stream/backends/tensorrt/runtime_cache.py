@@ -37,7 +37,7 @@ class RuntimeCache:
             return
         self._config = engine.create_runtime_config()
         self._config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE
-        self._config.set_execution_context_allocation_strategy(self._by_profile)
+        self._config.set_execution_context_allocation_strategy(self._by_caller)
         if path is not None:
             self._cache = self._config.create_runtime_cache()
             with contextlib.suppress(OSError):
@@ -47,9 +47,9 @@ class RuntimeCache:
             self._config.set_runtime_cache(self._cache)
 
     def context(self) -> Any:
-        """An execution context that reserves what its profile needs."""
+        """An execution context that works in memory that it is given."""
         return self._engine.create_execution_context(
-            self._by_profile if self._config is None else self._config
+            self._by_caller if self._config is None else self._config
         )
 
     def save(self) -> None:
@@ -66,5 +66,5 @@ class RuntimeCache:
             self._kept = found
 
     @property
-    def _by_profile(self) -> Any:
-        return self._trt.ExecutionContextAllocationStrategy.ON_PROFILE_CHANGE
+    def _by_caller(self) -> Any:
+        return self._trt.ExecutionContextAllocationStrategy.USER_MANAGED

@@ -6,10 +6,11 @@ and streams are torch's.  No machine with a GPU has run it yet.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +18,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.backends.protocol import RuntimeProblem
+from stream.backends.readiness import Readiness
 from stream.backends.tensorrt.build import EXTRAS, LIBRARIES, Dims
 from stream.backends.tensorrt.calls import Calls, Capturing, gpu_errors
 from stream.backends.tensorrt.engine_store import Gpu
 from stream.backends.tensorrt.runtime_cache import RuntimeCache
 
-MOST_SHAPES = 24
+MOST_SHAPES = 64
 """Shapes whose buffers, context and graph are kept; the one used longest ago goes first."""
 
 
 class EngineSession:
     """An engine that can be run from any thread, like `onnx.session.GraphSession`.
 
-    A captured graph holds the memory of its execution context, so each shape that is kept has a
-    context of its own; it reserves what its profile needs, and not what the largest one does.
+    A captured graph holds its execution context, so each shape that is kept has one of its own.
+    They never run at the same time, and so all of them work in one piece of the device's memory.
 
     Attributes:
         lock: its buffers and its stream belong to one call at a time.
+        torch: the module, whose memory and streams it works with.
+        capturing: whether its calls are captured.
 
     Args:
         name: of the graph.
@@ -41,6 +45,7 @@ class EngineSession:
         target: `tensorrt` or `tensorrt-rtx`.
         dims: of the graph's inputs, by name, as a manifest has them.
         gpu: number of the GPU.
+        readiness: of the backend: whether calls of a new kind are captured.
         cache: file in which `tensorrt-rtx` keeps the kernels that it compiled; None: nowhere.
 
     Raises:
@@ -55,12 +60,13 @@ class EngineSession:
         dims: Dims,
         *,
         gpu: int = 0,
+        readiness: Readiness | None = None,
         cache: Path | None = None,
     ) -> None:
-        self._trt, self._torch = libraries(target, gpu)
+        self._trt, self.torch = libraries(target, gpu)
         self.lock = threading.RLock()
         self._device = gpu
-        with self._torch.cuda.device(gpu):
+        with self.torch.cuda.device(gpu):
             self._runtime = self._trt.Runtime(self._trt.Logger(self._trt.Logger.ERROR))
             self._engine = self._runtime.deserialize_cuda_engine(engine)
             if self._engine is None:
@@ -76,16 +82,27 @@ class EngineSession:
             profiles = range(self._engine.num_optimization_profiles)
             ends = [self._engine.get_tensor_profile_shape(self._batched[0], i) for i in profiles]
             self._batches = [(least[0], most[0]) for least, _, most in ends]
-            self._stream = self._torch.cuda.Stream(gpu)
+            self._stream = self.torch.cuda.Stream(gpu)
+            self._room = int(self._engine.device_memory_size_v2)
+            self._memory = self.torch.empty(
+                (max(1, self._room),), dtype=self.torch.uint8, device=f"cuda:{gpu}"
+            )
             self._cache = RuntimeCache(self._trt, self._engine, cache)
-        self._capturing = Capturing(name, wanted=not self._cache.captures)
+        self.capturing = Capturing(
+            name, wanted=not self._cache.captures, readiness=readiness or Readiness()
+        )
         self._shapes: dict[tuple[Any, ...], Calls] = {}
         self.provider = target
 
     @property
     def max_batch(self) -> int:
         """Sessions that one call can hold."""
-        return max(most for _, most in self._batches)
+        return self.sizes[-1]
+
+    @property
+    def sizes(self) -> list[int]:
+        """Sessions that a call of each profile can hold, in rising order."""
+        return sorted(most for _, most in self._batches)
 
     def run(self, feed: Mapping[str, NDArray[Any]]) -> list[NDArray[np.float32]]:
         """The outputs for contiguous inputs, in their order; inputs it does not take are left out.
@@ -115,14 +132,31 @@ class EngineSession:
 
     def buffer(self, array: NDArray[Any]) -> Any:
         """A copy of an array in the device's memory."""
-        return self._torch.from_numpy(np.ascontiguousarray(array)).to(f"cuda:{self._device}")
+        return self.torch.from_numpy(np.ascontiguousarray(array)).to(f"cuda:{self._device}")
 
     def synchronize(self) -> None:
         """Wait until the device has done all that it was given."""
-        self._torch.cuda.synchronize(self._device)
+        self.torch.cuda.synchronize(self._device)
+
+    @contextlib.contextmanager
+    def on_stream(self) -> Iterator[None]:
+        """Nothing else runs meanwhile; what is given to the device is in the order of its calls.
+
+        Raises:
+            RuntimeProblem: the GPU fails.
+        """
+        cuda = self.torch.cuda
+        with self.lock, gpu_errors(), cuda.device(self._device), cuda.stream(self._stream):
+            yield
 
     def calls(
-        self, buffers: Mapping[str, Any], given: Sequence[str], wanted: Sequence[str]
+        self,
+        buffers: Mapping[str, Any],
+        given: Sequence[str],
+        wanted: Sequence[str],
+        *,
+        before: Callable[[], None] = lambda: None,
+        after: Callable[[], None] = lambda: None,
     ) -> Calls:
         """Calls that work in these buffers.
 
@@ -130,14 +164,16 @@ class EngineSession:
             buffers: the device's memory of all inputs and of the outputs that stay there.
             given: inputs that are copied to the device at every call, wanted: outputs that are
                 copied back.
+            before, after: see `Calls`; what is given may then be memory that is theirs alone.
 
         Raises:
             RuntimeProblem: the shapes do not fit the engine's ranges.
         """
-        torch, place = self._torch, f"cuda:{self._device}"
+        torch, place = self.torch, f"cuda:{self._device}"
         profile, _ = self._profile(buffers[self._batched[0]].shape[0])
         with torch.cuda.device(self._device):
             context = self._cache.context()
+            context.set_device_memory(self._memory.data_ptr(), self._room)
             if not context.set_optimization_profile_async(profile, self._stream.cuda_stream):
                 raise RuntimeProblem(f"the engine has no profile {profile}")
             self._stream.synchronize()
@@ -154,8 +190,8 @@ class EngineSession:
                 if name not in places:
                     shape = tuple(context.get_tensor_shape(name))
                     places[name] = torch.empty(shape, dtype=torch.float32, device=place)
-            for name, memory in places.items():
-                context.set_tensor_address(name, memory.data_ptr())
+            for name in (*self.inputs, *self.outputs):
+                context.set_tensor_address(name, places[name].data_ptr())
         return Calls(
             torch,
             context,
@@ -163,9 +199,11 @@ class EngineSession:
             places,
             given,
             wanted,
-            capturing=self._capturing,
+            capturing=self.capturing,
             gpu=self._device,
             began=self._cache.save,
+            before=before,
+            after=after,
         )
 
     def _profile(self, count: int) -> tuple[int, int]:

@@ -7,52 +7,87 @@ sets the level (`stream.core.hearing.speech_level`): a steady noise, however lou
 
 from __future__ import annotations
 
-import copy
-from typing import Self
+import math
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.core.hearing.speech_level import PRIOR_DB, SpeechLevel
+from stream.core.hearing import speech_level
+from stream.core.hearing.speech_level import PRIOR_DB, SpeechLevel, loudness_of
 
-FloatArray = NDArray[np.float32]
+FloatArray, Floats = NDArray[np.float32], NDArray[np.float64]
 
 TARGET_DB = -24.0
 """Where speech is brought to: mean power of its frames, of full scale."""
 QUIETEST_GAIN_DB, LOUDEST_GAIN_DB = -18.0, 34.0
 STEP_DB = 1.5
 """The gain changes by no more in a frame."""
+NEPERS = math.log(10.0) / 20.0
+"""Of a decibel."""
+
+
+AT_START: NDArray[np.float64] = np.array([TARGET_DB - PRIOR_DB, *speech_level.AT_START])
+"""The state of a stream that begins: the gain, and the level of its speech."""
 
 
 class InputGain:
-    """Brings a stream's frames to one level of speech, each once.
+    """Brings a stream's frames to one level of speech, each once; or those of several streams.
+
+    Args:
+        state: (..., N) of each stream, see AT_START.
 
     Attributes:
-        level: of speech so far.
-        gain_db: with which the last frame ended.
+        state: after the frames so far; replaced, never written into.
     """
 
-    def __init__(self) -> None:
-        self.level = SpeechLevel()
-        self.gain_db = TARGET_DB - PRIOR_DB
+    def __init__(self, state: NDArray[np.float64] | None = None) -> None:
+        self.state = AT_START if state is None else state
+
+    @property
+    def level(self) -> SpeechLevel:
+        """Of speech so far."""
+        return SpeechLevel(self.state[..., 1:])
+
+    @property
+    def gain_db(self) -> Any:
+        """With which the last frame ended, (...)."""
+        return self.state[..., 0][()]
 
     def apply(self, frames: FloatArray) -> FloatArray:
-        """The stream's next frames, (n, samples of a frame) -> the same shape, at one level."""
-        out = np.empty_like(frames, dtype=np.float32)
-        for row, frame in enumerate(frames):
-            before = self.gain_db
-            self._hear(frame.astype(np.float64))
-            # From the gain of the frame before to this one's: no clicks.
-            share = np.arange(1, len(frame) + 1) / len(frame)
-            gain = 10.0 ** ((before + (self.gain_db - before) * share) / 20.0)
-            out[row] = frame * gain.astype(np.float32)
-        return out
+        """The streams' next frames, (..., n, samples of a frame) -> the same, at one level."""
+        *streams, count, samples = frames.shape
+        gains = np.empty((*streams, count + 1))
+        gains[..., 0], level = self.gain_db, self.level
+        loudness = loudness_of(frames.astype(np.float64))
+        for at in range(count):
+            level.follow(loudness[..., at])
+            wanted = _within(QUIETEST_GAIN_DB, TARGET_DB - level.decibels, LOUDEST_GAIN_DB)
+            before = gains[..., at]
+            gains[..., at + 1] = before + _within(-STEP_DB, wanted - before, STEP_DB)
+        after = np.empty_like(self.state)
+        after[..., 0], after[..., 1:] = gains[..., -1], level.state
+        self.state = after
+        factors = _ramp(gains[..., :-1], gains[..., 1:], samples)
+        return np.multiply(frames, factors, dtype=np.float32, casting="same_kind")
 
     def copy(self) -> Self:
         """The same memory, which goes its own way from here."""
-        return copy.deepcopy(self)
+        return type(self)(self.state)
 
-    def _hear(self, frame: NDArray[np.float64]) -> None:
-        self.level.hear(frame)
-        wanted = min(max(TARGET_DB - self.level.decibels, QUIETEST_GAIN_DB), LOUDEST_GAIN_DB)
-        self.gain_db += min(max(wanted - self.gain_db, -STEP_DB), STEP_DB)
+
+def _ramp(before: Floats, after: Floats, count: int) -> FloatArray:
+    """(..., count) factors from one gain in decibels to another, the last of which is that one's.
+
+    From the gain of the frame before to this one's, so that nothing clicks.  In float32, as so many
+    powers in float64 would take longer than all else.
+    """
+    share = np.arange(1, count + 1, dtype=np.float32) / np.float32(count)
+    way = ((after - before) * NEPERS).astype(np.float32)
+    factors: FloatArray = np.exp(way[..., None] * share)
+    factors *= (10.0 ** (before / 20.0)).astype(np.float32)[..., None]
+    return factors
+
+
+def _within(least: float, value: Any, most: float) -> Any:
+    return np.minimum(np.maximum(value, least), most)

@@ -6,7 +6,7 @@ moment of the last 0.6 s, so that a steady noise, however loud, is none.
 
 from __future__ import annotations
 
-import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,30 +24,56 @@ FALL = 0.5
 NEVER = 1_000_000
 
 
+AT_START: NDArray[np.float64] = np.array([PRIOR_DB, 0.0, NEVER, *[PRIOR_FLOOR_DB] * FLOOR_FRAMES])
+"""The state of a stream that begins: what `SpeechLevel` has, and the last FLOOR_FRAMES."""
+
+
+def loudness_of(frames: NDArray[np.float64]) -> Any:
+    """Decibels of full scale of frames (..., n): (...)."""
+    return 10.0 * np.log10(np.mean(frames**2, axis=-1) + 1e-10)
+
+
 class SpeechLevel:
-    """The level of one stream's speech so far.
+    """The level of one stream's speech so far; or that of several streams, one beside the other.
+
+    Args:
+        state: (..., 3 + FLOOR_FRAMES) of each stream, see AT_START.
 
     Attributes:
-        decibels: mean power of its frames, of full scale.
-        heard: frames of speech so far, at most LONGEST_FRAMES.
-        since: frames since the last one with speech; many before the first.
+        state: after the frames so far; replaced, never written into.
     """
 
-    def __init__(self) -> None:
-        self.decibels = PRIOR_DB
-        self.heard = 0
-        self.since = NEVER
-        self._recent = np.full(FLOOR_FRAMES, PRIOR_FLOOR_DB)
+    def __init__(self, state: NDArray[np.float64] | None = None) -> None:
+        self.state = AT_START if state is None else state
+
+    @property
+    def decibels(self) -> Any:
+        """Mean power of its frames, of full scale, (...)."""
+        return self.state[..., 0][()]
+
+    @property
+    def heard(self) -> Any:
+        """Frames of speech so far, at most LONGEST_FRAMES, (...)."""
+        return self.state[..., 1][()]
+
+    @property
+    def since(self) -> Any:
+        """Frames since the last one with speech, many before the first, (...)."""
+        return self.state[..., 2][()]
 
     def hear(self, frame: NDArray[np.float64]) -> None:
-        """Hear the stream's next frame, (n,)."""
-        loudness = 10.0 * math.log10(float(np.mean(frame**2)) + 1e-10)
-        self._recent = np.append(self._recent[1:], loudness)
-        floor = max(float(self._recent.min()), -90.0)
-        if loudness <= max(floor + GATE_DB, LEAST_DB):
-            self.since += 1
-            return
-        self.since = 0
-        self.heard = min(self.heard + 1, LONGEST_FRAMES)
-        rate = (1.0 if loudness > self.decibels else FALL) / (PRIOR_FRAMES + self.heard)
-        self.decibels += rate * (loudness - self.decibels)
+        """Hear the streams' next frames, (..., n)."""
+        self.follow(loudness_of(frame))
+
+    def follow(self, loudness: Any) -> None:
+        """The same with their loudness alone, (...)."""
+        before, heard, since = self.decibels, self.heard, self.since
+        after = np.empty_like(self.state)
+        after[..., 3:-1], after[..., -1] = self.state[..., 4:], loudness
+        floor = np.maximum(after[..., 3:].min(-1), -90.0)
+        speech = loudness > np.maximum(floor + GATE_DB, LEAST_DB)
+        heard = np.where(speech, np.minimum(heard + 1.0, LONGEST_FRAMES), heard)
+        rate = np.where(loudness > before, 1.0, FALL) / (PRIOR_FRAMES + heard)
+        after[..., 0] = before + np.where(speech, rate * (loudness - before), 0.0)
+        after[..., 1], after[..., 2] = heard, np.where(speech, 0.0, since + 1.0)
+        self.state = after

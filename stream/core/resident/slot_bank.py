@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,16 +20,22 @@ from numpy.typing import NDArray
 from stream.backends.protocol import Backend, FloatArray
 from stream.backends.slots.hop_slots import Guided, HopKind, HopSlots
 from stream.core.fence import MOST_MOTION
-from stream.core.front_end import CausalFrontEnd, WindowFrontEnd
+from stream.core.front_end import CausalFrontEnd, WindowFrontEnd, speaks
+from stream.core.hearing.input_gain import InputGain
 from stream.core.level_normaliser import RunningLevel
 from stream.core.resident.packed_state import pack, unpack
 from stream.core.session import Session
 from stream.core.shown.idle_motion import IdleMotion, Manner
 from stream.core.state import SessionState, rotation_channels
+from stream.core.timeline import to_full_scale
 from stream.frames import Frame
 
 HELD_NOISE = 32
 """Frames of noise that are drawn for a session at once."""
+NOT_DRAWN = 1 << 60
+"""As the first frame of a slot's noise: every frame is before it."""
+HEARD_AT_ONCE = 64
+"""Sessions whose sound is brought to its level at once: more of it would leave the cache."""
 
 
 class SlotBank:
@@ -45,14 +51,20 @@ class SlotBank:
         self._backend, self._kind, self._slots = backend, kind, slots
         spec, count = backend.spec, slots.count
         self._samples = spec.frame_samples
-        self._has_gain = backend.incremental and spec.speech.input_gain
+        self._level_of: Callable[[Any], RunningLevel | InputGain] | None = None
+        if not backend.incremental:
+            self._level_of, beginning = RunningLevel, RunningLevel().state
+        elif spec.speech.input_gain:
+            self._level_of, beginning = InputGain, InputGain().state
+        else:
+            beginning = np.zeros(0)
+        self._level = np.tile(beginning, (count, 1))
         self._free = list(range(count))[::-1]
         self._lock = threading.RLock()
         self._pcm = np.zeros((slots.most, kind.hop * self._samples), np.float32)
         held = max(HELD_NOISE, 2 * kind.hop)
         self._noise = np.zeros((count, held, spec.d_motion), np.float32)
         self._drawn = np.zeros(count, np.int64)  # the frame that a slot's noise begins with
-        self._level = np.zeros((count, len(RunningLevel().state)))
         self._idle = IdleMotion(spec.live, rotation_channels(backend), [0] * count)
         self._gaze, self._still = np.ones(count), np.zeros(count, bool)
         self._last = np.zeros((count, spec.d_motion), np.float32)  # frames as they were shown
@@ -73,13 +85,13 @@ class SlotBank:
         Raises:
             stream.backends.protocol.RuntimeProblem: the model fails; the state is at home.
         """
-        state, kind, spec = session.state, self._kind, self._backend.spec
-        end = max(state.end, kind.lookahead) + kind.hop
+        state, start = session.state, session.state.end
+        end = (start if start > self._kind.lookahead else self._kind.lookahead) + self._kind.hop
         if state.audio.end < end * self._samples:
             return False
         if state.resident is not None:
             return True
-        if not state.fence.calm or end < kind.first_end(spec):
+        if not state.fence.calm or end < self._kind.first_end(self._backend.spec):
             return False
         with self._lock:
             if not self._free:
@@ -95,8 +107,10 @@ class SlotBank:
         """
         answers: list[list[Frame] | Exception] = [[] for _ in sessions]
         alike: dict[Guided, list[int]] = {}
-        for i, session in enumerate(sessions):
-            alike.setdefault(session.conditions.guided, []).append(i)
+        guided_by = [session.conditions.guided for session in sessions]
+        calls = {guided: self._slots.call_of(guided) for guided in set(guided_by)}
+        for i, guided in enumerate(guided_by):
+            alike.setdefault(calls[guided], []).append(i)
         with self._lock:
             for guided, rows in alike.items():
                 for at in range(0, len(rows), self.most):
@@ -124,8 +138,11 @@ class SlotBank:
             rows, speech = self._slots.get(slot)
             state.idle = self._idle.of(slot)
             state.fence.shown = self._last[slot].copy() if state.committed else None
-            if isinstance(state.front_end, WindowFrontEnd):
-                state.front_end.level = RunningLevel(self._level[slot].copy())
+            front_end, level = state.front_end, self._level[slot].copy()
+            if isinstance(front_end, WindowFrontEnd):
+                front_end.level = RunningLevel(level)
+            elif isinstance(front_end, CausalFrontEnd) and front_end.gain is not None:
+                front_end.gain = InputGain(level)
             unpack(state, self._backend, rows, speech)
             state.resident = None
             state.release()
@@ -138,17 +155,15 @@ class SlotBank:
         changes = [session.conditions.changes for session in sessions]
         for row in np.flatnonzero(self._settled[slots] != changes).tolist():
             self._set_conditions(sessions[row])
-        starts = np.array([max(s.state.end, self._kind.lookahead) for s in sessions])
+        starts = np.maximum([s.state.end for s in sessions], self._kind.lookahead)
         pcm = self._pcm[: len(sessions)]
-        level = self._hear(sessions, slots, starts.tolist(), pcm)
+        level = self._hear(sessions, slots, (starts * samples).tolist(), pcm)
         noise = self._noise_of(sessions, slots, starts)
         fresh = self._slots.run(slots, pcm, noise, guided)
         if level is not None:
             self._level[slots] = level.state
-        for session in sessions if self._has_gain else ():
-            _causal(session).keep_gain()
-        speaking = [session.state.front_end.speaking for session in sessions]
-        manner = Manner(np.array(speaking), self._gaze[slots], self._still[slots])
+        speaking = speaks(level) if isinstance(level, InputGain) else np.ones(len(slots), bool)
+        manner = Manner(speaking, self._gaze[slots], self._still[slots])
         raw = fresh * statistics.motion_std + statistics.motion_mean
         # A comparison with what is not a number is false.
         good = np.abs(fresh).max(axis=(1, 2)) < MOST_MOTION
@@ -174,8 +189,8 @@ class SlotBank:
             state.committed, state.end = first + hop, end
             state.audio.drop_before(end * samples)
             # A copy, as a view would keep the whole round alive for as long as one frame is held.
-            rows = enumerate(shown[row].copy(), first)
-            answers.append([Frame(k, k * samples, motion) for k, motion in rows])
+            motion = shown[row].copy()
+            answers.append([Frame(first + k, (first + k) * samples, motion[k]) for k in range(hop)])
         return answers
 
     def _put(self, session: Session) -> None:
@@ -191,7 +206,9 @@ class SlotBank:
             self._last[slot] = state.fence.shown
         if isinstance(state.front_end, WindowFrontEnd):
             self._level[slot] = state.front_end.level.state
-        self._drawn[slot] = -self._noise.shape[1]  # none
+        elif isinstance(state.front_end, CausalFrontEnd) and state.front_end.gain is not None:
+            self._level[slot] = state.front_end.gain.state
+        self._drawn[slot] = NOT_DRAWN
         self._settled[slot] = -1
 
     def _set_conditions(self, session: Session) -> None:
@@ -215,40 +232,42 @@ class SlotBank:
         self,
         sessions: Sequence[Session],
         slots: NDArray[np.intp],
-        starts: Iterable[int],
+        starts: Sequence[int],
         pcm: FloatArray,
-    ) -> RunningLevel | None:
-        """Write a round's sound to `pcm`, (B, 640 H), as the encoder hears it; the level after."""
-        samples = self._samples
-        for row, session, start in zip(pcm, sessions, starts, strict=True):
-            session.state.audio.read_into(row, start * samples)
-            if self._has_gain:
-                row[:] = _causal(session).at_one_level(row)
-        if self._backend.incremental:
+    ) -> RunningLevel | InputGain | None:
+        """Write a round's sound, from each session's sample in `starts` on, to `pcm`, (B, 640 H),
+        as the encoder hears it; the level after.
+        """
+        for row, session in enumerate(sessions):
+            session.state.audio.read_into(pcm[row], starts[row])
+        to_full_scale(pcm)
+        if self._level_of is None:
             return None
-        level = RunningLevel(self._level[slots])
-        frames = pcm.reshape(len(pcm), -1, samples)
-        frames[...] = level.normalise(frames)
-        return level
+        frames, after = pcm.reshape(len(pcm), -1, self._samples), []
+        for at in range(0, len(pcm), HEARD_AT_ONCE):
+            part = slice(at, at + HEARD_AT_ONCE)
+            level = self._level_of(self._level[slots[part]])
+            frames[part] = level.apply(frames[part])
+            after.append(level.state)
+        return self._level_of(np.concatenate(after))
 
     def _noise_of(
         self, sessions: Sequence[Session], slots: NDArray[np.intp], starts: NDArray[Any]
     ) -> FloatArray:
-        """(B, H, D) noise of the frames of a round's sound; drawn for many frames at once."""
+        """(B, H, D) noise of the frames of a round's sound; drawn for many frames at once.
+
+        For fewer the first time, and for each slot another number: sessions that began together
+        would be drawn for together for ever, and that round would be late.
+        """
         held, hop = self._noise.shape[1], self._kind.hop
         at = starts - self._drawn[slots]
         for row in np.flatnonzero((at < 0) | (at + hop > held)).tolist():
-            start = int(starts[row])
-            self._noise[slots[row]] = sessions[row].state.noise.take(start, start + held)
-            self._drawn[slots[row]], at[row] = start, 0
+            start, slot = int(starts[row]), slots[row]
+            skipped = 0 if at[row] >= 0 else hop * int(slot % (held // hop))
+            fresh = sessions[row].state.noise.take(start, start + held - skipped)
+            self._noise[slot, skipped:] = fresh
+            self._drawn[slot], at[row] = start - skipped, skipped
         return self._noise[slots[:, None], at[:, None] + np.arange(hop)]
-
-
-def _causal(session: Session) -> CausalFrontEnd:
-    """A session's front end, where the encoder is causal."""
-    front_end = session.state.front_end
-    assert isinstance(front_end, CausalFrontEnd)
-    return front_end
 
 
 def _retargeted(sessions: Sequence[Session], raw: FloatArray) -> FloatArray:

@@ -110,6 +110,32 @@ def test_a_capture_that_fails_is_said_and_the_call_is_made(caplog) -> None:
     assert "\n" not in record.message
 
 
+def test_what_was_not_foreseen_is_called_without_a_capture() -> None:
+    """Once a backend was got ready; until then, and while it is again, captures are made."""
+    counting = Counting()
+    calls = CapturedCalls(counting)
+    another = calls.another()
+
+    def double(x):
+        return 2 * x, x + 1
+
+    def made(width: int, of: CapturedCalls) -> int:
+        rows = [np.full(width, k, np.float32) for k in range(3)]
+        twice, more = of.run(double, {"x": rows}, {}, stay=1)
+        assert (twice == 2 * np.stack(rows)).all() and isinstance(twice, np.ndarray)
+        assert (more.numpy() == np.stack(rows) + 1).all()
+        return counting.captures
+
+    assert made(2, calls) == 1 and made(2, another) == 2
+    with calls.readiness.getting_ready():
+        assert made(3, calls) == 3
+    assert made(3, calls) == 3 and made(4, calls) == 3 and made(4, another) == 3
+    assert made(2, calls) == 3 and len(calls) == 2
+    with calls.readiness.getting_ready():
+        another.prepare(double, {"x": (4,)}, 3, {}, stay=1)
+    assert made(4, another) == 4
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_gpu_agrees_with_the_cpu(bundle, precision) -> None:
     if not torch.cuda.is_available():

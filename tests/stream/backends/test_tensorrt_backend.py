@@ -113,6 +113,7 @@ def test_a_batch_takes_the_smallest_profile_that_holds_it(pair) -> None:
     made = torch.contexts[before:]
     assert [c.profile for c in made if "noise" in c.shapes] == [0, 1, 2, 4, 6]
     assert {c.shapes["noise"][0] for c in made if "noise" in c.shapes} == {1, 2, 4, 16, 64}
+    assert len({context.memory for context in made if "noise" in context.shapes}) == 1, "shared"
     assert ours.max_batch == 64
     with pytest.raises(RuntimeProblem, match="1 to 64 sessions in a call, not 65"):
         answer(ours, random_case(PLAIN, "adjacent", 65, 2, scales=(1.5, 2.0)))

@@ -24,7 +24,7 @@ def speech(frames: int, level: float = 0.1, seed: int = 0) -> np.ndarray:
 def test_the_level_of_speech_becomes_a_clips() -> None:
     for level in (0.05, 0.1, 0.3):
         clip, running = speech(150, level) + np.float32(0.01), RunningLevel()
-        normal = running.normalise(clip)
+        normal = running.apply(clip)
         assert running.deviation == pytest.approx(clip.std(), rel=0.15)
         assert normal[-50:].std() == pytest.approx(1.0, rel=0.15)
         assert running.mean == pytest.approx(clip.mean(), rel=0.2)
@@ -33,13 +33,13 @@ def test_the_level_of_speech_becomes_a_clips() -> None:
 @pytest.mark.parametrize("level", [0.0, 0.0005, 0.005, 0.02])
 def test_a_silent_or_noisy_room_is_not_pumped_up(level: float) -> None:
     running = RunningLevel()
-    out = running.normalise(noise(1500, level))
+    out = running.apply(noise(1500, level))
     assert running.deviation == pytest.approx(PRIOR_DEVIATION, rel=0.05)
     assert out[-25:].std() < 1.2 * level / PRIOR_DEVIATION + 1e-6
     talked = RunningLevel()
-    talked.normalise(speech(100, 0.1))
+    talked.apply(speech(100, 0.1))
     before = talked.deviation
-    talked.normalise(noise(1500, level / 10))
+    talked.apply(noise(1500, level / 10))
     assert talked.deviation == pytest.approx(before, rel=0.1)
 
 
@@ -47,9 +47,9 @@ def test_a_silent_or_noisy_room_is_not_pumped_up(level: float) -> None:
 @settings(max_examples=20, deadline=None)
 def test_frames_are_the_same_in_any_portions(cuts: list[int]) -> None:
     clip = speech(60)
-    whole, parts, at, running = RunningLevel().normalise(clip), [], 0, RunningLevel()
+    whole, parts, at, running = RunningLevel().apply(clip), [], 0, RunningLevel()
     for cut in [*cuts, 60]:
-        parts.append(running.normalise(clip[at : at + cut]))
+        parts.append(running.apply(clip[at : at + cut]))
         at = min(60, at + cut)
     assert np.array_equal(np.concatenate(parts), whole)
 
@@ -57,5 +57,5 @@ def test_frames_are_the_same_in_any_portions(cuts: list[int]) -> None:
 def test_later_sound_changes_no_earlier_frame() -> None:
     a, b = speech(40), speech(40)
     b[20:] = speech(20, level=0.5, seed=7)
-    ours, theirs = RunningLevel().normalise(a), RunningLevel().normalise(b)
+    ours, theirs = RunningLevel().apply(a), RunningLevel().apply(b)
     assert np.array_equal(ours[:20], theirs[:20]) and not np.array_equal(ours[20:], theirs[20:])

@@ -190,7 +190,7 @@ def test_a_backend_that_hears_windows_gets_each_whole(cuts, hop, lookahead, rule
     T_p, T_w = backend.spec.T_p, backend.spec.T_w
     before = np.zeros(T_p * FRAME, np.float32)
     whole_frames = audio[: len(audio) // FRAME * FRAME].reshape(-1, FRAME)
-    normal = RunningLevel().normalise(whole_frames).reshape(-1)
+    normal = RunningLevel().apply(whole_frames).reshape(-1)
     assert len(backend.heard) == len(backend.calls) == len(ends)
     for pcm, call, end in zip(backend.heard, backend.calls, ends, strict=True):
         length = len(call.features)

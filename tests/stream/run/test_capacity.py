@@ -98,8 +98,10 @@ def test_a_gpu_meets_every_size_of_a_batch_before_the_first_session() -> None:
 
     with Scheduler(Gpu(), capacity=10, workers=1) as scheduler:
         assert scheduler.sessions == 0
-        one, two = (n * Gpu().spec.live.hop + Gpu().spec.live.lookahead for n in (1, 2))
-        assert Gpu.seen >= {(size, n) for size in (2, 4, 8, 10) for n in (one, two)}
+        hop, lookahead = Gpu().spec.live.hop, Gpu().spec.live.lookahead
+        lengths = {n * hop + lookahead for n in (1, 2, 4, 8, 16, 32)}
+        assert Gpu.seen >= {(size, n) for size in (2, 4, 8, 10) for n in lengths}
+        assert not scheduler.merges_freely
     Gpu.seen.clear()
     session = Session(Gpu())
     Scheduler(session.backend, capacity=1).close()

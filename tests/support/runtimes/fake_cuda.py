@@ -25,18 +25,18 @@ class FakeTorch:
 
     Attributes:
         weights: folder that the graphs' weights lie in.
-        copies: bytes that crossed between host and device.
+        copies: bytes that crossed between host and device, in so many `crossings`.
         captured, replayed: how many graphs, how often.
         refusals: engines that will not load, from now on.
         capture_error: what a capture fails with, if it shall.
         contexts: of engines, that were made; compiled: what a runtime cache holds.
     """
 
-    float32 = np.float32
+    float32, uint8 = np.float32, np.uint8
 
     def __init__(self, weights: Path) -> None:
         self.weights = weights
-        self.copies = self.captured = self.replayed = self.refusals = 0
+        self.copies = self.crossings = self.captured = self.replayed = self.refusals = 0
         self.capture_error = ""
         self.contexts: list[Context] = []
         self.compiled = b""
@@ -67,6 +67,15 @@ class FakeTorch:
         self, shape: Any, dtype: Any, device: str = "host", pin_memory: bool = False
     ) -> Memory:
         return Memory(self, np.full(tuple(shape), 99, dtype), device)
+
+    def index_select(self, pool: Memory, dim: int, at: Memory, out: Memory) -> None:
+        assert dim == 0 and out.shape == (len(at.array), *pool.shape[1:])
+        assert {pool.place, at.place, out.place} == {out.place} and out.place != "host"
+
+        def work() -> None:
+            out.array[...] = pool.array[at.array]
+
+        self.do(work)
 
     @contextlib.contextmanager
     def _capture(self, graph: Graph, stream: Any, capture_error_mode: str) -> Iterator[None]:
@@ -111,13 +120,35 @@ class Memory:
     def to(self, device: str) -> Memory:
         return Memory(self.torch, self.array.copy(), device)
 
+    def __getitem__(self, key: Any) -> Memory:
+        if isinstance(key, int):  # a row, of numbers as well
+            return self._same(self.array[key : key + 1].reshape(self.shape[1:]))
+        return self._same(self.array[key])
+
+    def view(self, *shape: int) -> Memory:
+        return self._same(self.array.reshape(shape))
+
+    def _same(self, array: Any) -> Memory:
+        assert np.shares_memory(array, self.array), "a view is no copy"
+        return Memory(self.torch, array, self.place)
+
+    def index_copy_(self, dim: int, at: Memory, source: Memory) -> None:
+        assert dim == 0 and source.shape == (len(at.array), *self.shape[1:])
+
+        def work() -> None:
+            self.array[at.array] = source.array
+
+        self.torch.do(work)
+
     def cpu(self) -> Memory:
         return Memory(self.torch, self.array.copy(), "host")
 
     def copy_(self, other: Memory, non_blocking: bool = False) -> None:
         def work() -> None:
             self.array[...] = other.array
-            self.torch.copies += self.array.nbytes if other.place != self.place else 0
+            if other.place != self.place:
+                self.torch.copies += self.array.nbytes
+                self.torch.crossings += 1
 
         self.torch.do(work)
 
@@ -149,6 +180,7 @@ class Engine:
         self.inputs = {value.name: value for value in self.session.get_inputs()}
         self.outputs = {value.name: value for value in self.session.get_outputs()}
         self.num_io_tensors = len(self.inputs) + len(self.outputs)
+        self.device_memory_size_v2 = 4096
 
     def get_tensor_name(self, index: int) -> str:
         return [*self.inputs, *self.outputs][index]
@@ -166,7 +198,7 @@ class Engine:
         if isinstance(how, RuntimeConfig):
             assert how.cuda_graph_strategy == "whole graph"
             how = how.strategy
-        assert how == "by profile"
+        assert how == "by caller"
         self.torch.contexts.append(Context(self))
         return self.torch.contexts[-1]
 
@@ -204,6 +236,11 @@ class Context:
         self.profile: int | None = None
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
+        self.memory = 0
+
+    def set_device_memory(self, memory: int, size: int) -> None:
+        assert size == self.engine.device_memory_size_v2
+        self.memory = memory
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
         self.profile = index
@@ -233,7 +270,7 @@ class Context:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
-        assert stream == 7
+        assert stream == 7 and self.memory, "a context works in memory that it was given"
         self.engine.torch.do(self._execute)
         return True
 

@@ -92,7 +92,7 @@ class FakeTensorrt:
 
         self.Builder, self.OnnxParser = Builder, OnnxParser
         self.BuilderFlag = SimpleNamespace(TF32="tf32")
-        self.ExecutionContextAllocationStrategy = SimpleNamespace(ON_PROFILE_CHANGE="by profile")
+        self.ExecutionContextAllocationStrategy = SimpleNamespace(USER_MANAGED="by caller")
         self.TensorIOMode = SimpleNamespace(INPUT="input", OUTPUT="output")
         # 11 still has the name, as deprecated, and ignores it.
         self.NetworkDefinitionCreationFlag = SimpleNamespace(STRONGLY_TYPED=1)
