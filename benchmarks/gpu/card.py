@@ -26,8 +26,8 @@ from diffposetalk.spec import (
     Statistics,
     StyleEncoderSpec,
 )
-from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, EagerCapture
-from stream.backends.torch_backend import PlainCalls, TorchBackend
+from stream.backends.cuda_graphs import CapturedCalls, CudaCapture, EagerCapture, PlainCalls
+from stream.backends.torch_backend import TorchBackend
 
 Item = TypeVar("Item")
 

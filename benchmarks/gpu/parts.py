@@ -61,7 +61,8 @@ def numerics(card: Card) -> Figures:
 
 def _slots_gap(card: Card, name: str, precision: str) -> float:
     """Largest difference of a hop in slots from one by plain calls of the same precision."""
-    return largest_gap(*(settled(card, name, precision, plain=plain) for plain in (False, True)))
+    ours, theirs = (settled(card, name, precision, plain=plain) for plain in (False, True))
+    return largest_gap(ours, theirs)
 
 
 def threads(card: Card) -> Figures:

@@ -135,7 +135,7 @@ class PlainCalls:
         if len(rows) == 1:
             batch = np.asarray(rows[0], np.float32, order="C")[None]  # a number's, too
         else:
-            batch = np.stack(rows).astype(np.float32, copy=False)
+            batch = np.stack([*rows]).astype(np.float32, copy=False)
         return torch.from_numpy(batch).to(self._device)
 
 

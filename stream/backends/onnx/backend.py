@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -275,7 +276,7 @@ class OnnxBackend:
 
         sizes = round_sizes(count, MOST_CAUSAL if self.incremental else MOST_WHOLE)
         rounds = OnnxRounds(
-            lambda captures: self.open_graph(name, captures=captures),
+            functools.partial(self._round_session, name),
             self.open_graph(SLOTS),
             self._branches,
             count,
@@ -316,22 +317,34 @@ class OnnxBackend:
                 self._samplers[name] = self.open_graph(name)
             return self._samplers[name]
 
-    def open_graph(self, name: str, *, captures: bool = False) -> GraphSession:
-        """One of the exported graphs by its name, see `GraphSession`; raises RuntimeProblem."""
+    def open_graph(self, name: str) -> GraphSession:
+        """One of the exported graphs by its name; raises RuntimeProblem."""
+        return self._session(self._path_of(name))
+
+    def _path_of(self, name: str) -> Path:
         if name not in self.manifest.graphs:
             there = ", ".join(self.manifest.graphs)
             raise RuntimeProblem(
                 f"{self._folder} has no graph {name} (it has {there}): choose other --steps, "
                 "export it with `posetalk export`, or use `--backend torch`"
             )
-        path = self._folder / self.manifest.graphs[name].file
-        return self._session(path, captures=captures)
+        return self._folder / self.manifest.graphs[name].file
 
-    def _session(self, path: Path, *, captures: bool = False) -> GraphSession:
+    def _session(self, path: Path) -> GraphSession:
         from stream.backends.onnx.session import GraphSession  # engines need no onnxruntime
 
+        return GraphSession(path, self._weights, device=self._device, threads=self.threads)
+
+    def _round_session(self, name: str, captures: bool) -> GraphSession:
+        """A graph of rounds, whose calls are captured or not."""
+        from stream.backends.onnx.session import GraphSession
+
         return GraphSession(
-            path, self._weights, device=self._device, threads=self.threads, captures=captures
+            self._path_of(name),
+            self._weights,
+            device=self._device,
+            threads=self.threads,
+            captures=captures,
         )
 
 

@@ -37,13 +37,12 @@ def round_sizes(count: int, most: int) -> list[int]:
 
 
 class Rounds(Protocol):
-    """What a runtime does for slots; of one thread at a time.
+    """What a runtime does for slots; of one thread at a time."""
 
-    Attributes:
-        sizes: of a round, in rising order.
-    """
-
-    sizes: Sequence[int]
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Of a round, in rising order."""
+        ...
 
     def prepare(self, size: int, guided: Guided) -> None:
         """Have all made that `run` needs for such a round."""

@@ -69,9 +69,7 @@ class TensorrtBackend(OnnxBackend):
         rounds = EngineRounds(engine, dims.inputs, parts, self._branches, count)
         return RoundSlots(self, kind, count, rounds)
 
-    def _session(  # type: ignore[override]
-        self, path: Path, *, captures: bool = False
-    ) -> EngineSession:
+    def _session(self, path: Path) -> EngineSession:  # type: ignore[override]
         trt, _ = libraries(self.target, self._gpu)
         if self._store is None:
             self._store = EngineStore(

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from stream.core.hearing import speech_level
 from stream.core.hearing.speech_level import PRIOR_DB, SpeechLevel, loudness_of
 
-FloatArray, Floats = NDArray[np.float32], NDArray[np.float64]
+FloatArray = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 TARGET_DB = -24.0
 """Where speech is brought to: mean power of its frames, of full scale."""
