@@ -13,7 +13,7 @@ import bundles_for_export
 import numpy as np
 import onnx
 import pytest
-from bundles_for_export import PLAIN, random_model, save_random
+from bundles_for_export import PLAIN, SPECS, random_model, save_random
 from cli import call
 
 from diffposetalk.bundle.bundle import PACKAGED, load_bundle
@@ -222,9 +222,15 @@ def test_buffers_on_a_device_are_used_again_and_change_nothing(made: Path) -> No
     assert len(sampler._buffers) == 1
 
 
+@pytest.mark.parametrize("kind", ["plain", "one branch"])
 @pytest.mark.parametrize("quantile", [0.5, 0.99])
-def test_the_threshold_in_a_graph_is_torchs(tmp_path: Path, monkeypatch, quantile: float) -> None:
-    """The graph sorts what the quantile needs and no more: engines sort at most 3,840 values."""
+def test_the_threshold_in_a_graph_is_torchs(
+    tmp_path: Path, monkeypatch, quantile: float, kind: str
+) -> None:
+    """Of branches and of the one that takes the scales itself, over the whole window of each entry.
+
+    The graph sorts what the quantile needs and no more: engines sort at most 3,840 values.
+    """
 
     def loud(spec: ModelSpec, seed: int) -> DiffPoseTalk:
         model = random_model(spec, seed)
@@ -233,7 +239,7 @@ def test_the_threshold_in_a_graph_is_torchs(tmp_path: Path, monkeypatch, quantil
 
     monkeypatch.setattr(bundles_for_export, "random_model", loud)
     live = dataclasses.replace(PLAIN.live, threshold_quantile=quantile)
-    bundle = save_random(tmp_path / "bundle", dataclasses.replace(PLAIN, live=live))
+    bundle = save_random(tmp_path / "bundle", dataclasses.replace(SPECS[kind], live=live))
     export_onnx(bundle, [2])
     ours, theirs = OnnxBackend(bundle), TorchBackend(bundle)
     for rule in ("adjacent", "sliding"):
