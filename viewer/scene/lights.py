@@ -83,6 +83,7 @@ void main() {
     vec3 eye = normalize(-at);
     float open = max(trait.x, 0.0), soft = trait.y, rough = paint.a;
     float key = clamp(trait.z, 0.0, 1.0);
+    float enamel = 4.0 * soft * (1.0 - soft);   // 1 where light shines in by half
     vec3 wrap = soft * vec3(0.38, 0.16, 0.10);
     // In skin, shadow edges redden: red light travels furthest below the surface.
     vec3 key_seen = mix(vec3(key), sqrt(vec3(key)), soft * vec3(0.7, 0.15, 0.0));
@@ -93,6 +94,8 @@ void main() {
     vec3 light = sky * mix(vec3(open), vec3(sqrt(open), open, open), soft)
         + vec3(1.45, 1.28, 1.09) * wrapped(facing_key, wrap) * key_seen
         + vec3(0.05, 0.016, 0.004) * edge_of_light
+        // Tongue and lips light teeth from below: their biting edges are no brace.
+        + vec3(0.62, 0.53, 0.49) * enamel * max(-n.y, 0.0)
         + vec3(0.30, 0.34, 0.41) * wrapped(dot(n, fill_direction), wrap) * trait.w;
 
     float edge = 1.0 - max(dot(n, eye), 0.0);

@@ -71,5 +71,7 @@ def _lift(material: str) -> float:
 
 
 def _softness(material: str) -> float:
-    """1 for what light shines into, 0 for what it does not."""
+    """1 for what light shines into, 0 for what it does not, half for teeth."""
+    if "teeth" in material.lower():
+        return 0.5
     return float(any(word in material.lower() for word in TRANSLUCENT))
