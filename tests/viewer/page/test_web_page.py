@@ -248,9 +248,14 @@ def test_it_comes_back_when_the_server_does(tabs: Tabs) -> None:
         tab.until("posetalk.link.state === 'lost'")
         tab.until(f"posetalk.link.state === 'live' && {shown}")
         first.server.close()
-        tab.until(f"posetalk.link.state === 'ended' && !{shown}")
+        tab.until(f"['ended', 'lost'].includes(posetalk.link.state) && !{shown}")
+        tab.until("posetalk.link.state === 'lost'")  # nobody answers any more, and it says so
+        assert "lost" in tab.value("document.getElementById('notice').textContent")
+        hint = "document.getElementById('microphone-hint').textContent"
+        assert tab.value(hint) == "As soon as the server answers."
         with Avatar(port=server.port):
             tab.until(f"posetalk.link.state === 'live' && {shown}")
+            assert "this server only" in tab.value(hint)
             tab.until("posetalk.face.playout.frames.length > 0")
         # A network that is gone says nothing: the page notices by itself, and asks anew.
         with Avatar(port=server.port):

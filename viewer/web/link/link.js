@@ -42,7 +42,9 @@ export class Link extends EventTarget {
   // A server that has ended may start again: it is asked now and then.
   lost() {
     if (this.state === "refused") return;
-    if (this.state === "live") this.change("lost");
+    // After an end it is lost where it does not answer; `hello` is the last connection's until then.
+    const gone = this.state === "ended" && this.hello === null;
+    if (this.state === "live" || gone) this.change("lost");
     clearTimeout(this.later);
     this.later = setTimeout(() => this.connect(), 1000 * this.wait);
     this.wait = Math.min(2 * this.wait, LONGEST_WAIT);

@@ -51,7 +51,8 @@ export class Listen {
     const own = this.speak.microphone !== null || performance.now() / 1000 < this.until;
     this.speaker.hear(this.wanted && !own);
     const touched = navigator.userActivation?.hasBeenActive ?? true;
-    if (this.wanted && !this.speaker.running && (touched || this.choices.clean)) {
+    const here = this.link.state === "live"; // the server has the program that plays
+    if (here && this.wanted && !this.speaker.running && (touched || this.choices.clean)) {
       try {
         await this.speaker.start();
       } catch (error) {

@@ -7,6 +7,7 @@ import { $ } from "./page.js";
 
 const IDLE = "Your voice goes to this server only, and is not played or kept.";
 const OFFER = "Speak with my microphone";
+const AWAY = "As soon as the server answers.";
 const ASKING = "The browser asks whether this page may hear you: allow it.";
 const LISTENING = "Listening: speak, and the face speaks with you.";
 const ANEW = "opened again"; // what the server says of a session that gives way to the next
@@ -39,6 +40,7 @@ export class Speak extends EventTarget {
   greet(hello) {
     this.accepts = hello.accepts ?? [];
     this.stop();
+    this.hint(IDLE, false);
     this.showLevel(null, "silent");
     $("speak").hidden = !this.accepts.includes("audio") && !this.accepts.includes("open");
   }
@@ -46,7 +48,10 @@ export class Speak extends EventTarget {
   state() {
     const live = this.link.state === "live";
     $("microphone").disabled = !live;
-    if (!live) this.stop();
+    if (live) return;
+    this.stop();
+    this.showLevel(null, "silent");
+    this.hint(AWAY, false);
   }
 
   // The button stays enabled meanwhile: one that is not loses the keyboard's focus.
