@@ -8,6 +8,7 @@ from posetalk.app.settings.tracking import TrackingSettings
 from posetalk.terminal.progress import frame_bar, working
 from posetalk.tracking.landmarks.model_file import ask_on_terminal, find_model
 from posetalk.tracking.landmarks.tracker import LandmarkTracker
+from posetalk.tracking.problem import TrackingError
 from posetalk.tracking.sources.camera import Camera
 from posetalk.tracking.sources.film import Film
 from posetalk.tracking.track import Tracked, track
@@ -31,4 +32,9 @@ def track_source(
     with working("loading the landmark model"):
         sees = LandmarkTracker(model)
     with sees, frame_bar(label, source.frames, source.fps) as note:
-        return track(source, sees, face=settings.face, folder=folder, note=note)
+        try:
+            return track(source, sees, face=settings.face, folder=folder, note=note)
+        except TrackingError as error:
+            if isinstance(source, Film) and str(source.path) not in str(error):
+                raise TrackingError(f"{source.path}: {error}") from None  # one of many, maybe
+            raise

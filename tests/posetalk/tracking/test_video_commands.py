@@ -58,7 +58,8 @@ def test_a_film_without_a_face(
 ) -> None:
     film = _film(tmp_path / "film.mp4")
     assert main(["track", str(film), "-o", str(tmp_path / "m.npz")]) == 1
-    assert "no face" in capsys.readouterr().err
+    error = capsys.readouterr().err.strip()
+    assert "no face" in error and str(film) in error and "\n" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4"]
 
 
