@@ -209,3 +209,20 @@ def test_what_a_stranger_looks_for_is_seen_at_once(plain: Tab, width: int, heigh
     said = "document.getElementById('notice').textContent"
     tab.until(f"{said}.includes('In OBS add a source, Browser, with this address: http')")
     assert "?obs&camera=bust" in tab.value(said)
+
+
+def test_nothing_jumps_when_a_button_says_less(tab: Tab) -> None:
+    tab.size(1280, 800)
+    lower_by = tab.value("""(() => {
+        const button = document.getElementById('sound'), said = button.querySelector('span');
+        const edge = () => button.parentElement.getBoundingClientRect().bottom;
+        const [hidden, text] = [button.hidden, said.textContent];
+        button.hidden = false;
+        said.textContent = 'Tap for sound';
+        const before = edge();
+        said.textContent = 'Sound on';
+        const moved = before - edge();
+        [button.hidden, said.textContent] = [hidden, text];
+        return moved; })()""")
+    tab.size(640, 360)
+    assert lower_by == 0
