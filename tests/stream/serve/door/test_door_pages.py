@@ -54,7 +54,8 @@ def test_a_header_that_comes_twice_is_no_other_servers_fault() -> None:
             link.sendall(f"{opening}{twice}\r\n".encode())
             came = link.recv(4096)
             while b'"hello"' not in came:  # with the answer, or after it
-                assert (more := link.recv(4096)), came
+                more = link.recv(4096)
+                assert more, came
                 came += more
             assert b" 101 " in came
         for foreign in (1, 2):
