@@ -31,6 +31,7 @@ MODULES = {
     "parity": "export.parity",
     "pictures": "viewer.render.renderer",
     "styles": "benchmarks.quality.style_sheet",
+    "mouths": "benchmarks.quality.mouth_sheet",
     "head-sheet": "viewer.render.sheet",
     "films": "benchmarks.tracking.run",
     "page": "benchmarks.pages.performance",

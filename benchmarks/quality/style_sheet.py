@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.quality.stills import stills
 from head.geometry.measure import lip_gap
 from head.rig import builtin_head
-from head.skinning import motion_to_parameters, skin
 from stream.backends.registry import load_backend
 from stream.frames import FPS, SAMPLE_RATE
 from training.evaluation.batch_rollout import Rollout, rollout
@@ -72,8 +72,6 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: EvaluationClip, outp
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    from viewer.render.renderer import Renderer
-
     head = builtin_head()
     columns = min(2, len(told))
     rows = -(-len(told) // columns)
@@ -88,7 +86,7 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: EvaluationClip, outp
         top=1 - 0.4 / (3.5 * rows),
         bottom=0.02,
     )
-    with Renderer(head, STILL * 2, STILL * 2) as renderer:
+    with stills(STILL) as camera:
         for index, (name, runs) in enumerate(told.items()):
             gaps = [1e3 * np.asarray(lip_gap(head, vertices(head, run))) for run in runs]
             at = moments(gaps[0])
@@ -99,9 +97,9 @@ def draw(told: dict[str, tuple[Array, Array, Array]], clip: EvaluationClip, outp
             _lips(curve, name, gaps, at, clip)
             _head(figure.add_subplot(block[2, 0]), runs)
             for row, (who, run) in enumerate(zip(WHO, runs, strict=True)):
-                stills = np.concatenate([_still(renderer, head, run[k]) for k in at], 1)
+                row_of_stills = np.concatenate([camera.draw(run[k]) for k in at], 1)
                 picture = figure.add_subplot(block[row, 1])
-                picture.imshow(stills)
+                picture.imshow(row_of_stills)
                 picture.set_xticks([])
                 picture.set_yticks([])
                 picture.text(
@@ -150,15 +148,6 @@ def _head(axes: Any, runs: tuple[Array, Array, Array]) -> None:
     axes.set_ylim(-12, 12)
     axes.tick_params(labelsize=6)
     axes.text(0.02, 8, "head: nod (line), turn (dashes), degrees", fontsize=6)
-
-
-def _still(renderer: Any, head: Any, motion: Array) -> NDArray[np.uint8]:
-    expression, rotation, jaw = motion_to_parameters(motion)
-    posed = skin(head, expression, global_rotation=rotation, jaw_pose=jaw)
-    posed = posed + np.array([0.0, 0.04, 0.0], np.float32)  # the mouth nearer to the middle
-    picture = renderer.render(posed, zoom=1.6).reshape(STILL, 2, STILL, 2, 3).mean((1, 3))
-    out: NDArray[np.uint8] = picture.round().astype(np.uint8)
-    return out
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

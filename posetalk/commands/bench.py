@@ -34,6 +34,7 @@ BenchName = Literal[
     "parity",
     "pictures",
     "styles",
+    "mouths",
     "head-sheet",
     "films",
     "page",
@@ -52,8 +53,8 @@ class Bench:
     `cost`: a hop on each backend; `pictures`: the viewer's drawing; `official`: a network of the
     official size; `curves`: quality against every live setting; `parity`: each backend
     against torch; `eight-bits`: int8 and fp8; `voices`: the synthetic speech that quality is heard
-    on; `films`: tracking, and styles from films; `styles`, `head-sheet`: pictures for the docs;
-    `page`, `results`: docs/performance.md and docs/results.md from files of figures.
+    on; `films`: tracking, and styles from films; `styles`, `mouths`, `head-sheet`: pictures
+    for the docs; `page`, `results`: docs/performance.md and docs/results.md from files of figures.
     `posetalk bench NAME --help` lists the options of each; `bench-latency` measures the live path.
     """
 

@@ -42,6 +42,16 @@ REAL_MOUTHS = (
     "spoken frames, how far vowels open and how far the width travels over theirs, with 95 % "
     "intervals over clips."
 )
+OUTSIDE_STILLS = (
+    "The label's face over the starter's in the middle of phones, each said by three of these "
+    "people, by `posetalk bench mouths`:\n\n![Mouths of the label and of the starter by "
+    "phone](starter_stills.jpg)"
+)
+REAL_CURVES = (
+    "A sentence of each of the two, by the same command (GRID, CC BY 4.0: the model card has its "
+    "credit):\n\n![Lips of two people, of the label and of the starter over "
+    "time](starter_mouths.png)"
+)
 REAL_FACE_R = 0.5
 """Correlation with recorded jaws that it is meant to reach on voiced frames."""
 
@@ -179,8 +189,9 @@ def report(settings: ReportSettings) -> list[str]:
     chosen = [c for c in CONDITIONS if c.name in settings.conditions]
     if settings.outside_clips:
         outside = OutsideReportSettings(settings.bundle, clips=settings.outside_clips)
-        parts += ["## Outside", OUTSIDE, outside_report(model, outside)]
-        parts += ["## Real mouths", REAL_MOUTHS, live_table(model, settings.bundle)]
+        parts += ["## Outside", OUTSIDE, outside_report(model, outside), OUTSIDE_STILLS]
+        mouths = live_table(model, settings.bundle)
+        parts += ["## Real mouths", REAL_MOUTHS, mouths, REAL_CURVES]
     found = {
         condition.name: rows(model, condition, settings.sets, settings.steps, settings.clips)
         for condition in chosen
