@@ -11,7 +11,6 @@ import contextlib
 import importlib.util
 import json
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +22,7 @@ from benchmarks.harness.chromium import Tab, browser, browser_program
 from benchmarks.harness.processes import BenchmarkError
 from benchmarks.pipecat.judging import Step, judged
 from head.channels import ARKIT_52
+from viewer.client.loop_thread import LoopThread
 
 BOT = Path(__file__).resolve().parents[2] / "clients" / "pipecat" / "bot.py"
 WORDS = (
@@ -126,31 +126,18 @@ def serving(bot: ModuleType) -> Iterator[str]:
     """The example's server in a thread; yields its address."""
     from aiohttp import web
 
-    loop, told = asyncio.new_event_loop(), threading.Event()
     runner = web.AppRunner(bot.Bot().application())
-    port = 0
 
-    async def serve() -> None:
-        nonlocal port
+    async def serve() -> int:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        port = runner.addresses[0][1]
-        told.set()
+        return int(runner.addresses[0][1])
 
-    def run() -> None:
-        loop.run_until_complete(serve())
-        loop.run_forever()
-
-    thread = threading.Thread(target=run, name="bot", daemon=True)
-    thread.start()
-    told.wait()
-    try:
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(60)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with LoopThread("bot") as thread:
+        try:
+            yield f"http://127.0.0.1:{thread.run(serve())}/"
+        finally:
+            thread.run(runner.cleanup())
 
 
 def speak(tab: Tab, text: str = WORDS) -> Step:

@@ -69,7 +69,11 @@ class AsyncClient:
         """
         await self.close()
         self._exchange = Exchange(self._place, self._exchange.subscription)
-        await self._exchange.start()
+        try:
+            await self._exchange.start()
+        except BaseException:
+            await self.close()
+            raise
         return self
 
     async def close(self) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl as tls
-import threading
 from collections.abc import Coroutine, Iterator
 from typing import Any, Self, TypeVar
 
@@ -13,10 +11,12 @@ from numpy.typing import NDArray
 
 from posetalk.client.asynchronous import AsyncClient, Samples
 from posetalk.client.events import ClientEvent, ClientFrame
+from posetalk.client.exchange import NOT_CONNECTED
 from stream.frames import SAMPLE_RATE
 from stream.wire import messages, session_messages
 from viewer.client.errors import ConnectionFailed
 from viewer.client.link import HELLO_SECONDS
+from viewer.client.loop_thread import LoopThread
 
 T = TypeVar("T")
 
@@ -54,17 +54,12 @@ class Client:
         }
         self._client = AsyncClient(url, **options)
         self.url = self._client.url
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._thread: LoopThread | None = None
 
     def connect(self) -> Self:
         """Connect and subscribe; `with` does it.  Raises as `AsyncClient.connect`."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(
-                target=self._loop.run_forever, name="posetalk-client", daemon=True
-            )
-            self._thread.start()
+        if self._thread is None:
+            self._thread = LoopThread("posetalk-client")
         try:
             self._run(self._client.connect())
         except BaseException:
@@ -73,14 +68,14 @@ class Client:
         return self
 
     def close(self) -> None:
-        """Leave; a second call does nothing."""
-        if self._loop is None or self._thread is None:
-            return
-        self._run(self._client.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(5)
-        self._loop.close()
-        self._loop = self._thread = None
+        """Leave; a second call does nothing.
+
+        What other threads still wait for ends in ConnectionFailed.
+        """
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            with thread:
+                thread.run(self._client.close())
 
     def __enter__(self) -> Self:
         return self.connect()
@@ -154,12 +149,8 @@ class Client:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         """Do this on the client's thread, and wait for it."""
-        if self._loop is None:
+        thread = self._thread
+        if thread is None:
             work.close()
-            raise ConnectionFailed("not connected: call connect(), or use `with`")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+            raise ConnectionFailed(NOT_CONNECTED)
+        return thread.run(work)

@@ -19,6 +19,7 @@ from stream.frames import SAMPLE_RATE
 from stream.wire import codec, messages, session_messages
 from viewer.client.errors import ClientError, ConnectionFailed
 from viewer.client.link import Link
+from viewer.client.loop_thread import CLOSED
 
 WATCH_PING = 2**31
 """The number of pings that nobody waits for."""
@@ -64,14 +65,17 @@ class Exchange:
 
     async def close(self) -> None:
         """Leave; a second call does nothing."""
-        if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
-            self._reader = None
-        if self._link is not None:
-            await self._link.close()
-        self._finish(ConnectionFailed("the client was closed"))
+        reader, self._reader = self._reader, None
+        try:
+            if reader is not None:
+                reader.cancel()
+                await asyncio.wait((reader,))
+        finally:
+            try:
+                if self._link is not None:
+                    await self._link.close()
+            finally:
+                self._finish(ConnectionFailed(CLOSED))
 
     # --- what is asked -------------------------------------------------------------------------
     async def ask(self, message: str | bytes, *, place: int | None = None) -> None:

@@ -82,17 +82,15 @@ def peer(*messages: str | bytes, hold: bool = True) -> Iterator[str]:
             ready.set()
             await stop
 
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
     thread.start()
     ready.wait()
     try:
         yield address
     finally:
         assert stop is not None
-        loop.call_soon_threadsafe(stop.set_result, None)
+        stop.get_loop().call_soon_threadsafe(stop.set_result, None)
         thread.join()
-        loop.close()
 
 
 @contextlib.contextmanager

@@ -28,6 +28,8 @@ from viewer.client.errors import (
 )
 
 HELLO_SECONDS = 10.0
+CLOSE_SECONDS = 2.0
+"""For a server to say goodbye too: one that hangs holds nobody up."""
 
 Received: TypeAlias = codec.Message | codec.Text | messages.Unknown
 
@@ -73,7 +75,7 @@ class Link:
         try:
             link.hello = await link._greeting(timeout)
         except BaseException:
-            await link._socket.close()
+            await link.close()
             raise
         return link
 
@@ -101,7 +103,7 @@ class Link:
                 raise ClientError(f"{url} has no direct addresses: start it with --direct")
             link = await cls.open(str(told["url"]), token, timeout, ssl)
         except BaseException as error:
-            await holding.close()
+            await _leave(holding)
             if isinstance(error, TimeoutError | ConnectionClosed):
                 raise _lost(url) from None
             raise
@@ -120,6 +122,7 @@ class Link:
                 max_size=codec.MAX_MESSAGE_BYTES,
                 max_queue=None,
                 open_timeout=timeout,
+                close_timeout=CLOSE_SECONDS,
                 additional_headers={"Authorization": f"Bearer {token}"} if token else None,
                 **options,
             )
@@ -157,10 +160,12 @@ class Link:
             raise _lost(self.url) from None
 
     async def close(self) -> None:
-        """Leave; a second call does nothing."""
-        await self._socket.close()
-        if self._holding is not None:
-            await self._holding.close()
+        """Leave; a second call does nothing.  Cancelled meanwhile, it leaves without a word."""
+        try:
+            await _leave(self._socket)
+        finally:
+            if self._holding is not None:
+                await _leave(self._holding)
 
     def abort(self) -> None:
         """End it without a word: the other side answers no more."""
@@ -177,6 +182,16 @@ class Link:
         if not isinstance(first, messages.Hello):
             raise ClientError(f"{self.url} did not say hello: it is no posetalk server")
         return first
+
+
+async def _leave(socket: ClientConnection) -> None:
+    """Close it; whoever is cancelled meanwhile leaves no open connection behind."""
+    try:
+        await socket.close()
+    except asyncio.CancelledError:
+        socket.transport.abort()
+        await socket.wait_closed()
+        raise
 
 
 def _read(data: str | bytes, url: str) -> Received:

@@ -13,8 +13,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +23,10 @@ from numpy.typing import NDArray
 from stream.wire import codec, messages
 from viewer.client.address import parse_url, split_token
 from viewer.client.errors import PASSING, ClientError, ConnectionFailed
+from viewer.client.loop_thread import LoopThread
 from viewer.client.retries import Retries
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from viewer.client.link import Received
 
 logger = logging.getLogger(__name__)
@@ -108,7 +108,7 @@ def event_of(message: Received, arrival: float) -> Event | None:
 
 
 class ViewerClient:
-    """Watches one server until `stop`, reconnecting whenever the connection is lost.
+    """Watches one server until it ends, reconnecting whenever the connection is lost.
 
     A first connection must succeed within `start_timeout` seconds; once there was one, it tries for
     ever unless `reconnect` is False. Make it on any thread, run it on one loop. A token, given or
@@ -133,27 +133,13 @@ class ViewerClient:
         self.connections = 0
         self._subscribe = messages.Subscribe(set=channel_set, audio=audio)
         self._reconnect, self._start_timeout, self._clock = reconnect, start_timeout, clock
-        self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        """Receive until `stop` or the server's `end`; raises ClientError for what will not mend."""
-        following = asyncio.ensure_future(self._follow())
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        try:
-            await asyncio.wait((following, stopping), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            following.cancel()
-            stopping.cancel()
-            await asyncio.wait((following, stopping))
-        if not following.cancelled():
-            following.result()
+        """Receive, one connection after another, until the server's `end`, or until cancelled.
 
-    def stop(self) -> None:
-        """End `run` soon; call it on the loop that runs it."""
-        self._stopping.set()
-
-    async def _follow(self) -> None:
-        """One connection after another, until nothing more will come."""
+        Raises:
+            ClientError: for what will not mend.
+        """
         retries, begin = Retries(), self._clock()
         while True:
             reached, since = self.connections, self._clock()
@@ -200,45 +186,32 @@ class ClientThread:
 
     def __init__(self, client: ViewerClient) -> None:
         self.client = client
-        self._loop = asyncio.new_event_loop()
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._main, name="viewer-client", daemon=True)
+        self._thread: LoopThread | None = None
+        self._watching: Future[None] = Future()
+        self._told = False
 
     def take(self) -> list[Event]:
         """Events since the last call, in order."""
+        over = self._watching.done()
         events = self.client.inbox.take()
-        if not events and self._error is not None:
-            error, self._error = self._error, None
-            raise error
+        if over and not events and not self._told and not self._watching.cancelled():
+            self._told = True
+            self._watching.result()
         return events
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return self._thread is not None and not self._watching.done()
 
     def join(self, timeout: float) -> None:
         """Wait until the client has ended by itself, at most so many seconds."""
-        self._thread.join(timeout)
+        wait((self._watching,), timeout)
 
-    def __enter__(self) -> ClientThread:
-        self._thread.start()
+    def __enter__(self) -> Self:
+        self._thread = LoopThread("viewer-client")
+        self._watching = self._thread.submit(self.client.run())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self.client.stop)
-        self._thread.join(timeout=5)
-        if not self._thread.is_alive():
-            self._loop.close()
-
-    def _main(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self.client.run())
-        except Exception as error:  # handed to the reader by take()
-            self._error = error
+    def __exit__(self, *_: object) -> None:
+        if self._thread is not None:
+            self._thread.close()
