@@ -55,8 +55,8 @@ FIGURES = {
     "tongue": "tongue at TH, % of the label's",
     "gap_r": "aperture r with the label",
 }
-SOONER = ("clean", "pink noise at 10 dB")
-"""What is also measured with less lookahead than the bundle's."""
+BY_LOOKAHEAD = ("clean", "pink noise at 10 dB")
+"""What is also measured with other lookaheads than the bundle's."""
 DRAWS = 400
 
 
@@ -71,8 +71,8 @@ class OutsideReportSettings:
     """At most so many of each corpus, spread evenly over it."""
     conditions: tuple[str, ...] = tuple(CONDITIONS)
     levels: bool = True
-    lookaheads: tuple[int, ...] = (1, 0)
-    """Besides the bundle's own, frames."""
+    lookaheads: tuple[int, ...] = (5, 1, 0)
+    """Besides the bundle's own, frames: the presets `careful` and `fast`, and nothing."""
 
 
 def pink(length: int, rng: np.random.Generator) -> Samples:
@@ -167,9 +167,9 @@ def report(model: Backend, settings: OutsideReportSettings) -> str:
         for name, way in ways.items():
             clips = [judged(utterance, way) for utterance in chosen]
             out.append(row(corpus, name, *measured(model, clips)))
-            for lookahead in settings.lookaheads if name in SOONER else ():
-                sooner = measured(model, clips, SessionOptions(lookahead=lookahead))
-                out.append(row(corpus, f"{name}, lookahead {lookahead}", *sooner))
+            for lookahead in settings.lookaheads if name in BY_LOOKAHEAD else ():
+                other = measured(model, clips, SessionOptions(lookahead=lookahead))
+                out.append(row(corpus, f"{name}, lookahead {lookahead}", *other))
     return "\n".join(out)
 
 
