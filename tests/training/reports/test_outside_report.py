@@ -49,9 +49,10 @@ def test_the_table_has_a_row_for_each_condition_and_level(
     monkeypatch.setattr(outside_report, "read_voices", lambda name: utterances)
     model = load_backend("fake")
     rows = report(model, OutsideReportSettings(clips=2)).splitlines()[2:]
-    sooner = 2 * len(outside_report.SOONER)
-    assert len(rows) == len(CONDITIONS) + len(outside_report.LEVELS_DB) + sooner
-    assert "clean, lookahead 1" in rows[1] and "clean, lookahead 0" in rows[2]
+    others = 3 * len(outside_report.BY_LOOKAHEAD)
+    assert len(rows) == len(CONDITIONS) + len(outside_report.LEVELS_DB) + others
+    told = [line.split("|")[2].strip() for line in rows[1:4]]
+    assert told == ["clean, lookahead 5", "clean, lookahead 1", "clean, lookahead 0"]
     assert all("(" in line and " to " in line for line in rows)
     assert "speech at -49 dBFS" in rows[-1] and "test_other" in rows[0]
 
