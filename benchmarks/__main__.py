@@ -54,7 +54,10 @@ def told(program: str, work: Callable[[], int]) -> int:
     interrupts = install()
     try:
         let_in()
-        return work() or interrupts.exit_code
+        from posetalk.terminal.tyro_options import in_one_line
+
+        with in_one_line():
+            return work() or interrupts.exit_code
     except KeyboardInterrupt:
         forget_it_was_unhandled()
         print(f"{program}: interrupted", file=sys.stderr)

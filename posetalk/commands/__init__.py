@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, get_args, get_type_hints
 
 import tyro
@@ -32,6 +32,7 @@ from posetalk.commands.track import Track
 from posetalk.commands.view import View
 from posetalk.terminal.console import UsageError
 from posetalk.terminal.exit_codes import DONE, FAILED, INTERRUPTED, TERMINATED, WRONG_USAGE
+from posetalk.terminal.tyro_options import in_one_line, options_of
 
 Command = (
     Live
@@ -109,13 +110,31 @@ def check_names(arguments: Sequence[str]) -> None:
         there = _named(hints["action"]) if "action" in hints else {}
 
 
+def named_options(arguments: Sequence[str]) -> Iterator[str]:
+    """The options of the command, or of its action, that `arguments` name."""
+    there, command = _named(_COMMANDS), None
+    for name in arguments[:2]:
+        if name not in there:
+            break
+        command = there[name]
+        hints = get_type_hints(command, include_extras=True)
+        there = _named(hints["action"]) if "action" in hints else {}
+    if command is not None:
+        yield from options_of(command)
+
+
 def parse(arguments: Sequence[str]) -> Command:
     """The command that `arguments` name, with its options.
 
     Raises:
-        SystemExit: wrong usage, which has been explained, or help.
-        UsageError: there is no such command.
+        SystemExit: help, or the version.
+        UsageError: there is no such command, or its options are wrong.
     """
+    with in_one_line(lambda: named_options(arguments)):
+        return _parse(arguments)
+
+
+def _parse(arguments: Sequence[str]) -> Command:
     if list(arguments) == ["--version"]:
         print(f"posetalk {importlib.metadata.version('posetalk')}")
         raise SystemExit(0)

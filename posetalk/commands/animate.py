@@ -15,7 +15,7 @@ from posetalk.app.film.settings import FilmSettings
 from posetalk.app.settings.model import ModelSettings
 from posetalk.app.settings.stream import ChannelChoice, channel_of
 from posetalk.commands.options import Debug, Flag
-from posetalk.terminal.choices import one_of
+from posetalk.terminal.tyro_options import one_of
 
 if TYPE_CHECKING:
     from posetalk.formats.motion_file import FloatArray

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import tyro
 
-from posetalk.terminal.choices import one_of
+from posetalk.terminal.tyro_options import one_of
 from stream.backends.names import OF_EXPORTS, BackendName, Precision, check_precision
 from stream.run.presets import PresetName, with_preset
 

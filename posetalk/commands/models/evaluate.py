@@ -13,7 +13,7 @@ import tyro
 
 from head.new_file import new_file
 from posetalk.commands.options import Debug
-from posetalk.terminal.choices import one_of
+from posetalk.terminal.tyro_options import one_of
 
 DEFAULT_SETS = ("sentences", "known-voice")
 Report = Literal["mouths", "mouths-judged", "life", "outside"]
