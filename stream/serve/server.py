@@ -236,6 +236,10 @@ class Server:
         self._broadcast.hello = replace(self._broadcast.hello, **condition.in_hello())
         self._loop.note(self._broadcast.text, condition)
 
+    def name_source(self, source: str) -> None:
+        """Tell the viewers in later hellos what drives the face: one of `messages.SOURCES`."""
+        self._broadcast.hello = replace(self._broadcast.hello, source=source)
+
     def offer_sound(self) -> None:
         """Tell the viewers in later hellos that what is spoken may be played aloud."""
         self._broadcast.hello = replace(self._broadcast.hello, sound=True)

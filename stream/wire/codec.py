@@ -182,6 +182,7 @@ _LEFT_OUT_WHEN_NONE = frozenset(
         "sound",
         "presets",
         "preset",
+        "source",
         "head",
         "channels",
         "vertices",

@@ -16,6 +16,10 @@ FLAME, ARKIT52, VERTICES = "flame", "arkit52", "vertices"
 ACCEPTS = ("style", "guidance", "life", "interrupt", "audio", "open", "ahead")
 """What a client may ask of a server that says so in its hello."""
 
+SOURCES = ("microphone", "demo", "file", "stream", "push", "none")
+"""What may drive a server's face: its own microphone, the demo speech, a file, its standard input,
+speech that clients push, or nothing but in sessions of their own."""
+
 
 @dataclass(frozen=True)
 class Hello:
@@ -42,6 +46,7 @@ class Hello:
     sound: bool | None = None  # its sound is worth playing: no microphone in the room
     presets: list[str] | None = None  # how soon a session of one's own may speak, by name
     preset: str | None = None  # the one that sessions have which name none
+    source: str | None = None  # what drives its face, see `SOURCES`
 
 
 @dataclass(frozen=True)
