@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,9 +20,10 @@ from numpy.typing import NDArray
 from stream.wire import messages
 from viewer.client.watching import ClientThread, Ended, Event, ReceivedMotion, Restarted, Sound
 from viewer.play.film import Film
-from viewer.play.player import check_head, head_for, shape_for, vertices_of
+from viewer.play.player import check_head, head_for, rest_like, shape_for, vertices_of
 from viewer.play.playout import PlayoutBuffer
 from viewer.play.recorder import Recorder
+from viewer.play.rest import Resting
 from viewer.play.video import VideoError
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class Watch:
         self._hello = hello
         self._head = head_for(hello) if head is None else check_head(hello, head)
         self._shape = shape_for(hello, self._head)
+        self._resting = Resting(partial(rest_like, self._head, self._shape))
 
     def in_window(self) -> None:
         """Show until the window is closed or nothing more comes; record beside it if asked.
@@ -120,15 +123,13 @@ class Watch:
             shown = self._playout.position(now)
             if self._speaker is not None and shown is not None:
                 self._speaker.track.follow(now, shown)
-            if self._until.reached() or (
-                self._ended and motion is None and not self._playout.waiting
-            ):
+            over = self._ended and motion is None and not self._playout.waiting
+            values = self._resting.shown(motion.values if motion else None, now, over=over)
+            if self._until.reached() or (over and self._resting.at_rest):
                 window.leave()
                 return None
-            if motion is None:
-                return None
-            self._drawn += 1
-            return vertices_of(self._head, self._shape, motion.values)
+            self._drawn += motion is not None
+            return None if values is None else vertices_of(self._head, self._shape, values)
 
         film = self._film
         window = HeadWindow(
