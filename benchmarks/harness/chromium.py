@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
 PATIENCE = 150.0
 """Seconds: a busy machine takes its time."""
+KEY_CODES = {
+    "Tab": 9,
+    "Enter": 13,
+    "Escape": 27,
+    " ": 32,
+    "End": 35,
+    "Home": 36,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
+"""Windows' virtual codes: without one, what the browser itself does with a key does not happen."""
 
 
 def browser_program() -> str | None:
@@ -96,6 +109,21 @@ class Tab:
             assert time.monotonic() < end, f"not within {seconds} s: {expression}"
             time.sleep(0.05)
         return value
+
+    def press(self, key: str, *, shift: bool = False) -> None:
+        """A real key, by its DOM name: what the browser itself does with it happens, too."""
+        code = KEY_CODES.get(key, ord(key.upper()) if len(key) == 1 else 0)
+        typed = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
+        event = {"key": key, "windowsVirtualKeyCode": code, "modifiers": 8 if shift else 0}
+        text = {"text": typed} if typed else {}
+        self.call("Input.dispatchKeyEvent", type="keyDown", **event, **text)
+        self.call("Input.dispatchKeyEvent", type="keyUp", **event)
+
+    def click(self, x: float, y: float) -> None:
+        """A click of the mouse there, in CSS pixels."""
+        for kind in ("mousePressed", "mouseReleased"):
+            where = {"x": x, "y": y, "button": "left", "clickCount": 1}
+            self.call("Input.dispatchMouseEvent", type=kind, **where)
 
     def picture(self, path: Path | None = None) -> bytes:
         """What the page looks like: a PNG, also written to `path`."""

@@ -20,11 +20,26 @@ if (query.has("token")) {
   history.replaceState(null, "", location.pathname + (left && `?${left}`));
 }
 
+const TRIES = 4;
+const AGAIN_SECONDS = 1; // and longer each time
+
 async function load(name) {
-  const response = await fetch(name);
+  const response = await reach(name);
   if (response.status === 401) throw new TokenWanted();
   if (!response.ok) throw new Error(`The server has no ${name} (${response.status}).`);
   return response;
+}
+
+// A server that is busy, or a network that is changing, may cut a first answer off.
+async function reach(name) {
+  for (let tried = 1; ; tried++) {
+    try {
+      return await fetch(name);
+    } catch (error) {
+      if (tried === TRIES) throw new Error(`The server does not answer (${name}: ${error.message}).`);
+      await new Promise((done) => setTimeout(done, 1000 * AGAIN_SECONDS * tried));
+    }
+  }
 }
 
 class TokenWanted extends Error {}

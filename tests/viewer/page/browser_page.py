@@ -54,6 +54,7 @@ class Avatar:
         capacity: int = 2,
         pages: dict[str, Any] = SITE,
         sound: bool = False,
+        source: str | None = None,
     ) -> None:
         backend = FakeBackend()
         backend.styles = {name: np.zeros(0, "f4") for name in ("neutral", "lively", "calm")}
@@ -66,6 +67,8 @@ class Avatar:
         self.server = Server(HEAD, hello, port=port, token=token, pages=pages, sessions=sessions)
         if sound:
             self.server.offer_sound()
+        if source is not None:
+            self.server.name_source(source)
         self.heard: list[Any] = []
         self.stop = threading.Event()
 

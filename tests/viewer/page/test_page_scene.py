@@ -204,11 +204,6 @@ def test_what_a_stranger_looks_for_is_seen_at_once(plain: Tab, width: int, heigh
             b.bottom <= innerHeight && b.right <= innerWidth && b.left >= 0; }})()""")
         assert inside, name
         assert words in tab.value(f"document.getElementById('{name}').innerText"), name
-    choose(tab, "bust")
-    tab.value("document.getElementById('obs').click()")
-    said = "document.getElementById('notice').textContent"
-    tab.until(f"{said}.includes('In OBS add a source, Browser, with this address: http')")
-    assert "?obs&camera=bust" in tab.value(said)
 
 
 def test_nothing_jumps_when_a_button_says_less(tab: Tab) -> None:

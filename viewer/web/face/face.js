@@ -3,8 +3,8 @@
 import { Playout } from "./playout.js";
 import { Rig } from "./rig.js";
 
-const HOLD_SECONDS = 0.6; // a face without frames holds still that long, then comes to rest
-const REST_SECONDS = 0.7;
+export const HOLD_SECONDS = 0.6; // a face without frames holds still that long, then comes to rest
+export const REST_SECONDS = 0.7;
 const SLOW_SECONDS = 0.045; // between two pictures: the screen could show more
 const COARSEST = 0.5;
 
@@ -15,7 +15,9 @@ export class Face {
     this.playout = new Playout();
     this.stale = true;
     this.shown = 0; // pictures drawn
-    this.last = null;
+    this.kept = null; // what was shown last of the motion
+    this.due = 0; // seconds: when that was
+    this.left = 0; // how much of it is in the picture: 1 where it moves, 0 at rest
     this.values = new Float32Array(rig.channels + 6);
     this.pace = 0.016; // seconds between pictures, of late
     this.before = null;
@@ -26,7 +28,6 @@ export class Face {
   wear(head) {
     this.rig = new Rig(head);
     this.renderer.wear(head);
-    this.last = null;
     this.rig.pose(this.values);
     this.stale = true;
   }
@@ -39,8 +40,9 @@ export class Face {
 
   // Draw what is due now, if that is another picture.
   step() {
-    const at = this.playout.at(performance.now() / 1000);
-    if (at && at.age < HOLD_SECONDS + REST_SECONDS + 0.2) this.show(at);
+    const now = performance.now() / 1000;
+    const at = this.playout.at(now);
+    this.show(at, now);
     if (this.renderer.resize() || this.stale) {
       this.renderer.draw(this.rig.drawn);
       this.stale = false;
@@ -62,13 +64,21 @@ export class Face {
     }
   }
 
-  show({ values, sample, age }) {
-    const left = 1 - Math.min(1, Math.max(0, (age - HOLD_SECONDS) / REST_SECONDS));
+  // Pose what is due at `now` (seconds); where nothing is, what was shown last goes to rest, however
+  // few pictures there are meanwhile, and though the play-out has forgotten its frames.
+  show(at, now) {
+    const same = !at || at.values === this.kept;
+    if (at) {
+      this.kept = at.values;
+      this.sample = at.sample;
+      this.due = now - at.age;
+    }
+    if (!this.kept) return;
+    const left = 1 - Math.min(1, Math.max(0, (now - this.due - HOLD_SECONDS) / REST_SECONDS));
+    if (same && left === this.left) return;
+    this.left = left;
     const eased = left * left * (3 - 2 * left);
-    if (values === this.last && left === 1) return;
-    this.last = values;
-    this.sample = sample;
-    for (let k = 0; k < this.values.length; k++) this.values[k] = eased * values[k];
+    for (let k = 0; k < this.values.length; k++) this.values[k] = eased * this.kept[k];
     this.rig.pose(this.values);
     this.stale = true;
   }

@@ -9,8 +9,9 @@ const DEFAULTS = {
   character: "",
 };
 
-export class Choices {
+export class Choices extends EventTarget {
   constructor(query) {
+    super();
     const asked = new URLSearchParams(query);
     this.clean = asked.has("obs");
     const kept = this.clean ? { background: "transparent" } : recall();
@@ -24,6 +25,7 @@ export class Choices {
 
   set(changes) {
     Object.assign(this, changes);
+    this.dispatchEvent(new Event("change"));
     if (this.clean) return;
     const kept = Object.fromEntries(Object.keys(DEFAULTS).map((name) => [name, this[name]]));
     if (kept.background === "picture") kept.background = DEFAULTS.background; // it is not kept

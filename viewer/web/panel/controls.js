@@ -1,8 +1,10 @@
 // The panel: its parts, and what the connection says.
 
+import { Driver } from "./driver.js";
 import { Figures } from "./figures.js";
 import { Life } from "./life.js";
 import { Listen } from "./listen.js";
+import { Obs } from "./obs.js";
 import { $, say } from "./page.js";
 import { Presets } from "./presets.js";
 import { Scene } from "./scene.js";
@@ -28,16 +30,18 @@ export class Controls {
     this.strength = new Strength(link);
     this.life = new Life(link);
     this.speak = new Speak(link, () => ({ style: this.styles.text, ...this.life.wish }));
+    this.driver = new Driver(link, this.speak);
     this.presets = new Presets(link, this.speak);
     this.listen = new Listen(link, speaker, this.speak, choices);
     this.scene = new Scene(face, choices, characters);
     this.take = new Take(face, speaker, this.listen);
+    this.obs = new Obs(link, this.figures, choices, this.driver);
     this.shortcuts = new Shortcuts([
       ["m", "microphone on and off", () => $("microphone").click()],
       ["s", "sound on and off", () => $("sound").click()],
       ["r", "record, and stop", () => $("record").click()],
       ["p", "picture: a screenshot", () => $("screenshot").click()],
-      ["o", "the face alone for OBS: its address", () => $("obs").click()],
+      ["o", "for OBS: the face alone", () => $("obs").click()],
       ["c", "camera: head, bust, profile", () => this.scene.nextCamera()],
       ["b", "background", () => this.scene.nextBackground()],
       ["x", "mirror", () => $("mirror").click()],
@@ -48,7 +52,6 @@ export class Controls {
       ["+ −", "closer, farther", null],
       ["Home", "the camera as it was", null],
     ]);
-    $("obs").addEventListener("click", () => copy(choices.address));
     $("bare").addEventListener("click", () => document.body.classList.remove("bare"));
     link.addEventListener("state", () => this.showState());
     link.addEventListener("hello", () => say(""));
@@ -71,13 +74,4 @@ export class Controls {
 function fullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
   else document.documentElement.requestFullscreen?.().catch(() => say("No full screen here.", 4));
-}
-
-async function copy(address) {
-  try {
-    await navigator.clipboard.writeText(address);
-    say(`Copied. In OBS add a source, Browser, with this address: ${address}`, 15);
-  } catch {
-    say(`In OBS add a source, Browser, with this address: ${address}`, 30);
-  }
 }

@@ -5,8 +5,9 @@ import { $ } from "./page.js";
 const RECENT = 75; // pictures: some seconds
 const SHOWN_SECONDS = 0.5;
 
-export class Figures {
+export class Figures extends EventTarget {
   constructor(link, face) {
+    super();
     this.link = link;
     this.face = face;
     this.arrivals = [];
@@ -57,6 +58,7 @@ export class Figures {
     $("latency").textContent = live && latency !== null ? milliseconds(latency) : "–";
     $("delay").textContent = live ? milliseconds(this.face.playout.delay) : "–";
     $("rate").textContent = this.link.state === "live" ? Math.round(recent) : "–";
+    this.dispatchEvent(new Event("shown"));
   }
 }
 

@@ -19,6 +19,7 @@ export class Shortcuts {
     });
     $("shortcut-list").replaceChildren(...rows);
     $("help").addEventListener("click", () => this.show());
+    $("shortcuts").addEventListener("click", (event) => outside(event) && $("shortcuts").close());
     document.addEventListener("keydown", (event) => this.press(event));
   }
 
@@ -36,4 +37,11 @@ export class Shortcuts {
     event.preventDefault();
     found[2]();
   }
+}
+
+// Whether a click on a dialog is one beside it; a key that presses a button clicks inside.
+function outside({ target, currentTarget, clientX, clientY }) {
+  const { left, right, top, bottom } = currentTarget.getBoundingClientRect();
+  const beside = clientX < left || clientX > right || clientY < top || clientY > bottom;
+  return target === currentTarget && beside;
 }
