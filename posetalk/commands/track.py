@@ -46,6 +46,7 @@ class Track:
 
     def run(self) -> int:
         from head.rig import open_head
+        from posetalk.app.film.settings import FILMS
         from posetalk.formats.existing import TRACKED, check_existing
         from posetalk.terminal.console import UsageError, say
         from posetalk.tracking.outputs.with_progress import track_source
@@ -59,6 +60,8 @@ class Track:
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise UsageError(f"--seconds {self.seconds:g}: must be a number above 0")
         check_motion_path(self.output)
+        if self.compare is not None and self.compare.suffix.lower() not in FILMS:
+            raise UsageError(f"--compare {self.compare}: name it something.mp4")
         film = Film(self.film, start=self.start, seconds=self.seconds)
         sound = self.output.with_suffix(".wav")
         names = [self.output, *([] if self.compare is None else [self.compare])]

@@ -21,7 +21,7 @@ from posetalk.tracking.fitting.solve import SMOOTH_POSE, channels, displacements
 from posetalk.tracking.landmarks.follow import Followed, SeesFaces, follow
 from posetalk.tracking.landmarks.points import RIGID, places
 from posetalk.tracking.problem import TrackingError
-from posetalk.tracking.sources.film import Shot
+from posetalk.tracking.sources.film import LONGEST_HOLD, Shot
 
 Doubles = NDArray[np.float64]
 Floats = NDArray[np.float32]
@@ -121,13 +121,22 @@ def motion_of(seen: Followed, head: Head | None = None) -> Tracked:
     return Tracked(
         values[:, : len(CHANNELS)].astype(np.float32),
         pose.astype(np.float32),
-        marks[nearest(seen.times, goals)],
+        _at(goals, seen.times, marks),
         skull.axis_angle(person.rest[None])[0].astype(np.float32),
         head.id,
         len(seen.times),
         len(seen.times) / max(seen.end, 1e-6),
         int(segments[-1]),
     )
+
+
+def _at(goals: Doubles, times: Doubles, marks: quality.Marks) -> quality.Marks:
+    """(m,) the marks of the pictures at `times` (n,) that are nearest to `goals` (m,); where the
+    film stands still for longer than pictures may, there is no face."""
+    near = nearest(times, goals)
+    out = marks[near]
+    out[np.abs(times[near] - goals) > LONGEST_HOLD] |= quality.NO_FACE
+    return out
 
 
 def _meet(seen: Followed, head: Head) -> Person:

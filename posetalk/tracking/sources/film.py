@@ -93,39 +93,58 @@ class Film:
                 yield Shot(held[0], held[1], min(time, held[1] + LONGEST_HOLD))
             held = picture, time
         if held is None:
-            raise TrackingError(f"{self.path}: holds no picture that can be decoded")
+            after = f" after {self.start:g} s" if self.start > 0 else ""
+            raise TrackingError(f"{self.path}: holds no picture that can be decoded{after}")
         yield Shot(held[0], held[1], held[1] + usual)
 
     def _decoded(self) -> Iterator[tuple[Picture, float]]:
+        last = self.start + self.limit if self.limit is not None else float("inf")
+        for frame, time in self._sought():
+            if time < self.start - 1e-6:
+                continue
+            if time >= last - 1e-6:
+                return
+            picture = upright(frame)
+            self.size = (picture.shape[1], picture.shape[0])
+            yield picture, time - self.start
+
+    def _sought(self) -> Iterator[tuple[Any, float]]:
+        """Frames and their seconds, from one that lies at `start` or before it.
+
+        Containers without an index (MPEG programs) are sought by guess, and the first picture that
+        can be decoded there may come too late: then from further and further before.
+        """
+        back = 0.0
+        while back < self.start:
+            with open_container(self.path) as container:
+                stream = pictures_of(container)
+                at = int((self.start - back + self.begins) / stream.time_base)
+                container.seek(at, stream=stream, backward=True)
+                frames = self._frames(container, stream)
+                first = next(frames, None)
+                if first is not None and first[1] <= self.start + 1e-6:
+                    yield first
+                    yield from frames
+                    return
+            back = max(1.0, 2 * back)
+        with open_container(self.path) as container:
+            yield from self._frames(container, pictures_of(container))
+
+    def _frames(self, container: Any, stream: Any) -> Iterator[tuple[Any, float]]:
         import av
 
-        last = self.start + self.limit if self.limit is not None else float("inf")
-        with open_container(self.path) as container:
-            stream = pictures_of(container)
-            stream.thread_type = "AUTO"
-            if self.start > 0:  # to the key picture before; what comes too early is left out
-                at = int((self.start + self.begins) / stream.time_base)
-                container.seek(at, stream=stream, backward=True)
-            packets = container.demux(stream)
-            while True:
-                try:
-                    packet = next(packets)
-                    frames = packet.decode()
-                except StopIteration:
-                    return
-                except av.error.FFmpegError:
-                    continue
-                for frame in frames:
-                    if frame.pts is None:
-                        continue
-                    time = float(frame.pts * stream.time_base) - self.begins
-                    if time < self.start - 1e-6:
-                        continue
-                    if time >= last - 1e-6:
-                        return
-                    picture = upright(frame)
-                    self.size = (picture.shape[1], picture.shape[0])
-                    yield picture, time - self.start
+        stream.thread_type = "AUTO"
+        packets = container.demux(stream)
+        while True:
+            try:
+                frames = next(packets).decode()
+            except StopIteration:
+                return
+            except av.error.FFmpegError:
+                continue
+            for frame in frames:
+                if frame.pts is not None:
+                    yield frame, float(frame.pts * stream.time_base) - self.begins
 
 
 def upright(frame: Any) -> Picture:

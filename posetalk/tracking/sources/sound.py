@@ -5,6 +5,7 @@ from __future__ import annotations
 import wave
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from posetalk.tracking.sources.film import Film, open_container
 from stream.frames import SAMPLE_RATE
 
 Floats = NDArray[np.float32]
+
+LONGEST_GAP: Final = 0.02
+"""Seconds of missing sound from which silence stands for it: one packet, more than times round."""
 
 
 def sound_of(film: Film) -> Iterator[Floats]:
@@ -48,29 +52,54 @@ def sound_of(film: Film) -> Iterator[Floats]:
 
 
 def _decoded(film: Film, start: float) -> Iterator[tuple[float, Floats]]:
-    """Blocks with the seconds at which the first one begins."""
+    """Blocks with the seconds at which the first one begins; silence where some are missing."""
     import av
 
-    heard = False
     with open_container(film.path) as container:
         stream = container.streams.audio[0]
         resampler = av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE)
         if film.start > 0:
             container.seek(max(0, int((start - 1.0) * 1e6)), backward=True)
-        first = 0.0
-        try:
-            for frame in container.decode(stream):
-                if not heard and frame.pts is not None:
-                    first = float(frame.pts * stream.time_base)
-                frame.pts = None
-                for part in resampler.resample(frame):
-                    heard = True
-                    yield first, part.to_ndarray().reshape(-1)
-            for part in resampler.resample(None):
+        first: float | None = None
+        due = 0.0
+        for frame in _frames(container, stream, film.path):
+            time = due if frame.pts is None else float(frame.pts * stream.time_base)
+            if first is None:
+                first = due = time
+            while time - due > LONGEST_GAP:
+                missing = min(time - due, 1.0)
+                yield first, np.zeros(round(missing * SAMPLE_RATE), np.float32)
+                due += missing
+            due += frame.samples / frame.sample_rate
+            frame.pts = None
+            for part in resampler.resample(frame):
                 yield first, part.to_ndarray().reshape(-1)
+        for part in resampler.resample(None):
+            yield first or 0.0, part.to_ndarray().reshape(-1)
+
+
+def _frames(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """Frames of sound; damaged packets, as the first one after a jump may be, are left out.
+
+    Raises:
+        TrackingError: all of them are.
+    """
+    import av
+
+    heard, damage = False, None
+    packets = container.demux(stream)
+    while True:
+        try:
+            frames = next(packets).decode()
+        except StopIteration:
+            break
         except av.error.FFmpegError as error:
-            if not heard:
-                raise TrackingError(f"{film.path}: its sound cannot be read ({error})") from None
+            damage = error
+            continue
+        heard = heard or bool(frames)
+        yield from frames
+    if damage is not None and not heard:
+        raise TrackingError(f"{path}: its sound cannot be read ({damage})")
 
 
 def write_wave(path: Path, blocks: Iterable[Floats]) -> int:

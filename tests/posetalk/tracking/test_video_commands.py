@@ -27,6 +27,7 @@ def _film(path: Path, sound: bool = True) -> Path:
         (["track", "FILM", "-o", "m.npz", "--seconds", "0"], 2, "--seconds"),
         (["track", "FILM", "-o", "m.npz", "--start", "-1"], 2, "--start"),
         (["track", "FILM", "-o", "m.npz", "--face", "-1"], 2, "--face"),
+        (["track", "FILM", "-o", "m.npz", "--compare", "both.txt"], 2, "--compare both.txt"),
         (["track", "FILM", "-o", "m.npz", "--model", "gone.task"], 1, "gone.task"),
         (["style", "extract", "-o", "ada"], 2, "camera"),
         (["style", "extract", "FILM", "--source", "camera", "-o", "ada"], 2, "no file"),

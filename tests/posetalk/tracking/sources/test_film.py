@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,58 @@ def test_a_part_of_a_film(tmp_path: Path) -> None:
     path = write_film(tmp_path / "a.mp4", _halves(50))
     shots = list(Film(path, start=0.8, seconds=0.4))
     assert len(shots) == 10 and shots[0].begin == pytest.approx(0, abs=2e-3)
+
+
+def _program(path: Path, seconds: int = 3) -> Path:
+    """What old cameras write: an MPEG program, which has no index. Noise, with a click at 2.2 s."""
+    import av
+
+    rng = np.random.default_rng(0)
+    sound = rng.normal(0, 1000, seconds * 44100)
+    sound[97020:97500] = 30000
+    blocks = sound.clip(-32000, 32000).astype(np.int16).reshape(-1, 1, 1764)
+    with av.open(str(path), "w", format="mpeg") as container:
+        stream = container.add_stream("mpeg1video", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = 160, 96, "yuv420p", 12
+        audio = container.add_stream("mp2", rate=44100, layout="mono")
+        for k, block in enumerate(blocks):
+            picture = rng.integers(0, 255, (96, 160, 3), np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+            heard = av.AudioFrame.from_ndarray(block, format="s16", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = 44100, 1764 * k, Fraction(1, 44100)
+            container.mux(audio.encode(heard))
+        container.mux(stream.encode(None))
+        container.mux(audio.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("start", [0.0, 0.4, 1.0, 2.0])
+def test_a_part_of_a_film_without_an_index(tmp_path: Path, start: float) -> None:
+    film = Film(_program(tmp_path / "a.mpg"), start=start)
+    shots = list(film)
+    assert len(shots) == 75 - round(25 * start) and shots[0].begin == pytest.approx(0, abs=2e-3)
+    heard = np.concatenate(list(sound_of(film)))
+    click = int(np.flatnonzero(np.abs(heard) > 0.5)[0])
+    assert click == pytest.approx((2.2 - start) * SAMPLE_RATE, abs=0.010 * SAMPLE_RATE)
+
+
+def test_sound_stays_in_step_behind_damage(tmp_path: Path) -> None:
+    path = _program(tmp_path / "a.mpg")
+    whole = bytearray(path.read_bytes())
+    middle = len(whole) // 3
+    whole[middle : middle + 40000] = bytes(40000)
+    path.write_bytes(whole)
+    heard = np.concatenate(list(sound_of(Film(path))))
+    click = int(np.flatnonzero(np.abs(heard) > 0.5)[0])
+    assert click == pytest.approx(2.2 * SAMPLE_RATE, abs=0.025 * SAMPLE_RATE)
+
+
+def test_a_part_behind_the_end_is_said(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "a.mp4", _halves(20))
+    with pytest.raises(TrackingError, match="after 9 s"):
+        list(Film(path, start=9))
 
 
 @pytest.mark.parametrize("at", [0.0, 0.2])

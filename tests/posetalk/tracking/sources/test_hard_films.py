@@ -173,6 +173,9 @@ def test_ten_hours_are_read_in_their_own_time(tmp_path: Path) -> None:
     found = track(film, lambda picture, seconds: sees(picture, min(seconds, 2.0)))
     assert len(found) == pytest.approx(hours * FPS, abs=2)
     assert np.isfinite(found.pose).all()
+    nobody = (found.marks & quality.NO_FACE) > 0
+    assert not nobody[:58].any(), "the pictures that there are"
+    assert nobody[90:-30].all(), "hours without a picture are believed of nobody"
 
 
 def test_a_style_looks_at_half_an_hour(tmp_path: Path) -> None:
