@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from posetalk.app.film.settings import FilmSettings
+from posetalk.app.film.settings import FILMS, FilmSettings
 from posetalk.app.settings.model import ModelSettings
 from posetalk.app.settings.stream import ChannelChoice, channel_of
 from posetalk.commands.options import Debug, Flag
@@ -223,7 +223,9 @@ class Animate:
         made = self._live if self.mode == "live" else self._paper
         work = made(source, paths, film)
         started = time.monotonic()
-        with frame_bar(audio.name, source.samples // FRAME_SAMPLES) as progress:
+        drawn = any(path.suffix.lower() in (*FILMS, ".png") for path in paths)
+        advice = "; a smaller --size is drawn and encoded faster" if drawn else ""
+        with frame_bar(audio.name, source.samples // FRAME_SAMPLES, advice=advice) as progress:
             frames = work(progress)
         spent = time.monotonic() - started
         length = frames * FRAME_SAMPLES / SAMPLE_RATE

@@ -6,12 +6,30 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 
+from posetalk.terminal.console import say
 from posetalk.terminal.interrupts import raise_if_interrupted
+
+FORECAST_SECONDS = 10.0
+"""So long is looked at work before it is told how long the rest takes."""
+LONG_SECONDS = 600.0
+"""Work that takes longer is told of in a line, on a terminal or not."""
+
+
+def forecast(frames: int, total: int, seconds: float) -> float | None:
+    """Seconds that the rest takes, after `frames` of `total` in `seconds`; None while unknown."""
+    if seconds < FORECAST_SECONDS or not 0 < frames < total:
+        return None
+    return seconds * (total - frames) / frames
 
 
 @contextlib.contextmanager
-def frame_bar(label: str, total: int, fps: float = 25) -> Iterator[Callable[[int], None]]:
-    """A progress bar over `total` frames on standard error; yields what to tell the count to."""
+def frame_bar(
+    label: str, total: int, fps: float = 25, *, advice: str = ""
+) -> Iterator[Callable[[int], None]]:
+    """A progress bar over `total` frames on standard error; yields what to tell the count to.
+
+    Where the work turns out to be long, a line says so, with `advice`.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
     from rich.progress import TimeRemainingColumn as TimeLeft
@@ -27,13 +45,19 @@ def frame_bar(label: str, total: int, fps: float = 25) -> Iterator[Callable[[int
         transient=True,
         disable=not console.is_terminal,
     )
-    started = time.monotonic()
+    started, told = time.monotonic(), False
     with bar:
         task = bar.add_task(label, total=total or None, speed="")
 
         def note(frames: int) -> None:
+            nonlocal told
             raise_if_interrupted()
             seconds = max(time.monotonic() - started, 1e-3)
+            left = None if told else forecast(frames, total, seconds)
+            if left is not None:
+                told = True
+                if left > LONG_SECONDS:
+                    say(f"{label}: this takes about {left / 60:.0f} min{advice}")
             bar.update(task, completed=frames, speed=f"{frames / fps / seconds:.1f}x real time")
 
         yield note

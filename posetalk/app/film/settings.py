@@ -23,6 +23,9 @@ FILMS = (".mp4", ".webm", ".mov")
 TRANSPARENT = (".webm", ".mov", ".png")
 """Files that can have nothing behind the head."""
 LARGEST = 8192
+MOST_PIXELS = 35_651_584
+"""Of a film's picture: the highest levels of H.264 (6.2, 139,264 macroblocks) and of VP9 (6.2) have
+no more. That is 8192x4352; 8K is 7680x4320."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class FilmSettings:
 
         width, height = parse_size(self.size)
         endings = {path.suffix.lower() for path in paths}
+        if endings & set(FILMS) and width * height > MOST_PIXELS:
+            raise UsageError(
+                f"--size {self.size}: no player of films takes more than {MOST_PIXELS:,} pixels, "
+                f"which 8192x4352 has; .png takes up to {LARGEST}x{LARGEST}"
+            )
         if self.fps is not None:
             _check_fps(self.fps, endings)
         if self.background == "transparent" and ".mp4" in endings:

@@ -101,6 +101,7 @@ def test_files_have_the_rate_that_is_asked_for(ending: str, tmp_path: Path) -> N
         (dict(size="511x512"), "even numbers"),
         (dict(size="x"), "WIDTHxHEIGHT"),
         (dict(size="99999"), "16 to 8192"),
+        (dict(size="8192"), "more than 35,651,584 pixels, which 8192x4352 has"),
         (dict(size="64", fps=29), "24, 25, 30, 50 or 60"),
         (dict(size="64", background="no.png"), "no such picture"),
         (dict(size="64", background="transparent"), "no transparency"),
@@ -120,6 +121,9 @@ def test_a_picture_that_is_none_is_refused(tmp_path: Path) -> None:
 
 def test_sizes_are_one_side_or_two() -> None:
     assert parse_size("1280x720") == (1280, 720) and parse_size(512) == (512, 512)
+    for size in ("8192x4352", "7680x4320"):
+        assert FilmSettings(size=size).film([Path("a.webm")]).width == int(size[:4])
+    assert FilmSettings(size="8192").film([Path("a.png")]).height == 8192
 
 
 @pytest.mark.parametrize(
