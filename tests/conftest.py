@@ -11,6 +11,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before numpy or torch start their pools: tests run beside other work on small machines.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
@@ -21,6 +22,10 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
 
 pytest_plugins = ["tiers"]
+
+# Examples have no time limit: how long one takes is the matter of the machine and its other work.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 MAY_BE_MISSING = (
     "no time left",

@@ -38,7 +38,7 @@ def run(backend: TorchBackend, audio: np.ndarray, cuts: list[int], **options) ->
     rule=st.sampled_from(["adjacent", "sliding"]),
     guidance=st.sampled_from([1.0, 1.5]),
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_streaming_is_one_call_of_feed_bit_for_bit(backend, cuts, rule, guidance) -> None:
     audio = speech(45)
     options = {"window_rule": rule, "audio_guidance": guidance, "hop": 3, "lookahead": 2}

@@ -94,7 +94,7 @@ _drawn = given(
 _checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=_checks)
+@settings(max_examples=8, derandomize=True, suppress_health_check=_checks)
 @_drawn
 def test_whatever_is_asked_only_motion_is_made(**drawn: Any) -> None:
     _hold(**drawn)
@@ -102,7 +102,7 @@ def test_whatever_is_asked_only_motion_is_made(**drawn: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-@settings(max_examples=1_500, deadline=None, suppress_health_check=_checks)
+@settings(max_examples=1_500, suppress_health_check=_checks)
 @_drawn
 def test_whatever_is_asked_only_motion_is_made_at_length(**drawn: Any) -> None:
     _hold(**drawn)

@@ -66,7 +66,7 @@ def test_a_steady_noise_is_not_pumped_up(level_db: float) -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 20), max_size=8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_frames_are_the_same_in_any_portions(cuts: list[int]) -> None:
     clip, running, parts, at = speech(60, -40.0), InputGain(), [], 0
     for cut in [*cuts, 60]:

@@ -44,7 +44,7 @@ def test_a_silent_or_noisy_room_is_not_pumped_up(level: float) -> None:
 
 
 @given(cuts=st.lists(st.integers(0, 20), max_size=8))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_frames_are_the_same_in_any_portions(cuts: list[int]) -> None:
     clip = speech(60)
     whole, parts, at, running = RunningLevel().apply(clip), [], 0, RunningLevel()

@@ -18,7 +18,7 @@ def test_noise_belongs_to_the_frame(seed, start, cut) -> None:
 
 
 @given(start=st.integers(0, 2**40), cut=st.integers(1, 19), frames=st.integers(1, 30))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
     whole = NoiseTrack(7, 54, slice(50, 53), frames).take(start, start + 20)
     later = NoiseTrack(7, 54, slice(50, 53), frames).take(start + cut, start + 20)
@@ -32,7 +32,7 @@ def test_swaying_noise_belongs_to_the_frame_too(start, cut, frames) -> None:
     moves=st.lists(st.tuples(st.integers(-40, 60), st.integers(0, 30)), max_size=12),
     frames=st.integers(1, 30),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_track_draws_the_noise_that_a_fresh_one_would(moves, frames) -> None:
     track, start = NoiseTrack(7, 54, slice(50, 53), frames), 0
     for step, length in moves:

@@ -33,7 +33,7 @@ def motions(frames: list) -> np.ndarray:
     return np.stack([f.motion for f in frames])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     cuts=st.lists(st.integers(0, 5000), min_size=1, max_size=30),
     hop=st.integers(1, 7),
@@ -159,7 +159,7 @@ class WindowBackend(FakeBackend):
         return super().sample(call)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     cuts=st.lists(st.integers(0, 9000), min_size=1, max_size=20),
     hop=st.integers(1, 7),
@@ -268,7 +268,7 @@ def test_unknown_style_names_the_known_ones() -> None:
     lookahead=st.integers(0, 20),
     T_p=st.integers(1, 30),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_window_is_whole_and_every_frame_is_emitted_once(rule, hop, lookahead, T_p) -> None:
     committed = 0
     for call in range(1, 40):
@@ -346,7 +346,7 @@ class Restless(FakeBackend):
         return call.noise
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 3000), min_size=5, max_size=20))
 def test_a_shown_head_has_mass_and_the_rest_has_none(cuts: list[int]) -> None:
     audio = speech(sum(cuts))

@@ -57,7 +57,7 @@ def test_before_the_first_sample_and_after_the_end_there_is_silence() -> None:
 
 
 @given(st.lists(st.integers(0, 3000), max_size=40), st.integers(0, 2**31))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_timeline_returns_what_was_appended(sizes, seed) -> None:
     rng = np.random.default_rng(seed)
     audio = rng.uniform(-1, 1, sum(sizes)).astype(np.float32)

@@ -44,7 +44,7 @@ def play(scheduler: Scheduler, sessions: list[Session], pattern: list[tuple[int,
     lookahead=st.integers(0, 3),
     rule=st.sampled_from(["adjacent", "sliding"]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_whatever_arrives_when_each_session_is_as_if_alone(pattern, hop, lookahead, rule) -> None:
     options = SessionOptions(hop=hop, lookahead=lookahead, window_rule=rule)
     backend = FakeBackend()
@@ -72,7 +72,7 @@ def test_a_source_that_has_time_waits_for_room() -> None:
 
 
 @given(pattern=arrivals, rule=st.sampled_from(["adjacent", "sliding"]))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_real_network_gives_each_session_its_own_frames(tiny, pattern, rule) -> None:
     def session(number: int) -> Session:
         options = SessionOptions(window_rule=rule, audio_guidance=[1.0, 1.0, 1.5, 2.0][number])

@@ -144,7 +144,7 @@ _drawn = given(sent=st.lists(requests.messages, min_size=3, max_size=12))
 _checks = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture]
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=_checks)
+@settings(max_examples=12, derandomize=True, suppress_health_check=_checks)
 @_drawn
 def test_whatever_is_sent_only_motion_is_seen(place: Place, sent: list[str | bytes]) -> None:
     _hold(place, sent)
@@ -152,7 +152,7 @@ def test_whatever_is_sent_only_motion_is_seen(place: Place, sent: list[str | byt
 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
-@settings(max_examples=600, deadline=None, suppress_health_check=_checks)
+@settings(max_examples=600, suppress_health_check=_checks)
 @_drawn
 def test_whatever_is_sent_only_motion_is_seen_for_long(
     place: Place, sent: list[str | bytes]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.clock import FakeClock, MonotonicClock, unix_time
@@ -11,7 +11,6 @@ from stream.sources.capture_clock import CaptureClock
 delays = st.lists(st.floats(0, 0.5), min_size=1, max_size=200)
 
 
-@settings(deadline=None)
 @given(delays, st.floats(-1e4, 1e6))
 def test_never_after_the_arrival_and_exact_once_a_block_came_undelayed(
     delay: list[float], start: float

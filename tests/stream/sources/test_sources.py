@@ -76,7 +76,7 @@ def test_resampler_lets_little_come_back_of_what_is_just_beyond(rate: int) -> No
     assert decibels(8400.0) < -55 and decibels(9000.0) < -90 and decibels(7000.0) > -0.5
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.sampled_from(RATES), st.lists(st.integers(0, 5000), min_size=1, max_size=12))
 def test_resampler_does_not_depend_on_block_sizes(rate: int, sizes: list[int]) -> None:
     noise = np.random.default_rng(0).uniform(-1, 1, sum(sizes)).astype("f4")

@@ -85,7 +85,7 @@ def test_sequence_wraps_after_five_years_at_25_frames() -> None:
     assert codec.parse(codec.serialise(Message(Kind.PCM, 2**32 + 3, 0, np.zeros(0)))).sequence == 3
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(sorted(n for n in FILES if n.endswith(".bin"))), st.data())
 def test_mutated_bytes_give_a_message_or_a_wire_error(name: str, data: st.DataObject) -> None:
     mutated = bytearray(FILES[name])
@@ -136,7 +136,7 @@ field_names = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.sampled_from(["hello", "subscribe", "ping", "style", "audio_format", "error", "frame"]),
     st.dictionaries(field_names, json_values, max_size=5),

@@ -40,7 +40,7 @@ def play(
 delays = st.lists(st.floats(0, 0.3), min_size=1, max_size=120)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(delays, st.none() | st.floats(0, 0.3), st.integers(-(10**9), 10**12))
 def test_any_arrival_plays_in_order_and_every_frame_is_accounted_for(
     jitter: list[float], delay: float | None, first: int
@@ -57,7 +57,7 @@ def test_any_arrival_plays_in_order_and_every_frame_is_accounted_for(
     assert counts.pushed == counts.shown + counts.late + counts.skipped + counts.overflowed
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 0.1), min_size=5, max_size=100))
 def test_a_delay_that_covers_the_jitter_shows_every_frame_evenly(jitter: list[float]) -> None:
     buffer: PlayoutBuffer[Stamp] = PlayoutBuffer(RATE, delay=0.15)

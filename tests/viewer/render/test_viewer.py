@@ -51,7 +51,7 @@ def ball(count: int = 24) -> tuple[np.ndarray, np.ndarray]:
 
 
 # --- geometry ----------------------------------------------------------------------------------
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 40), st.integers(1, 5), st.integers(0, 2**32 - 1))
 def test_splitting_keeps_every_triangle_and_gives_it_one_material(
     count: int, materials: int, seed: int

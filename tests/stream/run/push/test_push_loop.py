@@ -96,7 +96,7 @@ STEP = st.one_of(
 
 
 @given(steps=st.lists(STEP, max_size=25))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_whatever_is_pushed_and_cut_viewers_in_time_and_ahead_of_it_see_the_same(
     steps: list[tuple[str, int]],
 ) -> None:
@@ -128,7 +128,7 @@ def test_whatever_is_pushed_and_cut_viewers_in_time_and_ahead_of_it_see_the_same
 
 
 @given(sizes=st.lists(st.integers(1, 30_000), min_size=1, max_size=8))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_pushed_faster_than_time_it_is_the_session_of_the_whole_sound(sizes: list[int]) -> None:
     loop, sink, clock = by_hand()
     pieces, at = [], 0

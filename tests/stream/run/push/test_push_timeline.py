@@ -14,7 +14,7 @@ from stream.run.push.timeline import PushTimeline
     ahead=st.sampled_from([0, 960_000]),
     most=st.sampled_from([640, 5000]),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_what_was_pushed_is_laid_once_in_order_with_silence_between(
     pieces: list[tuple[int, int]], ahead: int, most: int
 ) -> None:

@@ -24,7 +24,7 @@ HALF = np.full(52, 0.5, "f4")
     channels=st.integers(1, 2),
     lengths=st.lists(st.integers(0, 3000), min_size=1, max_size=6),
 )
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_sound_comes_back_as_it_was_sent_and_is_heard_in_whole_frames(
     rate: int, channels: int, lengths: list[int]
 ) -> None:
