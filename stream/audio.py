@@ -47,6 +47,7 @@ class AudioSource(Protocol):
 
     Attributes:
         name: for the status line.
+        kind: what drives the face, one of `stream.wire.messages.SOURCES`, for those who watch.
         realtime: blocks come at the pace of time, so whoever is late must catch up; otherwise the
             source waits for its reader.
         device_latency: seconds between sound and capture that the device states itself.
@@ -54,6 +55,7 @@ class AudioSource(Protocol):
     """
 
     name: str
+    kind: str
     realtime: bool
     device_latency: float
     dropped: int

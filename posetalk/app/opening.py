@@ -130,13 +130,13 @@ def _demo(settings: StreamSettings, page: bool) -> AudioSource:
     from posetalk import demo_speech
     from stream.sources.file import FileSource
 
-    return FileSource(demo_speech())
+    return FileSource(demo_speech(), kind="demo")
 
 
 def _pushed(settings: StreamSettings, page: bool) -> AudioSource:
     from stream.sources.nothing import NoSource
 
-    return NoSource("pushed audio")
+    return NoSource("pushed audio", "push")
 
 
 def _none(settings: StreamSettings, page: bool) -> AudioSource:

@@ -149,7 +149,7 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     server.controls.change = change
     server.changed(session_messages.Guidance.of(loop.conditions))
     server.changed(session_messages.Life.of(loop.conditions))
-    server.name_source(kind_of(source, pushed=isinstance(loop, PushLoop)))
+    server.name_source(source.kind)
     if not isinstance(source, ReturningSource):
         server.offer_sound()  # a microphone's would come back to it
     if isinstance(loop, PushLoop):
@@ -159,27 +159,6 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
         server.controls.push = source.push
     elif isinstance(source, ReturningSource):
         source.on_change = server.source_changed
-
-
-def kind_of(source: AudioSource, *, pushed: bool = False) -> str:
-    """What drives the face: one of `stream.wire.messages.SOURCES`."""
-    from posetalk import demo_speech
-    from stream.sources.file import FileSource
-    from stream.sources.nothing import NoSource
-    from stream.sources.pushed import PushedSource
-    from stream.sources.raw import RawSource
-    from stream.sources.returning import ReturningSource
-
-    if pushed or isinstance(source, PushedSource):
-        return "push"
-    if isinstance(source, ReturningSource):
-        return "microphone"
-    if isinstance(source, NoSource):
-        return "none"
-    if isinstance(source, RawSource):
-        return "stream"
-    is_demo = isinstance(source, FileSource) and source.path == demo_speech()
-    return "demo" if is_demo else "file"
 
 
 def _wait_for(viewer: Child, stop: threading.Event) -> None:

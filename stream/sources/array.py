@@ -35,6 +35,7 @@ class ArraySource:
     """
 
     name = "samples"
+    kind = "file"
     device_latency = 0.0
     dropped = 0
 

@@ -31,6 +31,7 @@ class FileSource:
         loop: begin again at the end, without a gap in the sample index.
         channel: which of several channels is heard; `auto` listens for the speech and says what it
             took, where that is not the mean of all.
+        kind: what those who watch are told: the demo speech is a file, too.
         clock: for the stamps and the waiting.
 
     Raises:
@@ -47,10 +48,11 @@ class FileSource:
         pace: Pace = "realtime",
         loop: bool = False,
         channel: Channel = "auto",
+        kind: str = "file",
         clock: Clock | None = None,
     ) -> None:
         self.path = Path(path)
-        self.name = self.path.name
+        self.name, self.kind = self.path.name, kind
         self.realtime = pace == "realtime"
         self._loop = loop
         self._closed = threading.Event()

@@ -62,6 +62,7 @@ class Microphone:
             that does not answer.
     """
 
+    kind = "microphone"
     realtime = True
 
     def __init__(

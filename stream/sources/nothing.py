@@ -15,8 +15,8 @@ class NoSource:
     device_latency = 0.0
     dropped = 0
 
-    def __init__(self, name: str = "clients' sessions") -> None:
-        self.name = name
+    def __init__(self, name: str = "clients' sessions", kind: str = "none") -> None:
+        self.name, self.kind = name, kind
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[Block]:

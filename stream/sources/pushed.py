@@ -29,6 +29,7 @@ class PushedSource:
         clock: for the stamps and the waiting.
     """
 
+    kind = "push"
     realtime = True
     device_latency = 0.0
     dropped = 0  # what is refused stays with the pusher

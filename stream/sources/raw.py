@@ -45,6 +45,7 @@ class RawSource:
         SourceError: standard input is a terminal, or a setting makes no sense.
     """
 
+    kind = "stream"
     device_latency = 0.0
     dropped = 0
 

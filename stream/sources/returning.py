@@ -53,7 +53,7 @@ class ReturningSource:
         self._source = open_source()
         self._before = 0  # samples that earlier devices lost
         self.name, self.device_latency = self._source.name, self._source.device_latency
-        self.dropped = 0
+        self.kind, self.dropped = self._source.kind, 0
 
     def __iter__(self) -> Iterator[Block]:
         end, captured = 0, self._clock.now()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import io
 import signal
 import socket
 import ssl
@@ -18,11 +17,16 @@ from patience import PATIENCE
 from websockets.sync.client import ClientConnection, connect
 
 from posetalk import demo_speech
+from posetalk.app.opening import open_source
 from posetalk.app.serving import tls_context
 from posetalk.app.settings.address import AddressSettings
-from posetalk.app.streaming import delay_advice, kind_of
+from posetalk.app.settings.stream import StreamSettings
+from posetalk.app.streaming import delay_advice
 from stream.run.metrics import LiveStatistics
 from stream.run.sinks import FrameTiming
+from stream.sources.microphone import Microphone
+from stream.sources.pushed import PushedSource
+from stream.sources.raw import RawSource
 from stream.wire import codec, messages, session_messages
 
 FAKE = ["--backend", "fake"]
@@ -48,26 +52,14 @@ def read(link: ClientConnection, kind: Any) -> Any:
             return message
 
 
-def test_a_hello_says_what_drives_the_face(tmp_path: Path) -> None:
-    from stream.sources.file import FileSource
-    from stream.sources.nothing import NoSource
-    from stream.sources.pushed import PushedSource
-    from stream.sources.raw import RawSource
-    from stream.sources.returning import ReturningSource
-
-    other = tmp_path / demo_speech().name  # called like the demo speech, and is not it
-    other.write_bytes(demo_speech().read_bytes())
-    sources = {
-        "demo": FileSource(demo_speech()),
-        "file": FileSource(other),
-        "push": PushedSource(),
-        "none": NoSource(),
-        "stream": RawSource(io.BytesIO()),
-        "microphone": ReturningSource(PushedSource),
-    }
-    assert {kind_of(source) for source in sources.values()} == set(messages.SOURCES)
-    assert all(kind_of(source) == name for name, source in sources.items())
-    assert kind_of(NoSource("pushed audio"), pushed=True) == "push"
+def test_every_source_says_what_drives_the_face(tmp_path: Path) -> None:
+    copy = tmp_path / demo_speech().name  # called like the demo speech, and is not it
+    copy.write_bytes(demo_speech().read_bytes())
+    named = {"demo": "demo", "push": "push", "none": "none", str(copy): "file"}
+    kinds = {open_source(StreamSettings(source=one)).kind: kind for one, kind in named.items()}
+    assert kinds == {kind: kind for kind in kinds} and len(kinds) == len(named)
+    assert {*kinds, RawSource.kind, Microphone.kind} == set(messages.SOURCES)
+    assert PushedSource.kind == "push"
 
 
 def test_live_on_a_page_waits_for_somebody_to_look_and_tells_what_may_be_asked(

@@ -45,6 +45,7 @@ class Script:
 
     name = "script"
     device_latency = 0.0
+    kind = "microphone"
     dropped = 0
 
     def __init__(

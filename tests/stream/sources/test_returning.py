@@ -18,6 +18,7 @@ class Device:
 
     realtime = True
     device_latency = 0.01
+    kind = "microphone"
     dropped = 0
     name = "a device"
 
