@@ -46,7 +46,6 @@ class Followed:
     Attributes:
         times: (n,) seconds of their middles; `end` is that of the last one's end.
         points: (n, U, 3) landmarks `USED` in pixels, y up and z to the camera; NaN without a face.
-        faces: (n,) how many faces there were.
         rival: (n,) height of the second largest face, of that of the followed one; 0 where the
             user said which face.
         height: (n,) pixels from the highest to the lowest landmark.
@@ -59,7 +58,6 @@ class Followed:
     times: NDArray[np.float64]
     end: float
     points: NDArray[np.float32]
-    faces: NDArray[np.int64]
     rival: Floats
     height: Floats
     inside: Floats
@@ -109,7 +107,7 @@ def follow(
             chosen = _choose(found, last, face)
             last = chosen or last
             rivals = found if face == 0 else []  # who names a face has said who is meant
-            rows.append((shot.middle, len(found), *_traits(chosen, rivals, size), step))
+            rows.append((shot.middle, *_traits(chosen, rivals, size), step))
             colours.append(_colours(shot.picture, chosen))
             _keep(store, chosen)
             note(len(rows))
@@ -119,12 +117,11 @@ def follow(
         store.seek(0)
         shape = (len(rows), len(USED), 3)
         points = np.memmap(store, np.float32, "r", shape=shape)  # outlives the file's handle
-    rival, height, inside, change = (table[:, k].astype(np.float32) for k in range(2, 6))
+    rival, height, inside, change = (table[:, k].astype(np.float32) for k in range(1, 5))
     return Followed(
         times=table[:, 0],
         end=end,
         points=points,
-        faces=table[:, 1].astype(np.int64),
         rival=rival,
         height=height,
         inside=inside,
