@@ -152,7 +152,7 @@ def seen_in(scene: Scene, model: Path, head: Head, keep: Path | None = None) -> 
 
 def _read(path: Path) -> Followed:
     with np.load(path, allow_pickle=False) as arrays:
-        held = {name: arrays[name] for name in arrays.files}
+        held = {item.name: arrays[item.name] for item in fields(Followed)}
     width, height = held.pop("size").tolist()
     return Followed(**held | {"end": float(held["end"])}, size=(width, height))
 

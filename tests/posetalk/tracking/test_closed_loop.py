@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tracking_support import HeadPoints, shots
 
 from head.rig import builtin_head
 from posetalk.tracking import quality
-from posetalk.tracking.closed_loop import BARS, MOST_DEGREES, MOST_LAG, run, table
+from posetalk.tracking.closed_loop import BARS, MOST_DEGREES, MOST_LAG, run, seen_in, table
+from posetalk.tracking.landmarks.follow import follow
 from posetalk.tracking.landmarks.tracker import LandmarkTracker
 from posetalk.tracking.scenes import SCENES, Scene, film, known_motion
 from posetalk.tracking.sources.film import Film, Shot
@@ -34,6 +36,15 @@ def test_the_table_has_every_scene_and_bar() -> None:
     assert len(lines) == 6 and all(line.count("|") == len(BARS) + 4 for line in lines)
 
 
+def test_kept_landmarks_are_taken_whatever_else_is_beside_them(tmp_path: Path) -> None:
+    exp, pose = known_motion(replace(SHORT, seconds=1))
+    seen = follow(shots(25), HeadPoints(exp, pose))
+    held = {item.name: getattr(seen, item.name) for item in fields(seen)}
+    np.savez(tmp_path / "short.npz", **held, faces=np.ones(25))  # as an earlier revision had it
+    kept = seen_in(SHORT, tmp_path / "none.task", builtin_head(), tmp_path)
+    assert np.array_equal(kept.points, seen.points) and kept.size == seen.size
+
+
 @pytest.mark.extra("video")
 def test_a_short_film_comes_back(landmark_model: Path, can_draw: None) -> None:
     figures, found = run(SHORT, landmark_model, builtin_head())
@@ -52,16 +63,16 @@ def test_a_hand_before_the_mouth_is_marked(
 ) -> None:
     scene = replace(SHORT, seconds=6, acted=False)
     film(scene, builtin_head(), tmp_path / "a.mp4")
-    shots = []
+    seen = []
     for k, shot in enumerate(Film(tmp_path / "a.mp4")):
         picture = shot.picture.copy()
         if 60 <= k < 90:  # a fist in the colour of skin, over mouth and chin
             y, x = np.mgrid[: picture.shape[0], : picture.shape[1]]
             fist = ((x - 128) / 42) ** 2 + ((y - 182) / 30) ** 2 < 1
             picture[fist] = np.array([205, 150, 125]) - (x[fist, None] % 14 < 3) * 40
-        shots.append(Shot(picture, shot.begin, shot.end))
+        seen.append(Shot(picture, shot.begin, shot.end))
     with LandmarkTracker(landmark_model) as sees:
-        found = track(shots, sees)
+        found = track(seen, sees)
     covered = (found.marks & (quality.COVERED | quality.NO_FACE | quality.UNSTEADY)) > 0
     assert covered[62:88].mean() > 0.8
     assert not covered[:55].any() and not covered[95:].any()
