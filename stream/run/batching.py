@@ -201,6 +201,9 @@ class Batcher:
         """Let the threads go, without waiting for them."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+        for bank in self._banks.values():
+            if bank is not None:
+                bank.close()
 
 
 def default_workers(backend: Backend) -> int:

@@ -69,6 +69,7 @@ class OnnxRounds:
         self._owner = ThreadPoolExecutor(1, thread_name_prefix="rounds")
         self._calls: dict[tuple[int, Guided], _Call] = {}
         self._made = 0
+        self._closed = False
         self._captures = True
         self._graph = self._own(self._opened)
         self._states = [
@@ -94,10 +95,24 @@ class OnnxRounds:
 
     def get(self, number: int) -> dict[str, NDArray[Any]]:
         """See `Rounds`."""
+        if self._closed:  # nothing of the door is captured: any thread may use it now
+            return self._through_the_door(number, None)
         return self._own(lambda: self._through_the_door(number, None))
+
+    def close(self) -> None:
+        """See `Rounds`."""
+        self._closed = True
+        self._owner.shutdown(wait=False)
 
     # --- on the one thread ---------------------------------------------------------------------
     def _own(self, do: Callable[[], Given]) -> Given:
+        """What the one thread has made of it.
+
+        Raises:
+            RuntimeProblem: these rounds are closed.
+        """
+        if self._closed:
+            raise RuntimeProblem("these rounds are closed: no more are made")
         return self._owner.submit(do).result()
 
     def _opened(self) -> GraphSession:

@@ -76,3 +76,6 @@ class FakeSlots:
         self._features[slots] = heard[:, hop:]
         self._motion[slots] = np.concatenate([self._motion[slots], motion], axis=1)[:, hop:]
         return motion
+
+    def close(self) -> None:
+        """See `HopSlots`; no thread is theirs."""

@@ -134,3 +134,7 @@ class HopSlots(Protocol):
             stream.backends.protocol.RuntimeProblem: the model fails; all slots are as they were.
         """
         ...
+
+    def close(self) -> None:
+        """No more hops will come: threads end; what a slot remembers can still be taken out."""
+        ...

@@ -70,6 +70,10 @@ class Rounds(Protocol):
         """Copies of the states in a slot, by name."""
         ...
 
+    def close(self) -> None:
+        """See `HopSlots`."""
+        ...
+
 
 def like_part(row: NDArray[Any], part: Any) -> Any:
     """A row as that part of a speech state which `part` is an example of."""
@@ -151,3 +155,7 @@ class RoundSlots:
         fresh[:count, self._first :] = self._conditions[slots]
         fresh[count:] = 0.0
         return self._rounds.run(fresh, self.call_of(guided))[:count]
+
+    def close(self) -> None:
+        """See `HopSlots`."""
+        self._rounds.close()

@@ -87,6 +87,9 @@ class TorchRounds:
             raise RuntimeProblem(f"torch cannot make a round of {len(fresh)}: {why}") from None
         return made
 
+    def close(self) -> None:
+        """See `Rounds`; no thread is theirs."""
+
     def _round(self, fresh: Tensor, *, guide_audio: bool, guide_style: bool) -> tuple[Tensor, ...]:
         """What is new (B, W) -> new motion (B, H, D); the states move on."""
         backend, kind, spec = self._backend, self._kind, self._backend.spec

@@ -76,6 +76,9 @@ class EngineRounds:
         with self._engine.on_stream():
             return {name: pool[number].cpu().numpy().copy() for name, pool in self._pools.items()}
 
+    def close(self) -> None:
+        """See `Rounds`; no thread is theirs."""
+
     def _call(self, size: int, guided: Guided) -> Calls:
         """A round of this size; made and captured, in the spare slot, when it is new."""
         if (size, guided) not in self._calls:

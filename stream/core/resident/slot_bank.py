@@ -147,6 +147,10 @@ class SlotBank:
             state.resident = None
             state.release()
 
+    def close(self) -> None:
+        """No more hops will be made here; states can still come home."""
+        self._slots.close()
+
     # --- a round -------------------------------------------------------------------------------
     def _round(self, sessions: Sequence[Session], guided: Guided) -> list[list[Frame]]:
         backend, hop = self._backend, self._kind.hop

@@ -270,6 +270,28 @@ def test_without_graphs_of_rounds_onnxruntime_has_no_slots(tmp_path, monkeypatch
     assert slotted.backend.hop_slots(kind, 4) is None, "as with its other providers"
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_no_thread_outlives_a_batcher_and_states_still_come_home(
+    runtime, tmp_path, monkeypatch
+) -> None:
+    bundle = bundle_of(tmp_path / "bundle", "plain")
+    before = {*threading.enumerate()}
+    slotted = RUNTIMES[runtime](bundle, monkeypatch)
+    batcher = Batcher(slotted.backend, workers=1)
+    sessions = settled(slotted.backend, 2)
+    for session in sessions:
+        session.append(babble(640 * session.hop, seed=7))
+    batcher.run([(session, 1) for session in sessions])
+    before_it, after_it = sessions
+    expected = before_it.copy_state()
+    batcher.close()
+    for thread in {*threading.enumerate()} - before:
+        thread.join(10.0)
+    assert {*threading.enumerate()} <= before
+    assert after_it.state.resident is not None
+    assert np.array_equal(after_it.copy_state().motion, expected.motion)
+
+
 class Delivered:
     """Frames of one session."""
 
