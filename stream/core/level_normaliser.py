@@ -61,10 +61,14 @@ class RunningLevel:
         found: NDArray[np.float64] = np.sqrt(np.maximum(power - mean**2, LEAST_DEVIATION**2))
         return found
 
-    def apply(self, frames: FloatArray) -> FloatArray:
+    def apply(self, frames: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """The streams' next frames, (..., n, samples of a frame) -> the same shape, zero mean and
-        unit deviation by what has been heard up to each frame's end."""
-        out = np.empty_like(frames)
+        unit deviation by what has been heard up to each frame's end.
+
+        Args:
+            out: where to write them; may be `frames`. None: into a new array.
+        """
+        out = np.empty_like(frames) if out is None else out
         for at in range(frames.shape[-2]):
             frame = frames[..., at, :]
             self.state = _heard(self.state, frame.astype(np.float64))

@@ -30,7 +30,7 @@ class Resident(Protocol):
         ...
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True, weakref_slot=True)
 class SessionState:
     """A stream's past: it can be held, copied and put back, and the stream goes on from it.
 

@@ -12,6 +12,10 @@ from numpy.typing import NDArray
 
 from head.errors import WrongValue
 
+ROOM = 4096
+"""Samples that there is room for at first: a quarter of a second, as of many streams the buffers
+are to stay in a cache together."""
+
 
 class Timeline:
     """Append-only audio with a bounded past.
@@ -19,8 +23,10 @@ class Timeline:
     Invariant: samples [start, end) are held, in one buffer, compacted as the past is dropped.
     """
 
+    __slots__ = ("_buffer", "_first", "closed", "end", "start")  # half as many lines of a cache
+
     def __init__(self) -> None:
-        self._buffer = np.zeros(16_000, np.float32)
+        self._buffer = np.zeros(ROOM, np.float32)
         self._first = 0  # absolute index of _buffer[0]
         self.start = 0
         self.end = 0
@@ -81,11 +87,14 @@ class Timeline:
 
     def _make_room(self, count: int) -> None:
         """Compact, and grow if need be, so that `count` more samples fit."""
-        held = self.end - self.start
+        held, first = self.end - self.start, self.start - self._first
+        kept = self._buffer[first : first + held]
         # Half empty after compaction, so that appending stays cheap on average.
-        fresh = np.zeros(max(len(self._buffer), 2 * (held + count)), np.float32)
-        fresh[:held] = self._buffer[self.start - self._first : self.end - self._first]
-        self._buffer, self._first = fresh, self.start
+        wanted = 2 * (held + count)
+        if wanted > len(self._buffer):
+            self._buffer = np.zeros(wanted, np.float32)
+        self._buffer[:held] = kept
+        self._first = self.start
 
 
 def to_full_scale(samples: NDArray[np.float32]) -> None:

@@ -137,7 +137,10 @@ class Batcher:
         answers: list[list[Frame] | Exception | None] = [None] * len(work)
         banks: dict[SlotBank, list[int]] = {}
         for index, (session, hops) in enumerate(work):
-            bank = self._bank(session) if hops == 1 else None
+            if hops != 1:
+                continue
+            resident = session.state.resident  # nearly always
+            bank = resident if isinstance(resident, SlotBank) else self._bank(session)
             if bank is None:
                 continue
             try:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.core.hearing import speech_level
-from stream.core.hearing.speech_level import PRIOR_DB, SpeechLevel, loudness_of
+from stream.core.hearing.speech_level import FRAMES_AT_ONCE, PRIOR_DB, SpeechLevel, loudness_of
 
 FloatArray = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -55,12 +55,16 @@ class InputGain:
         """With which the last frame ended, (...)."""
         return self.state[..., 0][()]
 
-    def apply(self, frames: FloatArray) -> FloatArray:
-        """The streams' next frames, (..., n, samples of a frame) -> the same, at one level."""
-        *streams, count, samples = frames.shape
+    def apply(self, frames: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """The streams' next frames, (..., n, samples of a frame) -> the same, at one level.
+
+        Args:
+            out: where to write them, contiguous; may be `frames`. None: into a new array.
+        """
+        *streams, count, _ = frames.shape
         gains = np.empty((*streams, count + 1))
         gains[..., 0], level = self.gain_db, self.level
-        loudness = loudness_of(frames.astype(np.float64))
+        loudness = loudness_of(frames)
         for at in range(count):
             level.follow(loudness[..., at])
             wanted = _within(QUIETEST_GAIN_DB, TARGET_DB - level.decibels, LOUDEST_GAIN_DB)
@@ -69,25 +73,34 @@ class InputGain:
         after = np.empty_like(self.state)
         after[..., 0], after[..., 1:] = gains[..., -1], level.state
         self.state = after
-        factors = _ramp(gains[..., :-1], gains[..., 1:], samples)
-        return np.multiply(frames, factors, dtype=np.float32, casting="same_kind")
+        out = np.empty(frames.shape, np.float32) if out is None else out
+        _ramped(frames, gains[..., :-1], gains[..., 1:], out)
+        return out
 
     def copy(self) -> Self:
         """The same memory, which goes its own way from here."""
         return type(self)(self.state)
 
 
-def _ramp(before: Floats, after: Floats, count: int) -> FloatArray:
-    """(..., count) factors from one gain in decibels to another, the last of which is that one's.
+def _ramped(frames: FloatArray, before: Floats, after: Floats, out: FloatArray) -> None:
+    """Write frames (..., samples), each times a ramp from one gain (...) in decibels to another,
+    the last factor of which is that one's.
 
     From the gain of the frame before to this one's, so that nothing clicks.  In float32, as so many
     powers in float64 would take longer than all else.
     """
+    count = frames.shape[-1]
     share = np.arange(1, count + 1, dtype=np.float32) / np.float32(count)
-    way = ((after - before) * NEPERS).astype(np.float32)
-    factors: FloatArray = np.exp(way[..., None] * share)
-    factors *= (10.0 ** (before / 20.0)).astype(np.float32)[..., None]
-    return factors
+    way = ((after - before) * NEPERS).astype(np.float32).reshape(-1, 1)
+    first = (10.0 ** (before / 20.0)).astype(np.float32).reshape(-1, 1)
+    rows, made = frames.reshape(-1, count), out.reshape(-1, count)
+    factors = np.empty((min(len(rows), FRAMES_AT_ONCE), count), np.float32)
+    for at in range(0, len(rows), FRAMES_AT_ONCE):
+        part = slice(at, at + FRAMES_AT_ONCE)
+        ramps = factors[: len(rows[part])]
+        np.exp(np.multiply(way[part], share, out=ramps), out=ramps)
+        ramps *= first[part]
+        np.multiply(rows[part], ramps, dtype=np.float32, casting="same_kind", out=made[part])
 
 
 def _within(least: float, value: Any, most: float) -> Any:

@@ -21,6 +21,9 @@ GATE_DB, LEAST_DB = 9.0, -66.0
 FALL = 0.5
 """What is quieter than the voice so far counts for less: rooms are, and ends of words."""
 
+FRAMES_AT_ONCE = 32
+"""Of many streams: more samples than theirs would leave the cache."""
+
 NEVER = 1_000_000
 
 
@@ -28,9 +31,15 @@ AT_START: NDArray[np.float64] = np.array([PRIOR_DB, 0.0, NEVER, *[PRIOR_FLOOR_DB
 """The state of a stream that begins: what `SpeechLevel` has, and the last FLOOR_FRAMES."""
 
 
-def loudness_of(frames: NDArray[np.float64]) -> Any:
+def loudness_of(frames: NDArray[np.floating]) -> Any:
     """Decibels of full scale of frames (..., n): (...)."""
-    return 10.0 * np.log10(np.mean(frames**2, axis=-1) + 1e-10)
+    rows = frames.reshape(-1, frames.shape[-1])
+    power, squares = np.empty(len(rows)), np.empty((min(len(rows), FRAMES_AT_ONCE), rows.shape[1]))
+    for at in range(0, len(rows), FRAMES_AT_ONCE):
+        part = slice(at, at + FRAMES_AT_ONCE)
+        room = squares[: len(rows[part])]
+        np.square(rows[part], dtype=np.float64, out=room).mean(-1, out=power[part])
+    return 10.0 * np.log10(power.reshape(frames.shape[:-1]) + 1e-10)
 
 
 class SpeechLevel:

@@ -34,8 +34,8 @@ HELD_NOISE = 32
 """Frames of noise that are drawn for a session at once."""
 NOT_DRAWN = 1 << 60
 """As the first frame of a slot's noise: every frame is before it."""
-HEARD_AT_ONCE = 64
-"""Sessions whose sound is brought to its level at once: more of it would leave the cache."""
+HEARD_AT_ONCE = 32
+"""Sessions whose sound is read at once: more of it would leave the cache."""
 
 
 class SlotBank:
@@ -50,7 +50,7 @@ class SlotBank:
     def __init__(self, backend: Backend, kind: HopKind, slots: HopSlots) -> None:
         self._backend, self._kind, self._slots = backend, kind, slots
         spec, count = backend.spec, slots.count
-        self._samples = spec.frame_samples
+        self._samples, self._hop, self._lookahead = spec.frame_samples, kind.hop, kind.lookahead
         self._level_of: Callable[[Any], RunningLevel | InputGain] | None = None
         if not backend.incremental:
             self._level_of, beginning = RunningLevel, RunningLevel().state
@@ -86,7 +86,7 @@ class SlotBank:
             stream.backends.protocol.RuntimeProblem: the model fails; the state is at home.
         """
         state, start = session.state, session.state.end
-        end = (start if start > self._kind.lookahead else self._kind.lookahead) + self._kind.hop
+        end = (start if start > self._lookahead else self._lookahead) + self._hop
         if state.audio.end < end * self._samples:
             return False
         if state.resident is not None:
@@ -105,12 +105,15 @@ class SlotBank:
         A session whose call fails gets its exception as the answer, and can be called again; those
         that shared a call with it are done one by one.
         """
-        answers: list[list[Frame] | Exception] = [[] for _ in sessions]
-        alike: dict[Guided, list[int]] = {}
         guided_by = [session.conditions.guided for session in sessions]
         calls = {guided: self._slots.call_of(guided) for guided in set(guided_by)}
-        for i, guided in enumerate(guided_by):
-            alike.setdefault(calls[guided], []).append(i)
+        alike: dict[Guided, Sequence[int]] = {call: range(len(sessions)) for call in calls.values()}
+        if len(alike) > 1:
+            alike = {
+                call: [row for row, guided in enumerate(guided_by) if calls[guided] == call]
+                for call in alike
+            }
+        answers: list[list[Frame] | Exception] = [[]] * len(sessions)
         with self._lock:
             for guided, rows in alike.items():
                 for at in range(0, len(rows), self.most):
@@ -153,16 +156,16 @@ class SlotBank:
 
     # --- a round -------------------------------------------------------------------------------
     def _round(self, sessions: Sequence[Session], guided: Guided) -> list[list[Frame]]:
-        backend, hop = self._backend, self._kind.hop
-        samples, statistics = self._samples, backend.statistics
-        slots = np.array([session.state.slot for session in sessions])
+        samples, hop, statistics = self._samples, self._hop, self._backend.statistics
+        states = [session.state for session in sessions]
+        slots = np.array([state.slot for state in states])
         changes = [session.conditions.changes for session in sessions]
         for row in np.flatnonzero(self._settled[slots] != changes).tolist():
             self._set_conditions(sessions[row])
-        starts = np.maximum([s.state.end for s in sessions], self._kind.lookahead)
+        starts = np.maximum([state.end for state in states], self._lookahead)
         pcm = self._pcm[: len(sessions)]
-        level = self._hear(sessions, slots, (starts * samples).tolist(), pcm)
-        noise = self._noise_of(sessions, slots, starts)
+        level = self._hear(states, slots, (starts * samples).tolist(), pcm)
+        noise = self._noise_of(states, slots, starts)
         fresh = self._slots.run(slots, pcm, noise, guided)
         if level is not None:
             self._level[slots] = level.state
@@ -181,20 +184,19 @@ class SlotBank:
             raw[good] = kept
         shown = _retargeted(sessions, raw)
         answers: list[list[Frame]] = []
-        ends, whole = (starts + hop).tolist(), good.tolist()
-        for row, session in enumerate(sessions):
-            state, end = session.state, ends[row]
+        rows = zip(sessions, states, (starts + hop).tolist(), shown, good.tolist(), strict=True)
+        for session, state, end, motion, whole in rows:
             state.front_end.encoded = end
-            if not whole[row]:
+            if not whole:
                 self.give_back(state)
-                answers.append(session.rest(end - self._kind.lookahead, end))
+                answers.append(session.rest(end - self._lookahead, end))
                 continue
             first = state.committed
             state.committed, state.end = first + hop, end
             state.audio.drop_before(end * samples)
             # A copy, as a view would keep the whole round alive for as long as one frame is held.
-            motion = shown[row].copy()
-            answers.append([Frame(first + k, (first + k) * samples, motion[k]) for k in range(hop)])
+            at = range(first * samples, (first + hop) * samples, samples)
+            answers.append([*map(Frame, range(first, first + hop), at, motion.copy())])
         return answers
 
     def _put(self, session: Session) -> None:
@@ -234,41 +236,40 @@ class SlotBank:
 
     def _hear(
         self,
-        sessions: Sequence[Session],
+        states: Sequence[SessionState],
         slots: NDArray[np.intp],
         starts: Sequence[int],
         pcm: FloatArray,
     ) -> RunningLevel | InputGain | None:
-        """Write a round's sound, from each session's sample in `starts` on, to `pcm`, (B, 640 H),
+        """Write a round's sound, from each state's sample in `starts` on, to `pcm`, (B, 640 H),
         as the encoder hears it; the level after.
         """
-        for row, session in enumerate(sessions):
-            session.state.audio.read_into(pcm[row], starts[row])
-        to_full_scale(pcm)
+        for at in range(0, len(states), HEARD_AT_ONCE):
+            part = slice(at, at + HEARD_AT_ONCE)
+            for state, start, row in zip(states[part], starts[part], pcm[part], strict=True):
+                state.audio.read_into(row, start)
+            to_full_scale(pcm[part])
         if self._level_of is None:
             return None
-        frames, after = pcm.reshape(len(pcm), -1, self._samples), []
-        for at in range(0, len(pcm), HEARD_AT_ONCE):
-            part = slice(at, at + HEARD_AT_ONCE)
-            level = self._level_of(self._level[slots[part]])
-            frames[part] = level.apply(frames[part])
-            after.append(level.state)
-        return self._level_of(np.concatenate(after))
+        frames = pcm.reshape(len(pcm), -1, self._samples)
+        level = self._level_of(self._level[slots])
+        level.apply(frames, out=frames)
+        return level
 
     def _noise_of(
-        self, sessions: Sequence[Session], slots: NDArray[np.intp], starts: NDArray[Any]
+        self, states: Sequence[SessionState], slots: NDArray[np.intp], starts: NDArray[Any]
     ) -> FloatArray:
         """(B, H, D) noise of the frames of a round's sound; drawn for many frames at once.
 
         For fewer the first time, and for each slot another number: sessions that began together
         would be drawn for together for ever, and that round would be late.
         """
-        held, hop = self._noise.shape[1], self._kind.hop
+        held, hop = self._noise.shape[1], self._hop
         at = starts - self._drawn[slots]
         for row in np.flatnonzero((at < 0) | (at + hop > held)).tolist():
             start, slot = int(starts[row]), slots[row]
             skipped = 0 if at[row] >= 0 else hop * int(slot % (held // hop))
-            fresh = sessions[row].state.noise.take(start, start + held - skipped)
+            fresh = states[row].noise.take(start, start + held - skipped)
             self._noise[slot, skipped:] = fresh
             self._drawn[slot], at[row] = start - skipped, skipped
         return self._noise[slots[:, None], at[:, None] + np.arange(hop)]

@@ -67,7 +67,7 @@ def near(habit: Habit, rng: np.random.Generator) -> NDArray[np.float64]:
 def elsewhere(habit: Habit, rng: np.random.Generator) -> NDArray[np.float64]:
     """(2,) degrees, left and up, of a look away: mostly sideways, else up or down."""
     low, high = habit.away
-    far = float(np.clip(rng.normal(0.5 * (low + high), 0.74 * (high - low)), 8.0, 25.0))
+    far = min(max(rng.normal(0.5 * (low + high), 0.74 * (high - low)), 8.0), 25.0)
     way = rng.normal(0.0, 0.45) + (np.pi if rng.random() < 0.5 else 0.0)
     return np.array([far * np.cos(way), 0.8 * far * np.sin(way)])
 

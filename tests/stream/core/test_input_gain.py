@@ -142,3 +142,18 @@ def test_the_first_loud_frame_moves_the_level_by_its_share() -> None:
     assert gain.level.heard == 1
     share = 1.0 / (speech_level.PRIOR_FRAMES + 1)
     assert gain.level.decibels == pytest.approx(before + share * (loudness - before))
+
+
+def test_many_streams_at_once_are_each_alone_to_the_bit() -> None:
+    streams = np.stack([speech(6, -45.0 + k, seed=k) for k in range(40)]).reshape(2, 20, 6, 640)
+    states = np.tile(InputGain().state, (2, 20, 1))
+    together, place = InputGain(states), streams.copy()
+    for at in (slice(0, 2), slice(2, 6)):
+        part = np.ascontiguousarray(place[..., at, :])
+        assert together.apply(part, out=part) is part
+        place[..., at, :] = part
+    for row in np.ndindex(2, 20):
+        alone = InputGain()
+        expected = [alone.apply(streams[row][at]) for at in (slice(0, 2), slice(2, 6))]
+        assert np.array_equal(place[row], np.concatenate(expected))
+        assert np.array_equal(together.state[row], alone.state)

@@ -45,3 +45,12 @@ def test_swaying_noise_is_slow_and_has_unit_variance() -> None:
     noise = NoiseTrack(1, 54, slice(50, 53), 25).take(0, 4000)
     assert noise[:, 50:53].std() == pytest.approx(1.0, abs=0.1)
     assert np.diff(noise[:, 50:53], axis=0).std() < 0.3 < np.diff(noise[:, :50], axis=0).std()
+
+
+@pytest.mark.parametrize(("seed", "frame"), [(0, 0), (7, 3), (2**63 + 5, 2**40), (7, -2)])
+def test_a_frames_noise_is_philoxs_of_its_own_counter(seed, frame) -> None:
+    counter = np.array([0, 0, 0, frame % 2**64], np.uint64)
+    bits = np.random.Philox(key=seed, counter=counter)
+    expected = np.random.Generator(bits).standard_normal(54, np.float32)
+    before = frame_noise(seed, frame - 1, frame + 1, 54)
+    assert np.array_equal(before[1], expected) and not np.array_equal(before[0], expected)
