@@ -46,7 +46,10 @@ def _card(gpu: int) -> Finding:
     if not torch.cuda.is_available():
         built = torch.version.cuda
         why = f"built for CUDA {built}" if built else "built for CPUs alone"
-        mend = "install NVIDIA's driver" if built else install("--force-reinstall", "torch")
+        driver, torch_for_gpus = "install NVIDIA's driver", install("--force-reinstall", "torch")
+        mend = driver if built else torch_for_gpus
+        if not built and nvidia_driver().state != "ok":
+            mend = f"with a card in this machine: {driver}, then {torch_for_gpus}"
         return Finding("card", "missing", f"torch {torch.__version__} ({why}) sees no GPU", mend)
     there = torch.cuda.device_count()
     if gpu >= there:

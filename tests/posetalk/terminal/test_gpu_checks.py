@@ -10,6 +10,7 @@ import torch
 from cli import call
 
 from posetalk.terminal import gpu_checks
+from posetalk.terminal.doctor_checks import Finding
 from posetalk.terminal.gpu_checks import examine_gpu
 from stream.backends.tensorrt import session
 from stream.backends.tensorrt.engine_store import Gpu
@@ -34,6 +35,18 @@ def test_without_a_card_it_says_so_and_how_to_mend_it(capsys) -> None:
     assert found["self-test"].detail == found["chosen"].detail == "not run: no GPU"
     code, out, _ = call(["doctor", "--gpu"], capsys)
     assert code == 1 and out.rstrip().endswith("the GPU path cannot run yet")
+
+
+@pytest.mark.parametrize("driver", [True, False])
+def test_a_torch_for_cpus_is_mended_where_there_is_a_card(driver, monkeypatch) -> None:
+    seen = Finding("gpu", "ok" if driver else "without", "")
+    monkeypatch.setattr(gpu_checks, "nvidia_driver", lambda: seen)
+    monkeypatch.setattr(torch.version, "cuda", None)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    mend = gpu_checks._card(0).mend
+    assert mend.endswith("-m pip install --force-reinstall torch")
+    assert mend.startswith(sys.executable) == driver
+    assert ("with a card" in mend and "driver" in mend) != driver
 
 
 def test_a_card_that_a_library_does_not_know_is_said(monkeypatch) -> None:
