@@ -121,14 +121,16 @@ class Card:
             }
         return self._speeds[precision]
 
-    def floor_ms(self, name: str, precision: str, **live: Any) -> float:
-        """Milliseconds of one hop if nothing but its arithmetic or its weights' way took time."""
+    def floor_ms(self, name: str, precision: str, *, sessions: int = 1, **live: Any) -> float:
+        """Milliseconds of a round of hops if nothing but its arithmetic or its weights' way took
+        time; the weights go that way once for all of them.
+        """
         bundle = self.bundles[name]
         weights = count_weights(read_sizes(bundle.folder / MODEL))
         settings = {**vars(bundle.spec.live), **live, "precision": precision}
-        return roofline_ms(hop_work(bundle.spec, settings, weights), self.speed(precision))[
-            "roofline"
-        ]
+        work = hop_work(bundle.spec, settings, weights)
+        work["operations"] *= sessions
+        return roofline_ms(work, self.speed(precision))["roofline"]
 
     def _best(self, do: Callable[[], Any]) -> float:
         """Seconds, the best of five."""

@@ -44,7 +44,7 @@ def onnxruntime(card: Card) -> Figures:
         model = backend(name)
         lane = Lane(make_session(model), Batcher(model, workers=1))
         settle(lane)
-        return timed(lane, 100 if card.is_gpu else 4)
+        return {**timed(lane, 100 if card.is_gpu else 4), "floor_ms": card.floor_ms(name, "fp32")}
 
     def slots(name: str) -> float:
         ours, theirs = (
@@ -56,7 +56,9 @@ def onnxruntime(card: Card) -> Figures:
 
     def rounds(name: str, count: int) -> dict[str, float]:
         found = round_times(backend(name, True), count, None, 16 if card.is_gpu else 2)
-        return {**found, "times_real_time": 40.0 * card.bundles[name].spec.live.hop / found["ms"]}
+        times = 40.0 * card.bundles[name].spec.live.hop / found["ms"]
+        floor = card.floor_ms(name, "fp32", sessions=count)
+        return {**found, "times_real_time": times, "floor_ms": floor}
 
     for name in ("starter", "official"):
         for batch in (1, 3):

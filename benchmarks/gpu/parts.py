@@ -130,7 +130,7 @@ def jitter(card: Card) -> Figures:
             began = time.perf_counter()
             once(lane, k)
             took.append(1e3 * (time.perf_counter() - began))
-        return spread(took)
+        return {**spread(took), "floor_ms": card.floor_ms("starter", "fp32")}
 
     yield "starter", paced
 

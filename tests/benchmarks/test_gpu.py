@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks.gpu import run
+from benchmarks.gpu.card import Card
 from benchmarks.gpu.goals import goals, table
 from benchmarks.gpu.parts import PARTS
 from benchmarks.harness.processes import BenchmarkError
@@ -35,7 +36,9 @@ def test_every_part_runs_without_a_card_and_is_not_run_twice(tmp_path: Path, cap
     assert exact and max(exact) < 1e-4
     assert all(figures["hops"][name]["p50_ms"] > 0 for name in figures["hops"])
     assert all(hop.get("captures", 0) == 0 for hop in figures["hops"].values())
-    assert all(part["floor_ms"] > 0 for part in figures["sessions"].values())
+    timed = [*figures["sessions"].values(), *figures["jitter"].values()]
+    timed += [figures["onnxruntime"][f"starter {what}"] for what in ("hop", "N3")]
+    assert all(figure["floor_ms"] > 0 for figure in timed)
     assert all(each["second_stream_captures"] == 0 for each in figures["start"].values())
     exact = [f"{name} {what}" for name in ("starter", "official") for what in ("B1", "B3", "slots")]
     assert max(figures["onnxruntime"][name] for name in exact) < 1e-3
@@ -49,6 +52,17 @@ def test_every_part_runs_without_a_card_and_is_not_run_twice(tmp_path: Path, cap
     again = capsys.readouterr().out
     assert not any(f"  {label}: " in again for part in figures.values() for label in part)
     assert json.loads(output.read_text()) == found
+
+
+def test_the_floor_of_a_round_reads_the_weights_once(tmp_path: Path, monkeypatch) -> None:
+    card = Card(tmp_path)
+    speeds = {"gflops": 1e9, "gb_per_second": 1e-3}
+    monkeypatch.setattr(card, "speed", lambda precision: speeds)
+    one = card.floor_ms("official", "fp32")
+    assert card.floor_ms("official", "fp32", sessions=64) == one > 0
+    speeds.update(gflops=1e-3, gb_per_second=1e9)
+    one = card.floor_ms("official", "fp32")
+    assert card.floor_ms("official", "fp32", sessions=64) == pytest.approx(64 * one)
 
 
 def test_what_breaks_or_is_stopped_is_noted_and_done_the_next_time(
