@@ -18,8 +18,6 @@ from viewer.render import gl
 from viewer.scene.background import Background, straight
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from head.model import Head
 
 
@@ -83,12 +81,7 @@ class Renderer:
     def __enter__(self) -> Renderer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
