@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.errors import FileError, PosetalkError, WrongValue
+from head.errors import PosetalkError, WrongValue
 from head.new_file import NewFile
 from stream.frames import FPS, SAMPLE_RATE
+from viewer.play.film_streams import ALPHA_ENCODERS, alpha_stream, audio_stream, video_stream
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -36,27 +37,7 @@ MUXER = {
     "frag_duration": "500000",  # microseconds: what a kill can cost
     "flush_packets": "1",
 }
-# The first that this build of FFmpeg has; x264 is in PyAV's wheels.
-ENCODERS = {
-    "libx264": {
-        "preset": "veryfast",
-        "crf": "18",
-        "bf": "0",
-        "tune": "zerolatency",
-        "threads": "2",
-    },
-    "libopenh264": {"b": "4000000"},
-    "h264_videotoolbox": {"b": "4000000"},
-    "mpeg4": {"qscale": "3"},
-}
-ALPHA_ENCODERS = {
-    ".webm": ("libvpx-vp9", "yuva420p", {"b": "0", "crf": "24", "deadline": "realtime",
-                                         "cpu-used": "6", "row-mt": "1", "auto-alt-ref": "0"}),
-    ".mov": ("prores_ks", "yuva444p10le", {"profile": "4444", "vendor": "apl0"}),
-}  # fmt: skip
-"""By the file's ending: films that may be transparent."""
 SOUND_LAG_SECONDS = 1.0  # sound that is later than this behind the pictures becomes silence
-BT601, LIMITED_RANGE = 6, 1  # FFmpeg's numbers; unnamed, large pictures are taken for BT.709
 AAC_SAMPLES = 1024  # the encoder's own frame
 
 
@@ -113,12 +94,12 @@ class VideoWriter:
             self._container = av.open(str(self._file.beside), "w", format=form, options=options)
             self._container.metadata.update(title=TITLE, comment=TITLE)
             if form == "mp4":
-                self._video = _video_stream(av, self._container, width, height, fps)
+                self._video = video_stream(av, self._container, width, height, fps)
             else:
-                self._video = _alpha_stream(av, self._container, (width, height), fps, ending)
+                self._video = alpha_stream(av, self._container, (width, height), fps, ending)
                 if not alpha and form == "webm":
                     self._video.pix_fmt = "yuv420p"
-            self._audio: Any = _audio_stream(self._container, sample_rate, form) if sound else None
+            self._audio: Any = audio_stream(self._container, sample_rate, form) if sound else None
             self._container.start_encoding()
 
     @property
@@ -284,34 +265,3 @@ def seconds_of_ours(path: Path) -> float:
         if TITLE in film.metadata.values() and film.duration:
             return float(film.duration) / 1e6
     return math.inf
-
-
-def _video_stream(av: Any, container: Any, width: int, height: int, fps: int) -> Any:
-    for name, options in ENCODERS.items():
-        if name in av.codecs_available:
-            stream = container.add_stream(name, rate=fps, options=options)
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            codec = stream.codec_context
-            codec.gop_size = fps
-            codec.colorspace, codec.color_range = BT601, LIMITED_RANGE  # as the conversion does it
-            return stream
-    raise FileError("this build of PyAV has no video encoder; reinstall it with `pip install av`")
-
-
-def _alpha_stream(av: Any, container: Any, size: tuple[int, int], fps: int, ending: str) -> Any:
-    name, pixels, options = ALPHA_ENCODERS[ending]
-    if name not in av.codecs_available:
-        raise FileError(f"this build of PyAV has no {name} for {ending} films: take another ending")
-    stream = container.add_stream(name, rate=fps, options=options)
-    stream.width, stream.height = size
-    stream.pix_fmt = pixels
-    stream.codec_context.gop_size = fps
-    return stream
-
-
-def _audio_stream(container: Any, sample_rate: int, form: str = "mp4") -> Any:
-    codec = {"webm": "libopus", "mov": "pcm_s16le"}.get(form, "aac")
-    stream = container.add_stream(codec, rate=sample_rate, layout="mono")
-    if codec != "pcm_s16le":
-        stream.bit_rate = 96_000
-    return stream
