@@ -14,7 +14,7 @@ import torch
 from benchmarks.__main__ import main as run_benchmark
 from benchmarks.pages.curve_plots import draw
 from benchmarks.pages.results import ResultsPageError, page, read_curves
-from benchmarks.quality import curves
+from benchmarks.quality import curve_settings, curves
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.spec import LiveDefaults
 from head.rig import builtin_head
@@ -214,19 +214,19 @@ def test_curves_ask_for_each_setting_once_and_keep_the_live_defaults_on_each() -
             style_guidance=1.0,
         )
     )
-    base = curves.base_of(live, 12)
-    found = curves.curve_settings(base, 12, 100)
+    base = curve_settings.base_of(live, 12)
+    found = curve_settings.curve_settings(base, 12, 100)
     for name in ("steps", "lookahead", "hop", "context"):
         assert [s.key for _, s in found[name]].count(base.key) == 1, name
     assert [x for x, _ in found["steps"]] == ["1", "2", "3", "4", "6", "8", "10", "20"]
     assert dict(found["context"])["12"] == base and dict(found["modes"])["live defaults"] == base
-    slow = dict(found["modes"])[curves.ALL_STEPS]
+    slow = dict(found["modes"])[curve_settings.ALL_STEPS]
     assert slow.sampler == "ancestral" and slow.steps == 500
     assert all(s.hop + s.lookahead <= 100 for points in found.values() for _, s in points)
 
 
 def test_curves_over_the_fake_backend_sample_what_a_setting_says() -> None:
-    base = curves.base_of(asdict(FakeBackend().spec.live), 1)
+    base = curve_settings.base_of(asdict(FakeBackend().spec.live), 1)
     motion = curves.sample(FakeBackend(), two_clips(), base)
     assert motion.shape == (2, curves.SEEDS, 60, 54)
 
@@ -264,8 +264,8 @@ def curves_result() -> dict[str, Any]:
             style_guidance=1.0,
         )
     )
-    base = curves.base_of(live, 12)
-    settings = curves.curve_settings(base, 12, 100)
+    base = curve_settings.base_of(live, 12)
+    settings = curve_settings.curve_settings(base, 12, 100)
     figures = {
         s.key: {
             "setting": asdict(s),

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.harness.environment import describe
 from benchmarks.pages.curve_plots import PLOTS
 from benchmarks.pages.tables import table
-from benchmarks.quality.curves import ALL_STEPS
+from benchmarks.quality.curve_settings import ALL_STEPS
 from training.evaluation.live_figures import FIGURES
 
 NEAR = 0.02
