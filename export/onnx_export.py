@@ -14,7 +14,7 @@ from typing import Any
 
 import onnx
 
-from diffposetalk.bundle.bundle import CONFIG, MODEL, Bundle, sha256_of
+from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.bundle.graphs import (
     FOLDER,
     HOP,
@@ -26,6 +26,7 @@ from diffposetalk.bundle.graphs import (
     Manifest,
     network_hash,
 )
+from diffposetalk.bundle.reading import CONFIG, MODEL, sha256_of
 from diffposetalk.bundle.tensor_file import TensorFile
 from diffposetalk.spec import ModelSpec
 from export.graphs.builder import BFLOAT16, FLOAT, FLOAT16, OPSET, save

@@ -16,8 +16,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from diffposetalk.bundle.bundle import MODEL, Bundle
+from diffposetalk.bundle.bundle import Bundle
 from diffposetalk.bundle.graphs import Manifest, network_hash
+from diffposetalk.bundle.reading import MODEL
 from diffposetalk.spec import FloatArray
 from export.calibration import Calibration, calibrate
 from export.graphs.builder import OPSET, save

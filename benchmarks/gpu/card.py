@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from benchmarks.latency.roofline import count_weights, hop_work, read_sizes, roofline_ms
-from diffposetalk.bundle.bundle import MODEL, Bundle, load_bundle
+from diffposetalk.bundle.bundle import Bundle, load_bundle
+from diffposetalk.bundle.reading import MODEL
 from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.inference.precision import DTYPES
 from diffposetalk.network.model import DiffPoseTalk

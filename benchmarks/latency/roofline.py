@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.processes import Helper, answer
-from diffposetalk.bundle.bundle import MODEL, load_bundle
+from diffposetalk.bundle.bundle import load_bundle
+from diffposetalk.bundle.reading import MODEL
 from diffposetalk.spec import ModelSpec
 
 MATRIX = 1536

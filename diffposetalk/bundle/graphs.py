@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from diffposetalk.bundle.bundle import CONFIG, FILE_NAME, MODEL, Bundle
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.bundle.reading import CONFIG, FILE_NAME, MODEL
 from head.errors import PosetalkError, WrongValue
 from head.files.json_file import read_json
 from head.files.regular_file import read_regular

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from diffposetalk.bundle.bundle import (
+from diffposetalk.bundle.bundle import Bundle, BundleError, load_bundle
+from diffposetalk.bundle.reading import (
     CARD,
     CONFIG,
     FORMAT,
@@ -22,9 +23,6 @@ from diffposetalk.bundle.bundle import (
     STYLE_ENCODER,
     STYLES,
     VERSION,
-    Bundle,
-    BundleError,
-    load_bundle,
     read_statistics,
     read_styles,
     sha256_of,

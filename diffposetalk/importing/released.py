@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 
-from diffposetalk.bundle.bundle import Bundle, sha256_of
+from diffposetalk.bundle.bundle import Bundle
+from diffposetalk.bundle.reading import sha256_of
 from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.bundle.styles import StyleError, check_name, read_style
 from diffposetalk.importing.archive import CheckpointError

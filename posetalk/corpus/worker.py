@@ -157,6 +157,7 @@ def bundle_hash(bundle: str) -> str:
     Raises:
         diffposetalk.bundle.bundle.BundleError: there is no such bundle.
     """
-    from diffposetalk.bundle.bundle import CONFIG, bundle_folder, sha256_of
+    from diffposetalk.bundle.bundle import bundle_folder
+    from diffposetalk.bundle.reading import CONFIG, sha256_of
 
     return sha256_of(bundle_folder(bundle) / CONFIG)

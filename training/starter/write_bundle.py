@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from diffposetalk.bundle.bundle import PACKAGED, sha256_of
+from diffposetalk.bundle.bundle import PACKAGED
+from diffposetalk.bundle.reading import sha256_of
 from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import Statistics
