@@ -31,8 +31,9 @@ PICTURES = "performance"
 """Folder beside the page."""
 
 _HEAD = """\
-<!-- Written by `posetalk bench page`: change the results or
-# benchmarks/pages/performance.py, not this. --> Performance
+# Performance
+
+<!-- Written by `posetalk bench page`: change the results or benchmarks/pages/performance.py. -->
 
 Every number here was written by a command and can be had again (`.venv/bin/` in front, where
 `run.py` has set posetalk up; leave the machine alone meanwhile):
@@ -162,6 +163,8 @@ def read_results(paths: Sequence[Path]) -> list[dict[str, Any]]:
         if result.get("format") != FORMAT:
             raise PerformancePageError(f"{path}: written by another version, measure again")
         results.append(result)
+    if not results:
+        raise PerformancePageError("no figures to write of: name benchmarks/results/*.json")
     return sorted(results, key=lambda r: (KINDS.index(r["kind"]), bool(side_by_side(r))))
 
 

@@ -22,8 +22,9 @@ from head.new_file import new_file
 from training.evaluation.paper_table.table import read_result
 
 _HEAD = """\
-<!-- Written by `posetalk bench curves`: change the figures or the code, not this
-# page. --> Results
+# Results
+
+<!-- Written by `posetalk bench curves`: change the figures or the code, not this page. -->
 
 Everything here was measured on held-out speech whose motion labels were **made by a coarticulation
 model** from known phone times (`docs/training.md`): nobody's face was recorded. Lower errors mean
@@ -123,7 +124,9 @@ class WriteResultsPage:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit codes: 0 written, 2 wrong usage; raises what `benchmarks.__main__` explains."""
     command = tyro.cli(WriteResultsPage, prog="posetalk bench results", args=arguments)
-    curves = read_curves(command.folder / "curves.json")
-    write_page(command.output, curves, command.folder / "table.json", plots=True)
+    curves, table = read_curves(command.folder / "curves.json"), command.folder / "table.json"
+    if curves is None and not table.is_file():
+        raise ResultsPageError(f"no figures to write of: {table} is missing, and curves.json")
+    write_page(command.output, curves, table, plots=True)
     print(f"wrote {command.output}")
     return 0

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.harness.processes import BenchmarkError
 
 HERE = Path(__file__).parent
-INSTALL_SECONDS = 120.0
+INSTALL_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
