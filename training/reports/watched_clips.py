@@ -154,7 +154,7 @@ def wilson(wins: int, of: int) -> tuple[float, float]:
     z, share = 1.96, wins / of
     middle = (share + z * z / (2 * of)) / (1 + z * z / of)
     half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return middle - half, middle + half
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def envelope(samples: Array, n: int) -> Array:

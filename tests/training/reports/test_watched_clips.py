@@ -118,6 +118,7 @@ def test_the_lag_is_found() -> None:
     assert at[found.argmax()] == 3
     assert envelope(np.ones(640 * 5), 5).tolist() == [1.0] * 5
     assert wilson(14, 20)[0] == pytest.approx(0.481, abs=0.001)
+    assert wilson(0, 20)[0] == 0.0 and wilson(20, 20)[1] == 1.0, "a share is one at its ends, too"
 
 
 def test_films_and_strips_are_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
