@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
 from typing import Any, NoReturn, get_args, get_type_hints
-from unittest.mock import patch
 
 import tyro
 
@@ -62,8 +61,13 @@ def in_one_line(options: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
     def refuse_plainly(_parser: ArgumentParser, message: str) -> NoReturn:
         raise UsageError(message)
 
-    with _errors.on_parse_error(refuse), patch.object(ArgumentParser, "error", refuse_plainly):
-        yield
+    plainly = ArgumentParser.error
+    setattr(ArgumentParser, "error", refuse_plainly)  # noqa: B010 - a method may not be assigned
+    try:
+        with _errors.on_parse_error(refuse):
+            yield
+    finally:
+        setattr(ArgumentParser, "error", plainly)  # noqa: B010
 
 
 def options_of(command: type) -> Iterator[str]:

@@ -7,7 +7,7 @@ too, stay in step with their sound. Time zero is the start of the first picture.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -131,20 +131,10 @@ class Film:
             yield from self._frames(container, pictures_of(container))
 
     def _frames(self, container: Any, stream: Any) -> Iterator[tuple[Any, float]]:
-        import av
-
         stream.thread_type = "AUTO"
-        packets = container.demux(stream)
-        while True:
-            try:
-                frames = next(packets).decode()
-            except StopIteration:
-                return
-            except av.error.FFmpegError:
-                continue
-            for frame in frames:
-                if frame.pts is not None:
-                    yield frame, float(frame.pts * stream.time_base) - self.begins
+        for frame in undamaged(container, stream, lambda error: None):
+            if frame.pts is not None:
+                yield frame, float(frame.pts * stream.time_base) - self.begins
 
 
 def upright(frame: Any) -> Picture:
@@ -178,6 +168,22 @@ def _tone(transfer: int) -> Picture:
         light = np.where(code <= 0.5, low, high) / 0.265
     light = light * (1 + light / light[-1] ** 2) / (1 + light)  # Reinhard et al. 2002, equation 4
     return np.asarray(np.round(255 * np.power(np.clip(1.6 * light, 0, 1), 1 / 2.2)), np.uint8)
+
+
+def undamaged(container: Any, stream: Any, damage: Callable[[Exception], None]) -> Iterator[Any]:
+    """The frames of a stream's packets that can be decoded; of each other one `damage` is told."""
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            frames = next(packets).decode()
+        except StopIteration:
+            return
+        except av.error.FFmpegError as error:
+            damage(error)
+            continue
+        yield from frames
 
 
 def open_container(path: Path) -> Any:

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from head.new_file import new_file
 from posetalk.tracking.problem import TrackingError
-from posetalk.tracking.sources.film import Film, open_container
+from posetalk.tracking.sources.film import Film, open_container, undamaged
 from stream.frames import SAMPLE_RATE
 
 Floats = NDArray[np.float32]
 
 LONGEST_GAP: Final = 0.02
 """Seconds of missing sound from which silence stands for it: one packet, more than times round."""
+LONGEST_SILENCE: Final = 3600.0
+"""A leap of more seconds is a clock that broke: silence for it could fill a disk."""
 
 
 def sound_of(film: Film) -> Iterator[Floats]:
@@ -66,6 +68,8 @@ def _decoded(film: Film, start: float) -> Iterator[tuple[float, Floats]]:
             time = due if frame.pts is None else float(frame.pts * stream.time_base)
             if first is None:
                 first = due = time
+            if time - due > LONGEST_SILENCE:
+                due = time
             while time - due > LONGEST_GAP:
                 missing = min(time - due, 1.0)
                 yield first, np.zeros(round(missing * SAMPLE_RATE), np.float32)
@@ -84,22 +88,13 @@ def _frames(container: Any, stream: Any, path: Path) -> Iterator[Any]:
     Raises:
         TrackingError: all of them are.
     """
-    import av
-
-    heard, damage = False, None
-    packets = container.demux(stream)
-    while True:
-        try:
-            frames = next(packets).decode()
-        except StopIteration:
-            break
-        except av.error.FFmpegError as error:
-            damage = error
-            continue
-        heard = heard or bool(frames)
-        yield from frames
-    if damage is not None and not heard:
-        raise TrackingError(f"{path}: its sound cannot be read ({damage})")
+    heard, damage = False, list[Exception]()
+    for frame in undamaged(container, stream, damage.append):
+        heard = True
+        damage.clear()
+        yield frame
+    if damage and not heard:
+        raise TrackingError(f"{path}: its sound cannot be read ({damage[-1]})")
 
 
 def write_wave(path: Path, blocks: Iterable[Floats]) -> int:

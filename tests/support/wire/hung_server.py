@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from typing import Self
 
+from serving_thread import ServingThread
 from websockets.asyncio.server import ServerConnection, serve
 
 
-class HungServer:
+class HungServer(ServingThread):
     """Listens on a free port of this machine; a context manager.
 
     Args:
@@ -22,20 +21,9 @@ class HungServer:
     def __init__(self, *said: str | bytes) -> None:
         self.came = threading.Event()
         self._said = said
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()))
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
+        super().__init__()
 
     async def _serve(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         async with serve(self._hang, "127.0.0.1", 0, close_timeout=0.1) as server:
             self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             self._ready.set()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from typing import Self
+
+from serving_thread import ServingThread
 
 
-class Switch:
+class Switch(ServingThread):
     """Forwards connections; a context manager.
 
     Attributes:
@@ -18,17 +18,7 @@ class Switch:
     def __init__(self, target: int = 0) -> None:
         self.target, self.port = target, 0
         self._writers: set[asyncio.StreamWriter] = set()
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        self._ready.wait()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join()
+        super().__init__()
 
     @property
     def url(self) -> str:
@@ -45,7 +35,6 @@ class Switch:
             writer.transport.abort()
 
     async def _serve(self) -> None:
-        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
         server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
