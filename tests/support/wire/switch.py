@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from serving_thread import ServingThread
 
@@ -40,23 +41,29 @@ class Switch(ServingThread):
         self._ready.set()
         async with server:
             await self._over.wait()
+        while self._writers:  # newcomers of this moment, too
             self._cut()
+            await asyncio.sleep(0)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ways: list[asyncio.Task[None]] = []
+        with contextlib.ExitStack() as over:
+            self._keep(writer, over)
+            try:
+                there, back = await asyncio.open_connection("127.0.0.1", self.target)
+            except OSError:
+                return
+            self._keep(back, over)
+            for way in (pump(reader, back), pump(there, writer)):
+                ways.append(asyncio.create_task(way))
+                over.callback(ways[-1].cancel)
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+
+    def _keep(self, writer: asyncio.StreamWriter, over: contextlib.ExitStack) -> None:
+        """Have it cut by `cut`, and at the end of whoever forwards, however that comes."""
         self._writers.add(writer)
-        try:
-            there, back = await asyncio.open_connection("127.0.0.1", self.target)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._writers.add(back)
-        ways = [asyncio.create_task(pump(reader, back)), asyncio.create_task(pump(there, writer))]
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        for way in ways:
-            way.cancel()
-        for each in (writer, back):
-            each.transport.abort()
-            self._writers.discard(each)
+        over.callback(self._writers.discard, writer)
+        over.callback(writer.transport.abort)
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
