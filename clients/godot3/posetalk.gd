@@ -6,7 +6,7 @@ extends Node
 
 signal connected(hello)
 signal frame_arrived(sample, values)      # as received: PoolRealArray in the order of `names`
-signal frame_shown(sample, values)        # at its time
+signal frame_shown(sample, values)        # at its time; after the last one on its way to rest
 signal sound_arrived(sample, samples)     # PoolRealArray, 16 kHz, -1..1; with `audio`
 signal interrupted(sample)
 signal error(code, message)
@@ -19,6 +19,8 @@ const SETS = {1: "flame", 2: "arkit52", 3: "vertices"}
 const FIRST_WAIT = 0.25
 const LONGEST_WAIT = 4.0
 const MOST_WAITING = 100                  # frames; newest wins
+const HOLD_SECONDS = 0.6                  # a face without frames holds still for so long: a network stutters
+const REST_SECONDS = 0.4                  # then, or at once where the stream is over, it goes to rest
 
 export(String) var url = "ws://127.0.0.1:8765"
 export(String) var token = ""
@@ -42,6 +44,10 @@ var _retry_in = 0.0
 var _hopeless = false
 var _told = false                         # that nobody answers
 var _waiting = []                         # [sample, values], oldest first
+var _kept = null                          # the frame shown last, as in _waiting
+var _rest_at = INF                        # seconds: when it starts to go to rest
+var _left = 0.0                           # of it in what is shown: 1 where it moves, 0 at rest
+var _over = false                         # nothing more comes
 var _first = null                         # seconds that the server's clock is ahead of ours, less the way
 var _blend = {}                           # channel index -> property of the mesh
 var _rate = 16000
@@ -66,8 +72,11 @@ func _exit_tree():
 func subscribe(new_set, with_audio):
 	channel_set = new_set
 	audio = with_audio
+	var before = names.hash()
 	names = hello.get("channels", {}).get(channel_set, [])
 	_waiting.clear()
+	if names.hash() != before:
+		_kept = null
 	_map_blend_shapes()
 	_say({"type": "subscribe", "protocol": PROTOCOL, "set": channel_set, "audio": audio})
 
@@ -98,7 +107,7 @@ func _process(seconds):
 		_retry_in -= seconds
 		if _retry_in <= 0:
 			_dial()
-	_play()
+	_play(_now())
 
 
 func _dial():
@@ -132,8 +141,7 @@ func _lost():
 		emit_signal("disconnected")
 	_open = false
 	hello = {}
-	_first = null
-	_waiting.clear()
+	_over = true                          # what waits is still shown, at its time
 	_rate = 16000
 
 
@@ -157,13 +165,15 @@ func _receive_text(text):
 	match message.get("type", ""):
 		"hello":
 			hello = message
+			_begin_anew()
 			emit_signal("connected", hello)
 			subscribe(channel_set, audio)
 			if own_session:
 				_say({"type": "open", "protocol": PROTOCOL, "pace": "live", "style": own_style, "seed": own_seed})
 		"opened":
-			_waiting.clear()
-			_first = null
+			_begin_anew()
+		"closed":
+			_over = true
 		"interrupted":
 			for index in range(_waiting.size() - 1, -1, -1):
 				if _waiting[index][0] >= message["sample"]:
@@ -172,6 +182,7 @@ func _receive_text(text):
 		"error":
 			emit_signal("error", message.get("code", ""), message.get("message", ""))
 		"end":
+			_over = true
 			emit_signal("ended")
 
 
@@ -183,7 +194,7 @@ func _receive_binary(data):
 		emit_signal("sound_arrived", message["sample"], message["values"])
 	elif SETS.get(message["type"], "") == channel_set:
 		emit_signal("frame_arrived", message["sample"], message["values"])
-		_hold(message["sample"], message["values"])
+		_hold(message["sample"], message["values"], _now())
 
 
 # A binary message as {type, sequence, sample, values}, or {error: code}. Unknown types have no values.
@@ -220,8 +231,8 @@ static func decode(data):
 
 
 # A frame comes in a burst with others, and is shown at its time.
-func _hold(sample, values):
-	var now = OS.get_ticks_usec() / 1e6
+func _hold(sample, values, now):
+	_over = false
 	var early = sample / SAMPLE_RATE - now
 	# The frame that took least says where the server's clock is; the rest follows clocks that drift.
 	_first = early if _first == null else max(early, _first - 0.0001)
@@ -230,13 +241,41 @@ func _hold(sample, values):
 		_waiting.pop_front()
 
 
-func _play():
-	var now = OS.get_ticks_usec() / 1e6
+func _play(now):
 	var due = null
 	while not _waiting.empty() and _waiting[0][0] / SAMPLE_RATE - _first + delay <= now:
 		due = _waiting.pop_front()
 	if due != null:
+		_kept = due
+		_rest_at = now + HOLD_SECONDS
+		_left = 1.0
 		_show(due[0], due[1])
+	elif _kept != null and _waiting.empty() and channel_set != "vertices":
+		_rest(now)
+
+
+# A face to which nothing comes any more goes to rest, softly: weights and angles to 0.
+func _rest(now):
+	if _over:
+		_rest_at = min(_rest_at, now)
+	var left = 1.0 - clamp((now - _rest_at) / REST_SECONDS, 0.0, 1.0)
+	if left == _left:
+		return
+	_left = left
+	var eased = left * left * (3.0 - 2.0 * left)
+	var values = PoolRealArray()
+	for value in _kept[1]:
+		values.append(eased * value)
+	_show(_kept[0], values)
+
+
+func _begin_anew():
+	_waiting.clear()
+	_first = null
+
+
+func _now():
+	return OS.get_ticks_usec() / 1e6
 
 
 func _show(sample, values):

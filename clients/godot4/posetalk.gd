@@ -7,7 +7,7 @@ extends Node
 
 signal connected(hello: Dictionary)
 signal frame_arrived(sample: int, values: PackedFloat32Array)  ## As received, in the order of names.
-signal frame_shown(sample: int, values: PackedFloat32Array)  ## At its time.
+signal frame_shown(sample: int, values: PackedFloat32Array)  ## At its time; after the last one on its way to rest.
 signal sound_arrived(sample: int, samples: PackedFloat32Array)  ## 16 kHz, -1..1; with audio.
 signal interrupted(sample: int)
 signal error(code: String, message: String)
@@ -20,6 +20,8 @@ const SETS := {1: "flame", 2: "arkit52", 3: "vertices"}
 const FIRST_WAIT := 0.25
 const LONGEST_WAIT := 4.0
 const MOST_WAITING := 100  # frames; newest wins
+const HOLD_SECONDS := 0.6  # a face without frames holds still for so long: a network stutters
+const REST_SECONDS := 0.4  # then, or at once where the stream is over, it goes to rest
 
 @export var url := "ws://127.0.0.1:8765"
 @export var token := ""
@@ -44,6 +46,10 @@ var _retry_in := 0.0
 var _hopeless := false
 var _told := false  # that nobody answers
 var _waiting: Array = []  # [sample, values], oldest first
+var _kept: Array = []  # the frame shown last, as in _waiting
+var _rest_at := INF  # seconds: when it starts to go to rest
+var _left := 0.0  # of it in what is shown: 1 where it moves, 0 at rest
+var _over := false  # nothing more comes
 var _first := -INF  # seconds that the server's clock is ahead of ours, less the way
 var _blend := {}  # channel index -> index of the mesh's blend shape
 var _rate := 16000
@@ -62,8 +68,11 @@ func _exit_tree() -> void:
 func subscribe(new_set: String, with_audio: bool) -> void:
 	channel_set = new_set
 	audio = with_audio
+	var before := names.hash()
 	names = hello.get("channels", {}).get(channel_set, [])
 	_waiting.clear()
+	if names.hash() != before:
+		_kept = []
 	_map_blend_shapes()
 	_say({"type": "subscribe", "protocol": PROTOCOL, "set": channel_set, "audio": audio})
 
@@ -104,7 +113,7 @@ func _process(seconds: float) -> void:
 			_retry_in -= seconds
 			if _retry_in <= 0.0 and not _hopeless:
 				_dial()
-	_play()
+	_play(_now())
 
 
 func _dial() -> void:
@@ -127,8 +136,7 @@ func _lost() -> void:
 	_open = false
 	_dialling = false
 	hello = {}
-	_first = -INF
-	_waiting.clear()
+	_over = true  # what waits is still shown, at its time
 	_rate = 16000
 
 
@@ -142,6 +150,7 @@ func _receive_text(text: String) -> void:
 	match message.get("type", ""):
 		"hello":
 			hello = message
+			_begin_anew()
 			_wait = FIRST_WAIT
 			_told = false
 			connected.emit(hello)
@@ -149,14 +158,16 @@ func _receive_text(text: String) -> void:
 			if own_session:
 				_say({"type": "open", "protocol": PROTOCOL, "pace": "live", "style": own_style, "seed": own_seed})
 		"opened":
-			_waiting.clear()
-			_first = -INF
+			_begin_anew()
+		"closed":
+			_over = true
 		"interrupted":
 			_waiting = _waiting.filter(func(frame: Array) -> bool: return frame[0] < message["sample"])
 			interrupted.emit(int(message["sample"]))
 		"error":
 			error.emit(message.get("code", ""), message.get("message", ""))
 		"end":
+			_over = true
 			ended.emit()
 
 
@@ -168,7 +179,7 @@ func _receive_binary(data: PackedByteArray) -> void:
 		sound_arrived.emit(message["sample"], message["values"])
 	elif SETS.get(message["type"], "") == channel_set:
 		frame_arrived.emit(message["sample"], message["values"])
-		_hold(message["sample"], message["values"])
+		_hold(message["sample"], message["values"], _now())
 
 
 ## A binary message as {type, sequence, sample, values}, or {error: code}. Unknown types have no values.
@@ -212,8 +223,9 @@ static func decode(data: PackedByteArray) -> Dictionary:
 
 
 # A frame comes in a burst with others, and is shown at its time.
-func _hold(sample: int, values: PackedFloat32Array) -> void:
-	var early := sample / SAMPLE_RATE - Time.get_ticks_usec() / 1e6
+func _hold(sample: int, values: PackedFloat32Array, now: float) -> void:
+	_over = false
+	var early := sample / SAMPLE_RATE - now
 	# The frame that took least says where the server's clock is; the rest follows clocks that drift.
 	_first = maxf(early, _first - 0.0001)
 	_waiting.append([sample, values])
@@ -221,13 +233,41 @@ func _hold(sample: int, values: PackedFloat32Array) -> void:
 		_waiting.pop_front()
 
 
-func _play() -> void:
-	var now := Time.get_ticks_usec() / 1e6
+func _play(now: float) -> void:
 	var due: Array = []
 	while not _waiting.is_empty() and _waiting[0][0] / SAMPLE_RATE - _first + delay <= now:
 		due = _waiting.pop_front()
 	if not due.is_empty():
+		_kept = due
+		_rest_at = now + HOLD_SECONDS
+		_left = 1.0
 		_show(due[0], due[1])
+	elif not _kept.is_empty() and _waiting.is_empty() and channel_set != "vertices":
+		_rest(now)
+
+
+# A face to which nothing comes any more goes to rest, softly: weights and angles to 0.
+func _rest(now: float) -> void:
+	if _over:
+		_rest_at = minf(_rest_at, now)
+	var left := 1.0 - clampf((now - _rest_at) / REST_SECONDS, 0.0, 1.0)
+	if left == _left:
+		return
+	_left = left
+	var eased := left * left * (3.0 - 2.0 * left)
+	var values := PackedFloat32Array()
+	for value: float in _kept[1]:
+		values.append(eased * value)
+	_show(_kept[0], values)
+
+
+func _begin_anew() -> void:
+	_waiting.clear()
+	_first = -INF
+
+
+func _now() -> float:
+	return Time.get_ticks_usec() / 1e6
 
 
 func _show(sample: int, values: PackedFloat32Array) -> void:

@@ -9,7 +9,7 @@ using System.Threading.Tasks;
 
 namespace Posetalk
 {
-    public enum EventKind { Hello, Opened, Frame, Sound, Faces, Interrupted, Style, Error, Lost, End }
+    public enum EventKind { Hello, Opened, Frame, Sound, Faces, Interrupted, Style, Error, Lost, End, Closed }
 
     public sealed class Event
     {
@@ -249,6 +249,9 @@ namespace Posetalk
                     break;
                 case "style":
                     happened.Kind = EventKind.Style;
+                    break;
+                case "closed":
+                    happened.Kind = EventKind.Closed;
                     break;
                 case "end":
                     happened.Kind = EventKind.End;

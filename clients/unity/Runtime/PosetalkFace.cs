@@ -29,7 +29,7 @@ namespace Posetalk
         /// An error of the server: code and sentence.
         public event Action<string, string> Failed;
 
-        readonly PlayOut playOut = new PlayOut();
+        readonly PlayOut playOut = new PlayOut { Rests = true };
         readonly float[] turn = new float[4];
         readonly List<int[]> maps = new List<int[]>();
         Connection connection;
@@ -110,6 +110,11 @@ namespace Posetalk
                     break;
                 case EventKind.Interrupted:
                     playOut.Cut((long)Json.Number(happened.Text, "sample"));
+                    break;
+                case EventKind.Lost:
+                case EventKind.End:
+                case EventKind.Closed:
+                    playOut.End(now);
                     break;
                 case EventKind.Error:
                     Debug.LogWarning("posetalk: " + happened.Sentence);

@@ -22,6 +22,7 @@ public static class Golden
                 wire++;
         Console.WriteLine("wire " + wire);
         PlayOutShowsFramesInTime();
+        FacesComeToRest();
         NamesAreMatched();
         RotationsAreMirrored();
         SoundIsEncoded();
@@ -115,6 +116,54 @@ public static class Golden
         Expect(playOut.Dropped > 100, "too many waiting frames are dropped");
         playOut.Clear();
         Expect(!playOut.Show(20, ref values), "nothing after Clear");
+    }
+
+    // What is shown from `begin` on, 60 times a second, of a face that was shown frame 9: 1, -1.
+    static List<float> AfterTheLast(Action<PlayOut> told, double begin, double seconds)
+    {
+        var playOut = new PlayOut { Delay = 0.1, Rests = true };
+        float[] values = null;
+        for (int k = 0; k < 10; k++)
+            playOut.Add(640 * k, new float[] { 1, -1 }, 10 + 0.04 * k);
+        Expect(playOut.Show(10.46, ref values) && values[0] == 1, "the last frame, when it is due");
+        told(playOut);
+        var shown = new List<float>();
+        float before = 1;
+        for (double now = begin; now < begin + seconds; now += 1 / 60.0)
+        {
+            bool drawn = playOut.Show(now, ref values);
+            Expect(drawn || values[0] == before, "what is not drawn did not move");
+            Expect(values[0] == -values[1], "all channels rest alike");
+            Expect(values[0] <= before && values[0] > before - 0.07, "softly: " + values[0] + " after " + before);
+            shown.Add(before = values[0]);
+        }
+        Expect(!playOut.Show(begin + seconds, ref values), "at rest nothing is drawn");
+        return shown;
+    }
+
+    static void FacesComeToRest()
+    {
+        List<float> shown = AfterTheLast(playOut => playOut.End(10.4), 10.46, 0.5);
+        Expect(shown[0] == 1 && shown[shown.Count - 1] == 0, "half a second after the end it is at rest");
+        shown = AfterTheLast(playOut => { playOut.End(10.5); playOut.Clear(); }, 10.5, 0.5);
+        Expect(shown[0] == 1 && shown[shown.Count - 1] == 0, "also where a new stream begins meanwhile");
+        shown = AfterTheLast(playOut => { }, 10.46, 1.1);
+        Expect(shown.FindAll(value => value == 1).Count > 30 && shown[shown.Count - 1] == 0, "unless told, it holds still before");
+        shown = AfterTheLast(playOut => playOut.End(10.9), 10.9, 0.5);
+        Expect(shown[0] == 1, "an end that is told late does not jump");
+
+        var face = new PlayOut { Delay = 0.1, Rests = true };
+        float[] values = null;
+        face.Add(0, new float[] { 1 }, 10);
+        face.End(10);
+        Expect(face.Show(10.4, ref values) && values[0] < 0.5, "on its way to rest");
+        face.Add(64000, new float[] { 1 }, 10.42);
+        Expect(face.Show(10.53, ref values) && values[0] == 1, "new motion is shown at once");
+
+        var vertices = new PlayOut { Delay = 0.1 };
+        vertices.Add(0, new float[] { 1 }, 10);
+        vertices.End(10);
+        Expect(vertices.Show(20, ref values) && values[0] == 1, "zeros are no face of vertices");
     }
 
     static void NamesAreMatched()

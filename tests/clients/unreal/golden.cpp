@@ -36,6 +36,53 @@ static void Print(const char* path)
 	std::printf("]}\n");
 }
 
+// A face that was shown its last frame goes to rest in small steps, in half a second from when it is told; unless it
+// is told, it holds still before.
+static void Rests()
+{
+	using posetalk::PlayOut;
+	for (const double told : {10.4, 10.9, 99.0})
+		for (const bool anew : {false, true})
+		{
+			PlayOut play;
+			play.delay = 0.1;
+			play.rests = true;
+			std::vector<float> values;
+			for (int k = 0; k < 10; ++k)
+				play.Add(640 * k, {1, -1}, 10 + 0.04 * k);
+			Expect(play.Show(10.46, values) && values[0] == 1, "the last frame, when it is due");
+			float before = 1;
+			int held = 0;
+			bool ended = false;
+			const double end = std::min(std::max(told, 10.46), 11.1) + 0.5;
+			for (double now = 10.46; now < end; now += 1 / 60.0)
+			{
+				if (!ended && now >= told)
+				{
+					play.End(told);
+					if (anew) play.Clear();
+					ended = true;
+				}
+				const bool drawn = play.Show(now, values);
+				Expect(drawn || values[0] == before, "what is not drawn did not move");
+				Expect(values[0] == -values[1], "all channels rest alike");
+				Expect(values[0] <= before && values[0] > before - 0.07f, "softly");
+				held += values[0] == 1;
+				before = values[0];
+			}
+			Expect(before == 0 && !play.Show(end, values), "at rest, and nothing is drawn");
+			Expect(held >= (told > 90 ? 30 : 1), "held still before");
+			play.Clear();
+			play.Add(0, {1, 1}, 20);
+			Expect(play.Show(20.11, values) && values[1] == 1, "new motion is shown at once");
+		}
+	PlayOut vertices;
+	std::vector<float> values;
+	vertices.Add(0, {1}, 10);
+	vertices.End(10);
+	Expect(vertices.Show(20, values) && values[0] == 1, "zeros are no face of vertices");
+}
+
 static void Parts()
 {
 	using namespace posetalk;
@@ -66,6 +113,7 @@ static void Parts()
 	Expect(play.Show(11, values) && values[0] == 3, "the last frame stays after a cut");
 	play.Clear();
 	Expect(!play.Show(20, values), "nothing after Clear");
+	Rests();
 	// Whatever comes is judged, not trusted: half of these have a length that fits, some are whole.
 	std::uint32_t state = 1;
 	const auto random = [&state] { return state = state * 1664525u + 1013904223u, state >> 16; };

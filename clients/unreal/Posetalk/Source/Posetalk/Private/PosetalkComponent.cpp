@@ -29,6 +29,7 @@ FString Quoted(const FString& Text)
 UPosetalkComponent::UPosetalkComponent()
 {
 	PrimaryComponentTick.bCanEverTick = true;
+	PlayOut.rests = true;
 }
 
 void UPosetalkComponent::BeginPlay()
@@ -83,6 +84,7 @@ void UPosetalkComponent::Lost()
 	bDialling = false;
 	Received.Reset();
 	Rate = posetalk::SampleRate;
+	PlayOut.End(FPlatformTime::Seconds());
 }
 
 void UPosetalkComponent::ReceiveText(const FString& Text)
@@ -122,6 +124,10 @@ void UPosetalkComponent::ReceiveText(const FString& Text)
 	else if (Type == TEXT("opened"))
 	{
 		PlayOut.Clear();
+	}
+	else if (Type == TEXT("closed") || Type == TEXT("end"))
+	{
+		PlayOut.End(FPlatformTime::Seconds());
 	}
 	else if (Type == TEXT("interrupted"))
 	{

@@ -146,15 +146,19 @@ inline Rotation UnrealRotation(double x, double y, double z)
 	return result;
 }
 
-// Frames come in bursts; this shows each at its time, and what lies between two.
+// Frames come in bursts; this shows each at its time, what lies between two, and a face that goes to rest when no more
+// come.
 class PlayOut
 {
 public:
 	double delay = 0.12; // seconds that frames are held back
+	// Whether a face without frames goes to rest, which is zeros: of arkit52 and flame, not of vertices.
+	bool rests = false;
 
 	// Takes a frame that arrived at `now` seconds.
 	void Add(std::int64_t sample, std::vector<float> values, double now)
 	{
+		over = Never;
 		// The frame that took least says where the server's clock is; the rest follows clocks that drift.
 		first = std::max(double(sample) / SampleRate - now, first - 1e-4);
 		Cut(sample);
@@ -168,25 +172,27 @@ public:
 		while (!frames.empty() && frames.back().sample >= sample) frames.pop_back();
 	}
 
+	// Nothing more comes, as is told at `now`: what waits is shown, and then the face goes to rest.
+	void End(double now) { over = std::min(over, now); }
+
+	// Begins a new stream; the face goes to rest until its first frame.
 	void Clear()
 	{
 		frames.clear();
-		first = -std::numeric_limits<double>::infinity();
+		first = -Never;
 	}
 
-	// The face at `now`; false while there is none.
+	// The face at `now`; false where there is none, or it rests as it did before.
 	bool Show(double now, std::vector<float>& values)
 	{
-		const double at = (now + first - delay) * SampleRate;
-		while (frames.size() > 1 && double(frames[1].sample) <= at) frames.pop_front();
-		if (frames.empty() || double(frames[0].sample) > at) return false;
-		values = frames[0].values;
-		if (frames.size() > 1 && frames[1].values.size() == values.size())
-		{
-			const double part = (at - double(frames[0].sample)) / double(frames[1].sample - frames[0].sample);
-			for (std::size_t i = 0; i < values.size(); ++i)
-				values[i] += float(part) * (frames[1].values[i] - values[i]);
-		}
+		const bool moves = Keep(now);
+		if (kept.empty() || (!moves && !rests)) return false;
+		const double begin = rests ? std::min(due + HoldSeconds, std::max(due, over)) : now;
+		const double share = 1 - std::clamp((now - begin) / RestSeconds, 0.0, 1.0);
+		if (share == 0 && left == 0) return false;
+		left = share;
+		values = kept;
+		for (float& value : values) value *= float(share * share * (3 - 2 * share));
 		return true;
 	}
 
@@ -196,7 +202,34 @@ private:
 		std::int64_t sample;
 		std::vector<float> values;
 	};
+	static constexpr double Never = std::numeric_limits<double>::infinity();
+	static constexpr double HoldSeconds = 0.6; // a face without frames holds still for so long: a network stutters
+	static constexpr double RestSeconds = 0.4; // then, or at once where the stream is over, it goes to rest
+
+	// Whether there is a frame that is due.
+	bool Keep(double now)
+	{
+		const double at = (now + first - delay) * SampleRate;
+		while (frames.size() > 1 && double(frames[1].sample) <= at) frames.pop_front();
+		if (frames.empty() || double(frames[0].sample) > at) return false;
+		const double since = at - double(frames[0].sample); // samples
+		kept = frames[0].values;
+		due = now;
+		if (frames.size() > 1 && frames[1].values.size() == kept.size())
+		{
+			const double part = since / double(frames[1].sample - frames[0].sample);
+			for (std::size_t i = 0; i < kept.size(); ++i)
+				kept[i] += float(part) * (frames[1].values[i] - kept[i]);
+		}
+		else due -= since / SampleRate;
+		return true;
+	}
+
 	std::deque<Frame> frames;
-	double first = -std::numeric_limits<double>::infinity();
+	double first = -Never;
+	std::vector<float> kept; // what was shown last of the motion, also after Clear
+	double due = 0; // when that was: from then on nothing newer is there
+	double over = Never; // when it was told that nothing more comes
+	double left = 0; // of the motion in what was shown: 1 where it moves, 0 at rest
 };
 } // namespace posetalk
