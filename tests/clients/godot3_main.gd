@@ -11,6 +11,8 @@ var widest = 0.0
 var heard = 0
 var last = -1
 var told = false
+var over = false
+var held = 0.0
 
 
 func _initialize():
@@ -19,6 +21,7 @@ func _initialize():
 		follow(argument)
 	else:
 		golden(argument)
+		say({"event": "rest", "told": rest(10.5, 0.5), "untold": rest(INF, 1.2)})
 		quit()
 
 
@@ -55,6 +58,31 @@ func golden(folder):
 			if not same:
 				say({"wrong": name, "found": message})
 	say({"event": "golden", "checked": checked})
+
+
+# What is shown 60 times a second for so long after the last frame, which was due at 10.5 s; the end is told then.
+func rest(told_at, seconds):
+	var node = Client.new()
+	node.names = ["jawOpen", "headRotationX"]
+	for k in range(10):
+		node._hold(640 * k, PoolRealArray([1.0, -0.5]), 10 + 0.04 * k)
+	node._play(10.5)
+	if told_at < INF:
+		node._receive_text('{"type":"end","frames":10}')
+	var jaws = []
+	var now = 10.5
+	while now < 10.5 + seconds:
+		node._play(now)
+		jaws.append(node.shown["jawOpen"])
+		if node.shown["headRotationX"] != -0.5 * node.shown["jawOpen"]:
+			say({"wrong": node.shown})
+		now += 1 / 60.0
+	node._hold(640 * 50, PoolRealArray([1.0, 0.0]), 12.0)
+	node._play(12.2)
+	if node.shown["jawOpen"] != 1.0:
+		say({"wrong": "new motion is shown at once"})
+	node.free()
+	return jaws
 
 
 func follow(url):
@@ -96,13 +124,14 @@ func on_connected(hello):
 	heard = 0
 	last = -1
 	told = false
+	over = false
 	say({"event": "connected", "head": hello["head"]})
-	call_deferred("push")
+	call_deferred("push", 1)
 
 
-func push():
+func push(seconds):
 	var noise = PoolRealArray()
-	for _i in range(24000):
+	for _i in range(24000 * seconds):
 		noise.append(randf() - 0.5)
 	client.push(noise, 24000)
 
@@ -114,12 +143,22 @@ func on_sound_arrived(_sample, samples):
 func on_frame_shown(sample, values):
 	frames += 1
 	var jaw = face.get("blend_shapes/JawOpen")
+	if sample == last and over:
+		if jaw > held:
+			say({"event": "wrong", "jaw": jaw, "after": held})
+		held = jaw
+		if jaw == 0:
+			say({"event": "rest", "smirk": face.get("blend_shapes/smirk"), "turned": turning.transform.basis != Basis()})
+		return
+	held = jaw
 	widest = max(widest, jaw)
 	if abs(jaw - client.shown["jawOpen"]) > 1e-6 or face.get("blend_shapes/smirk") != 0:
 		say({"event": "wrong", "jaw": jaw, "shown": client.shown["jawOpen"]})
 	if sample <= last:
 		say({"event": "wrong", "sample": sample, "after": last})
 	last = sample
+	if told and jaw > 0.2:
+		say({"event": "speaks"})
 	if frames >= 20 and widest > 0.2 and not told:
 		told = true
 		say({"event": "frames", "widest": widest, "heard": heard, "count": values.size(), "frames": frames})
@@ -136,11 +175,14 @@ func on_error(code, _message):
 
 func on_interrupted(_sample):
 	say({"event": "interrupted"})
+	push(5)
 
 
 func on_disconnected():
-	say({"event": "lost"})
+	over = true
+	say({"event": "lost", "jaw": held})
 
 
 func on_ended():
+	over = true
 	say({"event": "end"})

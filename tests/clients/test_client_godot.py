@@ -9,6 +9,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,13 @@ def test_golden_bytes(tmp_path: Path) -> None:
     golden = ROOT / "tests" / "data" / "wire"
     with godot(tmp_path, str(golden)) as said:
         assert next(said) == {"event": "golden", "checked": len(list(golden.glob("*.bin")))}
+        rest = next(said)
+    assert rest["event"] == "rest"
+    for jaws, held in ((rest["told"], 1), (rest["untold"], 30)):
+        assert jaws[-1] == 0, "half a second after it was told it is at rest"
+        assert jaws[held - 1] == 1, "a stream that only stutters holds still"
+        steps = [before - after for before, after in pairwise(jaws)]
+        assert min(steps) >= 0 and max(steps) < 0.07, "softly"
 
 
 def test_it_moves_a_face_and_survives_a_restart(tmp_path: Path) -> None:
@@ -84,10 +92,15 @@ def test_it_moves_a_face_and_survives_a_restart(tmp_path: Path) -> None:
             assert until("error")["code"] == "no_such_style"
             until("interrupted")
             if not again:
+                until("speaks")
                 server.stop()
                 until("end")
                 until("lost")
-                assert until("error")["code"] == "connection"  # said once, tried again
+                after = {"error": "connection", "rest": None}  # said once, tried again
+                while after:
+                    it = next(said)
+                    assert it.get("code") == after.pop(it["event"])
+                    assert it["event"] != "rest" or (it["smirk"], it["turned"]) == (0, False)
                 server.start()
 
 
