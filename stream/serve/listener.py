@@ -43,6 +43,10 @@ SEND_BUFFER = 1 << 17  # bytes in the kernel, so that a viewer which pauses is n
 BRAKED_SECONDS = 1.0
 TOLD_A_SECOND, TOLD_AT_ONCE = 0.2, 10.0
 """Lines on pages from elsewhere that a person is told; all of them are logged below that level."""
+ARRIVAL_TURNS = 3
+"""Of the event loop, after which a socket that was accepted has its transport, this its protocol,
+and what the protocol cut off is closed.
+"""
 CLOSE_SECONDS = 0.3  # that a client may take to say goodbye, too
 
 
@@ -134,10 +138,11 @@ class Listener:
         if place.ssl is not None:
             tls = {"ssl_handshake_timeout": limits.handshake_seconds}
         async with contextlib.AsyncExitStack() as closing:
-            closing.callback(self.arrivals.cut_off)
+            closing.push_async_callback(self._end_arrivals)
             ports = listen(place.host, place.port)
             port = int(ports[0].getsockname()[1])
-            for bell in [Doorbell(listening, self.arrivals, self._delay) for listening in ports]:
+            bells = [Doorbell(listening, self.arrivals, self._delay) for listening in ports]
+            for bell in bells:
                 closing.callback(bell.close)
                 await closing.enter_async_context(
                     serve(
@@ -159,6 +164,15 @@ class Listener:
                     )
                 )
             await serving(port)
+            for bell in bells:
+                bell.stop()
+            await asyncio.sleep(0)
+
+    async def _end_arrivals(self) -> None:
+        """End who was accepted just now, of whom websockets' server does not know to wait for."""
+        self.arrivals.cut_off()
+        for _ in range(ARRIVAL_TURNS):
+            await asyncio.sleep(0)
 
     def tick(self) -> None:
         """Let time pass."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import threading
@@ -12,7 +11,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from patience import PATIENCE
-from websockets.asyncio.server import ServerConnection, serve
+from websocket_thread import WebsocketThread
+from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection as ThreadedConnection
 from websockets.sync.server import serve as serve_threaded
@@ -62,35 +62,25 @@ def has(kind: type, count: int = 1) -> Callable[[list[Event]], bool]:
     return lambda events: sum(isinstance(event, kind) for event in events) >= count
 
 
+class Peer(WebsocketThread):
+    """A server that says what it is told to and nothing else, and stays or goes."""
+
+    def __init__(self, *messages: str | bytes, hold: bool = True) -> None:
+        self._messages, self._hold = messages, hold
+        super().__init__()
+
+    async def _handle(self, socket: ServerConnection) -> None:
+        for message in self._messages:
+            await socket.send(message)
+        if self._hold:
+            await socket.wait_closed()
+
+
 @contextlib.contextmanager
 def peer(*messages: str | bytes, hold: bool = True) -> Iterator[str]:
-    """A server that says what it is told to and nothing else; gives its address."""
-    ready, address, stop = threading.Event(), "", None
-
-    async def main() -> None:
-        nonlocal address, stop
-        stop = asyncio.get_running_loop().create_future()
-
-        async def handle(connection: ServerConnection) -> None:
-            for message in messages:
-                await connection.send(message)
-            if hold:
-                await connection.wait_closed()
-
-        async with serve(handle, "127.0.0.1", 0) as server:
-            address = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            ready.set()
-            await stop
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    ready.wait()
-    try:
-        yield address
-    finally:
-        assert stop is not None
-        stop.get_loop().call_soon_threadsafe(stop.set_result, None)
-        thread.join()
+    """The address of such a server, while it listens."""
+    with Peer(*messages, hold=hold) as server:
+        yield server.url
 
 
 @contextlib.contextmanager

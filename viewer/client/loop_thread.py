@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
 from typing import Any, Self, TypeVar
@@ -15,18 +16,37 @@ T = TypeVar("T")
 CLOSED = "the client was closed"
 
 
+class ClientLoop(asyncio.SelectorEventLoop):
+    """An event loop that knows the connections which were made in it.
+
+    Attributes:
+        transports: theirs, as long as somebody holds them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transports: weakref.WeakSet[asyncio.WriteTransport] = weakref.WeakSet()
+
+    async def create_connection(self, *args: Any, **options: Any) -> Any:
+        """As of event loops."""
+        transport, protocol = await super().create_connection(*args, **options)
+        self.transports.add(transport)
+        return transport, protocol
+
+
 class LoopThread:
     """Runs coroutines beside a program that has no event loop; it may be called by any thread.
 
-    What still runs when it is closed is cancelled and waited for on that thread, and the loop is
-    closed by it alone: no task outlives its loop, whatever hangs and for however long.
+    What still runs when it is closed is cancelled and waited for on that thread, what is connected
+    after that is cut off, and the loop is closed by it alone: no task and no connection outlives
+    its loop, whatever hangs and for however long.
 
     Args:
         name: of the thread, which is running from now on.
     """
 
     def __init__(self, name: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = ClientLoop()
         self._over = asyncio.Event()
         self._lock = threading.Lock()
         self._is_closed = False
@@ -79,3 +99,9 @@ class LoopThread:
 
     async def _until_closed(self) -> None:
         await self._over.wait()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for transport in list(self._loop.transports):
+            transport.abort()

@@ -72,6 +72,7 @@ class Arrivals:
     ) -> None:
         self._limits, self._on_evicted, self._now = limits, on_evicted, now
         self._waiting: dict[Any, Arrival] = {}  # oldest first
+        self._is_over = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -97,6 +98,8 @@ class Arrivals:
         arrival = self._waiting.get(address)
         if arrival is not None:
             arrival.abort = abort
+        elif self._is_over:
+            abort()
 
     def asked(self, address: Any) -> None:
         """It has asked for a page, which a slow line takes a while to read."""
@@ -120,7 +123,8 @@ class Arrivals:
                 self._evict(address, "handshake_timeout")
 
     def cut_off(self) -> None:
-        """End all of them."""
+        """End all of them, and whoever is handed on after that."""
+        self._is_over = True
         for arrival in list(self._waiting.values()):
             arrival.end()
         self._waiting.clear()

@@ -46,16 +46,25 @@ class Doorbell(socket.socket):
         self.setblocking(False)
         self._port, self._arrivals, self._delay = port, arrivals, delay
         self._speaking: deque[tuple[socket.socket, Any]] = deque()
-        self._called = False
+        self._called = self._is_over = False
 
     def listen(self, backlog: int = BACKLOG) -> None:
         """As of sockets: from now on people are accepted."""
         asyncio.get_running_loop().add_reader(self._port.fileno(), self._accept_some)
 
-    def close(self) -> None:
-        """As of sockets: nobody is accepted any more."""
+    def stop(self) -> None:
+        """Let nobody in from now on.
+
+        asyncio's server may be closed in the next turn of the event loop: whom it has accepted has
+        a transport then, and it would never close a socket without one.
+        """
+        self._is_over = True
         with contextlib.suppress(RuntimeError, ValueError):
             asyncio.get_running_loop().remove_reader(self._port.fileno())
+
+    def close(self) -> None:
+        """As of sockets: nobody is accepted any more."""
+        self.stop()
         self._button.close()
         self._port.close()
         super().close()
@@ -63,7 +72,7 @@ class Doorbell(socket.socket):
     def accept(self) -> tuple[socket.socket, Any]:
         """As of sockets: who has begun to speak; BlockingIOError: nobody else has."""
         self.recv(1)  # raises BlockingIOError
-        while self._speaking:
+        while self._speaking and not self._is_over:
             raw, address = self._speaking.popleft()
             if raw.fileno() >= 0:
                 self._arrivals.let_in(address)
@@ -86,7 +95,7 @@ class Doorbell(socket.socket):
             loop.add_reader(raw.fileno(), self._spoke, raw, address)
 
     def _resume(self) -> None:
-        if self._port.fileno() >= 0:
+        if not self._is_over:
             self.listen()
 
     def _spoke(self, raw: socket.socket, address: Any) -> None:

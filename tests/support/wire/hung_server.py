@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from serving_thread import ServingThread
-from websockets.asyncio.server import ServerConnection, serve
+from websocket_thread import WebsocketThread
+from websockets.asyncio.server import ServerConnection
 
 
-class HungServer(ServingThread):
+class HungServer(WebsocketThread):
     """Listens on a free port of this machine; a context manager.
 
     Args:
@@ -18,18 +18,14 @@ class HungServer(ServingThread):
         came: set once a client has come, and was told.
     """
 
+    close_seconds = 0.1
+
     def __init__(self, *said: str | bytes) -> None:
         self.came = threading.Event()
         self._said = said
         super().__init__()
 
-    async def _serve(self) -> None:
-        async with serve(self._hang, "127.0.0.1", 0, close_timeout=0.1) as server:
-            self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-            self._ready.set()
-            await self._over.wait()
-
-    async def _hang(self, socket: ServerConnection) -> None:
+    async def _handle(self, socket: ServerConnection) -> None:
         for message in self._said:
             await socket.send(message)
         socket.transport.pause_reading()  # type: ignore[attr-defined]

@@ -18,7 +18,6 @@ class Switch(ServingThread):
 
     def __init__(self, target: int = 0) -> None:
         self.target, self.port = target, 0
-        self._writers: set[asyncio.StreamWriter] = set()
         super().__init__()
 
     @property
@@ -31,38 +30,31 @@ class Switch(ServingThread):
         self.target = target
         self._loop.call_soon_threadsafe(self._cut)
 
-    def _cut(self) -> None:
-        for writer in list(self._writers):
-            writer.transport.abort()
-
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._forward, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         async with server:
-            await self._over.wait()
-        while self._writers:  # newcomers of this moment, too
-            self._cut()
-            await asyncio.sleep(0)
+            await self._until_over(server.sockets)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ways: list[asyncio.Task[None]] = []
         with contextlib.ExitStack() as over:
-            self._keep(writer, over)
+            self._keep_while(writer, over)
             try:
                 there, back = await asyncio.open_connection("127.0.0.1", self.target)
             except OSError:
                 return
-            self._keep(back, over)
+            self._keep_while(back, over)
             for way in (pump(reader, back), pump(there, writer)):
                 ways.append(asyncio.create_task(way))
                 over.callback(ways[-1].cancel)
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
 
-    def _keep(self, writer: asyncio.StreamWriter, over: contextlib.ExitStack) -> None:
+    def _keep_while(self, writer: asyncio.StreamWriter, over: contextlib.ExitStack) -> None:
         """Have it cut by `cut`, and at the end of whoever forwards, however that comes."""
-        self._writers.add(writer)
-        over.callback(self._writers.discard, writer)
+        self._keep(writer.transport)
+        over.callback(self._transports.discard, writer.transport)
         over.callback(writer.transport.abort)
 
 

@@ -186,3 +186,10 @@ def test_a_closed_loop_has_no_tasks_and_takes_none() -> None:
     assert ended.is_set() and waiting.cancelled()
     with pytest.raises(ConnectionFailed, match="was closed"):
         thread.run(late)
+
+
+def test_a_closed_loop_has_no_connections() -> None:
+    """This one was made, and nobody has taken it yet."""
+    with HungServer(HELLO) as server, LoopThread("test") as thread:
+        link = thread.run(Link.open(server.url))
+    assert link._socket.connection_lost_waiter.done()
