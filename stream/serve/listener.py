@@ -200,6 +200,9 @@ class Listener:
             await asyncio.sleep(wait)
         if not http_pages.is_websocket(fields.get("Upgrade")):
             self.arrivals.asked(connection.remote_address)
+            late = self._admission.late_page(request.path)
+            if late is not None:  # takes a while, in which frames go out and others are answered
+                await asyncio.to_thread(lambda: late.packed)
             method = getattr(request, "method", "GET")
             answer = self._admission.page(method, request.path, fields, peer)
             if answer.status >= 400:

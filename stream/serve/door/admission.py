@@ -72,6 +72,11 @@ class Admission:
         brought = credentials(path, headers.get("Authorization"), headers.get("Cookie"))
         return self._gate.role(brought) or Role.VIEWER
 
+    def late_page(self, path: str) -> http_pages.LatePage | None:
+        """The page that a request asks for, where it has yet to be made."""
+        page = self._site.pages.get(http_pages.page_path(path))
+        return page if isinstance(page, http_pages.LatePage) and not page.is_made else None
+
     def page(self, method: str, path: str, headers: Headers, peer: Peer) -> http_pages.Answer:
         """The answer to a plain HTTP request: a page of the site, or why not."""
         if method not in http_pages.METHODS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import http
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -46,18 +47,38 @@ class Page:
 
 
 class LatePage(Page):
-    """A page whose bytes are made when they are first asked for."""
+    """A page whose bytes are made when they are first asked for: once, in whichever thread."""
+
+    _made: dict[str, bytes]
+    _make: Callable[[], bytes]
+    _making: threading.Lock
 
     def __init__(self, make: Callable[[], bytes], content_type: str, private: bool = False) -> None:
-        for name, value in (("_make", make), ("content_type", content_type), ("private", private)):
+        own = {"_make": make, "_made": {}, "_making": threading.Lock()}
+        for name, value in {**own, "content_type": content_type, "private": private}.items():
             object.__setattr__(self, name, value)
 
-    _make: Callable[[], bytes]
-
-    @cached_property
+    @property
     def body(self) -> bytes:
         """Its bytes."""
-        return self._make()
+        return self._once("body", self._make)
+
+    @property
+    def packed(self) -> bytes:
+        """The bytes as gzip."""
+        body = self.body
+        return self._once("packed", lambda: gzip.compress(body, 6, mtime=0))
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it can be answered with at once."""
+        return "packed" in self._made
+
+    def _once(self, what: str, make: Callable[[], bytes]) -> bytes:
+        with self._making:
+            if what not in self._made:
+                self._made[what] = make()
+            return self._made[what]
 
 
 @dataclass(frozen=True)

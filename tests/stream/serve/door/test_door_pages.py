@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from stream.run.metrics import LiveStatistics
 from stream.run.push.factory import SessionFactory
 from stream.run.scheduler import Scheduler
 from stream.run.sinks import FrameTiming
+from stream.serve.door.http_pages import LatePage
 from stream.serve.limits import Limits
 from stream.serve.server import Server
 from stream.wire import codec, messages, session_messages
@@ -40,6 +42,29 @@ def test_other_methods_are_refused_and_a_head_has_no_body() -> None:
             said = _raw(server, f"POST / HTTP/1.1\r\nHost: x\r\n{extra}\r\n\r\n5\r\nhello")
             assert said.startswith(b"HTTP/1.1 405") and b"Allow: GET, HEAD" in said
         assert server.counts.refusals == {"http_405": 6}
+
+
+def test_a_page_that_is_yet_to_be_made_holds_nobody_up() -> None:
+    asked, go, made = threading.Event(), threading.Event(), []
+
+    def make() -> bytes:
+        asked.set()
+        assert go.wait(PATIENCE)
+        made.append(1)
+        return b"late"
+
+    pages = {**PAGES, "/late.bin": LatePage(make, "text/plain")}
+    with Server(HEAD, HELLO, port=0, pages=pages) as server, ThreadPoolExecutor(3) as people:
+        try:
+            answers = [people.submit(ask, server, "/late.bin") for _ in range(3)]
+            assert asked.wait(PATIENCE)
+            assert ask(server, "/")[0] == 200
+            with connect(server.url) as viewer:
+                assert "hello" in str(viewer.recv(timeout=PATIENCE))
+        finally:
+            go.set()
+        assert [answer.result(PATIENCE)[2] for answer in answers] == [b"late"] * 3
+    assert made == [1]
 
 
 def test_a_header_that_comes_twice_is_no_other_servers_fault() -> None:
