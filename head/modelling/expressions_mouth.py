@@ -42,6 +42,10 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
     opening = near * np.clip(1 - (a.column * 0.98) ** 2, 0, 1)
     d["mouthFunnel"] = _toward_middle(x, wide, 0.30) + _v(squeeze, 0, 0, 6.5)
     d["mouthFunnel"] += _v(opening * up, 0, 3.4, 1.0) + _v(opening * low, 0, -4.2, 1.2)
+    for name, back in (("mouthPucker", 0.7), ("mouthFunnel", 1.0)):  # rounded lips hide teeth
+        d[name] += _v(_part(a, "teeth_lower"), 0, -4.8 * back, -2.0 * back)
+        d[name] += _v(_part(a, "teeth_upper"), 0, 3.2 * back, -2.0 * back)
+        d[name] += _v(_part(a, "tongue"), 0, -4.0 * back, -6.0 * back)
     d["mouthLeft"] = _v(near, 9.0, 0, 0) + _v(corner, 0, 1.5, -4.0)
     d["mouthLeft"] += _v(near * np.clip(-x / 26, 0, 1.2), 0, -0.4, 1.5)
 
@@ -68,6 +72,13 @@ def mouth(a: Anatomy, weights: Points) -> Deltas:
 
 def _v(mask: Points, x: float, y: float, z: float) -> Points:
     return np.asarray(mask[:, None] * np.array([x, y, z]))
+
+
+def _part(a: Anatomy, name: str) -> Points:
+    """(V,) one on the vertices of a part."""
+    out = np.zeros(len(a.p))
+    out[a.surface.parts[name]] = 1.0
+    return out
 
 
 def _toward_middle(x: Points, mask: Points, share: float) -> Points:

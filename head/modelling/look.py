@@ -21,7 +21,7 @@ MATERIALS = (
     Material("mouth", (0.60, 0.19, 0.16), 0.85),
     Material("gums", (0.66, 0.25, 0.24), 0.36),
     Material("teeth", (0.96, 0.93, 0.86), 0.36),
-    Material("tongue", (0.80, 0.36, 0.35), 0.42),
+    Material("tongue", (0.70, 0.29, 0.31), 0.42),
     Material("sclera", (0.86, 0.85, 0.83), 0.25),
     Material("iris", (0.20, 0.40, 0.40), 0.2),
     Material("limbus", (0.03, 0.07, 0.08), 0.2),
@@ -110,10 +110,11 @@ def _mouth(a: Anatomy, shade: Callable[[Points, tuple[float, float, float]], Non
         middle = np.abs(p[index[: len(half)], 0]) < 1e-9
         between = np.concatenate([half, half[~middle]]) ** 2
         in_crown = np.concatenate([crown, crown[~middle]])
-        shade(only(index, between * in_crown), (0.74, 0.64, 0.58))
+        shade(only(index, between * in_crown), (0.66, 0.54, 0.47))
         neck = np.repeat((row == mouth.GUM_ROWS) | (row == behind), len(gap))
         shade(only(index, np.concatenate([neck, neck[~middle]]) * 1.0), (0.85, 0.76, 0.70))
-        shade(only(index, ramp(p[index, 2], 75, 61)), (0.20, 0.10, 0.08))
+        shade(only(index, ramp(p[index, 2], 76, 62)), (0.68, 0.46, 0.36))
+        shade(only(index, ramp(p[index, 2], 69, 55)), (0.26, 0.11, 0.095))
     tongue = parts["tongue"]
     shade(only(tongue, ramp(p[tongue, 2], 64, 36)), (0.36, 0.26, 0.26))
     shade(only(tongue, np.exp(-((p[tongue, 0] / 2.2) ** 2)) * 0.6), (0.85, 0.72, 0.72))

@@ -55,6 +55,30 @@ def test_what_bundles_are_trained_and_measured_on_stays_where_it_is() -> None:
     assert found.startswith("dcb904bec6d0fde6"), "moved lips want another id and new bundles"
 
 
+@pytest.mark.parametrize("name", [BUILTIN_ID, "henrik"])
+def test_no_spike_of_hair_round_the_ear(name: str) -> None:
+    """The hair's edge bends gently there, and no skin shows between it and the ear's top."""
+    head = load_head(name)
+    hair = head.faces[np.isin(head.faces, head.regions["hair"]).all(axis=1)]
+    edges = np.concatenate([hair[:, [0, 1]], hair[:, [1, 2]], hair[:, [2, 0]]])
+    back = {(b, a) for a, b in edges.tolist()}
+    after = dict(edge for edge in map(tuple, edges.tolist()) if edge not in back)
+    ear = head.template[head.regions["ear_left"]]
+    top = ear[:, 1].max() + 0.001
+    seen = 0
+    for a, b in after.items():
+        before, here, following = head.template[[a, b, after[b]]]
+        if here[1] > top + 0.02:
+            continue  # the edge of a layer over it
+        if here[0] > 0.04 and ear[:, 2].min() < here[2] < -0.004:
+            assert here[1] < top
+            one, other = here - before, following - here
+            cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+            assert np.degrees(np.arccos(cosine)) < 35
+            seen += 1
+    assert seen > 5
+
+
 @pytest.mark.parametrize("name", CHARACTERS)
 @pytest.mark.parametrize(("yaw", "most"), [(-35.0, 0.015), (0.0, 0.045), (35.0, 0.015)])
 def test_no_black_in_the_mouth(name: str, yaw: float, most: float) -> None:

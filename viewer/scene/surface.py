@@ -31,7 +31,12 @@ def paint(head: Head, mesh: DrawnMesh) -> Floats:
     looks = [(*material.rgb, material.roughness) for material in head.materials]
     paint = np.array(looks, np.float32)[mesh.material]
     if head.vertex_tint is not None:
-        paint[:, :3] *= head.vertex_tint[mesh.source] / np.float32(255)
+        tint = head.vertex_tint[mesh.source] / np.float32(255)
+        paint[:, :3] *= tint
+        # Nothing shines deep in the mouth: a sheen on what is painted dark there is seen as grey.
+        inside = np.array([in_mouth(material.name) for material in head.materials])
+        matt = 1 - (1 - paint[:, 3]) * tint.mean(axis=1)
+        paint[:, 3] = np.where(inside[mesh.material], matt, paint[:, 3])
     return paint
 
 

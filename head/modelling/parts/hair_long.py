@@ -81,7 +81,8 @@ def _cloud(q: float, p: Points, to_edge: Points) -> Points:
     coils = np.sin(0.50 * x + 1.0) * np.sin(0.53 * y) + np.sin(0.47 * z + 0.2 * x) * np.sin(
         0.44 * y + 0.31 * x
     )
-    return np.asarray(7.5 + (17.0 + 7.0 * behind) * rounded + 3.0 * coils)
+    closer = 0.25 + 0.75 * rounded  # at the edge: coils that stand out there are spikes
+    return np.asarray(4.5 + (20.0 + 7.0 * behind) * rounded + 3.0 * coils * closer)
 
 
 def bob() -> Part:

@@ -24,7 +24,7 @@ ACROSS = (
     (0.93, 0.5, 0.3),
 )
 """Columns of a tooth: share of its width, nearness to the gap, millimetres that corners round."""
-EDGE_UPPER, EDGE_LOWER = -36.6, -35.0
+EDGE_UPPER, EDGE_LOWER = -36.6, -36.2
 TONGUE_ROWS, TONGUE_COLUMNS = 13, 11
 
 
@@ -83,7 +83,7 @@ ROWS = (
     Row(0.60, 1.50, 1.25, 0.3),
     Row(0.22, 1.30, 1.05, 0.0),
     Row(0.0, 0.55, 0.65, 0.0),
-    Row(0.30, -1.9, 0.3, 0.0),
+    Row(0.30, -1.9, -0.5, 0.0),
     Row(1.30, -3.8, 0.0, 0.0),  # the gum behind: a wall of bare tooth looks like a lump
 )
 GUM_ROWS = 3
