@@ -43,12 +43,14 @@ class Timeline:
         samples = np.asarray(block, np.float32)
         if samples.ndim != 1:
             raise WrongValue(f"a block is (n,) mono samples, got shape {samples.shape}")
+        count = len(samples)
+        if self.start == self.end:  # nothing is held: the same memory again, while a cache has it
+            self._first = self.end
+        if self.end - self._first + count > len(self._buffer):
+            self._make_room(count)
         at = self.end - self._first
-        if at + len(samples) > len(self._buffer):
-            self._make_room(len(samples))
-            at = self.end - self._first
-        self._buffer[at : at + len(samples)] = samples
-        self.end += len(samples)
+        self._buffer[at : at + count] = samples
+        self.end += count
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples [start, stop), a copy; zeros before 0 and, once closed, after the end.

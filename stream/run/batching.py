@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -134,8 +135,8 @@ class Batcher:
 
     def run(self, work: Sequence[tuple[Session, int]]) -> list[list[Frame] | Exception]:
         """One model call of each session, see `run_batch`."""
-        answers: list[list[Frame] | Exception | None] = [None] * len(work)
-        banks: dict[SlotBank, list[int]] = {}
+        answers: dict[int, list[Frame] | Exception] = {}
+        banks: dict[SlotBank, list[int]] = defaultdict(list)
         for index, (session, hops) in enumerate(work):
             if hops != 1:
                 continue
@@ -145,16 +146,14 @@ class Batcher:
                 continue
             try:
                 if bank.enter(session):
-                    banks.setdefault(bank, []).append(index)
+                    banks[bank].append(index)
             except Exception as error:
                 answers[index] = error
         for bank, rows in banks.items():
-            for index, answer in zip(rows, bank.hop([work[i][0] for i in rows]), strict=True):
-                answers[index] = answer
-        left = [index for index, answer in enumerate(answers) if answer is None]
-        for index, answer in zip(left, self._plain([work[i] for i in left]), strict=True):
-            answers[index] = answer
-        return [[] if answer is None else answer for answer in answers]
+            answers.update(zip(rows, bank.hop([work[i][0] for i in rows]), strict=True))
+        left = [index for index in range(len(work)) if index not in answers]
+        answers.update(zip(left, self._plain([work[i] for i in left]), strict=True))
+        return [answers[index] for index in range(len(work))]
 
     def _plain(self, work: Sequence[tuple[Session, int]]) -> list[list[Frame] | Exception]:
         """Calls of sessions whose states are at home."""

@@ -113,15 +113,14 @@ class SlotBank:
                 call: [row for row, guided in enumerate(guided_by) if calls[guided] == call]
                 for call in alike
             }
-        answers: list[list[Frame] | Exception] = [[]] * len(sessions)
+        answers: dict[int, list[Frame] | Exception] = {}
         with self._lock:
             for guided, rows in alike.items():
                 for at in range(0, len(rows), self.most):
                     part = rows[at : at + self.most]
                     done = self._attempt([sessions[i] for i in part], guided)
-                    for i, frames in zip(part, done, strict=True):
-                        answers[i] = frames
-        return answers
+                    answers.update(zip(part, done, strict=True))
+        return [answers[row] for row in range(len(sessions))]
 
     def _attempt(
         self, sessions: Sequence[Session], guided: Guided
@@ -182,22 +181,30 @@ class SlotBank:
             self._idle.apply(kept, Manner(*(each[good] for each in manner)), slots[good])
             self._last[slots[good]] = kept[:, -1]
             raw[good] = kept
-        shown = _retargeted(sessions, raw)
+        first = np.array([state.committed for state in states])
+        frames = self._frames(_retargeted(sessions, raw), first)
         answers: list[list[Frame]] = []
-        rows = zip(sessions, states, (starts + hop).tolist(), shown, good.tolist(), strict=True)
-        for session, state, end, motion, whole in rows:
+        ends, firsts = (starts + hop).tolist(), range(0, len(frames), hop)
+        rows = zip(sessions, states, ends, firsts, good.tolist(), strict=True)
+        for session, state, end, at, whole in rows:
             state.front_end.encoded = end
-            if not whole:
+            if whole:
+                state.committed, state.end = state.committed + hop, end
+                state.audio.drop_before(end * samples)
+                answers.append(frames[at : at + hop])
+            else:
                 self.give_back(state)
                 answers.append(session.rest(end - self._lookahead, end))
-                continue
-            first = state.committed
-            state.committed, state.end = first + hop, end
-            state.audio.drop_before(end * samples)
-            # A copy, as a view would keep the whole round alive for as long as one frame is held.
-            at = range(first * samples, (first + hop) * samples, samples)
-            answers.append([*map(Frame, range(first, first + hop), at, motion.copy())])
         return answers
+
+    def _frames(self, motion: FloatArray, first: NDArray[np.int64]) -> list[Frame]:
+        """The frames of a round, (B, H, D), each from the B numbers in `first` on, in one row.
+
+        Copies, as a view would keep the whole round alive for as long as one frame is held.
+        """
+        numbers = (first[:, None] + np.arange(self._hop)).ravel()
+        rows = [row.copy() for row in motion.reshape(-1, motion.shape[-1])]
+        return [*map(Frame, numbers.tolist(), (numbers * self._samples).tolist(), rows)]
 
     def _put(self, session: Session) -> None:
         """A session's state into a slot."""
