@@ -115,6 +115,8 @@ _TINY = ModelSpec(
     denoiser=DenoiserSpec(d_model=48, n_heads=4, n_layers=2),
     style=StyleEncoderSpec(d_style=16, n_heads=2, n_layers=1),
 )
+_AS_RECORDED = replace(STARTER, speech=replace(STARTER.speech, input_gain=False))
+"""The starter's sizes; clips are heard as loud as they are, and so must be what is spoken live."""
 _LIVE = DenoiserTraining(
     run=Run(20_000, 16, 6e-4, warm_up=300, decay=True, ema=0.999, clip=1.0, weight_decay=0.01),
     weights=replace(Weights(), transition=0.0),
@@ -130,7 +132,9 @@ PRESETS: dict[PresetName, Preset] = {
             run=Run(110_000, 16, warm_up=5_000), together=False, frozen_layers=2
         )
     ),
-    "starter": Preset(STARTER, StyleTraining(Run(4_000, 32, 5e-4, decay=True, clip=1.0)), _LIVE),
+    "starter": Preset(
+        _AS_RECORDED, StyleTraining(Run(4_000, 32, 5e-4, decay=True, clip=1.0)), _LIVE
+    ),
     "tiny": Preset(
         _TINY,
         StyleTraining(Run(300, 8, 1e-3, warm_up=20, decay=True)),

@@ -27,7 +27,7 @@ from training.faces.clip_arrays import SetError
 from training.faces.crops import CropSource
 from training.faces.lmdb_dataset import LmdbSet
 from training.loop.device import Engine, choose
-from training.loop.losses import FaceGeometry
+from training.loop.losses import FaceGeometry, Weights
 from training.loop.pretrained import freeze_hubert, load_hubert
 from training.loop.trainer import RunSettings, averaged, train
 from training.paper import validation
@@ -249,7 +249,7 @@ class Trainer:
         path = self.settings.out / SETTINGS
         record = json.loads(json.dumps(self._record()))
         if path.exists():
-            before = json.loads(path.read_text("utf-8"))
+            before = as_today(json.loads(path.read_text("utf-8")))
             other = [key for key in record if before.get(key) != record[key]]
             if other:
                 raise WrongValue(
@@ -259,6 +259,15 @@ class Trainer:
         elif self.engine.rank == 0:
             self.settings.out.mkdir(parents=True, exist_ok=True)
             write_json(path, record)
+
+
+def as_today(record: dict[str, Any]) -> dict[str, Any]:
+    """The record of a training, of an earlier version perhaps: later losses weigh nothing."""
+    match record:
+        case {"denoiser": {"weights": dict() as weights}}:
+            none = dict.fromkeys((each.name for each in dataclasses.fields(Weights)), 0.0)
+            return {**record, "denoiser": {**record["denoiser"], "weights": none | weights}}
+    return record
 
 
 def main(settings: TrainSettings) -> None:

@@ -8,8 +8,10 @@ gets the graphs that live runs, too.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from diffposetalk.bundle.bundle import PACKAGED
 from diffposetalk.bundle.reading import sha256_of
 from diffposetalk.bundle.saving import save_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
-from diffposetalk.spec import Statistics
+from diffposetalk.spec import ModelSpec, Statistics
 from export.shipped_graphs import write_shipped_graphs
 from head.rig import builtin_head
 from training.loop.trainer import averaged
@@ -61,6 +63,8 @@ def main(settings: BundleSettings) -> None:
     rng = np.random.default_rng(1)
     vectors = style_vectors(style, tracks, 200, rng, len(tracks.named)).mean(1).numpy()
     named = {name: vectors[index] for index, name in enumerate(tracks.named)}
+    told = json.loads((settings.tracks / "tracks.json").read_text())["settings"]
+    spec = heard_as(spec, told)
     d, n_shape = STARTER.d_motion, STARTER.n_shape
     assert tracks.mean.shape == (d,)
     reached = {part: _reached(settings.folder / part / "checkpoint.pt") for part in parts}
@@ -79,7 +83,7 @@ def main(settings: BundleSettings) -> None:
             "posetalk train pack; posetalk export",
             "where": environment(),
             "torch": torch.__version__.partition("+")[0],
-            "tracks": json.loads((settings.tracks / "tracks.json").read_text())["settings"],
+            "tracks": told,
             "settings": json.loads((settings.folder / "settings.json").read_text()),
             "data": {name: sha256_of(settings.tracks / name) for name in SHEETS},
             "reached": reached,
@@ -90,6 +94,15 @@ def main(settings: BundleSettings) -> None:
     write_shipped_graphs(bundle.folder)  # its graphs, which live runs
     size = sum(path.stat().st_size for path in bundle.folder.iterdir())
     print(f"{bundle.folder}: {size / 1e6:.1f} MB, styles {', '.join(named)}, {reached}")
+
+
+def heard_as(spec: ModelSpec, tracks: Mapping[str, Any]) -> ModelSpec:
+    """What hears speech at one level if the tracks that it learned from did, by their settings.
+
+    Tracks from before there was such a level say nothing of it.
+    """
+    one_level = bool(tracks.get("input_gain", False))
+    return replace(spec, speech=replace(spec.speech, input_gain=one_level))
 
 
 def _reached(checkpoint: Path) -> dict[str, float]:
