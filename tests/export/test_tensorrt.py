@@ -173,6 +173,7 @@ def test_an_official_size_engine_builds(tmp_path: Path, head: bool) -> None:
     ("head", "rule", "precision"),
     [
         (True, "sliding", "fp16"),
+        (True, "sliding", "bf16"),
         (True, "adjacent", "fp16"),
         (False, "sliding", "fp16"),
         (False, "adjacent", "fp16"),
