@@ -64,6 +64,8 @@ class Avatar:
         sessions = SessionFactory(
             lambda: Scheduler(backend, capacity), backend, preset="default", style="neutral"
         )
+        for each in pages.values():
+            each.packed  # noqa: B018 - made now, as a program that serves has them made
         self.server = Server(HEAD, hello, port=port, token=token, pages=pages, sessions=sessions)
         if sound:
             self.server.offer_sound()
