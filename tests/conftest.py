@@ -7,6 +7,7 @@ With POSETALK_REQUIRE_ALL set, a test that is skipped for want of what `run.py t
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,6 +21,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning ones would starv
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 # Before anything imports OpenGL: one platform per process, and tests have no display.
 os.environ.setdefault("PYOPENGL_PLATFORM", "egl")
+
+# A shell has what it starts in the background ignore Ctrl-C, and all that tests start would, too.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 pytest_plugins = ["tiers"]
 

@@ -175,8 +175,6 @@ def window_script(url: str, record: Path, shot: Path, ending: str) -> str:
         from viewer.play.film import Film
 
         faulthandler.dump_traceback_later({3 * PATIENCE}, exit=True)  # says where it stands
-        # Shells have what they start in the background ignore it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
         def drawn():
             if "viewer.render.window" not in sys.modules:
