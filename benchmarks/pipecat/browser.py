@@ -153,7 +153,7 @@ def speak(tab: Tab, text: str = WORDS) -> Step:
 
 
 def interrupt(tab: Tab, after: float) -> float:
-    """Stop it in mid-speech: milliseconds from the user's wish to the first shut mouth drawn."""
+    """Stop it in mid-speech: milliseconds from the user's request to the first shut mouth drawn."""
     tab.value(f"posetalk.say({json.dumps(WORDS)})")
     tab.until(f"drawn.length && drawn.at(-1)[2] > {after}")
     took: float = tab.value(f"""new Promise((done) => {{

@@ -80,7 +80,7 @@ const SILENT_AFTER_MS = 20_000;
 export class PosetalkClient extends EventEmitter<Events> {
   hello: Hello | null = null;
   private socket: WebSocket | null = null;
-  private wish: { set: ChannelSet | ""; audio: boolean };
+  private subscription: { set: ChannelSet | ""; audio: boolean };
   private rate = SAMPLE_RATE;
   private pushed = 0;
   private wait = FIRST_WAIT_MS;
@@ -91,13 +91,13 @@ export class PosetalkClient extends EventEmitter<Events> {
 
   constructor(private readonly options: Options = {}) {
     super();
-    this.wish = { set: options.set ?? "flame", audio: options.audio ?? false };
+    this.subscription = { set: options.set ?? "flame", audio: options.audio ?? false };
     this.connect();
   }
 
   /** Get another set of channels from now on, and after every reconnection. */
   subscribe(set: ChannelSet | "", audio = false): void {
-    this.wish = { set, audio };
+    this.subscription = { set, audio };
     this.say({ type: "subscribe", protocol: PROTOCOL, set, audio, json: false });
   }
 
@@ -122,8 +122,8 @@ export class PosetalkClient extends EventEmitter<Events> {
   }
 
   /** Get a session of one's own; `opened` or an error comes as an event. Lost with the connection. */
-  open(wish: { style?: string; seed?: number; pace?: "fast" | "live"; alive?: boolean } = {}): void {
-    this.say({ type: "open", protocol: PROTOCOL, ...wish });
+  open(options: { style?: string; seed?: number; pace?: "fast" | "live"; alive?: boolean } = {}): void {
+    this.say({ type: "open", protocol: PROTOCOL, ...options });
   }
 
   /** Any other message of the protocol; false where nobody is connected. */
@@ -180,7 +180,7 @@ export class PosetalkClient extends EventEmitter<Events> {
   private receiveBinary(data: Uint8Array): void {
     const message = decode(data);
     if (message.kind === "motion") {
-      if (message.set !== this.wish.set) return; // sent before the server had read our wish
+      if (message.set !== this.subscription.set) return; // sent before the server had read our request
       const index = this.indices.get(message.set) ?? new Map<string, number>();
       this.emit("frame", new Frame(message.set, message.sequence, message.sample, message.values, index));
     } else if (message.kind === "sound") {
@@ -200,7 +200,7 @@ export class PosetalkClient extends EventEmitter<Events> {
         Object.entries(message.channels).map(([set, names]) => [set, new Map(names.map((name, at) => [name, at]))]),
       );
       this.emit("hello", message);
-      this.subscribe(this.wish.set, this.wish.audio);
+      this.subscribe(this.subscription.set, this.subscription.audio);
       return;
     }
     this.emit("text", message);

@@ -54,12 +54,12 @@ class ClipState:
             shape = (raw - statistics.shape_mean) / statistics.shape_std
         style = None
         if spec.use_style:
-            wish = clip.style
-            if wish is None:
-                wish = next(iter(loaded.bundle.styles))
-            if isinstance(wish, str):
-                wish = resolve(wish, loaded.bundle.styles)
-            style = torch.from_numpy(_sized("style", wish, (spec.style.d_style,))).to(device)
+            asked = clip.style
+            if asked is None:
+                asked = next(iter(loaded.bundle.styles))
+            if isinstance(asked, str):
+                asked = resolve(asked, loaded.bundle.styles)
+            style = torch.from_numpy(_sized("style", asked, (spec.style.d_style,))).to(device)
         start = model.start_motion_feat[0]
         size = (spec.T_w, spec.d_motion)
         initial = clip.initial_noise

@@ -206,7 +206,7 @@ def animate(
     if mode == "paper":
         from posetalk.app import paper
 
-        if any(wish is not None for wish in (hop, lookahead, head)) or preset != "default":
+        if any(each is not None for each in (hop, lookahead, head)) or preset != "default":
             raise WrongValue(
                 "paper mode has no preset, hop, lookahead and head of its own: leave them out"
             )

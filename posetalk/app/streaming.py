@@ -141,9 +141,9 @@ def _obey_clients(server: Server, loop: Loop, source: AudioSource) -> None:
     from stream.sources.pushed import PushedSource
     from stream.sources.returning import ReturningSource
 
-    def change(wish: session_messages.Condition) -> None:
-        loop.change(ConditionChange(**wish.asked()))
-        server.changed(wish.of(loop.conditions))
+    def change(request: session_messages.Condition) -> None:
+        loop.change(ConditionChange(**request.asked()))
+        server.changed(request.of(loop.conditions))
 
     server.controls.interrupt = loop.interrupt
     server.controls.change = change

@@ -207,7 +207,7 @@ class AsyncClient:
         self._exchange.keeping.wanted = resume
         if resume:
             await agree_on(self._exchange, SAMPLE_RATE)
-        wish = session_messages.Open(
+        request = session_messages.Open(
             style=style,
             seed=seed,
             head=head,
@@ -216,7 +216,7 @@ class AsyncClient:
             keep=resume or None,
             shape=[] if shape is None else [float(value) for value in shape],
         )
-        return await self._exchange.open(wish)
+        return await self._exchange.open(request)
 
     async def flush(self) -> None:
         """The utterance is over: make its last frames now (one's own session)."""

@@ -100,10 +100,10 @@ class Exchange:
                 if place is not None:
                     return
 
-    async def open(self, wish: session_messages.Open) -> session_messages.Opened:
+    async def open(self, request: session_messages.Open) -> session_messages.Opened:
         """Ask for a session of one's own, and wait until it begins; raises as `ask`."""
         opening = self._waiting.opening()
-        await self._send(codec.serialise_text(wish))
+        await self._send(codec.serialise_text(request))
         async with asyncio.timeout(self._place.timeout):
             return await opening
 
@@ -160,7 +160,7 @@ class Exchange:
         while True:
             event = reading.event(await link.receive())
             self._heard_at = time.monotonic()
-            # What was sent before the server had read our wish is not what we wished for.
+            # What was sent before the server had read our request is not what we asked for.
             other = isinstance(event, ClientFrame) and event.set != self.subscription.set
             if event is not None and not other:
                 self._take(event)

@@ -89,14 +89,14 @@ class KeptSession:
         last = self._frames[-1] if self._frames else None
         values = [] if last is None or last.values.size > MOST_VALUES else last.values.tolist()
         pieces = self._joined()
-        wish = session_messages.Resume(
+        request = session_messages.Resume(
             self.ticket,
             self.last,
             last.set if last is not None else "",
             [float(value) for value in values],
             len(pieces),
         )
-        return [codec.serialise_text(wish)] + [
+        return [codec.serialise_text(request)] + [
             codec.serialise(codec.Message(codec.Kind.PCM, first_number + number, at, samples))
             for number, (at, samples) in enumerate(pieces)
         ]

@@ -28,7 +28,7 @@ BACKENDS: tuple[str, ...] = get_args(BackendName)
 
 
 def check_precision(backend: str, precision: str | None) -> None:
-    """Judge a wish for a precision, which torch alone can fulfil; `auto` then means torch.
+    """Judge a request for a precision, which torch alone can fulfil; `auto` then means torch.
 
     Raises:
         ValueError: another backend, or no such precision.

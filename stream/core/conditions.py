@@ -148,7 +148,7 @@ class ConditionTrack:
         self._change = StyleChange(vector, vector, 0)
         self.changes = 0
 
-    def change(self, wish: ConditionChange, committed: int) -> None:
+    def change(self, request: ConditionChange, committed: int) -> None:
         """Speak like this from the next call on.
 
         Who speaks already (`committed` frames were made) takes a style on over EASE_FRAMES.
@@ -157,17 +157,17 @@ class ConditionTrack:
             ValueError: an unknown style, or a vector of another size or with numbers that are not
                 finite; a guidance that is no number from 0 to MOST_GUIDANCE; all stays as it is.
         """
-        audio = _scale("audio", wish.audio_guidance, self.audio_guidance)
-        style = _scale("style", wish.style_guidance, self.style_guidance)
-        gaze = self.gaze if wish.gaze is None else check_gaze(wish.gaze)
-        if wish.style is not None:
-            vector = self._vector(wish.style)
+        audio = _scale("audio", request.audio_guidance, self.audio_guidance)
+        style = _scale("style", request.style_guidance, self.style_guidance)
+        gaze = self.gaze if request.gaze is None else check_gaze(request.gaze)
+        if request.style is not None:
+            vector = self._vector(request.style)
             before = self._change.at(committed) if committed else vector
-            self.style_name = self._name(wish.style)
+            self.style_name = self._name(request.style)
             self._change = StyleChange(before, vector, committed)
         self.audio_guidance, self.style_guidance = audio, style
         self.guided = audio != 1.0, style != 1.0
-        self.gaze, self.still = gaze, self.still if wish.still is None else wish.still
+        self.gaze, self.still = gaze, self.still if request.still is None else request.still
         self.changes += 1
 
     @property

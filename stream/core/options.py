@@ -35,16 +35,16 @@ class SessionOptions:
     still: bool | None = None
 
 
-def hop_kind(wish: SessionOptions, spec: ModelSpec) -> HopKind:
+def hop_kind(options: SessionOptions, spec: ModelSpec) -> HopKind:
     """The hops of a session: those asked for, else the bundle's.
 
     Raises:
         ValueError: no window of the model holds them, or no session has so many steps.
     """
     live = spec.live
-    hop = live.hop if wish.hop is None else wish.hop
-    lookahead = live.lookahead if wish.lookahead is None else wish.lookahead
-    steps = live.steps if wish.steps is None else wish.steps
+    hop = live.hop if options.hop is None else options.hop
+    lookahead = live.lookahead if options.lookahead is None else options.lookahead
+    steps = live.steps if options.steps is None else options.steps
     if hop < 1 or lookahead < 0 or hop + lookahead > spec.T_w:
         raise WrongValue(
             f"hop {hop} (at least 1) and lookahead {lookahead} (at least 0) "
@@ -52,7 +52,7 @@ def hop_kind(wish: SessionOptions, spec: ModelSpec) -> HopKind:
         )
     if not 1 <= steps <= MOST_STEPS:
         raise WrongValue(f"{steps} steps: choose 1 to {MOST_STEPS} network calls per hop")
-    return HopKind(hop, lookahead, steps, wish.window_rule or live.window_rule)
+    return HopKind(hop, lookahead, steps, options.window_rule or live.window_rule)
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,16 @@ class NoiseStrengths:
     face: float
 
     @classmethod
-    def of(cls, wish: SessionOptions, live: LiveDefaults) -> NoiseStrengths:
+    def of(cls, options: SessionOptions, live: LiveDefaults) -> NoiseStrengths:
         """Those asked for, else the bundle's.
 
         Raises:
             ValueError: not a number from 0 to MOST_NOISE.
         """
         return cls(
-            _noise("lip_noise", wish.lip_noise, live.lip_noise),
-            _noise("head_noise", wish.head_noise, live.head_noise),
-            _noise("face_noise", wish.face_noise, live.face_noise),
+            _noise("lip_noise", options.lip_noise, live.lip_noise),
+            _noise("head_noise", options.head_noise, live.head_noise),
+            _noise("face_noise", options.face_noise, live.face_noise),
         )
 
     def by_channel(self, backend: Backend) -> FloatArray:
@@ -84,8 +84,8 @@ class NoiseStrengths:
         return scale
 
 
-def _noise(name: str, wished: float | None, default: float) -> float:
-    scale = default if wished is None else wished
+def _noise(name: str, asked: float | None, default: float) -> float:
+    scale = default if asked is None else asked
     if not 0.0 <= scale <= MOST_NOISE:
         raise WrongValue(f"{name} {scale:g}: choose a number from 0 to {MOST_NOISE:g}")
     return scale

@@ -76,21 +76,21 @@ class Session:
     ) -> None:
         self.backend, self.seed, self.retarget = backend, seed, retarget
         self.options = options or SessionOptions()
-        wish, live = self.options, backend.spec.live
-        self.kind = hop_kind(wish, backend.spec)
+        options, live = self.options, backend.spec.live
+        self.kind = hop_kind(options, backend.spec)
         self.hop, self.lookahead = self.kind.hop, self.kind.lookahead
         self.steps, self.window_rule = self.kind.steps, self.kind.window_rule
-        self.noise_strengths = NoiseStrengths.of(wish, live)
+        self.noise_strengths = NoiseStrengths.of(options, live)
         self.noise_scale = self.noise_strengths.by_channel(backend)
-        audio, style_scale = wish.audio_guidance, wish.style_guidance
+        audio, style_scale = options.audio_guidance, options.style_guidance
         self.conditions = ConditionTrack(
             backend,
             shape,
             style,
             live.audio_guidance if audio is None else audio,
             live.style_guidance if style_scale is None else style_scale,
-            NATURAL if wish.gaze is None else wish.gaze,
-            bool(wish.still),
+            NATURAL if options.gaze is None else options.gaze,
+            bool(options.still),
         )
         self.state = SessionState.at_start(backend, seed)
         self._window: Window | None = None  # of the call that has begun and is not committed
@@ -136,13 +136,13 @@ class Session:
         """The last call's end; frames before it had all their sound."""
         return self.state.end
 
-    def change(self, wish: ConditionChange) -> None:
+    def change(self, request: ConditionChange) -> None:
         """Speak like this from the next call on, see `ConditionTrack.change`.
 
         Raises:
             ValueError: a condition that cannot be; all stay as they are.
         """
-        self.conditions.change(wish, self.committed)
+        self.conditions.change(request, self.committed)
 
     def set_style(self, style: str | FloatArray | None) -> None:
         """Speak in this style from the next call on; None is the first named one.

@@ -89,9 +89,9 @@ class LiveLoop:
         self._scheduled.interrupt()
         self.statistics.interrupts += 1
 
-    def change(self, wish: ConditionChange) -> None:
+    def change(self, request: ConditionChange) -> None:
         """Speak like this from the next call on; raises ValueError where that cannot be."""
-        self._scheduled.change(wish)
+        self._scheduled.change(request)
 
     @property
     def conditions(self) -> dict[str, Any]:

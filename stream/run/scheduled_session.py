@@ -137,10 +137,10 @@ class ScheduledSession:
         """End now: what waits is forgotten, and the place is free for another session."""
         self.end(None)
 
-    def change(self, wish: ConditionChange) -> None:
+    def change(self, request: ConditionChange) -> None:
         """Speak like this from the next call on; see `Session.change`."""
         with self._host.lock:
-            self.session.change(wish)
+            self.session.change(request)
 
     @property
     def waiting(self) -> int:

@@ -83,40 +83,43 @@ class ClientSessions:
         now = (opened.session.broken_outputs for opened in tuple(self._clients))
         return self._broken + sum(now)
 
-    def open(self, client: Connection, wish: session_messages.Open) -> messages.Error | None:
+    def open(self, client: Connection, request: session_messages.Open) -> messages.Error | None:
         """Give a client a session of its own; it is told, or the error is for it."""
         if self.factory is None:
             return messages.Error("capacity", "this server has no sessions to give away", False)
-        other = self.factory.heads.get(wish.head)
+        other = self.factory.heads.get(request.head)
         if (
             other is not None
             and client.subscription.set
             and client.subscription.set not in other.hello.channels
         ):
             name = client.subscription.set
-            sentence = f"the head {wish.head!r} has no {name!r}: subscribe to another set first"
+            sentence = f"the head {request.head!r} has no {name!r}: subscribe to another set first"
             return messages.Error("open", sentence, False)
         refused = self._make_room(client)
         if refused is None and self.most_new is not None and len(self) >= self.most_new:
             refused = self._full(f"all {self.most_new} sessions of this replica are taken")
-        return refused or self._begin(client, wish)
+        return refused or self._begin(client, request)
 
     def resume(
-        self, client: Connection, wish: session_messages.Resume, sound: Sequence[tuple[int, Floats]]
+        self,
+        client: Connection,
+        request: session_messages.Resume,
+        sound: Sequence[tuple[int, Floats]],
     ) -> messages.Error | None:
         """Give a client a session that goes on with the one of its ticket; as `open`."""
         if self.factory is None or self.signer is None:
             return messages.Error("ticket", "this server takes no tickets: open a session", False)
         try:
-            ticket = self.signer.read(wish.ticket, time.time())
+            ticket = self.signer.read(request.ticket, time.time())
         except TicketError as error:
             return messages.Error("ticket", str(error), False)
-        if any(abs(value) > MOST_VALUE for value in wish.values):
+        if any(abs(value) > MOST_VALUE for value in request.values):
             return messages.Error("open", f"`values` are at most {MOST_VALUE:g}", False)
-        past = Past(max(-1, wish.sample), sound, time.time() - ticket.zero)
-        values = np.array(wish.values, np.float32)
+        past = Past(max(-1, request.sample), sound, time.time() - ticket.zero)
+        values = np.array(request.values, np.float32)
         return self._make_room(client) or self._begin(
-            client, ticket.wish, ticket, past, (wish.set, values)
+            client, ticket.request, ticket, past, (request.set, values)
         )
 
     def _make_room(self, client: Connection) -> messages.Error | None:
@@ -129,7 +132,7 @@ class ClientSessions:
     def _begin(
         self,
         client: Connection,
-        wish: session_messages.Open,
+        request: session_messages.Open,
         ticket: Ticket | None = None,
         past: Past | None = None,
         last: tuple[str, Floats] | None = None,
@@ -140,17 +143,17 @@ class ClientSessions:
         if ticket is not None and past is not None:
             first = past.first
         try:
-            opened = self.factory.open(wish, self, past)
+            opened = self.factory.open(request, self, past)
         except ValueError as error:
             return messages.Error("open", str(error), False)
         except RuntimeError as error:  # stream.run.scheduler.CapacityError
             return self._full(str(error))
         head = opened.head
-        encoder = self._encoder_of(head, wish, last, first)
+        encoder = self._encoder_of(head, request, last, first)
         if ticket is None:
             until = began + self.ticket_seconds
-            ticket = Ticket(wish, began, until)
-        if wish.keep and self.signer is not None:
+            ticket = Ticket(request, began, until)
+        if request.keep and self.signer is not None:
             self._tickets[opened] = ticket
         self._clients[opened] = client
         client.peer.sessions += 1
@@ -184,7 +187,7 @@ class ClientSessions:
     def _encoder_of(
         self,
         head: OtherHead | None,
-        wish: session_messages.Open,
+        request: session_messages.Open,
         last: tuple[str, Floats] | None,
         first: int,
     ) -> Encoder:
@@ -192,11 +195,11 @@ class ClientSessions:
         model, hello = self._head, self._broadcast.hello
         if head is not None:
             model, hello = head.head, head.hello
-        elif wish.shape:
-            hello = replace(hello, shape=wish.shape)
+        elif request.shape:
+            hello = replace(hello, shape=request.shape)
         if last is not None and len(last[1]):
             return EasingEncoder(model, hello, self._worker, *last, first)
-        if head is None and not wish.shape:
+        if head is None and not request.shape:
             return self._encoder
         return Encoder(model, hello, self._worker)
 
@@ -214,8 +217,8 @@ class ClientSessions:
         """The ticket of a session as it is now."""
         assert self.signer is not None
         ticket, session = self._tickets[opened], opened.session
-        wish = replace(ticket.wish, **session.conditions.now)
-        return self.signer.write(replace(ticket, wish=wish))
+        request = replace(ticket.request, **session.conditions.now)
+        return self.signer.write(replace(ticket, request=request))
 
     def _full(self, sentence: str) -> messages.Error:
         return messages.Error("capacity", sentence, False, retry_after=self.retry_seconds)

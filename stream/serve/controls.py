@@ -19,7 +19,7 @@ class StreamControls:
         push: takes (n,) float32 at 16 kHz, returns False if it does not fit.
         fits: whether so many samples would fit, before any work is done for them.
         interrupt: cuts the speech.
-        change: speaks as a wish for a condition says; raises ValueError where that cannot be.
+        change: speaks as a request for a condition says; raises ValueError where that cannot be.
         sends_early: whether frames come before their time, to those that subscribe to that.
     """
 

@@ -138,22 +138,22 @@ class ClientRequests:
         return None
 
     def open_session(
-        self, client: Connection, wish: session_messages.Open
+        self, client: Connection, request: session_messages.Open
     ) -> messages.Error | None:
         """Give a client a session of its own."""
-        fault = mix_fault(wish.style, len(self.styles))
+        fault = mix_fault(request.style, len(self.styles))
         if fault is not None:
             return messages.Error("open", fault, False)
-        return self._sessions.open(client, wish)
+        return self._sessions.open(client, request)
 
     def resume_session(
         self,
         client: Connection,
-        wish: session_messages.Resume,
+        request: session_messages.Resume,
         sound: Sequence[tuple[int, NDArray[np.float32]]],
     ) -> messages.Error | None:
         """Give a client a session that goes on with the one of its ticket."""
-        return self._sessions.resume(client, wish, sound)
+        return self._sessions.resume(client, request, sound)
 
     def keeps(self, session: ClientSession) -> bool:
         """Whether a session has a ticket: then its client is told where its sound is placed."""
@@ -170,7 +170,7 @@ class ClientRequests:
             self.catch_up(client)
 
     def catch_up(self, client: Connection) -> None:
-        """Give a client what was made ahead before it wished for that."""
+        """Give a client what was made ahead before it asked for that."""
         if client.subscription.ahead and self._controls.sends_early:
             self._broadcast.catch_up(client)
 
@@ -182,21 +182,21 @@ class ClientRequests:
         """What it costs to tell every viewer something."""
         return FAN_OUT * self._counts.clients
 
-    def change(self, wish: session_messages.Condition) -> messages.Error | None:
-        """Pass a client's wish for a condition on."""
+    def change(self, request: session_messages.Condition) -> messages.Error | None:
+        """Pass a client's request for a condition on."""
         if self._controls.change is None:
-            return messages.Error(wish.REFUSED, "how it speaks is fixed here", False)
+            return messages.Error(request.REFUSED, "how it speaks is fixed here", False)
         try:
-            self._controls.change(wish)
+            self._controls.change(request)
         except ValueError as error:
             names = ", ".join(self.styles)
             known = f"choose one of {names}, or a mix of them"
-            sentence = known if isinstance(wish, session_messages.Style) else str(error)
-            return messages.Error(wish.REFUSED, sentence, False)
+            sentence = known if isinstance(request, session_messages.Style) else str(error)
+            return messages.Error(request.REFUSED, sentence, False)
         return None
 
     def interrupt(self, client: Connection) -> messages.Error | None:
-        """Pass a client's wish for silence on: not while another's speech is being spoken."""
+        """Pass a client's request for silence on: not while another's speech is being spoken."""
         pusher = self._active_pusher
         spoken = pusher is not None and time.monotonic() < max(
             self._spoken_until, self._last_push + PAUSE_SECONDS

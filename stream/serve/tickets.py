@@ -29,12 +29,12 @@ class Ticket:
     """A session as it is.
 
     Attributes:
-        wish: what opens another one that speaks like it.
+        request: what opens another one that speaks like it.
         zero: Unix seconds of its sample 0.
         until: Unix seconds after which it is nobody's.
     """
 
-    wish: session_messages.Open
+    request: session_messages.Open
     zero: float
     until: float
 
@@ -52,7 +52,7 @@ class Signer:
     def write(self, ticket: Ticket) -> str:
         """The ticket as text without blanks."""
         told = {
-            "open": json.loads(codec.serialise_text(ticket.wish)),
+            "open": json.loads(codec.serialise_text(ticket.request)),
             "zero": ticket.zero,
             "until": ticket.until,
         }
@@ -76,9 +76,9 @@ class Signer:
         if not hmac.compare_digest(signature, self._signature(body)):
             raise TicketError("that ticket is of another deployment: open a new session")
         told = json.loads(body)
-        wish = codec.parse_text(json.dumps(told["open"]))
-        assert isinstance(wish, session_messages.Open)
-        ticket = Ticket(wish, float(told["zero"]), float(told["until"]))
+        request = codec.parse_text(json.dumps(told["open"]))
+        assert isinstance(request, session_messages.Open)
+        ticket = Ticket(request, float(told["zero"]), float(told["until"]))
         if now > ticket.until:
             raise TicketError("that ticket is too old: open a new session")
         return ticket

@@ -204,7 +204,7 @@ class LiveMixer:
     Args:
         name: of the source, for what is said.
         rate, channels: of the samples.
-        channel: the user's wish.
+        channel: the user's choice.
         layout: the channels' names, if known.
 
     Raises:
@@ -220,9 +220,9 @@ class LiveMixer:
         layout: Sequence[str] = (),
     ) -> None:
         self._name, self._layout = name, layout
-        wish = fixed(channel, channels)
-        self._choice = mean_of(channels) if wish is None else wish
-        self._meter = None if wish is not None else Meter(rate, channels)
+        chosen = fixed(channel, channels)
+        self._choice = mean_of(channels) if chosen is None else chosen
+        self._meter = None if chosen is not None else Meter(rate, channels)
         self._decide_at = 1.0
 
     def feed(self, samples: FloatArray) -> FloatArray:

@@ -64,10 +64,10 @@ class FileSource:
             self.samples = int(decoder.seconds * SAMPLE_RATE + 1e-6)
             channels = decoder.channels
         try:
-            wish = fixed(channel, channels)
+            chosen = fixed(channel, channels)
         except ValueError as error:
             raise AudioFileError(f"{self.path} {error}") from None
-        self._choice = self._listen(channels) if wish is None else wish
+        self._choice = self._listen(channels) if chosen is None else chosen
         tell(self.name, self._choice)
 
     def _listen(self, channels: int) -> Choice:

@@ -111,7 +111,7 @@ def result(kind: str = "latency", **values: Any) -> dict[str, Any]:
 def run_of(viewer: bool = False, **asked: Any) -> dict[str, Any]:
     """One run's figures, as `bench-latency` writes them."""
     run = summarise(*noted(), FPS)
-    wish = {
+    asked = {
         "steps": None,
         "hop": None,
         "lookahead": None,
@@ -122,7 +122,7 @@ def run_of(viewer: bool = False, **asked: Any) -> dict[str, Any]:
         **asked,
     }
     drawn = {"said": "recorded 4.0 s", "memory_mb": 260.0, "cores": 0.5} if viewer else None
-    return run | {"viewer": drawn, "asked": wish, "load_average": [0.1, 0.1, 0.1]}
+    return run | {"viewer": drawn, "asked": asked, "load_average": [0.1, 0.1, 0.1]}
 
 
 def noted_many_sessions(sessions: int = 3, frames: int = 100, late: int = 0) -> dict[str, Any]:

@@ -211,11 +211,11 @@ def test_the_shape_is_the_sessions_everywhere(
 ) -> None:
     """The bundle's mean, or what was asked for: returned, written and told to viewers."""
     rng = np.random.default_rng(5)
-    mean, wish = rng.normal(size=(2, 100)).astype(np.float32)
+    mean, other = rng.normal(size=(2, 100)).astype(np.float32)
     backend = FakeBackend()
     backend.statistics = dataclasses.replace(backend.statistics, shape_mean=mean)
     monkeypatch.setattr("stream.backends.registry.load_backend", lambda *_: backend)
-    for asked, meant in ((None, mean), (wish, wish)):
+    for asked, meant in ((None, mean), (other, other)):
         motion = posetalk.animate(np.zeros(6400), tmp_path / "m.npz", shape=asked)
         written = posetalk.Motion.load(tmp_path / "m.npz")
         np.testing.assert_array_equal(motion.shape, meant)

@@ -85,8 +85,8 @@ class Accelerated:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients: list[Tensor] = [p.grad for p in parameters if p.grad is not None]
-        wish = torch.tensor([float(stop)], device=self.device)
-        flat = torch.cat([wish, *(gradient.float().flatten() for gradient in gradients)])
+        stopping = torch.tensor([float(stop)], device=self.device)
+        flat = torch.cat([stopping, *(gradient.float().flatten() for gradient in gradients)])
         flat = self._accelerator.reduce(flat, reduction="mean")
         at = 1
         for gradient in gradients:

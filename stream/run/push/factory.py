@@ -1,4 +1,4 @@
-"""What opens sessions for clients, as they wish them and as far as the server lets them."""
+"""What opens sessions for clients, as they request them and as far as the server lets them."""
 
 from __future__ import annotations
 
@@ -75,52 +75,52 @@ class SessionFactory:
             return self._scheduler
 
     def open(
-        self, wish: session_messages.Open, listener: SessionListener, past: Past | None = None
+        self, request: session_messages.Open, listener: SessionListener, past: Past | None = None
     ) -> ClientSession:
-        """A session as a client wishes it; with a `past` it goes on from there.
+        """A session as a client requests it; with a `past` it goes on from there.
 
         Raises:
             stream.run.scheduler.CapacityError: there is no room for it.
             ValueError: it cannot be; one sentence.
         """
-        if wish.pace not in PACES:
+        if request.pace not in PACES:
             raise WrongValue(f"a pace is one of {', '.join(PACES)}")
-        session = self.session(wish)
+        session = self.session(request)
         settings: dict[str, Any] = {
-            "fast": wish.pace == "fast",
-            "alive": wish.alive,
+            "fast": request.pace == "fast",
+            "alive": request.alive,
             "clock": self._clock,
-            "head": self.heads.get(wish.head),
+            "head": self.heads.get(request.head),
         }
         if past is None:
             return ClientSession(self.start(), session, listener, **settings)
         return ResumedSession(self.start(), session, listener, past=past, **settings)
 
-    def session(self, wish: session_messages.Open) -> Session:
+    def session(self, request: session_messages.Open) -> Session:
         """The session alone, that nothing runs yet.
 
         Raises:
             ValueError: it cannot be; one sentence.
         """
         backend = self._backend
-        other = self.heads.get(wish.head)
-        if other is None and wish.head not in ("", self._head_id):
+        other = self.heads.get(request.head)
+        if other is None and request.head not in ("", self._head_id):
             names = ", ".join([self._head_id, *self.heads])
-            raise WrongValue(f"this server has no head {wish.head[:80]!r}, but {names}")
-        if other is not None and wish.shape:
+            raise WrongValue(f"this server has no head {request.head[:80]!r}, but {names}")
+        if other is not None and request.shape:
             raise WrongValue("a shape is of the hello's head: leave it out on another head")
         options = self._options
-        if wish.preset is not None:
-            options = with_other_preset(wish.preset, options)
+        if request.preset is not None:
+            options = with_other_preset(request.preset, options)
         session = Session(
             backend,
             options=options,
-            shape=_shape(wish.shape) if wish.shape else self._shape,
-            style=wish.style or self._style,
-            seed=wish.seed % 2**32,
+            shape=_shape(request.shape) if request.shape else self._shape,
+            style=request.style or self._style,
+            seed=request.seed % 2**32,
             retarget=self._retarget if other is None else other.retarget,
         )
-        session.change(ConditionChange(**wish.asked))
+        session.change(ConditionChange(**request.asked))
         return session
 
 

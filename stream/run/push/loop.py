@@ -108,9 +108,9 @@ class PushLoop:
         else:
             self._waiting.clear()
 
-    def change(self, wish: ConditionChange) -> None:
+    def change(self, request: ConditionChange) -> None:
         """Speak like this from the next call on; raises ValueError where that cannot be."""
-        (self._client_session or self._session).change(wish)
+        (self._client_session or self._session).change(request)
 
     @property
     def conditions(self) -> dict[str, Any]:

@@ -46,7 +46,7 @@ class OpenSession(Protocol):
     def interrupt(self) -> None: ...
     def hurry(self, until: int) -> None: ...
     def close(self) -> None: ...
-    def change(self, wish: ConditionChange) -> None: ...
+    def change(self, request: ConditionChange) -> None: ...
 
 
 class OpenScheduler(Protocol):
@@ -207,9 +207,9 @@ class ClientSession:
             self._listener.session_audio(self, cut, silence)
         self.pump()
 
-    def change(self, wish: ConditionChange) -> None:
+    def change(self, request: ConditionChange) -> None:
         """Speak like this from the next call on; raises ValueError where that cannot be."""
-        self._scheduled.change(wish)
+        self._scheduled.change(request)
 
     def close(self) -> None:
         """End it; nothing more is told."""

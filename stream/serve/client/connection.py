@@ -64,13 +64,13 @@ class Connection:
         self._wake.set()
 
     def sound(self, sound: Sound) -> None:
-        """Queue audio, if it is wished for."""
+        """Queue audio, if it is asked for."""
         if self.subscription.audio:
             self.outbox.audio.put(sound)
             self._wake.set()
 
     def motion(self, frame: Frame) -> int:
-        """Queue a frame, if motion is wished for; returns how many older ones had to go."""
+        """Queue a frame, if motion is asked for; returns how many older ones had to go."""
         wanted = self.subscription
         if not wanted.set or not self.encoder.sends(frame, wanted.set, wanted.json):
             return 0
@@ -79,7 +79,7 @@ class Connection:
         return gone
 
     def session_pcm(self, start: int, samples: NDArray[np.float32]) -> None:
-        """Queue audio of its own session, or ahead of time, if it is wished for."""
+        """Queue audio of its own session, or ahead of time, if it is asked for."""
         if self.subscription.audio:
             number, self._audio_sequence = self._audio_sequence, self._audio_sequence + 1
             self.sound(Sound(number, start, samples))
@@ -150,7 +150,7 @@ class Connection:
                     await asyncio.sleep(0)
 
     async def _next(self) -> Data | None:
-        """The next message; None: what waited is not wished for any more."""
+        """The next message; None: what waited is not asked for any more."""
         batch = self.outbox.take()
         if batch is None:
             last, self.outbox.last = self.outbox.last, None

@@ -152,8 +152,8 @@ class Incoming:
         """Go on with its session, once all of its sound is here."""
         if resuming.is_complete:
             self._resuming = None
-            wish, sound = resuming.wish, resuming.sound
-            self._answer(self._host.resume_session(self._client, wish, sound), wish)
+            request, sound = resuming.request, resuming.sound
+            self._answer(self._host.resume_session(self._client, request, sound), request)
             self._pushed.reset()
 
     def _refuse_audio(self, count: int) -> messages.Error | None:
@@ -226,18 +226,18 @@ class Incoming:
         self._client.session.interrupt(at)
         return None
 
-    def _change(self, wish: session_messages.Condition) -> messages.Error | None:
-        if isinstance(wish, session_messages.Style):
-            fault = mix_fault(wish.name, len(self._host.styles))
+    def _change(self, request: session_messages.Condition) -> messages.Error | None:
+        if isinstance(request, session_messages.Style):
+            fault = mix_fault(request.name, len(self._host.styles))
             if fault is not None:
-                return messages.Error(wish.REFUSED, fault, False)
+                return messages.Error(request.REFUSED, fault, False)
         if self._client.session is None:
-            return self._host.change(wish)
+            return self._host.change(request)
         try:
-            self._client.session.change(ConditionChange(**wish.asked()))
+            self._client.session.change(ConditionChange(**request.asked()))
         except ValueError as error:
-            return messages.Error(wish.REFUSED, str(error), False)
-        self._client.text(wish.of(self._client.session.session.conditions.now))
+            return messages.Error(request.REFUSED, str(error), False)
+        self._client.text(request.of(self._client.session.session.conditions.now))
         self._host.renew_ticket(self._client)
         return None
 

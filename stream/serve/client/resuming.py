@@ -22,11 +22,11 @@ class Resuming:
     """What is to go on, and what has come of it so far.
 
     Attributes:
-        wish: what the client asked for.
+        request: what the client asked for.
         sound: what it has brought so far: (n,) samples, and the index of the first of them.
     """
 
-    wish: session_messages.Resume
+    request: session_messages.Resume
     sound: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)
 
     def bring(self, start: int, samples: NDArray[np.float32]) -> bool:
@@ -37,4 +37,4 @@ class Resuming:
     @property
     def is_complete(self) -> bool:
         """Whether all that was announced is here."""
-        return len(self.sound) >= self.wish.pieces
+        return len(self.sound) >= self.request.pieces

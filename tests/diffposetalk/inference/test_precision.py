@@ -193,7 +193,7 @@ def test_both_modes_take_it(tmp_path: Path) -> None:
 
 
 def test_torchs_threads_sleep_between_calls() -> None:
-    """They would spin on cores that others need; the wish must be there before torch is."""
+    """They would spin on cores that others need; the request must be there before torch is."""
     code = (
         "import os, sys; from stream.backends.registry import load_backend\n"
         "assert 'torch' not in sys.modules\n"

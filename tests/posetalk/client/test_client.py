@@ -53,10 +53,10 @@ def avatar() -> Iterator[Server]:
         server.controls.push = source.push
         server.controls.interrupt = loop.interrupt
 
-        def on_style(wish: session_messages.Condition) -> None:
-            if wish.asked()["style"] not in hello.styles:
-                raise ValueError(wish)
-            server.changed(wish)
+        def on_style(request: session_messages.Condition) -> None:
+            if request.asked()["style"] not in hello.styles:
+                raise ValueError(request)
+            server.changed(request)
 
         server.controls.change = on_style
         worker = threading.Thread(target=loop.run, kwargs={"stop": stop})

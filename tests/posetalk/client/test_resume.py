@@ -146,12 +146,12 @@ def test_nobody_there_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_tickets_are_signed_and_grow_old() -> None:
-    signer, wish = (
+    signer, request = (
         Signer(KEY),
         session_messages.Open(style="calm", seed=7, shape=[0.5], alive=False),
     )
-    text = signer.write(Ticket(wish, 1000.0, 2000.0))
-    assert signer.read(text, 1500.0) == Ticket(wish, 1000.0, 2000.0)
+    text = signer.write(Ticket(request, 1000.0, 2000.0))
+    assert signer.read(text, 1500.0) == Ticket(request, 1000.0, 2000.0)
     with pytest.raises(TicketError, match="too old"):
         signer.read(text, 2001.0)
     for bad in (text[:-8], "A" + text[1:], "", "?", "a" * 50_000, text + "é"):
@@ -195,7 +195,7 @@ def test_what_is_brought_has_limits() -> None:
                 ticket = (await client.open(resume=True)).ticket
             assert ticket is not None
             piece = codec.serialise(codec.Message(codec.Kind.PCM, 0, 0, np.zeros(160_000, "f4")))
-            for wish, sound, line in (
+            for request, sound, line in (
                 (
                     session_messages.Resume(ticket, 640, "flame", [1e200] * 56),
                     0,
@@ -206,7 +206,7 @@ def test_what_is_brought_has_limits() -> None:
                 (session_messages.Resume(ticket, pieces=50), 10, "at most 90 s of a session"),
             ):
                 link = await Link.open(server.url)
-                await link.send(codec.serialise_text(wish))
+                await link.send(codec.serialise_text(request))
                 for _ in range(sound):
                     await link.send(piece)
                 while not isinstance(error := await link.receive(), messages.Error):

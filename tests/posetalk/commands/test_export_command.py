@@ -11,9 +11,9 @@ from bundles_for_export import PLAIN, save_random
 from cli import call
 
 
-@pytest.mark.parametrize(("steps", "wish"), [(["3"], "--steps 3"), (["3", "2"], None)])
+@pytest.mark.parametrize(("steps", "option"), [(["3"], "--steps 3"), (["3", "2"], None)])
 def test_the_next_command_has_the_steps_that_were_exported(
-    steps: list[str], wish: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    steps: list[str], option: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = save_random(tmp_path / "bundle", PLAIN).folder
     out = tmp_path / "copy"
@@ -21,11 +21,11 @@ def test_the_next_command_has_the_steps_that_were_exported(
     code, _, messages = call(["export", str(bundle), "-o", str(out), *more], capsys)
     assert code == 0
     told = re.search(r"run them with: posetalk live (.*)", messages)
-    assert told is not None and (wish or "--bundle") in told[1]
-    assert ("--steps" in told[1]) == (wish is not None)
-    wishes = shlex.split(told[1])
+    assert told is not None and (option or "--bundle") in told[1]
+    assert ("--steps" in told[1]) == (option is not None)
+    options = shlex.split(told[1])
     sound = ["demo", "-o", str(tmp_path / "out.npz"), "--backend", "onnxruntime"]
-    assert call(["animate", *sound, *wishes], capsys)[0] == 0
+    assert call(["animate", *sound, *options], capsys)[0] == 0
 
 
 def test_a_missing_count_of_steps_is_answered_with_its_export(

@@ -49,12 +49,12 @@ def test_the_channel_that_is_heard_is_told_and_can_be_chosen(
     code, _, messages = call([*command, "auto.npz"], capsys)
     assert code == 0 and "a.wav: hearing channel 5 of 16" in messages
     assert "--channel N or mix" in messages
-    for wish in ("5", "mix", "1"):
-        code, _, messages = call([*command, f"{wish}.npz", "--channel", wish], capsys)
+    for channel in ("5", "mix", "1"):
+        code, _, messages = call([*command, f"{channel}.npz", "--channel", channel], capsys)
         assert code == 0 and "hearing" not in messages.replace("hearing channel", "")
     jaws = {
-        wish: posetalk.Motion.load(f"{wish}.npz").pose[:, 3].max()
-        for wish in ("auto", "5", "mix", "1")
+        channel: posetalk.Motion.load(f"{channel}.npz").pose[:, 3].max()
+        for channel in ("auto", "5", "mix", "1")
     }
     assert jaws["auto"] == jaws["5"] > jaws["mix"] > jaws["1"]
     code, _, messages = call([*command, "b.npz", "--channel", "17"], capsys)

@@ -240,8 +240,8 @@ def test_settings_that_cannot_be_are_refused(options, message) -> None:
 def test_the_shape_is_the_statistics_mean_unless_given() -> None:
     backend = load_backend("fake")
     assert np.array_equal(Session(backend).shape, backend.statistics.shape_mean)
-    wish = np.linspace(-1, 1, backend.spec.n_shape)
-    assert np.array_equal(Session(backend, shape=wish).shape, wish.astype(np.float32))
+    asked = np.linspace(-1, 1, backend.spec.n_shape)
+    assert np.array_equal(Session(backend, shape=asked).shape, asked.astype(np.float32))
 
 
 @pytest.mark.parametrize("use_style", [True, False])

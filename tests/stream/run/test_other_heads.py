@@ -137,12 +137,12 @@ def test_over_the_socket_each_head_is_told_with_its_session(server: Server, flam
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("asked", "words"),
     [({"head": "bob"}, "no head 'bob'"), ({"head": "flame", "shape": [0.5] * 100}, "shape")],
 )
-def test_a_head_that_cannot_be_is_refused(server: Server, wish: dict, words: str) -> None:
+def test_a_head_that_cannot_be_is_refused(server: Server, asked: dict, words: str) -> None:
     with connect(server.url, compression=None, close_timeout=0.5) as link:
-        link.send(codec.serialise_text(session_messages.Open(**wish)))
+        link.send(codec.serialise_text(session_messages.Open(**asked)))
         error = until(link, messages.Error)
         assert error.code == "open" and words in error.message and not error.fatal
 

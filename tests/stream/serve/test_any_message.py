@@ -89,7 +89,7 @@ class Place:
         loop = PushLoop(self.session, [server], early=server)
         controls = server.controls
         controls.push, controls.interrupt, controls.sends_early = loop.push, loop.interrupt, True
-        controls.change = lambda wish: loop.change(ConditionChange(**wish.asked()))
+        controls.change = lambda request: loop.change(ConditionChange(**request.asked()))
         self._worker = threading.Thread(target=loop.run, kwargs={"stop": self._stop}, daemon=True)
         self._worker.start()
         self.neighbours = [Neighbour(server.url, False), Neighbour(server.url, True)]

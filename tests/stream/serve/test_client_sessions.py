@@ -50,12 +50,12 @@ def until(socket: ClientConnection, kind: Any) -> Any:
 
 
 @contextlib.contextmanager
-def opened(server: Server, **wish: Any) -> Iterator[ClientConnection]:
+def opened(server: Server, **asked: Any) -> Iterator[ClientConnection]:
     """A client that has asked for its own session."""
     with connect(server.url, compression=None, max_size=None, close_timeout=0.5) as socket:
         assert "open" in (until(socket, messages.Hello).accepts or [])
         socket.send(codec.serialise_text(messages.Subscribe("flame", audio=True)))
-        socket.send(codec.serialise_text(session_messages.Open(**wish)))
+        socket.send(codec.serialise_text(session_messages.Open(**asked)))
         yield socket
 
 
@@ -156,7 +156,7 @@ def test_beyond_the_capacity_there_is_a_clear_refusal_until_one_leaves(server: S
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "asked",
     [
         {"head": "somebody"},
         {"style": "drunken"},
@@ -166,8 +166,8 @@ def test_beyond_the_capacity_there_is_a_clear_refusal_until_one_leaves(server: S
         {"audio_guidance": -1.0},
     ],
 )
-def test_sessions_that_cannot_be_are_refused(server: Server, wish: dict[str, Any]) -> None:
-    with opened(server, **wish) as socket:
+def test_sessions_that_cannot_be_are_refused(server: Server, asked: dict[str, Any]) -> None:
+    with opened(server, **asked) as socket:
         error = until(socket, messages.Error)
         assert (error.code, error.fatal) == ("open", False) and error.message
         socket.send('{"type":"flush"}')

@@ -91,8 +91,8 @@ def test_one_client_at_a_time_pushes_audio(server: Server) -> None:
 def test_interrupt_and_style(server: Server) -> None:
     seen: list[str] = []
 
-    def speak(wish: session_messages.Condition) -> None:
-        style = wish.asked()["style"]
+    def speak(request: session_messages.Condition) -> None:
+        style = request.asked()["style"]
         if style == "drunken":
             raise ValueError("no such style")
         seen.append(style)
@@ -138,8 +138,8 @@ def test_nobody_is_greeted_before_it_is_known_what_may_be_asked_for() -> None:
 def test_strengths_are_asked_for_and_told(server: Server) -> None:
     seen: list[dict[str, Any]] = []
 
-    def guide(wish: session_messages.Condition) -> None:
-        asked = wish.asked()
+    def guide(request: session_messages.Condition) -> None:
+        asked = request.asked()
         if asked["audio_guidance"] > 20:
             raise ValueError("audio guidance 99: choose a number from 0 to 20")
         seen.append(asked)

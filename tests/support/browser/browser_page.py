@@ -80,13 +80,13 @@ class Avatar:
         loop = LiveLoop(self.source, self.session, [self.server, self.kept])
         server = self.server
 
-        def change(wish: session_messages.Condition) -> None:
-            if isinstance(wish, session_messages.Style):
-                self.heard.append(wish.name)
-                server.changed(wish)
+        def change(request: session_messages.Condition) -> None:
+            if isinstance(request, session_messages.Style):
+                self.heard.append(request.name)
+                server.changed(request)
             else:
-                self.session.change(ConditionChange(**wish.asked()))
-                server.changed(wish.of(self.session.conditions.now))
+                self.session.change(ConditionChange(**request.asked()))
+                server.changed(request.of(self.session.conditions.now))
 
         server.controls.change = change
         server.controls.interrupt = loop.interrupt

@@ -29,7 +29,7 @@ export class Controls {
     this.styles = new Styles(link);
     this.strength = new Strength(link);
     this.life = new Life(link);
-    this.speak = new Speak(link, () => ({ style: this.styles.text, ...this.life.wish }));
+    this.speak = new Speak(link, () => ({ style: this.styles.text, ...this.life.conditions }));
     this.driver = new Driver(link, this.speak);
     this.presets = new Presets(link, this.speak);
     this.listen = new Listen(link, speaker, this.speak, choices);

@@ -32,7 +32,7 @@ export class Life {
   }
 
   // What a face of one's own begins with; nothing where the server says nothing of it.
-  get wish() {
+  get conditions() {
     return this.offered ? { gaze: Number($("gaze").value) / 100, still: this.still } : {};
   }
 
@@ -53,6 +53,6 @@ export class Life {
   }
 
   send() {
-    this.link.send({ type: "life", ...this.wish });
+    this.link.send({ type: "life", ...this.conditions });
   }
 }

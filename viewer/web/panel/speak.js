@@ -16,11 +16,11 @@ const CLIPS = "Too loud, it clips: turn the microphone down.";
 const WORDS = { low: ", too low", clips: ", it clips" };
 
 export class Speak extends EventTarget {
-  // `wishes()` are the style and the life that a face of one's own begins with.
-  constructor(link, wishes) {
+  // `conditions()` are the style and the life that a face of one's own begins with.
+  constructor(link, conditions) {
     super();
     this.link = link;
-    this.wishes = wishes;
+    this.conditions = conditions;
     this.accepts = [];
     this.preset = null; // how soon a face of one's own speaks; null: as the server has it
     this.microphone = null;
@@ -97,8 +97,8 @@ export class Speak extends EventTarget {
     this.own = !this.ready;
     this.link.send({ type: "audio_format", sample_rate: this.microphone.rate });
     if (this.own) {
-      const wish = { type: "open", protocol: 1, ...this.wishes(), pace: "live" };
-      this.link.send(this.preset === null ? wish : { ...wish, preset: this.preset });
+      const request = { type: "open", protocol: 1, ...this.conditions(), pace: "live" };
+      this.link.send(this.preset === null ? request : { ...request, preset: this.preset });
     }
     $("microphone").setAttribute("aria-pressed", "true");
     $("microphone-text").textContent = "Stop";

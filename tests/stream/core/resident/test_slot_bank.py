@@ -176,7 +176,7 @@ def test_styles_and_scales_go_to_the_slot_and_ease_there() -> None:
 
 
 def test_a_slot_keeps_nothing_of_whose_it_was() -> None:
-    """Both have changed their wishes once: the count alone does not say whose the slot's are."""
+    """Both have changed their conditions once: their count does not say whose the slot's are."""
     backend = Lively()
     batcher = Batcher(backend, workers=1, places=1)
     for scale in (2.0, 3.0):

@@ -52,8 +52,8 @@ class ScheduledSession:
     def close(self) -> None:
         self.closed = True
 
-    def change(self, wish: ConditionChange) -> None:
-        self.session.change(wish)
+    def change(self, request: ConditionChange) -> None:
+        self.session.change(request)
 
 
 class Desk:

@@ -161,12 +161,12 @@ def test_clips_at_once_do_not_mix(served: Served) -> None:
 
 def test_parameters_are_honoured_or_named(served: Served) -> None:
     plain = ask(served, header(), *pieces(SPEECH), END)
-    wished = header(
+    asked = header(
         blendshape_params={"bs_weight_multipliers": {"JawOpen": 0.5, "Ears": 2.0}},
         face_params={"float_params": {"faceMaskSoftness": 1.0}, "integer_params": {"x": 1}},
         emotion_post_processing_params={"emotion_contrast": 2.0},
     )
-    answer = ask(served, wished, *pieces(SPEECH), END)
+    answer = ask(served, asked, *pieces(SPEECH), END)
     np.testing.assert_allclose(answer.weights[:, 17], plain.weights[:, 17] / 2, atol=1e-6)
     code, sentence = answer.statuses[0]
     assert code == 2
@@ -188,11 +188,11 @@ def test_emotions_are_styles_from_their_moment_on(
 
     monkeypatch.setattr(ScheduledSession, "set_style", note)
     felt = EmotionWithTimeCode(time_code=1.0, emotion={name: 1.0, "outofbreath": 0.5})
-    wished = header(
+    asked = header(
         emotion_post_processing_params={"emotion_strength": 1.0, "preferred_emotion_strength": 1.0}
     )
     first, *rest = pieces(SPEECH)
-    answer = ask(served, wished, sound(first.audio_with_emotion.audio_buffer, felt), *rest, END)
+    answer = ask(served, asked, sound(first.audio_with_emotion.audio_buffer, felt), *rest, END)
     assert answer.statuses[0] == (2, "no style here shows: outofbreath")
     assert len(given) == 2 and given[1][0] >= 25, "of the beginning, and after a second"
     np.testing.assert_allclose(given[1][1], BACKEND.styles[name], atol=1e-6)
