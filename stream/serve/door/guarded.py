@@ -16,7 +16,7 @@ from typing import Any
 
 from stream.serve.door import http_pages
 from stream.serve.door.arrivals import Arrivals
-from stream.serve.door.hang_ups import HangUps
+from stream.serve.door.hang_ups import TURN, HangUps, Tap
 from stream.serve.door.peers import Peer, Peers
 from stream.serve.door.unfinished import Unfinished
 from stream.serve.limits import BYTES_A_UNIT, CONTROL_FRAME, FRAGMENT, Budget, Limits
@@ -27,7 +27,6 @@ READ_AT_ONCE = 1 << 16  # bytes, where the event loop would take four times as m
 LAST_SLICES = 4  # that are still read of who has hung up
 CONTROL_OPCODES = range(0x8, 0x10)
 CONTROL_HEADER = 6  # bytes, with the mask
-TURN = "turn"
 
 
 class Turns:
@@ -82,74 +81,6 @@ class Guards:
     places: Places
     on_bytes: Callable[[int], None]
     on_refused: Callable[[str], None]
-
-
-class Tap:
-    """A transport that is read only while nobody holds it; everything else passes through.
-
-    Args:
-        transport: of asyncio.
-        hang_ups: told while it is held.
-    """
-
-    def __init__(self, transport: Any, hang_ups: HangUps) -> None:
-        self._transport, self._hang_ups = transport, hang_ups
-        self._holders: set[str] = set()
-        self._is_over = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """As of transports; what is written to somebody who is gone is thrown away."""
-        if not self._transport.is_closing():
-            self._transport.write(data)
-
-    def abort(self) -> None:
-        """As of transports; asyncio's fail where the connection has ended already."""
-        if not self._is_over:
-            self._transport.abort()
-
-    def end(self) -> None:
-        """The connection has ended."""
-        self._is_over = True
-        self._hang_ups.held.discard(self)
-
-    @property
-    def is_kept_waiting(self) -> bool:
-        """Whether it is held for more than its turn."""
-        return not self._holders <= {TURN}
-
-    def fileno(self) -> int:
-        """Of its socket; -1: there is none."""
-        raw = self._transport.get_extra_info("socket")
-        return -1 if raw is None else int(raw.fileno())
-
-    def hold(self, who: str) -> None:
-        """Read nothing until `who` lets go."""
-        if not self._holders:
-            self._transport.pause_reading()
-            if not self._is_over:
-                self._hang_ups.held.add(self)
-        self._holders.add(who)
-
-    def let_go(self, who: str) -> None:
-        """`who` holds it no longer."""
-        if who in self._holders:
-            self._holders.remove(who)
-            if self._holders:
-                return
-            self._hang_ups.held.discard(self)
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
-
-    def pause_reading(self) -> None:
-        """As of transports: the websocket has enough messages."""
-        self.hold("messages")
-
-    def resume_reading(self) -> None:
-        """As of transports."""
-        self.let_go("messages")
 
 
 def guard(base: type[Any], guards: Guards) -> type[Any]:

@@ -16,8 +16,7 @@ from wire_clients import HEAD, HELLO, client, frame, settled, until
 from stream.frames import Frame
 from stream.serve.client import pushed_audio
 from stream.serve.client.outbox import EARLY_BYTES, Outbox, Queue
-from stream.serve.door.guarded import Tap
-from stream.serve.door.hang_ups import HangUps
+from stream.serve.door.hang_ups import HangUps, Tap
 from stream.serve.door.peers import Peers, peer_of
 from stream.serve.frame_encoder import Sound
 from stream.serve.limits import Bucket, Budget, Limits, echo, mix_fault

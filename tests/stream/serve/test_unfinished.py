@@ -13,8 +13,7 @@ import numpy as np
 from patience import PATIENCE
 from wire_clients import HEAD, HELLO, client, settled
 
-from stream.serve.door.guarded import TURN, Tap
-from stream.serve.door.hang_ups import HangUps
+from stream.serve.door.hang_ups import TURN, HangUps, Tap
 from stream.serve.door.unfinished import Unfinished
 from stream.serve.limits import Limits
 from stream.serve.server import Server
