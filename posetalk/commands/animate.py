@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
     Work = Callable[[Callable[[int], None]], int]
 
-MOST_TOLD = 10
-"""Lines on files of a corpus that failed; the file of failures has all."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Animate:
@@ -131,11 +128,9 @@ class Animate:
 
     def _corpus(self, folder: Path) -> int:
         """Animate many files by many workers; 1 where some of them failed."""
-        from posetalk.corpus.jobs import FAILURES, Corpus, jobs_of, prepare_folder
-        from posetalk.corpus.run import animate_corpus
-        from posetalk.corpus.worker import bundle_hash
-        from posetalk.terminal.console import UsageError, say
-        from posetalk.terminal.progress import counted
+        from posetalk.corpus.jobs import Corpus
+        from posetalk.corpus.told import animate_into
+        from posetalk.terminal.console import UsageError
 
         if self.output or self.shape is not None or self.mode != "live":
             raise UsageError("--ray makes motion files as live does: no -o, --shape or --mode")
@@ -153,17 +148,7 @@ class Animate:
             self.film.neutral,
             self.force,
         )
-        jobs = jobs_of(self.audio, folder, self.kind)
-        bundle = bundle_hash(self.model.bundle)
-        prepare_folder(folder, jobs, corpus.record(bundle), self.force)
-        with counted(f"animating into {folder}") as progress:
-            summary = animate_corpus(jobs, corpus, folder, self.workers, progress)
-        say(f"{folder}: {summary.line()}")
-        for outcome in summary.failed[:MOST_TOLD]:
-            say(f"{outcome.sound}: {outcome.error}")
-        if summary.failed:
-            say(f"all that failed stand in {folder / FAILURES}; run this again to try them anew")
-        return 1 if summary.failed else 0
+        return animate_into(folder, self.audio, corpus, self.workers)
 
     def _jobs(self) -> list[tuple[Path, tuple[Path, ...]]]:
         """Each sound and the files that are made of it.
