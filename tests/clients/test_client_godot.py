@@ -99,6 +99,8 @@ def test_it_moves_a_face_and_survives_a_restart(tmp_path: Path) -> None:
                 after = {"error": "connection", "rest": None}  # said once, tried again
                 while after:
                     it = next(said)
+                    if it["event"] == "speaks":  # frames that it had before are shown to their end
+                        continue
                     assert it.get("code") == after.pop(it["event"])
                     assert it["event"] != "rest" or (it["smirk"], it["turned"]) == (0, False)
                 server.start()

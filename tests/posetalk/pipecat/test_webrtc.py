@@ -202,7 +202,10 @@ def test_each_frame_is_there_before_its_sound_and_their_clocks_agree() -> None:
     assert len(late) > 0.9 * len(motion)
     assert max(late) < 0.0, "a client can show every frame with its sound"
     # The utterance's clock is the sound's: what is loud in it is loud at the same RTP time.
-    heard = np.concatenate([samples for _, _, samples in client.sound])
+    heard = np.zeros(round((stamps[-1] - stamps[0] + 1.0) * 48000))
+    for _, stamp, samples in client.sound:  # in its place: a busy machine loses pieces
+        at = round((stamp - stamps[0]) * 48000)
+        heard[at : at + len(samples)] = samples
     first = round((begin - stamps[0]) * 48000)
     loudness = [np.abs(heard[first + 1920 * k : first + 1920 * (k + 1)]).mean() for k in range(50)]
     meant = [np.abs(pcm[640 * k : 640 * (k + 1)]).mean() for k in range(50)]
