@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.attacks.watcher import Address
-from benchmarks.harness.processes import BenchmarkError, resident_mb
+from benchmarks.harness.processes import BenchmarkError, end, resident_mb
 from stream.backends.names import BackendName
 
 START_SECONDS = 180.0
@@ -77,12 +77,7 @@ class ServeProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10.0)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        end(self.process, 10.0)
         self._reader.join(5.0)
         assert self.process.stderr is not None
         self.process.stderr.close()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
+from benchmarks.harness.processes import end
+
 if TYPE_CHECKING:
     from websockets.sync.client import ClientConnection
 
@@ -104,9 +106,9 @@ class Tab:
 
     def until(self, expression: str, seconds: float = PATIENCE) -> Any:
         """Wait until an expression is true; its value then."""
-        end = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while not (value := self.value(expression)):
-            assert time.monotonic() < end, f"not within {seconds} s: {expression}"
+            assert time.monotonic() < deadline, f"not within {seconds} s: {expression}"
             time.sleep(0.05)
         return value
 
@@ -163,9 +165,9 @@ def browser(folder: Path, *options: str) -> Iterator[Tabs]:
     )
     try:
         told = profile / "DevToolsActivePort"
-        end = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while not (told.exists() and told.read_text().strip()):
-            assert process.poll() is None and time.monotonic() < end, "Chromium did not start"
+            assert process.poll() is None and time.monotonic() < deadline, "Chromium did not start"
             time.sleep(0.05)
         port = told.read_text().split()[0]
 
@@ -181,12 +183,7 @@ def browser(folder: Path, *options: str) -> Iterator[Tabs]:
 
         yield tab
     finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, PATIENCE)
 
 
 def _json(address: str) -> Any:

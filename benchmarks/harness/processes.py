@@ -24,6 +24,16 @@ class BenchmarkError(PosetalkError, RuntimeError):
     """Something could not be measured; one line that says why."""
 
 
+def end(process: subprocess.Popen[Any], seconds: float) -> None:
+    """Ask a process to end, and kill it where it has not ended after so many seconds."""
+    process.terminate()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class Helper:
     """`python -m MODULE JSON` beside us: it answers in lines of JSON, and is told lines of text.
 

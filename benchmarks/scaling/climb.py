@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.harness.processes import end
 from benchmarks.latency.percentiles import distribution
 from benchmarks.scaling import cluster
 from benchmarks.scaling.speakers import SpeakingClient, carried, spoken_for
@@ -87,5 +88,4 @@ def served(backend: BackendName, sessions: int) -> Iterator[str]:
         threading.Thread(target=process.stderr.read, daemon=True).start()
         yield f"ws://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait()
+        end(process, 20.0)

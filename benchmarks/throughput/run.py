@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from benchmarks.harness.environment import describe, environment
-from benchmarks.harness.processes import BenchmarkError, Helper
+from benchmarks.harness.processes import BenchmarkError, Helper, end
 from benchmarks.harness.setting import Setting
 from benchmarks.latency.live_run import waiting
 from benchmarks.latency.terminal_report import describe_live
@@ -188,13 +188,7 @@ def running(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen
     try:
         yield process, messages
     finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 20.0)
 
 
 def free_port() -> int:

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 import pytest
 from patience import PATIENCE
 
+from benchmarks.harness.processes import end
+
 
 @contextlib.contextmanager
 def virtual_display(screen: str = "400x300x24") -> Iterator[dict[str, str]]:
@@ -36,8 +38,4 @@ def virtual_display(screen: str = "400x300x24") -> Iterator[dict[str, str]]:
             kept = {k: v for k, v in os.environ.items() if k != "PYOPENGL_PLATFORM"}
             yield {**kept, "DISPLAY": f":{number}"}
         finally:
-            server.terminate()
-            try:
-                server.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                server.kill()
+            end(server, PATIENCE)
