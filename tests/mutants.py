@@ -40,7 +40,7 @@ LEFT_OUT = re.compile(
     r"seed=|1e-[6-9]|threads|timeout|num_threads|f\"|mkdtemp|encoding|workers|depth|VERSION|__all__|Literal"
 )
 """Lines whose change is no fault of what a module computes, or that no test could tell from it."""
-NOT_HERE = ("tensorrt", "cuda_graphs", "reports", "pictures", "ablation_runs", "tts_voices")
+NOT_HERE = ("tensorrt", "cuda_graphs", "reports", "pictures", "ablation_runs", "training/corpora")
 """Modules that need a device, voices or hours."""
 OF_TASTE = ("training/labels", "training/speech")
 """How labels and augmentations look: no test can say which of two numbers is the right one."""

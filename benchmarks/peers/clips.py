@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from stream.frames import SAMPLE_RATE
+from training.corpora.people import read_voices
+from training.corpora.utterances import Utterance, held_out_voices, load_audio
 from training.labels.phones import Phone
 from training.reports.outside_report import pink
 from training.speech import augment, lines
-from training.speech.corpora import Utterance, held_out_voices, load_audio
-from training.speech.voices import read_voices
 
 Samples = NDArray[np.float32]
 
@@ -55,7 +55,7 @@ def choose(closures: int) -> list[Utterance]:
     """Utterances, evenly from the whole corpus, with at least so many P, B and M where it has them.
 
     Raises:
-        training.speech.corpora.CorpusError: the corpus is not here.
+        training.corpora.utterances.CorpusError: the corpus is not here.
     """
     found = read_voices(CORPUS)
     order = np.random.default_rng(0).permutation(len(found))

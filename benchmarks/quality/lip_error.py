@@ -55,8 +55,8 @@ def has_data() -> bool:
 
 def held_out(amount: Amount) -> list[EvaluationClip]:
     """Clips of voices that training never heard, all of one length."""
+    from training.corpora.utterances import CorpusError
     from training.evaluation.clips import ClipError, held_out_clips
-    from training.speech.corpora import CorpusError
 
     try:
         return held_out_clips([SET], amount.clips, amount.frames, [STYLE])

@@ -20,9 +20,9 @@ import tyro
 from benchmarks.quality.own_voices import FOLDER, FRAMES, LIST
 from head.new_file import new_file
 from stream.frames import FPS
-from training.speech.corpora import CorpusError, Utterance, load_audio
-from training.speech.strange_voices import KED, festival, open_jtalk
-from training.speech.tts_voices import ESPEAK_VOICES, espeak
+from training.corpora.strange_voices import KED, festival, open_jtalk
+from training.corpora.tts_voices import ESPEAK_VOICES, espeak
+from training.corpora.utterances import CorpusError, Utterance, load_audio
 
 ENGLISH = (
     "Peter bought a pound of butter and a pot of blue paint for the boat, before the boys moved "
@@ -41,7 +41,7 @@ JAPANESE = (
     "冬の朝、山の上の小さな村では、馬も豚も、まだ眠っています。とても静かです。",
 )
 ESPEAK = ("Gene", "anika")
-"""Variants that `training.speech.tts_voices` does not list."""
+"""Variants that `training.corpora.tts_voices` does not list."""
 SLOW = 140
 """Words a minute of espeak-ng: a clip is to be full of them."""
 _LEVEL = 0.9  # of compression: about 30 kbit/s

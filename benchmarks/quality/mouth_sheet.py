@@ -20,12 +20,12 @@ from head.channels import ROTATION
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.frames import FPS
+from training.corpora.people import read_voices
 from training.evaluation.heldout import HeldoutClip, stream_all
 from training.faces.mouths.grid import JUDGES, MouthClip, read_mouths
 from training.labels.phones import SILENCE
 from training.reports.mouth_report import APERTURE, STYLE, WIDTH, labelled, streamed
 from training.reports.outside_report import CONDITIONS, judged, spread
-from training.speech.voices import read_voices
 
 CURVES, STILLS = "starter_mouths.png", "starter_stills.jpg"
 CORPUS = "test_other"

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from training.corpora.utterances import CorpusError, Utterance
 from training.evaluation.clips import EvaluationClip, read_clip
 from training.labels.phones import as_phones
-from training.speech.corpora import CorpusError, Utterance
 
 FOLDER = Path(__file__).with_name("voices")
 LIST = "voices.json"

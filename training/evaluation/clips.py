@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from head.errors import PosetalkError
 from stream.frames import FPS, FRAME_SAMPLES
+from training.corpora.utterances import CorpusError, Utterance, held_out_voices, load_audio
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
 from training.labels.phones import SILENCE, Phone, tidy
 from training.labels.prosody import extract_prosody
-from training.speech.corpora import CorpusError, Utterance, held_out_voices, load_audio
 
 SETS = {"sentences": "picovoice_s2i", "words": "picovoice_wake", "known-voice": "kathleen_cc0"}
 """Names of evaluation sets: new voices with sentences, with single words; a known voice."""

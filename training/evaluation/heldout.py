@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from stream.backends.protocol import Backend
 from stream.core.options import SessionOptions
 from stream.frames import FRAME_SAMPLES
+from training.corpora.alignment import well_aligned
+from training.corpora.utterances import Utterance, held_out_voices, load_audio
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.clips import SETS
 from training.labels.label_styles import STYLES
@@ -20,8 +22,6 @@ from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
 from training.labels.phones import Phone, tidy
 from training.labels.prosody import extract_prosody
 from training.speech import augment
-from training.speech.alignment import well_aligned
-from training.speech.corpora import Utterance, held_out_voices, load_audio
 
 TITLED_SETS = {
     "new voices, sentences": (SETS["sentences"],),

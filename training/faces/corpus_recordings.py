@@ -16,10 +16,10 @@ import soundfile
 
 from head.rig import builtin_head
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
+from training.corpora.utterances import Utterance, held_out_voices
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
 from training.labels.prosody import extract_prosody
-from training.speech.corpora import Utterance, held_out_voices
 from training.speech.track import join
 
 log = logging.getLogger(__name__)

@@ -17,6 +17,7 @@ from head.channels import INDEX, ROTATION
 from head.eye_turns import looks
 from stream.backends.registry import load_backend
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
+from training.corpora.utterances import CorpusError, data_folder, read_corpus
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.live_figures import blinks
 from training.evaluation.motion_metrics import correlation
@@ -24,7 +25,6 @@ from training.labels.label_styles import STYLES, SpeakingStyle
 from training.labels.labels import make_motion
 from training.labels.phones import phrases, tidy
 from training.labels.prosody import Prosody, extract_prosody, smooth
-from training.speech.corpora import CorpusError, data_folder, read_corpus
 from training.speech.track import join
 
 Array = NDArray[np.floating]

@@ -13,8 +13,8 @@ from head.eye_turns import looks
 from stream.backends.protocol import Backend
 from stream.core.session import Session
 from stream.frames import FPS, FRAME_SAMPLES
+from training.corpora.utterances import held_out_voices, load_audio
 from training.evaluation.live_figures import blinks, head_jitter, head_range
-from training.speech.corpora import held_out_voices, load_audio
 
 MINUTE = FPS * 60
 

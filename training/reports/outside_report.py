@@ -21,6 +21,8 @@ from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.options import SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
+from training.corpora.people import JUDGES, read_voices
+from training.corpora.utterances import Utterance, load_audio
 from training.evaluation.face import Face
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
 from training.evaluation.motion_metrics import CLOSED_MM, Measured, measure_vertices, summary, total
@@ -30,8 +32,6 @@ from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
 from training.labels.phones import VOWELS, tidy
 from training.labels.prosody import extract_prosody
 from training.speech import augment, lines
-from training.speech.corpora import Utterance, load_audio
-from training.speech.voices import JUDGES, read_voices
 
 Samples = NDArray[np.float32]
 Disturb = Callable[[Samples, np.random.Generator], Samples]

@@ -19,9 +19,9 @@ from head.errors import WrongValue
 from stream.backends.protocol import Backend
 from stream.core.session import Session
 from stream.frames import FPS, FRAME_SAMPLES
+from training.corpora.utterances import data_folder
 from training.evaluation.motion_metrics import correlation
 from training.labels.prosody import Prosody, extract_prosody
-from training.speech.corpora import data_folder
 
 JAW_CHANNEL = "mouth_stretch_c"
 LOWER_CHANNELS = ("mouth_lowerLipDepress_l", "mouth_lowerLipDepress_r")

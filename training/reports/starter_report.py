@@ -19,6 +19,7 @@ from head.new_file import new_file
 from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.frames import FPS
+from training.corpora.alignment import MISSED_SECONDS
 from training.evaluation.heldout import CONDITIONS, STYLE, TITLED_SETS, Condition
 from training.reports.gesture_report import gesture_table
 from training.reports.heldout_tables import FIGURES, rows, table, verdicts
@@ -28,7 +29,6 @@ from training.reports.outside_report import OutsideReportSettings
 from training.reports.outside_report import report as outside_report
 from training.reports.real_faces import FITTED, compare, read_takes
 from training.reports.style_report import style_tables
-from training.speech.alignment import MISSED_SECONDS
 
 OUTSIDE = (
     "Recordings of other people with other microphones, of whom nothing was seen in training. "

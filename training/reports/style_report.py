@@ -12,13 +12,13 @@ from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from stream.backends.protocol import Backend
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
+from training.corpora.utterances import held_out_voices, load_audio
 from training.evaluation.batch_rollout import Rollout, rollout
 from training.evaluation.live_figures import blinks, head_range
 from training.evaluation.motion_metrics import head_speed, vertices
 from training.labels.label_styles import STYLES
 from training.labels.labels import make_motion
 from training.labels.prosody import extract_prosody
-from training.speech.corpora import held_out_voices, load_audio
 
 Array = NDArray[np.float32]
 SECONDS = 60

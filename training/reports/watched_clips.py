@@ -53,7 +53,7 @@ def watched_clips(bundles: Sequence[str], count: int = CLIPS) -> list[WatchedCli
     """Clips evenly from all people who judge, each moved by every bundle live, and by real lips.
 
     Raises:
-        training.speech.corpora.CorpusError: the tracked mouths are not here.
+        training.corpora.utterances.CorpusError: the tracked mouths are not here.
         diffposetalk.bundle.bundle.BundleError: no bundle.
     """
     found = [clip for person in JUDGES for clip in read_mouths(person)]

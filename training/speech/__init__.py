@@ -1,1 +1,1 @@
-"""Speech to learn from: corpora, voices that are synthesised, augmentation, tracks."""
+"""Tracks to learn from: utterances joined, heard in rooms and noise, labelled."""

@@ -25,8 +25,8 @@ from diffposetalk.network.mel_front import (
 )
 from stream.core.hearing.input_gain import InputGain
 from stream.frames import FRAME_SAMPLES
+from training.corpora.utterances import Utterance, load_audio
 from training.speech import augment, lines
-from training.speech.corpora import Utterance, load_audio
 
 PLAIN_ROOM, MEASURED_ROOM = 0.2, 0.35
 ANOTHER_VOICE = 0.45

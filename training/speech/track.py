@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+from training.corpora.utterances import Utterance, load_audio
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
 from training.labels.phones import INVENTORY, SILENCE
 from training.labels.prosody import extract_prosody
-from training.speech.corpora import Utterance, load_audio
 from training.speech.hearings import columns_heard, drawn_restarts, hear
 from training.speech.voiceless import without_a_voice
 

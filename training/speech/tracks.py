@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from head.files.json_file import write_json
 from head.new_file import new_file
 from stream.frames import FPS
+from training.corpora.alignment import well_aligned
+from training.corpora.people import refuse_judges, training_people
+from training.corpora.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
+from training.corpora.utterances import Utterance, data_folder, held_out_voices
 from training.labels.label_styles import STYLES
 from training.labels.lip_contact import LIVE_LOOKAHEAD_SECONDS
-from training.speech.alignment import well_aligned
-from training.speech.corpora import Utterance, data_folder, held_out_voices
 from training.speech.track import make_track, style_table
-from training.speech.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
-from training.speech.voices import refuse_judges, training_people
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,11 @@ import pytest
 from benchmarks.quality import making_voices, own_voices
 from head.channels import JAW
 from head.rig import builtin_head
+from training.corpora.strange_voices import spelled
+from training.corpora.tts_voices import ESPEAK_VOICES, FLITE_VOICES
+from training.corpora.utterances import load_audio
 from training.evaluation.spoken_figures import FIGURES, rounded, spoken_figures
 from training.labels.phones import SILENCE, Phone
-from training.speech.corpora import load_audio
-from training.speech.strange_voices import spelled
-from training.speech.tts_voices import ESPEAK_VOICES, FLITE_VOICES
 
 
 def test_the_set_is_small_of_three_engines_and_of_voices_that_training_never_heard() -> None:

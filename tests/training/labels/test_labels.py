@@ -12,6 +12,7 @@ from head.geometry.measure import lip_gap
 from head.rig import builtin_head
 from head.skinning import motion_to_parameters, skin
 from stream.frames import SAMPLE_RATE
+from training.corpora import utterances as spoken
 from training.labels import gestures
 from training.labels.coarticulation import APERTURE
 from training.labels.label_styles import STYLE_FIELDS, STYLE_RANGES, STYLES, random_style, vary
@@ -27,7 +28,6 @@ from training.labels.phones import (
     tidy,
 )
 from training.labels.prosody import Prosody, extract_prosody
-from training.speech import corpora
 
 RATE = SAMPLE_RATE
 
@@ -298,14 +298,14 @@ def test_real_speech_closes_opens_and_is_quick_to_make() -> None:
         utterances = [
             u
             for s in ("kathleen_cc0", "picovoice_s2i")
-            for u in corpora.read_corpus(s, repair=False)[::60]
+            for u in spoken.read_corpus(s, repair=False)[::60]
         ]
-    except corpora.CorpusError as error:
+    except spoken.CorpusError as error:
         pytest.skip(f"not run: {error}")
     rng = np.random.default_rng(0)
     closed, opened, seconds, spent = [], [], 0.0, 0.0
     for utterance in utterances:
-        prosody = extract_prosody(corpora.load_audio(utterance))
+        prosody = extract_prosody(spoken.load_audio(utterance))
         n = int(prosody.duration * 25)
         began = time.perf_counter()
         motion = make_motion(utterance.phones, n, random_style(rng), rng, prosody)

@@ -10,6 +10,7 @@ import soundfile
 
 from head.channels import INDEX
 from stream.backends.registry import load_backend
+from training.corpora.utterances import Utterance
 from training.evaluation.heldout import HeldoutClip
 from training.labels.phones import Phone
 from training.reports import outside_report
@@ -21,7 +22,6 @@ from training.reports.outside_report import (
     latched,
     report,
 )
-from training.speech.corpora import Utterance
 
 
 @pytest.fixture

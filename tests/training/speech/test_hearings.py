@@ -16,9 +16,9 @@ from diffposetalk.network.mel_front import TAIL_SAMPLES
 from diffposetalk.spec import ModelSpec, SpeechEncoderSpec
 from stream.core.hearing.input_gain import InputGain
 from stream.frames import FRAME_SAMPLES
+from training.corpora.utterances import Utterance, load_audio
 from training.labels.phones import Phone
 from training.speech import hearings
-from training.speech.corpora import Utterance, load_audio
 from training.speech.track_batches import Tracks
 
 

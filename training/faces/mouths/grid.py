@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.frames import FPS
+from training.corpora.utterances import CorpusError, data_folder, load_audio
 from training.labels.phones import SILENCE, Phone, as_phones, tidy
 from training.labels.prosody import Prosody, extract_prosody
-from training.speech.corpora import CorpusError, data_folder, load_audio
 
 ARTICULATORS = ("jaw", "aperture", "width", "lower", "upper")
 """Chin below the nose, inner lips apart, corners apart (over the neutral width, without it), lower

@@ -1,6 +1,6 @@
 """Voices that no training hears: Festival's and Open JTalk's, with the phone times they used.
 
-`training.speech.tts_voices` has what training does hear.
+`training.corpora.tts_voices` has what training does hear.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import soundfile
 import soxr
 
 from stream.frames import SAMPLE_RATE
+from training.corpora.utterances import CorpusError, Utterance
 from training.labels.phones import SILENCE, Phone, as_phones
-from training.speech.corpora import CorpusError, Utterance
 
 KED = "ked_diphone"
 """A man's voice of Festival, in diphones (Debian: festvox-kdlpc16k), American English."""

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.speech.corpora import CorpusError
-from training.speech.voices import (
+from training.corpora.people import (
     CORPORA,
     JUDGES,
     MOST_OF_A_PERSON,
@@ -20,6 +19,7 @@ from training.speech.voices import (
     sure_spans,
     training_people,
 )
+from training.corpora.utterances import CorpusError
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from training.corpora import utterances
+from training.corpora.utterances import CorpusError, choose_groups, cluster_voices
 from training.labels.prosody import extract_prosody
-from training.speech import corpora
-from training.speech.corpora import CorpusError, choose_groups, cluster_voices
 
 RATE = 16000
 
@@ -25,7 +25,7 @@ def tone(pitch: float, seconds: float = 1.0, seed: int = 0) -> np.ndarray:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Three tiny sets; the two many-speaker sets share their voices (three pitches)."""
-    monkeypatch.setattr(corpora, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(utterances, "CACHE", tmp_path / "cache")
     monkeypatch.setenv("POSETALK_DATA", str(tmp_path))
     for name, count in (("kathleen_cc0", 70), ("picovoice_s2i", 30), ("picovoice_wake", 30)):
         home = tmp_path / "speech" / name
@@ -44,23 +44,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_reads_utterances_and_audio(folder: Path) -> None:
-    found = corpora.read_corpus("picovoice_s2i", repair=False)
+    found = utterances.read_corpus("picovoice_s2i", repair=False)
     assert len(found) == 30 and found[0].phones[1] == ("AA", 0.05, 0.4)
     assert [u.id for u in found if not u.trusted] == ["picovoice_s2i4"]
-    samples = corpora.load_audio(found[0])
+    samples = utterances.load_audio(found[0])
     assert samples.dtype == np.float32 and abs(samples.size - 0.5 * RATE) < 400
-    repaired = corpora.read_corpus("picovoice_s2i")
+    repaired = utterances.read_corpus("picovoice_s2i")
     assert sum(p.length for p in repaired[0].phones) == pytest.approx(0.5, abs=0.03)
 
 
 def test_holds_out_whole_voices_the_same_way_every_time(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(corpora, "HELD_OUT_SHARE", 0.34)
-    monkeypatch.setattr(corpora, "_CLUSTERS", 3)
-    monkeypatch.setattr(corpora.cluster_voices, "__defaults__", (3, 7))
-    train, held = corpora.held_out_voices()
-    assert corpora.held_out_voices() == (train, held)
+    monkeypatch.setattr(utterances, "HELD_OUT_SHARE", 0.34)
+    monkeypatch.setattr(utterances, "_CLUSTERS", 3)
+    monkeypatch.setattr(utterances.cluster_voices, "__defaults__", (3, 7))
+    train, held = utterances.held_out_voices()
+    assert utterances.held_out_voices() == (train, held)
     ids = {u.id for u in train}, {u.id for u in held}
     assert not ids[0] & ids[1] and len(ids[0] | ids[1]) == 129  # the doubtful one is in neither
     single = [u.id for u in held if u.speaker_set == "kathleen_cc0"]
@@ -95,7 +95,9 @@ def test_chosen_groups_hold_the_share_of_each_set() -> None:
 
 
 def test_voice_features_tell_pitch() -> None:
-    low, high = (corpora.voice_features(s, extract_prosody(s)) for s in (tone(100.0), tone(200.0)))
+    low, high = (
+        utterances.voice_features(s, extract_prosody(s)) for s in (tone(100.0), tone(200.0))
+    )
     assert low.shape == (26,)
     assert high[-2] - low[-2] == pytest.approx(1.0, abs=0.1)  # one octave
 
@@ -104,32 +106,32 @@ def test_errors_name_the_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CorpusError, match="no speech set 'nobody'"):
-        corpora.read_corpus("nobody")
+        utterances.read_corpus("nobody")
     (folder / "speech" / "kathleen_cc0" / "alignments.json").write_text("{")
     with pytest.raises(CorpusError, match=r"alignments\.json"):
-        corpora.read_corpus("kathleen_cc0")
+        utterances.read_corpus("kathleen_cc0")
     with pytest.raises(CorpusError, match=r"missing\.opus"):
-        corpora.load_audio(folder / "missing.opus")
+        utterances.load_audio(folder / "missing.opus")
     soundfile.write(tmp_path / "slow.wav", np.zeros(100), 8000)
     with pytest.raises(CorpusError, match="8000 Hz"):
-        corpora.load_audio(tmp_path / "slow.wav")
+        utterances.load_audio(tmp_path / "slow.wav")
     monkeypatch.setenv("POSETALK_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(CorpusError, match=r"no speech data in .*nowhere: set POSETALK_DATA"):
-        corpora.data_folder()
+        utterances.data_folder()
     monkeypatch.delenv("POSETALK_DATA")
     with pytest.raises(CorpusError, match=r"^set POSETALK_DATA"):
-        corpora.data_folder()
+        utterances.data_folder()
 
 
 @pytest.mark.slow
 def test_split_of_the_real_data() -> None:
     try:
-        train, held = corpora.held_out_voices()
+        train, held = utterances.held_out_voices()
     except CorpusError as error:
         pytest.skip(f"not run: {error}")
     assert not {u.id for u in train} & {u.id for u in held}
-    for name in corpora.MANY_VOICES:
+    for name in utterances.MANY_VOICES:
         out, total = (sum(u.speaker_set == name for u in part) for part in (held, train + held))
         assert 0.11 < out / total < 0.21, name
-    assert sum(u.speaker_set == "kathleen_cc0" for u in held) == corpora.SAME_VOICE_HELD_OUT
+    assert sum(u.speaker_set == "kathleen_cc0" for u in held) == utterances.SAME_VOICE_HELD_OUT
     assert all(abs(sum(p.length for p in u.phones) - u.duration) < 0.1 for u in held)

@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from training.corpora.utterances import CorpusError, Utterance, data_folder
 from training.labels.phones import Phone, as_phones
-from training.speech.corpora import CorpusError, Utterance, data_folder
 
 CORPORA = {
     "librispeech": "librispeech_train_clean_cc_by",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from training.corpora.utterances import Utterance, load_audio
 from training.labels.phones import SILENCE, tidy
 from training.labels.prosody import extract_prosody
-from training.speech.corpora import Utterance, load_audio
 
 MISSED_SECONDS = 0.2
 """Speech in the middle of a pause that is more than a breath or a click."""

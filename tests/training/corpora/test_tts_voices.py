@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from training.corpora.tts_voices import closures, espeak, flite, sentences, timed
+from training.corpora.utterances import CorpusError
 from training.labels.phones import SILENCE, Phone
-from training.speech.corpora import CorpusError
-from training.speech.tts_voices import closures, espeak, flite, sentences, timed
 
 TEXTS = ["Maybe people buy a big apple pie.", "He put the map upon a table, happy."]
 

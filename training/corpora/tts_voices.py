@@ -18,8 +18,8 @@ import soxr
 from numpy.typing import NDArray
 
 from stream.frames import SAMPLE_RATE
+from training.corpora.utterances import CorpusError, Utterance
 from training.labels.phones import SILENCE, STOPS, Phone, as_phones
-from training.speech.corpora import CorpusError, Utterance
 
 FLITE_VOICES = ("awb", "rms", "slt", "kal16")
 ESPEAK_VOICES = (

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from training.corpora.alignment import well_aligned
+from training.corpora.utterances import Utterance
 from training.labels.phones import Phone
-from training.speech.alignment import well_aligned
-from training.speech.corpora import Utterance
 
 RATE = 16_000
 

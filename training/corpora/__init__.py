@@ -1,0 +1,1 @@
+"""Speech with phone times: corpora, synthetic voices, and what is said and when in a recording."""
