@@ -77,7 +77,7 @@ EXTRAS = {
 }
 """What a command wants beyond what `live` does."""
 FOR_TESTS = ("dev", "export", "torch", "train")
-FOR_TESTS_OF = {"video": ("dev", "train")}
+FOR_TESTS_OF = {"video": ("dev", "train"), "corpora": ("dev", "train")}
 """By extra: other extras that its tests need; `dev` alone where it is not named."""
 
 SYSTEM = "libportaudio2 libasound2-plugins libegl1 libegl-mesa0 libgl1 libglx-mesa0 libgl1-mesa-dri"

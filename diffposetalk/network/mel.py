@@ -118,9 +118,10 @@ def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
 class CausalBlock(nn.Module):
     """Residual causal convolution over frames, without padding: it eats 2 * dilation frames."""
 
-    def __init__(self, width: int, dilation: int) -> None:
+    def __init__(self, width: int, dilation: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dilation = dilation
+        self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width)
         self.conv = nn.Conv1d(width, width, 3, dilation=dilation)
         self.out = nn.Linear(width, width)
@@ -128,19 +129,20 @@ class CausalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, n, width) -> (B, n - 2 * dilation, width)."""
         y = convolve(self.norm(x), self.conv)
-        return x[:, 2 * self.dilation :] + self.out(F.gelu(y))
+        return x[:, 2 * self.dilation :] + self.out(self.dropout(F.gelu(y)))
 
 
 class MelEncoder(nn.Module):
     """Normalised mel columns to speech features, strictly causal and without padding.
 
-    Input (B, 4 (history_frames - 1 + n), n_mels), output (B, n, d_out).
+    Input (B, 4 (history_frames - 1 + n), n_mels), output (B, n, d_out). `dropout` is its own, while
+    it trains.
     """
 
     FRONT_FRAMES = (KEPT_COLUMNS + KEPT_HIDDEN) // COLUMNS
     """Frames of history that the two column convolutions need."""
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, dropout: float = 0.0) -> None:
         super().__init__()
         speech = spec.speech
         needed = self.FRONT_FRAMES + sum(KEPT_FRAMES) + 1
@@ -155,8 +157,9 @@ class MelEncoder(nn.Module):
         self.norm1 = nn.LayerNorm(hidden)
         self.conv2 = nn.Conv1d(hidden, hidden, 5, dilation=2)
         self.norm2 = nn.LayerNorm(hidden)
+        self.dropout = nn.Dropout(dropout)
         self.gather = nn.Linear(COLUMNS * hidden, d)
-        self.blocks = nn.ModuleList(CausalBlock(d, dilation) for dilation in DILATIONS)
+        self.blocks = nn.ModuleList(CausalBlock(d, dilation, dropout) for dilation in DILATIONS)
         self.norm = nn.LayerNorm(d)
 
     def forward(self, columns: Tensor) -> Tensor:
@@ -211,7 +214,7 @@ class MelEncoder(nn.Module):
 
     def _second(self, hidden: Tensor) -> Tensor:
         """(B, 8 + m, d_hidden) -> (B, m, d_hidden)."""
-        return F.gelu(self.norm2(convolve(hidden, self.conv2)))
+        return self.dropout(F.gelu(self.norm2(convolve(hidden, self.conv2))))
 
     def _gathered(self, columns: Tensor) -> Tensor:
         """Whole frames: (B, 4 n, d_hidden) -> (B, n, d_out)."""

@@ -23,9 +23,10 @@ class DiffPoseTalk(nn.Module):
     Args:
         spec: every shape follows from it.
         dropout: inside the denoiser's layers, while training.
+        speech_dropout: inside the mel encoder, while training.
     """
 
-    def __init__(self, spec: ModelSpec, dropout: float = 0.1) -> None:
+    def __init__(self, spec: ModelSpec, dropout: float = 0.1, speech_dropout: float = 0.0) -> None:
         super().__init__()
         self.spec = spec
         d = spec.denoiser.d_model
@@ -37,7 +38,7 @@ class DiffPoseTalk(nn.Module):
         if spec.speech.kind == "hubert":
             self.audio_encoder = build_hubert(spec.speech.d_out, spec.speech.hubert)
         else:
-            self.audio_encoder = MelEncoder(spec)
+            self.audio_encoder = MelEncoder(spec, speech_dropout)
         self.audio_feature_map = nn.Linear(spec.speech.d_out, d)
         self.denoising_net = Denoiser(spec, dropout)
         self.diffusion_sched = ScheduleTables(self.schedule)

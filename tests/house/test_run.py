@@ -19,7 +19,7 @@ from posetalk.commands import NAMES
 ROOT = Path(__file__).resolve().parents[2]
 
 
-HEAVY = {"ray", "pipecat", "video", "a2f"}
+HEAVY = {"ray", "pipecat", "video", "a2f", "corpora"}
 """Extras whose tests have an environment of their own."""
 
 

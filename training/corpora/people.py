@@ -28,6 +28,8 @@ MOST_OF_A_PERSON = 30
 LEAST_SURE_SECONDS = 0.7
 """Stretches of doubtful text with fewer sure seconds on end are not labelled."""
 SURE_GAP_SECONDS = 0.03
+CHOOSERS = 8
+"""Every so many people of a corpus learn nothing: by them it is chosen what ships."""
 
 
 class JudgeError(CorpusError):
@@ -42,14 +44,22 @@ def read_voices(name: str, folder: Path | None = None) -> list[Utterance]:
     """
     if name not in CORPORA:
         raise CorpusError(f"no corpus {name!r}; there are {', '.join(CORPORA)}")
-    home = (folder or data_folder()) / "voices" / CORPORA[name]
+    return read_folder(name, (folder or data_folder()) / "voices" / CORPORA[name])
+
+
+def read_folder(name: str, home: Path) -> list[Utterance]:
+    """The utterances of a folder with `alignments.json`, in the data folder's format.
+
+    Raises:
+        CorpusError: the list cannot be read.
+    """
     try:
         entries = json.loads((home / "alignments.json").read_text("utf-8"))
         return [
             Utterance(
                 id=entry["id"],
                 speaker_set=f"{name}/{entry['speaker']}",
-                path=home / f"{entry['id']}.opus",
+                path=home / entry.get("file", f"{entry['id']}.opus"),
                 duration=float(entry["dur"]),
                 phones=tuple(as_phones((p, s / 100, d / 100) for p, s, d in entry["phones"])),
                 text=entry.get("text", ""),
@@ -59,6 +69,14 @@ def read_voices(name: str, folder: Path | None = None) -> list[Utterance]:
         ]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CorpusError(f"cannot read {home / 'alignments.json'}: {error}") from error
+
+
+def by_person(utterances: Sequence[Utterance]) -> list[list[Utterance]]:
+    """Each person's utterances, people in the order of their names."""
+    people: dict[str, list[Utterance]] = defaultdict(list)
+    for utterance in utterances:
+        people[utterance.speaker_set].append(utterance)
+    return [own for _, own in sorted(people.items())]
 
 
 def sure_spans(name: str, folder: Path | None = None) -> dict[str, list[tuple[float, float]]]:
@@ -94,12 +112,19 @@ def joined(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def training_people(
-    without: Collection[str] = (), folder: Path | None = None
+    without: Collection[str] = (),
+    folder: Path | None = None,
+    *,
+    transcripts: Path | None = None,
+    choosers: bool = False,
 ) -> dict[str, list[list[Utterance]]]:
     """By corpus, each person's utterances that mouths may be labelled on.
 
     without: corpora that this run leaves out whole.
-    Of doubtful texts only the stretches that two hearings agree on are used, each by itself.
+    transcripts: folder of `posetalk train transcripts`, for texts that are doubtful.
+    choosers: the people by whom one chooses, in place of those who are learned from.
+    Of texts that stay doubtful only the stretches that two hearings agree on are used, each by
+    itself.
 
     Raises:
         CorpusError: an unknown corpus in `without`, or one that cannot be read.
@@ -109,14 +134,50 @@ def training_people(
         raise CorpusError(f"no corpora {sorted(unknown)}; there are {', '.join(CORPORA)}")
     found = {}
     for name in sorted(CORPORA.keys() - JUDGES - set(without)):
-        people: dict[str, list[Utterance]] = defaultdict(list)
-        sure = sure_spans(name, folder)
+        usable: list[Utterance] = []
+        sure, told = sure_spans(name, folder), _told(name, transcripts)
         for utterance in read_voices(name, folder):
             spans = sure.get(utterance.id)
-            parts = [utterance] if spans is None else [part(utterance, *s) for s in spans]
-            people[utterance.speaker_set] += parts
-        found[name] = [own[:MOST_OF_A_PERSON] for own in people.values() if own]
+            if utterance.id in told:
+                text, phones = told[utterance.id]
+                usable.append(replace(utterance, text=text, phones=phones, trusted=True))
+            elif spans is None:
+                usable.append(utterance)
+            else:
+                usable += [part(utterance, *span) for span in spans]
+        found[name] = [
+            own[:MOST_OF_A_PERSON]
+            for number, own in enumerate(by_person(usable))
+            if (number % CHOOSERS == 0) is choosers
+        ]
     return found
+
+
+def _told(name: str, transcripts: Path | None) -> Transcripts:
+    path = None if transcripts is None else transcripts / f"{name}.json"
+    return read_transcripts(path) if path is not None and path.exists() else {}
+
+
+Transcripts = dict[str, tuple[str, tuple[Phone, ...]]]
+"""Text and phones by the recording's id."""
+
+
+def read_transcripts(path: Path) -> Transcripts:
+    """What `posetalk train transcripts` wrote of one corpus.
+
+    Raises:
+        CorpusError: the file cannot be read.
+    """
+    try:
+        return {
+            entry["id"]: (
+                str(entry["text"]),
+                tuple(as_phones((p, s / 100, d / 100) for p, s, d in entry["phones"])),
+            )
+            for entry in json.loads(path.read_text("utf-8"))
+        }
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CorpusError(f"cannot read {path}: {error}") from error
 
 
 def part(utterance: Utterance, start: float, end: float) -> Utterance:

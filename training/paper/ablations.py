@@ -23,6 +23,7 @@ from diffposetalk.spec import (
     StyleEncoderSpec,
 )
 from training.loop.losses import FaceGeometry, Weights, motion_losses
+from training.speech.column_augment import disturbed
 from training.speech.track_batches import Tracks
 from training.starter.adjacent_windows import (
     Training,
@@ -31,7 +32,6 @@ from training.starter.adjacent_windows import (
     perturb,
     start_slots,
 )
-from training.starter.mel_pretraining import mask_columns
 
 LOOKAHEAD_FRAMES, HOP_FRAMES = 2, 10
 NEW_FRAMES = LOOKAHEAD_FRAMES + HOP_FRAMES
@@ -138,10 +138,8 @@ class VariantLosses:
         model = self.training.model
         spec, T_p = model.spec, model.spec.T_p
         crops = self.tracks.crops(CROPS, T_p + CROP_FRAMES, spec.speech.history_frames, rng)
-        encoded = model.audio_encoder(mask_columns(crops.columns, rng))
-        speech_loss, speech_terms = self.training.speech.feature_losses(
-            encoded, crops.phone, crops.motion
-        )
+        encoded = model.audio_encoder(disturbed(crops.columns, rng))
+        speech_loss, speech_terms = self.training.speech.feature_losses(encoded, crops)
         features = model.audio_feature_map(encoded)
 
         n = window_length(rng)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.options import SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
-from training.corpora.people import JUDGES, read_voices
+from training.corpora.people import JUDGES, read_voices, training_people
 from training.corpora.utterances import Utterance, load_audio
 from training.evaluation.face import Face
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
@@ -66,7 +67,10 @@ class OutsideReportSettings:
 
     bundle: str = "starter"
     corpora: tuple[str, ...] = tuple(sorted(JUDGES))
-    """Add `vctk` for a bundle of a reverse run that left it out."""
+    """Add `vctk` for a bundle of a reverse run that left it out, or `choosers`: the people of the
+    training corpora by whom one chooses, whom nothing learns from."""
+    transcripts: Path | None = None
+    """Folder of `posetalk train transcripts`, for what choosers say."""
     clips: int = 100
     """At most so many of each corpus, spread evenly over it."""
     conditions: tuple[str, ...] = tuple(CONDITIONS)
@@ -81,6 +85,14 @@ def pink(length: int, rng: np.random.Generator) -> Samples:
     spectrum /= np.sqrt(np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 40.0))
     noise = np.fft.irfft(spectrum, length)
     return np.asarray(noise / (np.std(noise) + 1e-9), np.float32)
+
+
+def spoken(corpus: str, transcripts: Path | None = None) -> list[Utterance]:
+    """The utterances of a corpus, or of the choosers of all that are learned from."""
+    if corpus != "choosers":
+        return read_voices(corpus)
+    people = training_people(transcripts=transcripts, choosers=True)
+    return [utterance for groups in people.values() for own in groups for utterance in own]
 
 
 def judged(utterance: Utterance, disturb: Disturb) -> HeldoutClip:
@@ -163,7 +175,7 @@ def report(model: Backend, settings: OutsideReportSettings) -> str:
         for decibels in LEVELS_DB:
             ways[f"speech at {decibels:.0f} dBFS"] = _level(decibels)
     for corpus in settings.corpora:
-        chosen = spread(read_voices(corpus), settings.clips)
+        chosen = spread(spoken(corpus, settings.transcripts), settings.clips)
         for name, way in ways.items():
             clips = [judged(utterance, way) for utterance in chosen]
             out.append(row(corpus, name, *measured(model, clips)))

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
+from training.corpora.teacher import teacher_features
 from training.corpora.utterances import Utterance, load_audio
 from training.labels.label_styles import STYLES, SpeakingStyle, random_style
 from training.labels.labels import make_motion
@@ -107,7 +108,9 @@ def make_track(job: dict[str, Any]) -> dict[str, Any]:
         for hearing in range(job["hearings"])
     ]
     restarts = [drawn_restarts(n, rng) for _ in heard]
+    told = teacher_features(samples[: n * FRAME_SAMPLES]) if job["teacher"] else None
     return {
+        "teacher": told,
         "columns": np.stack(
             [
                 columns_heard(sound, job["n_mels"], rng, begun, input_gain=job["input_gain"])

@@ -22,7 +22,7 @@ class Crops:
 
     columns (B, 4 (history - 1 + n), n_mels); motion (B, n, D) normalised; phone (B, n) int64;
     style (B,) int64 index into the style table; before (B,) int64: so many of the crop's first
-    frames lie before the stream, in silence.
+    frames lie before the stream, in silence; teacher (B, n, width) normalised, or None.
     """
 
     columns: Tensor
@@ -30,6 +30,7 @@ class Crops:
     phone: Tensor
     style: Tensor
     before: Tensor
+    teacher: Tensor | None = None
 
 
 class Tracks:
@@ -43,6 +44,12 @@ class Tracks:
         self.columns: NDArray[np.float16] = np.load(folder / "columns.npy", mmap_mode="r")
         self.motion: NDArray[np.float32] = np.load(folder / "motion.npy", mmap_mode="r")
         self.phone: NDArray[np.uint8] = np.load(folder / "phone.npy", mmap_mode="r")
+        told = folder / "teacher.npy"
+        self.teacher: NDArray[np.float16] | None = None
+        if told.exists():
+            self.teacher = np.load(told, mmap_mode="r")
+            some = self.teacher[:: max(1, len(self.teacher) // 20_000)].astype(np.float32)
+            self._teacher_units = some.mean(0), some.std(0) + 1e-3
         meta = json.loads((folder / "tracks.json").read_text())
         kept = [s for s in meta["spans"] if s["set"] not in without]
         self.spans = np.array([(s["start"], s["end"], s["style"]) for s in kept])
@@ -76,12 +83,12 @@ class Tracks:
         where its hearing begins anew, as when somebody is speaking already. No other crop is heard
         across such a beginning, unless its track has no room.
         """
-        columns, motion, phone, style, before = [], [], [], [], []
+        columns, motion, phone, style, before, teacher = [], [], [], [], [], []
         for track in rng.choice(len(self.spans), batch, p=self._weights):
             start, end, style_id = self.spans[track]
             hearing = int(rng.integers(len(self.columns)))
-            heard, told = self.columns[hearing], self.restarts[track]
-            anew = [start + frame for frame in told[hearing]] if told else []
+            heard, begun = self.columns[hearing], self.restarts[track]
+            anew = [start + frame for frame in begun[hearing]] if begun else []
             begins = bool(starts) and rng.random() < starts
             early, reach = (lead, 0) if begins else (0, history - 1)
             in_a_pause = begins and rng.random() < 0.5
@@ -99,6 +106,10 @@ class Tracks:
             columns.append(np.pad(sound, ((silent, 0), (0, 0)), constant_values=LOWEST))
             motion.append(np.pad(self.normalised(first, last), ((early, 0), (0, 0)), mode="edge"))
             phone.append(np.pad(self.phone[first:last], (early, 0)))
+            if self.teacher is not None:
+                mean, std = self._teacher_units
+                told = (self.teacher[first:last].astype(np.float32) - mean) / std
+                teacher.append(np.pad(told, ((early, 0), (0, 0)), mode="edge"))
             style.append(style_id)
             before.append(early)
         return Crops(
@@ -107,6 +118,7 @@ class Tracks:
             torch.from_numpy(np.stack(phone)).long(),
             torch.tensor(style),
             torch.tensor(before),
+            torch.from_numpy(np.stack(teacher)) if teacher else None,
         )
 
 

@@ -1,9 +1,10 @@
 """Training data as tracks: joined utterances of one voice, heard through augmentation, labelled.
 
 `posetalk train tracks` writes `.training/tracks/`: columns.npy (hearings, 4 N, n_mels)
-float16 normalised mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, tracks.json
-(spans, styles, sets).  Every track is heard several times, through other rooms and noises, so that
-what is learned of a sound is what all its hearings share.
+float16 normalised mel columns, motion.npy (N, 54) float32, phone.npy (N,) uint8, perhaps
+teacher.npy (N, 384) float16, tracks.json (spans, styles, sets).  Every track is heard several
+times, through other rooms and noises, so that what is learned of a sound is what all its hearings
+share.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from head.files.json_file import write_json
 from head.new_file import new_file
 from stream.frames import FPS
 from training.corpora.alignment import well_aligned
-from training.corpora.people import refuse_judges, training_people
+from training.corpora.people import by_person, read_folder, refuse_judges, training_people
 from training.corpora.tts_voices import ESPEAK_VOICES, FLITE_VOICES, espeak, flite, sentences
 from training.corpora.utterances import Utterance, data_folder, held_out_voices
 from training.labels.label_styles import STYLES
@@ -63,6 +64,14 @@ class TrackSettings:
     """Hear the corpora of many people, too."""
     without_corpora: tuple[str, ...] = ()
     """Corpora of many people that are left out whole, for a reverse run: `vctk`."""
+    transcripts: Path | None = None
+    """Folder of `posetalk train transcripts`: better texts than some corpora have."""
+    neural: Path | None = None
+    """Folder of `posetalk train voices`: synthetic voices that sound like people."""
+    teacher: bool = False
+    """Keep what Whisper's encoder makes of each track, for the speech encoder to learn."""
+    choosers: bool = False
+    """Tracks of the people by whom one chooses, and of nobody else."""
     motion_only: bool = False
     """Keep the sound that is there and label it anew."""
 
@@ -72,24 +81,34 @@ def voices(settings: TrackSettings) -> dict[str, list[list[Utterance]]]:
 
     Recordings whose alignment missed words are left out: lips would learn to rest while they speak.
     """
+    if settings.choosers:
+        return dict(people_of(settings))
     train, _ = held_out_voices()
     with ProcessPoolExecutor(settings.workers) as pool:
         fit = pool.map(well_aligned, train, chunksize=16)
         train = [u for u, aligned in zip(train, fit, strict=True) if aligned]
     kathleen = [u for u in train if u.speaker_set == "kathleen_cc0"]
     texts = [u.text for u in kathleen if u.text]
-    people: dict[str, list[list[Utterance]]] = {}
-    if settings.people:
-        people = training_people(settings.without_corpora)
-        refuse_judges([u for groups in people.values() for own in groups for u in own])
     return {
-        **people,
+        **people_of(settings),
+        "neural": by_person(read_folder("neural", settings.neural)) if settings.neural else [],
         "kathleen": [kathleen],
         "many": [[u] for u in train if u.speaker_set == "picovoice_s2i"],
         "wake": [[u] for u in train if u.speaker_set == "picovoice_wake"],
         VOICELESS: [[]],
         **synthetic_voices(settings, texts),
     }
+
+
+def people_of(settings: TrackSettings) -> dict[str, list[list[Utterance]]]:
+    """Groups of utterances of the corpora of many people, by corpus."""
+    if not settings.people:
+        return {}
+    people = training_people(
+        settings.without_corpora, transcripts=settings.transcripts, choosers=settings.choosers
+    )
+    refuse_judges([u for groups in people.values() for own in groups for u in own])
+    return people
 
 
 def synthetic_voices(settings: TrackSettings, texts: list[str]) -> dict[str, list[list[Utterance]]]:
@@ -119,14 +138,15 @@ def synthetic_voices(settings: TrackSettings, texts: list[str]) -> dict[str, lis
 VOICELESS = "voiceless"
 """The set in which nobody speaks."""
 SHARES = {
-    "kathleen": 0.16,
-    "many": 0.16,
-    "wake": 0.10,
-    "librispeech": 0.22,
+    "kathleen": 0.12,
+    "many": 0.12,
+    "wake": 0.06,
+    "librispeech": 0.30,
     "vctk": 0.14,
     "commands": 0.08,
-    "flite": 0.08,
-    "espeak": 0.06,
+    "neural": 0.08,
+    "flite": 0.05,
+    "espeak": 0.04,
     VOICELESS: 0.05,
 }
 """Most of the sound is of many real people: synthetic ones bring words, not rooms and tongues.
@@ -163,9 +183,10 @@ def main(settings: TrackSettings) -> None:
                 "motion_only": settings.motion_only,
                 "lookahead": settings.lookahead,
                 "input_gain": settings.input_gain,
+                "teacher": settings.teacher,
             }
         )
-    columns, motion, phone, spans = [], [], [], []
+    columns, motion, phone, teacher, spans = [], [], [], [], []
     at = 0
     with ProcessPoolExecutor(settings.workers) as pool:
         for track in tqdm(pool.map(make_track, jobs, chunksize=4), total=len(jobs), unit="track"):
@@ -175,6 +196,8 @@ def main(settings: TrackSettings) -> None:
                 continue
             columns.append(track["columns"])
             phone.append(track["phone"])
+            if settings.teacher:
+                teacher.append(track["teacher"])
             about = {key: track[key] for key in ("style", "set", "restarts")}
             spans.append({"start": at, "end": at + n, **about})
             at += n
@@ -184,6 +207,8 @@ def main(settings: TrackSettings) -> None:
         return
     _save(settings.out / "columns.npy", np.concatenate(columns, 1))
     _save(settings.out / "phone.npy", np.concatenate(phone))
+    if settings.teacher:
+        _save(settings.out / "teacher.npy", np.concatenate(teacher))
     write_json(
         settings.out / "tracks.json",
         {

@@ -24,8 +24,9 @@ from diffposetalk.spec import ModelSpec
 from head.channels import ROTATION
 from training.labels.gaze_drift import add_gaze_drift
 from training.loop.losses import FaceGeometry, Weights, motion_losses
+from training.speech.column_augment import disturbed
 from training.speech.track_batches import Tracks
-from training.starter.mel_pretraining import BEGIN, LIPS, SpeechPretraining, mask_columns
+from training.starter.mel_pretraining import BEGIN, LIPS, SPEECH_DROPOUT, SpeechPretraining
 from training.starter.wrong_past import LATEST_FRAMES, gone_wrong
 
 LENGTHS = {1: 0.07, 2: 0.17, 3: 0.3, 4: 0.14, 6: 0.08, 12: 0.07, 25: 0.08, 50: 0.05, 100: 0.04}
@@ -61,7 +62,8 @@ class Training(nn.Module):
 
     def __init__(self, spec: ModelSpec, speech: SpeechPretraining) -> None:
         super().__init__()
-        self.model = DiffPoseTalk(spec, dropout=0.0)  # too small a network to forget anything
+        # The denoiser is too small a network to forget anything.
+        self.model = DiffPoseTalk(spec, dropout=0.0, speech_dropout=SPEECH_DROPOUT)
         self.model.audio_encoder.load_state_dict(speech.encoder.state_dict())
         self.speech = speech
         # One encoder: the heads are trained through the model's.
@@ -117,7 +119,7 @@ class WindowSource:
         crops = self.tracks.crops(
             self.crops, crop, spec.speech.history_frames, rng, starts=self.dropout.begin, lead=T_p
         )
-        columns = mask_columns(crops.columns, rng)
+        columns = disturbed(crops.columns, rng)
         # A truncated batch has one window a crop, as what follows its end falls silent.
         truncated = n >= LONG and rng.random() < self.dropout.truncate
         ends = torch.full((self.crops,), crop)
@@ -127,9 +129,7 @@ class WindowSource:
             after = frame[None] >= ends[:, None]
             columns = torch.where(after[..., None], DIGITAL_SILENCE, columns)
         encoded = model.audio_encoder(columns)
-        speech_loss, speech_terms = self.training.speech.feature_losses(
-            encoded, crops.phone, crops.motion
-        )
+        speech_loss, speech_terms = self.training.speech.feature_losses(encoded, crops)
         features = model.audio_feature_map(encoded)
 
         count = 1 if truncated else max(1, TOKENS // (1 + T_p + n) // self.crops)

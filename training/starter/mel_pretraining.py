@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from diffposetalk.network.mel import MelEncoder
-from diffposetalk.network.mel_front import COLUMNS, LOWEST
 from diffposetalk.spec import ModelSpec
 from head.channels import ARTICULATION
+from training.speech.column_augment import disturbed
 from training.speech.track import PHONES
-from training.speech.track_batches import Tracks
+from training.speech.track_batches import Crops, Tracks
 
 LAG = 2
 """Frames of hindsight of the second phone target: what lookahead is worth to the denoiser."""
@@ -26,30 +26,37 @@ LIPS = (*ARTICULATION, 53)
 """Jaw, mouth and tongue channels of the motion vector."""
 BEGIN = 0.2
 """Share of crops that begin a stream, perhaps in a loud room: before them there is only silence."""
+TEACHER_WIDTH = 384
+"""Features of Whisper's smallest encoder (`training.corpora.teacher`)."""
+TAUGHT = 1.0
+"""Weight of saying what the teacher says."""
+SPEECH_DROPOUT = 0.1
+"""Of the encoder: it hears few people, and must not know them by heart."""
 
 
 class SpeechPretraining(nn.Module):
-    """The encoder with three linear heads that training throws away."""
+    """The encoder with linear heads that training throws away.
 
-    def __init__(self, spec: ModelSpec) -> None:
+    With `taught` one of them says what a teacher says, whose features the tracks have.
+    """
+
+    def __init__(self, spec: ModelSpec, *, taught: bool = False) -> None:
         super().__init__()
         d = spec.speech.d_out
-        self.encoder = MelEncoder(spec)
+        self.encoder = MelEncoder(spec, SPEECH_DROPOUT)
         self.encoder_history = spec.speech.history_frames
         self.now = nn.Linear(d, len(PHONES))
         self.before = nn.Linear(d, len(PHONES))
         self.lips = nn.Linear(d, len(LIPS))
+        self.teacher = nn.Linear(d, TEACHER_WIDTH) if taught else None
 
-    def losses(
-        self, columns: Tensor, phone: Tensor, motion: Tensor
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Loss of columns (B, 4 (history - 1 + n), n_mels) against phones, motion (B, n, ...)."""
-        return self.feature_losses(self.encoder(columns), phone, motion)
+    def losses(self, columns: Tensor, crops: Crops) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Loss of columns (B, 4 (history - 1 + n), n_mels) against what their crops tell."""
+        return self.feature_losses(self.encoder(columns), crops)
 
-    def feature_losses(
-        self, features: Tensor, phone: Tensor, motion: Tensor
-    ) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def feature_losses(self, features: Tensor, crops: Crops) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The same, of features (B, n, d_out) that were computed already."""
+        phone, motion = crops.phone, crops.motion
         now, before = self.now(features), self.before(features[:, LAG:])
         past = phone[:, :-LAG]
         lips = self.lips(features[:, LAG:])
@@ -60,6 +67,10 @@ class SpeechPretraining(nn.Module):
             "lips": F.mse_loss(lips.float(), target),
         }
         loss = 0.5 * terms["phone_now"] + terms["phone_before"] + terms["lips"]
+        if self.teacher is not None and crops.teacher is not None:
+            told = self.teacher(features[:, LAG:])
+            terms["teacher"] = F.mse_loss(told.float(), crops.teacher[:, :-LAG])
+            loss = loss + TAUGHT * terms["teacher"]
         with torch.no_grad():
             spoken = past > 0
             right = (before.argmax(-1) == past)[spoken]
@@ -72,15 +83,4 @@ def batch_losses(
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     """One batch of crops through the model, with small masks over time and frequency."""
     crops = tracks.crops(batch, n, model.encoder_history, rng, starts=BEGIN)
-    return model.losses(mask_columns(crops.columns, rng), crops.phone, crops.motion)
-
-
-def mask_columns(columns: Tensor, rng: np.random.Generator) -> Tensor:
-    """A band of up to 12 filters and a gap of up to 2 frames fall silent, in half of the crops."""
-    out = columns + float(rng.uniform(-0.15, 0.15))
-    for row in np.flatnonzero(rng.random(len(columns)) < 0.5):
-        low = int(rng.integers(0, columns.shape[2] - 12))
-        out[row, :, low : low + int(rng.integers(2, 13))] = LOWEST / 2
-        start = int(rng.integers(0, columns.shape[1] - 2 * COLUMNS))
-        out[row, start : start + int(rng.integers(1, 2 * COLUMNS))] = LOWEST / 2
-    return out
+    return model.losses(disturbed(crops.columns, rng), crops)

@@ -125,7 +125,7 @@ class StarterSettings:
 def train_speech(settings: StarterSettings, tracks: Tracks) -> SpeechPretraining:
     """The speech encoder with its heads."""
     torch.manual_seed(settings.seed)
-    model = SpeechPretraining(STARTER)
+    model = SpeechPretraining(STARTER, taught=tracks.teacher is not None)
     if settings.start is not None:
         model.encoder.load_state_dict(
             load_bundle(settings.start).model().audio_encoder.state_dict()
@@ -199,9 +199,9 @@ def geometry(tracks: Tracks) -> FaceGeometry:
     return FaceGeometry(builtin_head(), tracks.mean, tracks.std, others=20, lips=120)
 
 
-def earlier(folder: Path) -> Training:
-    """The networks that a run has reached."""
-    training = Training(STARTER, SpeechPretraining(STARTER))
+def earlier(folder: Path, *, taught: bool = False) -> Training:
+    """The networks that a run has reached, on tracks with a teacher's features or without."""
+    training = Training(STARTER, SpeechPretraining(STARTER, taught=taught))
     averaged(folder / "denoiser", training)
     return training
 
@@ -249,7 +249,8 @@ def main(settings: StarterSettings) -> None:
         keep_units(settings.tracks, settings.start)
     tracks = Tracks(settings.tracks, settings.without)
     note(settings)
-    speech, style = SpeechPretraining(STARTER), StyleEncoder(STARTER)
+    taught = tracks.teacher is not None
+    speech, style = SpeechPretraining(STARTER, taught=taught), StyleEncoder(STARTER)
     if settings.part in ("all", "speech"):
         speech = train_speech(settings, tracks)
     elif settings.part != "style":
@@ -261,4 +262,4 @@ def main(settings: StarterSettings) -> None:
     if settings.part in ("all", "denoiser"):
         train_denoiser(settings, tracks, speech, style)
     if settings.part in ("all", "distil"):
-        distil(settings, tracks, earlier(settings.folder), style)
+        distil(settings, tracks, earlier(settings.folder, taught=taught), style)

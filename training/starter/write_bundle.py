@@ -51,7 +51,7 @@ class BundleSettings:
 def main(settings: BundleSettings) -> None:
     """Write the bundle and say how large it is."""
     tracks = Tracks(settings.tracks)
-    training: Training | Student = earlier(settings.folder)
+    training: Training | Student = earlier(settings.folder, taught=tracks.teacher is not None)
     spec, parts = STARTER, ["speech", "style", "denoiser"]
     if (settings.folder / "distilled").exists():
         training, spec = Student(training.model), DISTILLED

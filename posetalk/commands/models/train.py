@@ -17,7 +17,16 @@ import tyro
 from posetalk.commands.options import Debug
 
 PartName = Literal[
-    "labels", "tracks", "starter", "pack", "average", "faces", "recordings", "ablations"
+    "labels",
+    "transcripts",
+    "voices",
+    "tracks",
+    "starter",
+    "pack",
+    "average",
+    "faces",
+    "recordings",
+    "ablations",
 ]
 
 
@@ -34,6 +43,16 @@ PARTS: dict[PartName, TrainPart] = {
         "training.faces.mouths.fit",
         "LabelSettings",
         "Fit the mouth of the motion labels to real ones, and write its numbers.",
+    ),
+    "transcripts": TrainPart(
+        "training.corpora.transcripts",
+        "TranscriptSettings",
+        "Hear again what is said in recordings of doubtful texts (Whisper), and when.",
+    ),
+    "voices": TrainPart(
+        "training.corpora.neural_voices",
+        "VoiceSettings",
+        "Make speech of synthetic voices that sound like people (Kokoro).",
     ),
     "tracks": TrainPart(
         "training.speech.tracks",
@@ -80,7 +99,8 @@ PARTS: dict[PartName, TrainPart] = {
 class Train:
     """Train networks, and make what they are trained on.
 
-    `labels` fits what motion labels do to real mouths. `tracks` of speech train the `starter`,
+    `labels` fits what motion labels do to real mouths. `transcripts` and `voices` make more and
+    better speech, where the extra `corpora` is installed. `tracks` of speech train the `starter`,
     which `pack` puts into a bundle; `average` is halfway
     between two. `faces` trains on a dataset of recorded faces, `recordings` makes one of speech.
     `ablations` trains what `posetalk evaluate` compares. `posetalk train PART --help` lists what a

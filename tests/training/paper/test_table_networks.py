@@ -92,7 +92,7 @@ def asked(
     speech: list[float] = []
     feature_losses = training.speech.feature_losses
 
-    def spoken(*given: Tensor) -> Any:
+    def spoken(*given: Any) -> Any:
         loss, terms = feature_losses(*given)
         speech.append(float(loss))
         return loss, terms

@@ -73,4 +73,5 @@ def _job(utterances: list[object]) -> dict[str, object]:
         "motion_only": False,
         "lookahead": settings.lookahead,
         "input_gain": True,
+        "teacher": False,
     }

@@ -86,13 +86,14 @@ def test_every_part_of_the_starter_learns_at_its_own_rate(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(train, "train", note)
     for name in ("StyleEncoder", "SpeechPretraining", "Training", "Student"):
-        monkeypatch.setattr(train, name, lambda *_: SimpleNamespace(model=None))
+        monkeypatch.setattr(train, name, lambda *_, **__: SimpleNamespace(model=None))
     for name in ("WindowLosses", "DistilLosses"):
         monkeypatch.setattr(train, name, lambda *_, **__: None)
     monkeypatch.setattr(train, "scales_alone", lambda student: student)
     monkeypatch.setattr(train, "style_vectors", lambda *_: None)
     monkeypatch.setattr(train, "geometry", lambda *_: None)
-    settings, any_tracks, nothing = train.StarterSettings(rate=0.5), Any, Any
+    any_tracks: Any = SimpleNamespace(teacher=None)
+    settings, nothing = train.StarterSettings(rate=0.5), Any
     train.train_speech(settings, any_tracks)
     train.train_style(settings, any_tracks)
     train.train_denoiser(settings, any_tracks, nothing, nothing)
