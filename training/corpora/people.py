@@ -28,6 +28,8 @@ MOST_OF_A_PERSON = 30
 LEAST_SURE_SECONDS = 0.7
 """Stretches of doubtful text with fewer sure seconds on end are not labelled."""
 SURE_GAP_SECONDS = 0.03
+TRANSCRIPTS = Path(".training/transcripts")
+"""Where `posetalk train transcripts` writes."""
 CHOOSERS = 8
 """Every so many people of a corpus learn nothing: by them it is chosen what ships."""
 

@@ -20,7 +20,7 @@ from head.new_file import new_file
 from training.corpora import teacher
 from training.corpora.alignment import well_aligned
 from training.corpora.forced_alignment import align, words_of
-from training.corpora.people import read_voices, refuse_judges
+from training.corpora.people import TRANSCRIPTS, read_voices, refuse_judges
 from training.corpora.utterances import Utterance, load_audio
 from training.labels.phones import SILENCE, Phone
 
@@ -40,7 +40,7 @@ class TranscriptSettings:
     """The corpus of the data folder's `voices` whose texts are doubtful."""
     whisper: Path | None = None
     """Folder of a Whisper model for CTranslate2; by default the one that the extra installs."""
-    out: Path = Path(".training/transcripts")
+    out: Path = TRANSCRIPTS
     """Folder to write CORPUS.json into; `train tracks --transcripts` takes it."""
     threads: int = 2
     """Threads of Whisper."""

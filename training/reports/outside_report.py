@@ -22,7 +22,7 @@ from stream.backends.protocol import Backend
 from stream.backends.registry import load_backend
 from stream.core.options import SessionOptions
 from stream.frames import FPS, FRAME_SAMPLES, SAMPLE_RATE
-from training.corpora.people import JUDGES, read_voices, training_people
+from training.corpora.people import JUDGES, TRANSCRIPTS, read_voices, training_people
 from training.corpora.utterances import Utterance, load_audio
 from training.evaluation.face import Face
 from training.evaluation.heldout import STYLE, HeldoutClip, stream_all
@@ -69,7 +69,7 @@ class OutsideReportSettings:
     corpora: tuple[str, ...] = tuple(sorted(JUDGES))
     """Add `vctk` for a bundle of a reverse run that left it out, or `choosers`: the people of the
     training corpora by whom one chooses, whom nothing learns from."""
-    transcripts: Path | None = None
+    transcripts: Path = TRANSCRIPTS
     """Folder of `posetalk train transcripts`, for what choosers say."""
     clips: int = 100
     """At most so many of each corpus, spread evenly over it."""
@@ -87,7 +87,7 @@ def pink(length: int, rng: np.random.Generator) -> Samples:
     return np.asarray(noise / (np.std(noise) + 1e-9), np.float32)
 
 
-def spoken(corpus: str, transcripts: Path | None = None) -> list[Utterance]:
+def spoken(corpus: str, transcripts: Path = TRANSCRIPTS) -> list[Utterance]:
     """The utterances of a corpus, or of the choosers of all that are learned from."""
     if corpus != "choosers":
         return read_voices(corpus)

@@ -16,7 +16,7 @@ from posetalk.commands.options import Debug
 from posetalk.terminal.tyro_options import one_of
 
 DEFAULT_SETS = ("sentences", "known-voice")
-Report = Literal["mouths", "mouths-judged", "life", "outside"]
+Report = Literal["mouths", "mouths-judged", "life", "outside", "choosers"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,11 @@ class Evaluate:
         Report | None,
         one_of(*get_args(Report)),
         tyro.conf.arg(
-            metavar="mouths|mouths-judged|life|outside",
+            metavar="mouths|mouths-judged|life|outside|choosers",
             help="One other report: labels beside real mouths (of the man that they were fitted "
             "to, or of the people who only judge), heads, eyes and lids of the labels or of a "
-            "bundle, or a bundle on corpora, levels, lines and rooms that it never heard.",
+            "bundle, or a bundle on corpora, levels, lines and rooms that it never heard: of the "
+            "corpora that judge, or of the people by whom one chooses.",
             help_behavior_hint="(default: none)",
         ),
     ] = None
@@ -140,11 +141,13 @@ class Evaluate:
             from training.reports import life_report
 
             life_report.main(life_report.LifeReportSettings(bundle, minutes=self.minutes))
-        elif name == "outside":
+        elif name in ("outside", "choosers"):
             from training.reports import outside_report
 
-            chosen = outside_report.OutsideReportSettings(bundle=bundle or "starter")
-            outside_report.main(chosen)
+            outside = outside_report.OutsideReportSettings(bundle=bundle or "starter")
+            if name == "choosers":
+                outside = dataclasses.replace(outside, corpora=("choosers",), levels=False)
+            outside_report.main(outside)
         else:
             from training.reports import mouth_report
 
