@@ -27,8 +27,8 @@ def test_a_word_that_no_dictionary_has_is_spelled_as_it_sounds() -> None:
     assert SILENCE not in spelled("bopham")
 
 
+@pytest.mark.extra("corpora")
 def test_times_are_those_that_were_spoken(tmp_path: Path) -> None:
-    pytest.importorskip("pocketsphinx", reason="not run: pocketsphinx is not installed")
     if shutil.which("flite") is None:
         pytest.skip("not run: no flite")
     text = "Maybe people buy a big bopham map."

