@@ -11,9 +11,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import tyro
 from numpy.typing import NDArray
 
 from head.new_file import new_file
@@ -38,8 +39,10 @@ class TranscriptSettings:
 
     corpus: str = "librispeech"
     """The corpus of the data folder's `voices` whose texts are doubtful."""
-    whisper: Path | None = None
-    """Folder of a Whisper model for CTranslate2; by default the one that the extra installs."""
+    whisper: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: the extra's own)")
+    ] = None
+    """Folder of a Whisper model for CTranslate2."""
     out: Path = TRANSCRIPTS
     """Folder to write CORPUS.json into; `train tracks --transcripts` takes it."""
     threads: int = 2

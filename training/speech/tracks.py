@@ -14,10 +14,11 @@ import logging
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import soundfile
+import tyro
 from numpy.typing import NDArray
 
 from head.files.json_file import write_json
@@ -64,9 +65,13 @@ class TrackSettings:
     """Hear the corpora of many people, too."""
     without_corpora: tuple[str, ...] = ()
     """Corpora of many people that are left out whole, for a reverse run: `vctk`."""
-    transcripts: Path | None = None
+    transcripts: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: nothing)")
+    ] = None
     """Folder of `posetalk train transcripts`: better texts than some corpora have."""
-    neural: Path | None = None
+    neural: Annotated[
+        Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="(default: nothing)")
+    ] = None
     """Folder of `posetalk train voices`: synthetic voices that sound like people."""
     teacher: bool = False
     """Keep what Whisper's encoder makes of each track, for the speech encoder to learn."""
