@@ -17,7 +17,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from head.errors import NotInstalled
+from head.errors import NotInstalled, WrongValue
 from head.new_file import new_file
 from stream.frames import SAMPLE_RATE
 from training.corpora.forced_alignment import align, words_of
@@ -69,6 +69,8 @@ def main(settings: VoiceSettings) -> None:
     """Say the sentences, and write them with their phones in the data folder's format."""
     from tqdm import tqdm
 
+    if settings.voices < 1 or settings.sentences < 1:
+        raise WrongValue("at least one voice says at least one sentence")
     speaker = Kokoro(settings.threads)
     texts = [u.text for u in read_corpus("kathleen_cc0", repair=False) if u.text]
     texts = texts[:-SAME_VOICE_HELD_OUT]

@@ -156,8 +156,12 @@ def training_people(
 
 
 def _told(name: str, transcripts: Path | None) -> Transcripts:
-    path = None if transcripts is None else transcripts / f"{name}.json"
-    return read_transcripts(path) if path is not None and path.exists() else {}
+    if transcripts is None:
+        return {}
+    if not any(transcripts.glob("*.json")):
+        raise CorpusError(f"no transcripts in {transcripts}: `posetalk train transcripts` first")
+    path = transcripts / f"{name}.json"
+    return read_transcripts(path) if path.exists() else {}
 
 
 Transcripts = dict[str, tuple[str, tuple[Phone, ...]]]

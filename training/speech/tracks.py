@@ -13,6 +13,7 @@ import json
 import logging
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,6 +22,7 @@ import soundfile
 import tyro
 from numpy.typing import NDArray
 
+from head.errors import NotInstalled
 from head.files.json_file import write_json
 from head.new_file import new_file
 from stream.frames import FPS
@@ -162,6 +164,8 @@ def main(settings: TrackSettings) -> None:
     """Build the tracks and write them."""
     from tqdm import tqdm
 
+    if settings.teacher and find_spec("faster_whisper") is None:
+        raise NotInstalled("a teacher needs Whisper: pip install -e '.[corpora]'")
     settings.out.mkdir(parents=True, exist_ok=True)
     groups = voices(settings)
     folder = data_folder() / "noise"

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from training.corpora.neural_voices import TIMBRE, Kokoro, blends, phonemes
+from training.corpora.neural_voices import TIMBRE, Kokoro, VoiceSettings, blends, main, phonemes
 
 
 def test_blends_are_given_voices_first_then_mixtures_of_them() -> None:
@@ -30,6 +30,12 @@ def test_blends_are_given_voices_first_then_mixtures_of_them() -> None:
     again = blends(own, 10, np.random.default_rng(0))
     assert all(np.array_equal(a, b) for a, b in zip(made, again, strict=True))
     assert len(blends(own, 2, np.random.default_rng(0))) == 2
+
+
+def test_nobody_or_nothing_is_refused_before_anything_is_loaded() -> None:
+    for wrong in (VoiceSettings(voices=0), VoiceSettings(sentences=0)):
+        with pytest.raises(ValueError, match="at least one voice"):
+            main(wrong)
 
 
 @pytest.mark.extra("corpora")

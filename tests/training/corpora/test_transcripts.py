@@ -15,7 +15,7 @@ from training.corpora import transcripts
 from training.corpora.people import CHOOSERS, CORPORA, read_transcripts, training_people
 from training.corpora.transcripts import plausible, transcript
 from training.corpora.tts_voices import flite
-from training.corpora.utterances import Utterance
+from training.corpora.utterances import CorpusError, Utterance
 from training.labels.phones import Phone
 
 SAID = [Phone("SIL", 0.0, 0.5), Phone("M", 0.5, 0.2), Phone("AA", 0.7, 0.3)]
@@ -85,10 +85,19 @@ def test_better_texts_take_the_place_of_doubtful_ones(tmp_path: Path) -> None:
     assert texts.pop("librispeech_1") == ("ma", None)
     assert texts and set(texts.values()) == {("so", (0.0, 1.0))}
     choosers = training_people(folder=tmp_path, transcripts=tmp_path, choosers=True)
-    for name, people in choosers.items():
-        assert [own[0].speaker_set for own in people] == [f"{name}/00", f"{name}/{CHOOSERS:02d}"]
+    for name, chosen in choosers.items():
+        persons = [own[0].speaker_set for own in chosen]
+        assert persons == [f"{name}/00", f"{name}/{CHOOSERS:02d}"]
         known = {own[0].speaker_set for own in learners[name]}
-        assert len(known) == 2 * CHOOSERS - 2 and known.isdisjoint(o[0].speaker_set for o in people)
+        assert len(known) == 2 * CHOOSERS - 2 and known.isdisjoint(persons)
+    with pytest.raises(CorpusError, match=r"no transcripts in .*: `posetalk train transcripts`"):
+        training_people(folder=tmp_path, transcripts=tmp_path / "nothing")
+
+
+@pytest.mark.extra("corpora")
+def test_no_model_is_looked_for_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no model\.bin in"):
+        transcripts.hearing(tmp_path, 1)
 
 
 @pytest.mark.extra("corpora")
