@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
+from torch import Tensor
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.network.style_encoder import StyleEncoder
@@ -37,13 +38,14 @@ from training.starter.adjacent_windows import Training, WindowLosses
 from training.starter.distillation import DistilLosses, Student, scales_alone
 from training.starter.mel_pretraining import SpeechPretraining, batch_losses
 from training.starter.style_pairs import pair_losses, style_vectors
+from training.starter.widen import ENCODER, widened
 
 log = logging.getLogger(__name__)
 
 STARTER = ModelSpec(
     T_p=12,
     speech=SpeechEncoderSpec(
-        kind="mel", d_out=256, n_mels=80, d_hidden=128, history_frames=26, input_gain=True
+        kind="mel", d_out=512, n_mels=80, d_hidden=256, history_frames=26, input_gain=True
     ),
     denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
@@ -127,9 +129,9 @@ def train_speech(settings: StarterSettings, tracks: Tracks) -> SpeechPretraining
     torch.manual_seed(settings.seed)
     model = SpeechPretraining(STARTER, taught=tracks.teacher is not None)
     if settings.start is not None:
-        model.encoder.load_state_dict(
-            load_bundle(settings.start).model().audio_encoder.state_dict()
-        )
+        weights = start_weights(settings.start).items()
+        heard = {name.removeprefix(ENCODER): w for name, w in weights if name.startswith(ENCODER)}
+        model.encoder.load_state_dict(heard)
     run = settings.run("speech", settings.speech_steps, 1e-3 * settings.rate)
     train(model, lambda rng, _: batch_losses(model, tracks, 32, 100, rng), run)
     return model
@@ -157,9 +159,9 @@ def train_denoiser(
     torch.manual_seed(settings.seed)
     training = Training(STARTER, speech)
     if settings.start is not None:
-        weights = load_bundle(settings.start).model().state_dict()
+        weights = start_weights(settings.start)
         # Not what this run's first part has trained, nor what only a distilled network has.
-        other = ("audio_encoder.", "denoising_net.guidance_proj.")
+        other = (ENCODER, "denoising_net.guidance_proj.")
         kept = {name: w for name, w in weights.items() if not name.startswith(other)}
         training.model.load_state_dict(kept, strict=False)
     vectors = style_vectors(style, tracks, 48, np.random.default_rng(settings.seed))
@@ -192,6 +194,12 @@ def distil(
     )
     train(student, losses, run)
     return student
+
+
+def start_weights(start: str) -> dict[str, Tensor]:
+    """The weights of a bundle's model, its speech encoder as wide as the starter's is now."""
+    bundle = load_bundle(start)
+    return widened(bundle.model().state_dict(), bundle.spec, STARTER)
 
 
 def geometry(tracks: Tracks) -> FaceGeometry:

@@ -32,7 +32,7 @@ from training.starter.style_pairs import style_vectors
 from training.starter.train import DISTILLED, STARTER, earlier
 
 STUDENT = ("distilled", "scales")
-SHEETS = ("columns.npy", "motion.npy", "phone.npy")
+SHEETS = ("columns.npy", "motion.npy", "phone.npy", "teacher.npy")
 CARD = Path(__file__).with_name("model_card.md")
 
 
@@ -67,6 +67,7 @@ def main(settings: BundleSettings) -> None:
     spec = heard_as(spec, told)
     d, n_shape = STARTER.d_motion, STARTER.n_shape
     assert tracks.mean.shape == (d,)
+    sheets = [settings.tracks / name for name in SHEETS]  # not all tracks have a teacher
     reached = {part: _reached(settings.folder / part / "checkpoint.pt") for part in parts}
     bundle = save_bundle(
         settings.out,
@@ -85,7 +86,7 @@ def main(settings: BundleSettings) -> None:
             "torch": torch.__version__.partition("+")[0],
             "tracks": told,
             "settings": json.loads((settings.folder / "settings.json").read_text()),
-            "data": {name: sha256_of(settings.tracks / name) for name in SHEETS},
+            "data": {path.name: sha256_of(path) for path in sheets if path.exists()},
             "reached": reached,
         },
         style_encoder=style,
