@@ -115,13 +115,21 @@ def convolve(x: Tensor, conv: nn.Conv1d) -> Tensor:
     return F.linear(torch.cat(taps, -1), conv.weight.permute(0, 2, 1).flatten(1), conv.bias)
 
 
+def dropped(x: Tensor, dropout: nn.Dropout1d) -> Tensor:
+    """Whole channels of (B, n, d) fall silent while it trains: a draw a channel costs nothing."""
+    if not dropout.training or not dropout.p:
+        return x
+    silent: Tensor = dropout(x.transpose(1, 2))
+    return silent.transpose(1, 2)
+
+
 class CausalBlock(nn.Module):
     """Residual causal convolution over frames, without padding: it eats 2 * dilation frames."""
 
     def __init__(self, width: int, dilation: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.dilation = dilation
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout1d(dropout)
         self.norm = nn.LayerNorm(width)
         self.conv = nn.Conv1d(width, width, 3, dilation=dilation)
         self.out = nn.Linear(width, width)
@@ -129,7 +137,7 @@ class CausalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, n, width) -> (B, n - 2 * dilation, width)."""
         y = convolve(self.norm(x), self.conv)
-        return x[:, 2 * self.dilation :] + self.out(self.dropout(F.gelu(y)))
+        return x[:, 2 * self.dilation :] + self.out(dropped(F.gelu(y), self.dropout))
 
 
 class MelEncoder(nn.Module):
@@ -157,7 +165,7 @@ class MelEncoder(nn.Module):
         self.norm1 = nn.LayerNorm(hidden)
         self.conv2 = nn.Conv1d(hidden, hidden, 5, dilation=2)
         self.norm2 = nn.LayerNorm(hidden)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout1d(dropout)
         self.gather = nn.Linear(COLUMNS * hidden, d)
         self.blocks = nn.ModuleList(CausalBlock(d, dilation, dropout) for dilation in DILATIONS)
         self.norm = nn.LayerNorm(d)
@@ -214,7 +222,7 @@ class MelEncoder(nn.Module):
 
     def _second(self, hidden: Tensor) -> Tensor:
         """(B, 8 + m, d_hidden) -> (B, m, d_hidden)."""
-        return self.dropout(F.gelu(self.norm2(convolve(hidden, self.conv2))))
+        return dropped(F.gelu(self.norm2(convolve(hidden, self.conv2))), self.dropout)
 
     def _gathered(self, columns: Tensor) -> Tensor:
         """Whole frames: (B, 4 n, d_hidden) -> (B, n, d_out)."""
