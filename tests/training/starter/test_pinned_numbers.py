@@ -57,11 +57,11 @@ def test_the_starters_network_and_live_settings() -> None:
     assert (spec.T_p, spec.speech.kind, spec.speech.d_out, spec.speech.n_mels) == (
         12,
         "mel",
-        256,
+        512,
         80,
     )
     assert (spec.speech.d_hidden, spec.speech.history_frames, spec.speech.input_gain) == (
-        128,
+        256,
         26,
         True,
     )

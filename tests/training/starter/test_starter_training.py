@@ -139,3 +139,29 @@ def test_the_steps_of_the_starters_parts() -> None:
     run = settings.run("speech", 7, 2e-3)
     assert (run.steps, run.learning_rate, run.minutes) == (7, 2e-3, float("inf"))
     assert run.folder == settings.folder / "speech" and run.bf16
+
+
+def test_a_speech_encoder_can_be_begun_from(tracks: Path, tmp_path: Path) -> None:
+    settings = train.StarterSettings(
+        tracks=tracks, folder=tmp_path / "one", start="starter", threads=1, part="speech"
+    )
+    train.main(replace(settings, speech_steps=1))
+    left = tmp_path / "one" / "speech" / train.ENCODER_FILE
+    other = replace(settings, folder=tmp_path / "two", encoder=left, speech_steps=0, start=None)
+    train.main(other)
+    again = tmp_path / "two" / "speech" / train.ENCODER_FILE
+    assert again.read_bytes() == left.read_bytes()
+    told = json.loads((tmp_path / "two" / "settings.json").read_text())
+    assert len(told["encoder_hash"]) == 64 and "encoder" not in told
+    for bad, message in ((tracks / "phone.npy", "no file of weights"), (tmp_path, "leaves one")):
+        with pytest.raises(ValueError if bad.is_file() else FileNotFoundError, match=message):
+            train.main(replace(other, folder=tmp_path / "three", encoder=bad))
+
+
+def test_the_encoder_that_is_there_can_be_begun_from() -> None:
+    path = Path(train.__file__).with_name("speech_encoder.safetensors")
+    model = train.SpeechPretraining(train.STARTER)
+    model.encoder.load_state_dict(train.encoder_weights(path, model.encoder))
+    narrow = replace(train.STARTER, speech=replace(train.STARTER.speech, d_out=256, d_hidden=128))
+    with pytest.raises(ValueError, match="as wide as"):
+        train.encoder_weights(path, train.SpeechPretraining(narrow).encoder)
