@@ -16,12 +16,11 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from diffposetalk.bundle.bundle import load_bundle
-from diffposetalk.bundle.reading import sha256_of
+from diffposetalk.bundle.reading import check_finite, sha256_of
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import (
     DenoiserSpec,
@@ -71,13 +70,14 @@ STARTER = ModelSpec(
 )
 
 
-ENCODER_FILE = "encoder.safetensors"
 DISTILLED = replace(
     STARTER,
     denoiser=replace(STARTER.denoiser, guidance_input=True),
     live=replace(STARTER.live, steps=1),
 )
 """What ships: the starter after `training.starter.distillation`."""
+ENCODER_FILE = "encoder.safetensors"
+"""What `--part speech` leaves beside its checkpoint, in half precision."""
 
 
 @dataclass(frozen=True)
@@ -216,12 +216,14 @@ def encoder_weights(path: Path, encoder: nn.Module) -> dict[str, Tensor]:
     """The weights of a speech encoder's file.
 
     Raises:
-        WrongValue: it holds something else, or an encoder of other widths.
+        MissingFile: it is not there.
+        WrongValue: it holds an encoder of other widths, or something else.
+        BundleError: it is damaged, or its values are not finite.
     """
-    try:
-        found: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise WrongValue(f"{path} is no file of weights: {error}") from error
+    if not path.is_file():
+        raise MissingFile(f"no file {path}: `posetalk train starter --part speech` leaves one")
+    check_finite(path)
+    found: dict[str, Tensor] = load_file(path)
     if {name: w.shape for name, w in found.items()} != {
         name: w.shape for name, w in encoder.state_dict().items()
     }:
@@ -280,10 +282,11 @@ def note(settings: StarterSettings) -> None:
 
 def main(settings: StarterSettings) -> None:
     """Train what is asked for; parts before it are read from their folders."""
-    if settings.encoder is not None and not settings.encoder.is_file():
-        raise MissingFile(
-            f"no file {settings.encoder}: `posetalk train starter --part speech` leaves one"
-        )
+    # What does not fit is refused before anything is written.
+    if settings.start is not None:
+        start_weights(settings.start)
+    if settings.encoder is not None:
+        encoder_weights(settings.encoder, SpeechPretraining(STARTER).encoder)
     torch.set_num_threads(settings.threads)
     settings.folder.mkdir(parents=True, exist_ok=True)
     if settings.start is not None:

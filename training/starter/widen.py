@@ -2,8 +2,7 @@
 
 Every feature of the narrow encoder is there several times; what reads them shares its weight among
 the copies, unevenly, so that they part as soon as they learn.  Layer norms see the same mean and
-deviation, so that the function is the same up to rounding.  The encoder computes each feature once
-a frame, the denoiser reads `T_p` + window of them every hop: width is nearly free here.
+deviation, so that the function is the same up to rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ UNEVEN = 0.5
 def widened(weights: Mapping[str, Tensor], narrow: ModelSpec, wide: ModelSpec) -> dict[str, Tensor]:
     """A model's weights for an encoder of `wide`, which gives the features of `narrow`'s.
 
-    Draws from torch's generator.
+    The shares are drawn from torch's generator.
 
     Raises:
         ValueError: a width of `wide` is no multiple of that of `narrow`.

@@ -13,6 +13,7 @@ from diffposetalk.network.mel import (
     LOWEST,
     TAIL_SAMPLES,
     MelEncoder,
+    dropped,
     initial_level,
     mel_columns,
     mel_filterbank,
@@ -131,3 +132,11 @@ def test_configurations_of_older_bundles_stay_readable() -> None:
     assert "stare_frames" not in old.to_json()
     with pytest.raises(SpecError, match="former name"):
         ModelSpec.from_json(json.dumps({"live": live | {"gaze_frames": 1}}))
+
+
+def test_dropout_silences_whole_channels_while_it_trains_alone() -> None:
+    dropout, x = torch.nn.Dropout1d(0.5), torch.ones(4, 9, 32)
+    out = dropped(x, dropout)
+    assert torch.equal(out, out[:, :1].expand_as(out)), "a channel is silent in every frame"
+    assert set(out.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(dropped(x, dropout.eval()), x)

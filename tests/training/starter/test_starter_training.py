@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.bundle.saving import save_bundle
@@ -153,9 +154,26 @@ def test_a_speech_encoder_can_be_begun_from(tracks: Path, tmp_path: Path) -> Non
     assert again.read_bytes() == left.read_bytes()
     told = json.loads((tmp_path / "two" / "settings.json").read_text())
     assert len(told["encoder_hash"]) == 64 and "encoder" not in told
-    for bad, message in ((tracks / "phone.npy", "no file of weights"), (tmp_path, "leaves one")):
-        with pytest.raises(ValueError if bad.is_file() else FileNotFoundError, match=message):
-            train.main(replace(other, folder=tmp_path / "three", encoder=bad))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(None, "leaves one"), (b"no weights", "safetensors"), (float("nan"), "not finite")],
+)
+def test_an_encoder_that_is_none_changes_nothing(
+    tracks: Path, tmp_path: Path, value: bytes | float | None, message: str
+) -> None:
+    bad, folder = tmp_path / "bad.safetensors", tmp_path / "run"
+    if isinstance(value, bytes):
+        bad.write_bytes(value)
+    elif value is not None:
+        weights = train.SpeechPretraining(train.STARTER).encoder.state_dict()
+        weights["norm.bias"] = torch.full_like(weights["norm.bias"], value)
+        save_file(weights, bad)
+    settings = train.StarterSettings(tracks=tracks, folder=folder, encoder=bad, part="speech")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        train.main(settings)
+    assert not folder.exists() and not (tracks / "statistics.npz").exists()
 
 
 def test_the_encoder_that_is_there_can_be_begun_from() -> None:
