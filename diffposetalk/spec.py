@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diffposetalk import spec_json
+from head.channels import ARTICULATION
 
 FloatArray = NDArray[np.float32]
 WindowRule = Literal["adjacent", "sliding"]
@@ -67,7 +68,10 @@ class DenoiserSpec:
     """Transformer decoder of the paper's section 3.2.
 
     `guidance_input`: the network takes both guidance scales itself (a projection added to token 0),
-    distilled as in Meng et al. 2023, so that one branch does what three did.
+    distilled as in Meng et al. 2023, so that one branch does what three did.  `past_mouth`: the
+    context tells where the mouth was (`ModelSpec.articulated`).  A true one tells a network in
+    training what is to come, as lips begin to close before a P, and live it is not there to tell;
+    without it speech alone moves the mouth, which cannot stay shut because it was.
     """
 
     d_model: int = 512
@@ -78,6 +82,7 @@ class DenoiserSpec:
     use_indicator: bool = True
     learnable_pe: bool = True
     guidance_input: bool = False
+    past_mouth: bool = True
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,11 @@ class ModelSpec:
     def d_motion(self) -> int:
         """Channels of a motion vector: 54 with head rotation, else 51."""
         return self.n_expression + (3 if self.head_rotation else 0) + 1
+
+    @property
+    def articulated(self) -> tuple[int, ...]:
+        """Channels of a motion vector that speech articulates: mouth, tongue and jaw."""
+        return (*ARTICULATION, self.d_motion - 1)
 
     @property
     def d_person(self) -> int:

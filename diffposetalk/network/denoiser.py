@@ -30,6 +30,7 @@ class Denoiser(nn.Module):
     """
 
     alignment_mask: Tensor
+    told: Tensor | None
 
     def __init__(self, spec: ModelSpec, dropout: float = 0.1) -> None:
         super().__init__()
@@ -52,6 +53,10 @@ class Denoiser(nn.Module):
         if net.guidance_input:
             self.guidance_proj = nn.Linear(2, d, bias=False)
             nn.init.zeros_(self.guidance_proj.weight)  # begins as the network that ignores it
+        told = None if net.past_mouth else torch.ones(spec.d_motion)
+        if told is not None:
+            told[list(spec.articulated)] = 0.0
+        self.register_buffer("told", told, persistent=False)  # what the context tells
         self.feature_proj = nn.Linear(spec.d_motion + int(net.use_indicator), d)
         self.transformer = Stack(
             [DecoderLayer(d, net.n_heads, net.mlp_ratio, dropout) for _ in range(net.n_layers)]
@@ -155,6 +160,8 @@ class Denoiser(nn.Module):
         time = self.diff_step_map(self.TE.pe[0, t])[:, None]  # (B or 1, 1, d)
         if guidance is not None:
             time = time + self.guidance_proj(guidance)[:, None]
+        if self.told is not None:
+            context_motion = context_motion * self.told
         # Context and window apart: between the steps of a sampler only x_t and t change.
         first, context, window = self._positions(x_t.shape[1])
         matrix, bias = self.feature_proj.weight, self.feature_proj.bias

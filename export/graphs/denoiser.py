@@ -73,6 +73,10 @@ class DenoiserGraph:
         self.terms = self._terms(inputs.features, inputs.context_features, slot)
         start = g.weight("start_motion_feat")
         context = g.where(slot, start, g.cast(inputs.context_motion, g.precision))
+        if not self.net.past_mouth:
+            told = np.ones(spec.d_motion, np.float32)
+            told[list(spec.articulated)] = 0.0
+            context = context * g.cast(g.constant(told), g.precision)
         is_frame = g.cast(self.frame < g.unsqueeze(inputs.valid, 1), g.precision)  # (B, n)
         self._tokens_once(
             context, is_frame, inputs.shape, inputs.style, inputs.audio_scale, inputs.style_scale

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from diffposetalk.spec import LiveDefaults, ModelSpec, WindowRule
-from head.channels import ARTICULATION
 from head.errors import WrongValue
 from stream.backends.protocol import Backend, FloatArray
 from stream.backends.slots.hop_slots import HopKind
@@ -79,7 +78,7 @@ class NoiseStrengths:
     def by_channel(self, backend: Backend) -> FloatArray:
         """(D,) strength of each channel of the model's motion."""
         scale = np.full(backend.spec.d_motion, self.face, np.float32)
-        scale[[*ARTICULATION, backend.spec.d_motion - 1]] = self.lip
+        scale[list(backend.spec.articulated)] = self.lip
         scale[rotation_channels(backend)] = self.head
         return scale
 

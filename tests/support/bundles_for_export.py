@@ -40,6 +40,9 @@ SPECS = {
     "one branch": dataclasses.replace(
         PLAIN, denoiser=dataclasses.replace(PLAIN.denoiser, guidance_input=True)
     ),
+    "past without its mouth": dataclasses.replace(
+        PLAIN, denoiser=dataclasses.replace(PLAIN.denoiser, past_mouth=False)
+    ),
     "hubert": dataclasses.replace(
         PLAIN,
         speech=SpeechEncoderSpec(

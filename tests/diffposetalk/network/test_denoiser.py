@@ -196,3 +196,16 @@ def test_alignment_mask() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match="5 heads do not divide a width of 32"):
         Denoiser(tiny(n_heads=5))
+
+
+@torch.no_grad()
+def test_a_past_without_its_mouth_tells_everything_else() -> None:
+    spec = tiny(past_mouth=False)
+    net, given = make(spec), inputs(spec, 6)
+    said = net(**given)
+    mouth = list(spec.articulated)
+    for channels, heard in ((mouth, False), ([i for i in range(54) if i not in mouth], True)):
+        other = given["context_motion"].clone()
+        other[..., channels] += 3.0
+        assert torch.equal(net(**{**given, "context_motion": other}), said) is not heard
+    assert net.state_dict().keys() == make(tiny()).state_dict().keys()
