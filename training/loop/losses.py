@@ -22,6 +22,8 @@ from head.skinning import skin
 
 SHUT_MM = 0.8
 """Lips of a target that are nearer are shut."""
+PRESSED_MM = -1.0
+"""Lips of a target that are nearer are pressed: in a P, B or M, not at rest."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Weights:
     """Weight of lips nearer than they should be, on top of `gap`, without which it is nothing."""
     held: float = 0.0
     """The same of lips that part where they should be shut."""
+    pressed: float = 0.0
+    """Weight per millimetre, not squared, of lips that part where they should press each other."""
 
     def without_geometry(self) -> Weights:
         """Equation 2 alone: no geometric loss of the face or of the head."""
@@ -158,6 +162,9 @@ def motion_losses(
             if weights.held:
                 parted = apart.clamp(min=0.0) * (target_gap < SHUT_MM)
                 terms["held"] = _mean_square(parted, valid)
+            if weights.pressed:
+                parted = apart.clamp(min=0.0) * (target_gap < PRESSED_MM)
+                terms["pressed"] = _mean(parted, valid)
     if predicted.shape[-1] > ROTATION.stop:
         rotation, true = predicted[..., ROTATION], target[..., ROTATION]
         terms["angle"] = _mean_square(rotation - true, valid)
@@ -185,16 +192,21 @@ def transition_loss(before: Tensor, after: Tensor, valid: Tensor | None = None) 
 
 
 def _mean_square(error: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean of squares over frames: (B, m, ...); of `valid` (B, n >= m) the last m columns count.
+    """Mean of squares over frames: (B, m, ...), see `_mean`."""
+    return _mean(error.square(), valid)
+
+
+def _mean(each: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean over frames: (B, m, ...); of `valid` (B, n >= m) the last m columns count.
 
     Windows too short for a difference have none: 0.
     """
-    if error.numel() == 0:
-        return error.sum()
+    if each.numel() == 0:
+        return each.sum()
     if valid is None:
-        return error.square().mean()
-    mask = valid[:, valid.shape[1] - error.shape[1] :].to(error.dtype)
-    each = error.square().flatten(2).mean(2) if error.ndim > 2 else error.square()
+        return each.mean()
+    mask = valid[:, valid.shape[1] - each.shape[1] :].to(each.dtype)
+    each = each.flatten(2).mean(2) if each.ndim > 2 else each
     return (each * mask).sum() / mask.sum().clamp(min=1.0)
 
 

@@ -27,9 +27,8 @@ from training.loop.losses import FaceGeometry, Weights, motion_losses
 from training.speech.column_augment import disturbed
 from training.speech.track_batches import Tracks
 from training.starter.mel_pretraining import BEGIN, LIPS, SPEECH_DROPOUT, SpeechPretraining
-from training.starter.wrong_past import LATEST_FRAMES, gone_wrong
 
-LENGTHS = {1: 0.07, 2: 0.17, 3: 0.3, 4: 0.14, 6: 0.08, 12: 0.07, 25: 0.08, 50: 0.05, 100: 0.04}
+LENGTHS = {1: 0.06, 2: 0.15, 3: 0.38, 4: 0.13, 6: 0.07, 12: 0.06, 25: 0.07, 50: 0.05, 100: 0.03}
 """Window lengths in frames and how often a batch has them.
 
 One network for every lookahead: live at hop 1, a window's first frame counts, and its length says
@@ -145,12 +144,8 @@ class WindowSource:
         motion = crops.motion[rows[:, None], span]
         motion = add_gaze_drift(motion, T_p, missing < T_p, *self.units, rng)
         clean, x0 = motion.split([T_p, n], 1)
-        reach = starts[:, None] + torch.arange(-T_p - LATEST_FRAMES, 0)[None]
-        earlier = crops.motion[rows[:, None], reach.clamp(min=0)]
-        rest = -self.units[0] / self.units[1]
-        given = gone_wrong(clean, earlier, rest, rng)
         context_motion, context_features = start_slots(
-            model, perturb(given, rng), context_features, missing
+            model, perturb(clean, rng), context_features, missing
         )
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
         valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)

@@ -49,7 +49,7 @@ STARTER = ModelSpec(
     speech=SpeechEncoderSpec(
         kind="mel", d_out=512, n_mels=80, d_hidden=256, history_frames=26, input_gain=True
     ),
-    denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4),
+    denoiser=DenoiserSpec(d_model=256, n_heads=4, n_layers=4, past_mouth=False),
     style=StyleEncoderSpec(d_style=64, n_heads=4, n_layers=2),
     live=LiveDefaults(
         hop=1,

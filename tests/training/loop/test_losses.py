@@ -82,6 +82,10 @@ def second_losses(x: Array, y: Array, shape: Array, valid: Array) -> dict[str, f
         "held": frames(
             0, lambda r, n: max(0.0, gap(a[r, n]) - gap(b[r, n])) if gap(b[r, n]) < 0.8 else 0.0
         ),
+        # Not squared: a root, which the mean squares.
+        "pressed": frames(
+            0, lambda r, n: max(0.0, gap(a[r, n]) - gap(b[r, n])) ** 0.5 * (gap(b[r, n]) < -1.0)
+        ),
         "angle": frames(0, lambda r, n: turn_x[r, n] - turn_y[r, n]),
         "head_velocity": frames(
             1, lambda r, n: turn_x[r, n] - turn_x[r, n - 1] - (turn_y[r, n] - turn_y[r, n - 1])
@@ -112,7 +116,7 @@ def test_every_term_is_what_is_written(geometry: FaceGeometry, masked: bool) -> 
     valid = np.ones((B, N), bool)
     if masked:
         valid[0, 4:], valid[1, 1:], valid[2] = False, False, True
-    weights = Weights(0.7, 0.31, 0.23, 0.19, 0.17, 0.13, 0.11, 0.053, 0.0, 0.29, 0.37)
+    weights = Weights(0.7, 0.31, 0.23, 0.19, 0.17, 0.13, 0.11, 0.053, 0.0, 0.29, 0.37, 0.41)
     total, terms = motion_losses(
         torch.from_numpy(x).float(),
         torch.from_numpy(y).float(),
@@ -122,6 +126,7 @@ def test_every_term_is_what_is_written(geometry: FaceGeometry, masked: bool) -> 
         shape=torch.from_numpy(shape).float(),
     )
     wanted = second_losses(x, y, shape, valid)
+    assert all(wanted.values()), "every term has something to say"
     assert terms.keys() == wanted.keys()
     for name, value in wanted.items():
         assert float(terms[name]) == pytest.approx(value, rel=2e-3), name
@@ -196,6 +201,7 @@ def test_the_weights_are_the_papers_and_the_starters() -> None:
         "transition": 0.5,
         "shut": 0.0,
         "held": 0.0,
+        "pressed": 0.0,
     }
     assert list(asdict(Weights()).values()) == [
         1.0,
@@ -206,6 +212,7 @@ def test_the_weights_are_the_papers_and_the_starters() -> None:
         0.05,
         1.0,
         0.1,
+        0.0,
         0.0,
         0.0,
         0.0,

@@ -107,7 +107,7 @@ def test_conditions_are_left_out_as_often_as_is_said() -> None:
     drop = Dropout()
     assert (drop.style, drop.both, drop.audio) == (0.15, 0.05, 0.05)
     assert (drop.truncate, drop.start) == (0.5, 0.12)
-    shares = (0.07, 0.17, 0.3, 0.14, 0.08, 0.07, 0.08, 0.05, 0.04)
+    shares = (0.06, 0.15, 0.38, 0.13, 0.07, 0.06, 0.07, 0.05, 0.03)
     assert dict(zip((1, 2, 3, 4, 6, 12, 25, 50, 100), shares, strict=True)) == LENGTHS
     assert sum(LENGTHS.values()) == pytest.approx(1.0)
 
