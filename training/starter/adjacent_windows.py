@@ -33,6 +33,12 @@ LENGTHS = {1: 0.06, 2: 0.15, 3: 0.38, 4: 0.13, 6: 0.07, 12: 0.06, 25: 0.07, 50: 
 
 One network for every lookahead: live at hop 1, a window's first frame counts, and its length says
 how much was heard after it (1 nothing, 2 a frame of lookahead, 3 the default's two)."""
+FOREIGN = 0.65
+"""Share of windows that go on from another person's past, from which only the mouth learns.
+
+Whatever a past tells, a blink, brows, a head that is still, goes with speech or silence, so a true
+one would tell the mouth whether somebody speaks; live it is the model's own, and a mouth that
+believed it would stay shut in noise.  The rest of the face learns from its own past alone."""
 LONG = 25
 DIGITAL_SILENCE = LOWEST
 """Normalised columns of zeros, which are below every room."""
@@ -80,6 +86,7 @@ class Windows:
         x0: (B, n, D) the label, with eyes that come back to it; zero at padding.
         valid: (B, n) bool, False at padding.
         style: (B, d_style) of another clip in the same style.
+        foreign: (B,) bool, True where the past's motion is another crop's.
     """
 
     features: Tensor
@@ -89,6 +96,7 @@ class Windows:
     x0: Tensor
     valid: Tensor
     style: Tensor
+    foreign: Tensor
 
 
 class WindowSource:
@@ -144,8 +152,11 @@ class WindowSource:
         motion = crops.motion[rows[:, None], span]
         motion = add_gaze_drift(motion, T_p, missing < T_p, *self.units, rng)
         clean, x0 = motion.split([T_p, n], 1)
+        foreign = torch.from_numpy(rng.random(len(rows)) < FOREIGN)
+        elsewhere = clean.roll(count * int(rng.integers(1, self.crops)), 0)
+        past = torch.where(foreign[:, None, None], elsewhere, clean)
         context_motion, context_features = start_slots(
-            model, perturb(clean, rng), context_features, missing
+            model, perturb(past, rng), context_features, missing
         )
         choice = torch.from_numpy(rng.integers(0, self.styles.shape[1], len(rows)))
         valid = starts[:, None] + torch.arange(n)[None] < ends[rows][:, None]  # (B, n)
@@ -157,6 +168,7 @@ class WindowSource:
             x0 * valid[..., None],
             valid,
             self.styles[crops.style[rows], choice],
+            foreign,
         )
         return windows, speech_loss, speech_terms["accuracy"]
 
@@ -202,8 +214,14 @@ class WindowLosses:
 def window_losses(
     predicted: Tensor, target: Tensor, windows: Windows, geometry: FaceGeometry, weights: Weights
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    """Equation 6 of (B, n, D) motion against a target; what is padding has no error."""
-    predicted = torch.where(windows.valid[..., None], predicted.float(), target)
+    """Equation 6 of (B, n, D) motion against a target.
+
+    What is padding has no error, nor the face after a foreign past, nor the mouth after its own.
+    """
+    lips = torch.zeros(target.shape[-1], dtype=torch.bool)
+    lips[list(LIPS)] = True
+    counted = windows.valid[..., None] & (windows.foreign[:, None, None] == lips)
+    predicted = torch.where(counted, predicted.float(), target)
     return motion_losses(
         torch.cat([windows.before, predicted], 1),
         torch.cat([windows.before, target], 1),

@@ -145,12 +145,15 @@ class DistilLosses:
         t = torch.full((len(x0),), later)
         t[:half] = last
         x_t = torch.cat([noise[:half], add_noise(x0, noise, t, self.schedule)[half:]])
-        target = x0 + self.moved(windows, scales, x_t, later, half) if scales is not None else x0
-        end = dpm_solver_pp_2m(
-            self.teach(windows, scales, slice(0, half)), noise[:half], TEACHER_CALLS, self.schedule
-        )
-        mixed = torch.where(self.lips, target[:half], end.float())
-        return x_t, t, torch.cat([mixed, target[half:]]) * windows.valid[..., None]
+        target = x0.clone()
+        if scales is not None:
+            target += self.moved(windows, scales, x_t, later, half)
+        own = torch.nonzero(~windows.foreign[:half])[:, 0]  # where the rest of the face learns
+        if len(own):
+            teach = self.teach(windows, scales, own)
+            end = dpm_solver_pp_2m(teach, noise[own], TEACHER_CALLS, self.schedule)
+            target[own] = torch.where(self.lips, target[own], end.float())
+        return x_t, t, target * windows.valid[..., None]
 
     def moved(
         self, windows: Windows, scales: Tensor | None, x_t: Tensor, later: int, half: int
@@ -165,7 +168,7 @@ class DistilLosses:
             )
         return torch.cat(out).float()
 
-    def teach(self, windows: Windows, scales: Tensor | None, rows: slice) -> Denoise:
+    def teach(self, windows: Windows, scales: Tensor | None, rows: slice | Tensor) -> Denoise:
         """The teacher's D for some rows, guided where there are scales."""
         features = torch.cat([windows.context_features, windows.features], 1)[rows]
         terms: AudioTerms = self.teacher.denoising_net.audio_terms(features)

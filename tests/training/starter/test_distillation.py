@@ -18,7 +18,16 @@ from diffposetalk.schedule import sampling_times
 from head.rig import builtin_head
 from training.loop.losses import FaceGeometry
 from training.speech.track_batches import Crops, Tracks
-from training.starter.adjacent_windows import DIGITAL_SILENCE, LONG, Training, WindowLosses, Windows
+from training.starter import adjacent_windows
+from training.starter.adjacent_windows import (
+    DIGITAL_SILENCE,
+    FOREIGN,
+    LONG,
+    Training,
+    WindowLosses,
+    Windows,
+    window_losses,
+)
 from training.starter.distillation import (
     AUDIO_SCALES,
     STYLE_SCALES,
@@ -77,6 +86,7 @@ def windows() -> Windows:
         torch.randn(batch, n, 54, generator=g),
         torch.ones(batch, n, dtype=torch.bool),
         torch.randn(batch, 8, generator=g),
+        torch.tensor([False, True, False, True]),
     )
 
 
@@ -141,17 +151,48 @@ def test_lips_are_asked_for_the_label_and_the_rest_for_the_teachers_own_path(
     lips = losses.lips
     assert lips.sum() == len(LIPS)
     torch.testing.assert_close(target[..., lips], windows.x0[..., lips])
-    torch.testing.assert_close(target[2:], windows.x0[2:])
-    features = torch.cat([windows.context_features, windows.features], 1)[:2]
+    torch.testing.assert_close(target[1:], windows.x0[1:])  # row 1's past is another's
+    features = torch.cat([windows.context_features, windows.features], 1)[:1]
     denoise = guided_denoiser(
         losses.teacher,
         losses.teacher.denoising_net.audio_terms(features),
-        torch.zeros(2, SPEC.n_shape),
-        windows.style[:2],
-        windows.context_motion[:2],
+        torch.zeros(1, SPEC.n_shape),
+        windows.style[:1],
+        windows.context_motion[:1],
     )
-    end = dpm_solver_pp_2m(denoise, x_t[:2], TEACHER_CALLS, losses.schedule)
-    torch.testing.assert_close(target[:2][..., ~lips], end[..., ~lips], rtol=0, atol=1e-4)
+    end = dpm_solver_pp_2m(denoise, x_t[:1], TEACHER_CALLS, losses.schedule)
+    torch.testing.assert_close(target[:1][..., ~lips], end[..., ~lips], rtol=0, atol=1e-4)
+
+
+def test_the_mouth_learns_after_foreign_pasts_alone_and_the_rest_after_its_own(
+    losses: DistilLosses, windows: Windows
+) -> None:
+    predicted = torch.zeros(4, 3, 54, requires_grad=True)
+    window_losses(predicted, windows.x0, windows, losses.geometry, losses.weights)[0].backward()
+    assert predicted.grad is not None
+    learns = predicted.grad.abs().amax(1) > 0
+    assert torch.equal(learns, windows.foreign[:, None] == losses.lips)
+
+
+@torch.no_grad()
+def test_foreign_pasts_are_another_crops(
+    losses: DistilLosses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adjacent_windows, "perturb", lambda past, _: past)
+    monkeypatch.setattr(adjacent_windows, "add_gaze_drift", lambda motion, *_: motion)
+    source, rng = losses.source, np.random.default_rng(0)
+    source.dropout = replace(source.dropout, start=0.0, begin=0.0)
+    foreign, went_on = [], []
+    for _ in range(8):
+        windows, *_ = source.draw(rng)
+        last = windows.context_motion[:, -1]
+        there = (last != source.training.model.start_motion_feat[0, -1]).any(-1)
+        foreign.append(windows.foreign[there])
+        went_on.append((last == windows.before[:, 0]).all(-1)[there])
+    own = ~torch.cat(foreign)
+    assert torch.cat(went_on)[own].all()
+    assert torch.cat(went_on)[~own].float().mean() < 0.01, "but where two crops are the same"
+    assert float(torch.cat(foreign).float().mean()) == pytest.approx(FOREIGN, abs=0.05)
 
 
 @torch.no_grad()
