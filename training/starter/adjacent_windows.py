@@ -33,7 +33,7 @@ LENGTHS = {1: 0.06, 2: 0.15, 3: 0.38, 4: 0.13, 6: 0.07, 12: 0.06, 25: 0.07, 50: 
 
 One network for every lookahead: live at hop 1, a window's first frame counts, and its length says
 how much was heard after it (1 nothing, 2 a frame of lookahead, 3 the default's two)."""
-FOREIGN = 0.65
+FOREIGN = 0.8
 """Share of windows that go on from another person's past, from which only the mouth learns.
 
 Whatever a past tells, a blink, brows, a head that is still, goes with speech or silence, so a true

@@ -47,6 +47,8 @@ from training.starter.mel_pretraining import LIPS
 TEACHER_CALLS = 5
 AUDIO_SCALES, STYLE_SCALES = (0.5, 2.0), (0.0, 3.0)
 """Ranges of the guidance scales that the student learns."""
+AT_ONCE = 0.85
+"""Share of rows that start from noise, as the one call of live use does."""
 GUIDED = 0.3
 """Share of batches with scales other than 1."""
 SHUT = 0.16
@@ -136,19 +138,19 @@ class DistilLosses:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the student is asked, and the answer: x_t (B, n, D), t (B,), x0 (B, n, D).
 
-        The first half of the rows starts from noise, the rest lies anywhere on the path.
+        So many of the rows start from noise, the others lie anywhere on the path.
         """
-        x0, half = windows.x0, len(windows.x0) // 2
+        x0, first = windows.x0, round(AT_ONCE * len(windows.x0))
         noise = start_noise(x0.shape, rng)
         last = sampling_times(self.schedule, 1)[0]
         later = int(draw_times(1, self.schedule, rng)[0])
         t = torch.full((len(x0),), later)
-        t[:half] = last
-        x_t = torch.cat([noise[:half], add_noise(x0, noise, t, self.schedule)[half:]])
+        t[:first] = last
+        x_t = torch.cat([noise[:first], add_noise(x0, noise, t, self.schedule)[first:]])
         target = x0.clone()
         if scales is not None:
-            target += self.moved(windows, scales, x_t, later, half)
-        own = torch.nonzero(~windows.foreign[:half])[:, 0]  # where the rest of the face learns
+            target += self.moved(windows, scales, x_t, later, first)
+        own = torch.nonzero(~windows.foreign[:first])[:, 0]  # where the rest of the face learns
         if len(own):
             teach = self.teach(windows, scales, own)
             end = dpm_solver_pp_2m(teach, noise[own], TEACHER_CALLS, self.schedule)
@@ -156,12 +158,12 @@ class DistilLosses:
         return x_t, t, target * windows.valid[..., None]
 
     def moved(
-        self, windows: Windows, scales: Tensor | None, x_t: Tensor, later: int, half: int
+        self, windows: Windows, scales: Tensor | None, x_t: Tensor, later: int, first: int
     ) -> Tensor:
         """What guidance moves the teacher's estimate by: (B, n, D)."""
         out = []
         last = sampling_times(self.schedule, 1)[0]
-        for rows, t in ((slice(0, half), last), (slice(half, None), later)):
+        for rows, t in ((slice(0, first), last), (slice(first, None), later)):
             x = x_t[rows]
             out.append(
                 self.teach(windows, scales, rows)(x, t) - self.teach(windows, None, rows)(x, t)

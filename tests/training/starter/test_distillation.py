@@ -147,21 +147,21 @@ def test_lips_are_asked_for_the_label_and_the_rest_for_the_teachers_own_path(
     losses: DistilLosses, windows: Windows
 ) -> None:
     x_t, t, target = losses.lesson(windows, None, np.random.default_rng(0))
-    assert t[:2].tolist() == [sampling_times(losses.schedule, 1)[0]] * 2
+    assert t[:3].tolist() == [sampling_times(losses.schedule, 1)[0]] * 3
     lips = losses.lips
     assert lips.sum() == len(LIPS)
     torch.testing.assert_close(target[..., lips], windows.x0[..., lips])
-    torch.testing.assert_close(target[1:], windows.x0[1:])  # row 1's past is another's
-    features = torch.cat([windows.context_features, windows.features], 1)[:1]
+    torch.testing.assert_close(target[1::2], windows.x0[1::2])  # after another's past, or later
+    features = torch.cat([windows.context_features, windows.features], 1)[[0, 2]]
     denoise = guided_denoiser(
         losses.teacher,
         losses.teacher.denoising_net.audio_terms(features),
-        torch.zeros(1, SPEC.n_shape),
-        windows.style[:1],
-        windows.context_motion[:1],
+        torch.zeros(2, SPEC.n_shape),
+        windows.style[[0, 2]],
+        windows.context_motion[[0, 2]],
     )
-    end = dpm_solver_pp_2m(denoise, x_t[:1], TEACHER_CALLS, losses.schedule)
-    torch.testing.assert_close(target[:1][..., ~lips], end[..., ~lips], rtol=0, atol=1e-4)
+    end = dpm_solver_pp_2m(denoise, x_t[[0, 2]], TEACHER_CALLS, losses.schedule)
+    torch.testing.assert_close(target[[0, 2]][..., ~lips], end[..., ~lips], rtol=0, atol=1e-4)
 
 
 def test_the_mouth_learns_after_foreign_pasts_alone_and_the_rest_after_its_own(
@@ -204,10 +204,10 @@ def test_scales_move_the_answer_as_guidance_moves_the_teacher(
     scales = torch.tensor([[1.6, 2.5]] * 4)
     x_t, t, target = losses.lesson(windows, scales, np.random.default_rng(0))
     later = int(t[-1])
-    guided = losses.teach(windows, scales, slice(2, 4))(x_t[2:], later)
-    plain = losses.teach(windows, None, slice(2, 4))(x_t[2:], later)
+    guided = losses.teach(windows, scales, slice(3, 4))(x_t[3:], later)
+    plain = losses.teach(windows, None, slice(3, 4))(x_t[3:], later)
     assert (guided - plain).abs().max() > 0.01
-    torch.testing.assert_close(target[2:], windows.x0[2:] + guided - plain, rtol=0, atol=1e-4)
+    torch.testing.assert_close(target[3:], windows.x0[3:] + guided - plain, rtol=0, atol=1e-4)
 
 
 def test_the_student_begins_as_its_teacher_and_learns(losses: DistilLosses) -> None:
