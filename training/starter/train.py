@@ -16,11 +16,9 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from diffposetalk.bundle.bundle import load_bundle
-from diffposetalk.bundle.reading import check_finite, sha256_of
 from diffposetalk.network.style_encoder import StyleEncoder
 from diffposetalk.spec import (
     DenoiserSpec,
@@ -29,7 +27,7 @@ from diffposetalk.spec import (
     SpeechEncoderSpec,
     StyleEncoderSpec,
 )
-from head.errors import MissingFile, WrongValue
+from head.errors import WrongValue
 from head.files.json_file import write_json
 from head.new_file import new_file
 from head.rig import builtin_head
@@ -76,8 +74,6 @@ DISTILLED = replace(
     live=replace(STARTER.live, steps=1),
 )
 """What ships: the starter after `training.starter.distillation`."""
-ENCODER_FILE = "encoder.safetensors"
-"""What `--part speech` leaves beside its checkpoint, in half precision."""
 
 
 @dataclass(frozen=True)
@@ -94,10 +90,6 @@ class StarterSettings:
     """A bundle whose weights, style encoder and units are where this run begins."""
     keep_style: bool = True
     """Take the start's style encoder as it is; labels of another kind want it trained on."""
-    encoder: Annotated[
-        Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="(default: the start's)")
-    ] = None
-    """A speech encoder to begin from, as `--part speech` leaves in its folder."""
     without: tuple[str, ...] = ()
     """Sets of voices to leave out, as named in the tracks; `kathleen` for the reverse test."""
     speech_steps: int = 6000
@@ -140,8 +132,6 @@ def train_speech(settings: StarterSettings, tracks: Tracks) -> SpeechPretraining
         weights = start_weights(settings.start).items()
         heard = {name.removeprefix(ENCODER): w for name, w in weights if name.startswith(ENCODER)}
         model.encoder.load_state_dict(heard)
-    if settings.encoder is not None:
-        model.encoder.load_state_dict(encoder_weights(settings.encoder, model.encoder))
     run = settings.run("speech", settings.speech_steps, 1e-3 * settings.rate)
     train(model, lambda rng, _: batch_losses(model, tracks, 32, 100, rng), run)
     return model
@@ -212,25 +202,6 @@ def start_weights(start: str) -> dict[str, Tensor]:
     return widened(bundle.model().state_dict(), bundle.spec, STARTER)
 
 
-def encoder_weights(path: Path, encoder: nn.Module) -> dict[str, Tensor]:
-    """The weights of a speech encoder's file.
-
-    Raises:
-        MissingFile: it is not there.
-        WrongValue: it holds an encoder of other widths, or something else.
-        BundleError: it is damaged, or its values are not finite.
-    """
-    if not path.is_file():
-        raise MissingFile(f"no file {path}: `posetalk train starter --part speech` leaves one")
-    check_finite(path)
-    found: dict[str, Tensor] = load_file(path)
-    if {name: w.shape for name, w in found.items()} != {
-        name: w.shape for name, w in encoder.state_dict().items()
-    }:
-        raise WrongValue(f"{path} is not a speech encoder as wide as the starter's")
-    return found
-
-
 def geometry(tracks: Tracks) -> FaceGeometry:
     """The face whose vertices are compared: a third of the lips and a few others are enough."""
     return FaceGeometry(builtin_head(), tracks.mean, tracks.std, others=20, lips=120)
@@ -265,14 +236,12 @@ def note(settings: StarterSettings) -> None:
     A part alone changes its own steps; those of the other parts stay as they were told.
     """
     path = settings.folder / "settings.json"
-    paths = ("tracks", "folder", "start", "encoder", "part")
+    paths = ("tracks", "folder", "start", "part")
     told = {key: value for key, value in asdict(settings).items() if key not in paths}
     if settings.start is not None:
         told["start_hash"] = load_bundle(settings.start).hash
         if settings.keep_style:
             told["style_steps"] = 0
-    if settings.encoder is not None:
-        told["encoder_hash"] = sha256_of(settings.encoder)
     if settings.part != "all" and path.exists():
         own = ("distil", "scales") if settings.part == "distil" else (settings.part,)
         mine = {f"{part}_steps": told[f"{part}_steps"] for part in own}
@@ -285,8 +254,6 @@ def main(settings: StarterSettings) -> None:
     # What does not fit is refused before anything is written.
     if settings.start is not None:
         start_weights(settings.start)
-    if settings.encoder is not None:
-        encoder_weights(settings.encoder, SpeechPretraining(STARTER).encoder)
     torch.set_num_threads(settings.threads)
     settings.folder.mkdir(parents=True, exist_ok=True)
     if settings.start is not None:
@@ -297,8 +264,6 @@ def main(settings: StarterSettings) -> None:
     speech, style = SpeechPretraining(STARTER, taught=taught), StyleEncoder(STARTER)
     if settings.part in ("all", "speech"):
         speech = train_speech(settings, tracks)
-        with new_file(settings.folder / "speech" / ENCODER_FILE) as part:
-            save_file({n: w.half() for n, w in speech.encoder.state_dict().items()}, part)
     elif settings.part != "style":
         averaged(settings.folder / "speech", speech)
     if settings.part in ("all", "style"):

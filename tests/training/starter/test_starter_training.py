@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from diffposetalk.bundle.bundle import load_bundle
 from diffposetalk.bundle.saving import save_bundle
@@ -140,46 +139,3 @@ def test_the_steps_of_the_starters_parts() -> None:
     run = settings.run("speech", 7, 2e-3)
     assert (run.steps, run.learning_rate, run.minutes) == (7, 2e-3, float("inf"))
     assert run.folder == settings.folder / "speech" and run.bf16
-
-
-def test_a_speech_encoder_can_be_begun_from(tracks: Path, tmp_path: Path) -> None:
-    settings = train.StarterSettings(
-        tracks=tracks, folder=tmp_path / "one", start="starter", threads=1, part="speech"
-    )
-    train.main(replace(settings, speech_steps=1))
-    left = tmp_path / "one" / "speech" / train.ENCODER_FILE
-    other = replace(settings, folder=tmp_path / "two", encoder=left, speech_steps=0, start=None)
-    train.main(other)
-    again = tmp_path / "two" / "speech" / train.ENCODER_FILE
-    assert again.read_bytes() == left.read_bytes()
-    told = json.loads((tmp_path / "two" / "settings.json").read_text())
-    assert len(told["encoder_hash"]) == 64 and "encoder" not in told
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(None, "leaves one"), (b"no weights", "safetensors"), (float("nan"), "not finite")],
-)
-def test_an_encoder_that_is_none_changes_nothing(
-    tracks: Path, tmp_path: Path, value: bytes | float | None, message: str
-) -> None:
-    bad, folder = tmp_path / "bad.safetensors", tmp_path / "run"
-    if isinstance(value, bytes):
-        bad.write_bytes(value)
-    elif value is not None:
-        weights = train.SpeechPretraining(train.STARTER).encoder.state_dict()
-        weights["norm.bias"] = torch.full_like(weights["norm.bias"], value)
-        save_file(weights, bad)
-    settings = train.StarterSettings(tracks=tracks, folder=folder, encoder=bad, part="speech")
-    with pytest.raises((ValueError, FileNotFoundError), match=message):
-        train.main(settings)
-    assert not folder.exists() and not (tracks / "statistics.npz").exists()
-
-
-def test_the_encoder_that_is_there_can_be_begun_from() -> None:
-    path = Path(train.__file__).with_name("speech_encoder.safetensors")
-    model = train.SpeechPretraining(train.STARTER)
-    model.encoder.load_state_dict(train.encoder_weights(path, model.encoder))
-    narrow = replace(train.STARTER, speech=replace(train.STARTER.speech, d_out=256, d_hidden=128))
-    with pytest.raises(ValueError, match="as wide as"):
-        train.encoder_weights(path, train.SpeechPretraining(narrow).encoder)
