@@ -32,10 +32,10 @@ from training.reports.style_report import style_tables
 
 OUTSIDE = (
     "Recordings of other people with other microphones, of whom nothing was seen in training. "
-    "While the bundle that ships was made they were looked at, and a term of its distillation was "
-    "added after one look, so that they judge it a little less strictly than they should: first as "
-    "they are, then as they may be heard, then at other levels; each figure with its 95 % interval "
-    "over clips. The label parts lips no sooner than live lookahead allows."
+    "While bundles before the one that ships were made they were looked at, and a term of the "
+    "distillation has its weight from that, so that they judge it a little less strictly than they "
+    "should: first as they are, then as they may be heard, then at other levels; each figure with "
+    "its 95 % interval over clips. The label parts lips no sooner than live lookahead allows."
 )
 REAL_MOUTHS = (
     "The lips beside those of two people of GRID whom no fit and no training saw: correlation on "
