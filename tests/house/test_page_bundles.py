@@ -21,14 +21,31 @@ RESULTS = sorted(
     for path in (ROOT / folder).glob("*.json")
 )
 OFFICIAL = {"ff96ce78f881": "the released size, random weights"}
+BEFORE = {"bd83d7b4f186": "the starter before this one, whose speech encoder was half as wide"}
 OTHERS: dict[str, dict[str, str]] = {
-    "docs/results.md": {"31f8fc297bfc": "an earlier starter"},
-    "docs/performance.md": OFFICIAL,
+    "docs/heads.md": BEFORE,
+    "docs/performance.md": OFFICIAL | BEFORE,
+    "docs/pipecat.md": BEFORE,
+    "docs/results.md": {"31f8fc297bfc": "an earlier starter"} | BEFORE,
+    "docs/scaling.md": BEFORE,
     "docs/styles.md": {
         "5afe44637352": "the starter of revision 66f35c7",
-        "d64231f27b84": "the starter before this one, with as many weights",
+        "d64231f27b84": "two starters before this one",
     },
+    "docs/video.md": BEFORE,
+    "docs/results/curves.json": BEFORE,
+    "docs/results/likeness.json": BEFORE,
+    "benchmarks/results/a2f.json": BEFORE,
+    "benchmarks/results/attacks.json": BEFORE,
+    "benchmarks/results/grid.json": BEFORE,
+    "benchmarks/results/latency.json": BEFORE,
     "benchmarks/results/official.json": OFFICIAL,
+    "benchmarks/results/peers.json": BEFORE,
+    "benchmarks/results/pipecat.json": BEFORE,
+    "benchmarks/results/ray.json": BEFORE,
+    "benchmarks/results/soak_attacked.json": BEFORE,
+    "benchmarks/results/throughput.json": BEFORE,
+    "benchmarks/results/voices.json": BEFORE,
 }
 """Pages with figures of bundles that are not the shipped starter: hashes, and what they are.  A
 page that is measured anew leaves this table; one that is not, after a new starter, fails."""
