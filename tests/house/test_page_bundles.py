@@ -28,7 +28,6 @@ OTHERS: dict[str, dict[str, str]] = {
     "docs/pipecat.md": BEFORE,
     "docs/results.md": {"31f8fc297bfc": "an earlier starter"} | BEFORE,
     "docs/scaling.md": BEFORE,
-    "docs/starter.md": BEFORE,
     "docs/styles.md": {
         "5afe44637352": "the starter of revision 66f35c7",
         "d64231f27b84": "two starters before this one",
