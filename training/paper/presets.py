@@ -116,10 +116,13 @@ _TINY = ModelSpec(
     style=StyleEncoderSpec(d_style=16, n_heads=2, n_layers=1),
 )
 _AS_RECORDED = replace(
-    STARTER, speech=replace(STARTER.speech, d_out=256, d_hidden=128, input_gain=False)
+    STARTER,
+    speech=replace(STARTER.speech, d_out=256, d_hidden=128, input_gain=False),
+    denoiser=replace(STARTER.denoiser, past_mouth=True),
 )
 """The starter's sizes, but for a speech encoder as wide as it was when trainings began that may go
-on; clips are heard as loud as they are, and so must be what is spoken live."""
+on; clips are heard as loud as they are, and so must be what is spoken live.  Another head has
+other channels in these places, so the past tells all of them."""
 _LIVE = DenoiserTraining(
     run=Run(20_000, 16, 6e-4, warm_up=300, decay=True, ema=0.999, clip=1.0, weight_decay=0.01),
     weights=replace(Weights(), transition=0.0),

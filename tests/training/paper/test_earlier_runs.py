@@ -65,3 +65,4 @@ def test_a_bundle_hears_as_its_tracks_were_heard() -> None:
     assert not heard_as(STARTER, {"input_gain": False}).speech.input_gain
     assert not heard_as(STARTER, {}).speech.input_gain
     assert not PRESETS["starter"].spec.speech.input_gain, "clips are heard as they are"
+    assert all(preset.spec.denoiser.past_mouth for preset in PRESETS.values()), "nor are mouths"
