@@ -168,8 +168,8 @@ def animate(
         style: a name, a mix such as 'calm*0.7+lively*0.3', or a style file; the bundle's first if
             None.
         shape: (100,) identity; the bundle's mean if None.
-        preset: `fast` speaks a frame (40 ms) sooner than the default, `careful` three later and
-            surer; what is set below comes before it.
+        preset: `fast` speaks a frame (40 ms) sooner than the default, `careful` three later,
+            having heard more; what is set below comes before it.
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
         seed: the same seed, sound and settings give the same motion.

@@ -42,8 +42,8 @@ class Session(StreamSession):
         style: a name, a mix such as 'calm*0.7+lively*0.3', a style file, or a vector; the bundle's
             first if None.
         shape: (100,) identity; the bundle's mean if None.
-        preset: `fast` speaks a frame (40 ms) sooner than the default, `careful` three later and
-            surer; what is set below comes before it.
+        preset: `fast` speaks a frame (40 ms) sooner than the default, `careful` three later,
+            having heard more; what is set below comes before it.
         steps, hop, lookahead: network calls per hop, frames per hop, frames of lookahead; the
             bundle's live defaults if None.
         gaze: where the eyes look: from 0, at who watches, to 1, as those of people, who look away.

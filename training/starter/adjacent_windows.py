@@ -26,7 +26,7 @@ from training.labels.gaze_drift import add_gaze_drift
 from training.loop.losses import FaceGeometry, Weights, motion_losses
 from training.speech.column_augment import disturbed
 from training.speech.track_batches import Tracks
-from training.starter.mel_pretraining import BEGIN, LIPS, SPEECH_DROPOUT, SpeechPretraining
+from training.starter.mel_pretraining import BEGIN, SPEECH_DROPOUT, SpeechPretraining, lip_mask
 
 LENGTHS = {1: 0.06, 2: 0.15, 3: 0.38, 4: 0.13, 6: 0.07, 12: 0.06, 25: 0.07, 50: 0.05, 100: 0.03}
 """Window lengths in frames and how often a batch has them.
@@ -218,8 +218,7 @@ def window_losses(
 
     What is padding has no error, nor the face after a foreign past, nor the mouth after its own.
     """
-    lips = torch.zeros(target.shape[-1], dtype=torch.bool)
-    lips[list(LIPS)] = True
+    lips = lip_mask(target.shape[-1])
     counted = windows.valid[..., None] & (windows.foreign[:, None, None] == lips)
     predicted = torch.where(counted, predicted.float(), target)
     return motion_losses(
@@ -245,8 +244,7 @@ def perturb(context: Tensor, rng: np.random.Generator) -> Tensor:
     drift = nn.functional.interpolate(
         drift.transpose(1, 2), size=frames, mode="linear", align_corners=True
     ).transpose(1, 2)
-    lips = torch.zeros(d, dtype=torch.bool)
-    lips[list(LIPS)] = True
+    lips = lip_mask(d)
     white, slow = torch.where(lips, 0.35, 0.1), torch.where(lips, 1.0, 0.5)
     white[ROTATION], slow[ROTATION] = 0.02, 0.0
     out = context + strength * (white * torch.randn_like(context) + slow * drift)

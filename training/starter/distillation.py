@@ -42,7 +42,7 @@ from training.starter.adjacent_windows import (
     draw_times,
     window_losses,
 )
-from training.starter.mel_pretraining import LIPS
+from training.starter.mel_pretraining import lip_mask
 
 TEACHER_CALLS = 5
 AUDIO_SCALES, STYLE_SCALES = (0.5, 2.0), (0.0, 3.0)
@@ -110,9 +110,7 @@ class DistilLosses:
         self.source = WindowSource(teacher, tracks, styles, Dropout())
         self.schedule = noise_schedule(self.teacher.spec.diffusion)
         self.weights = weights or Weights(shut=SHUT, held=HELD, pressed=PRESSED)
-        lips = torch.zeros(self.teacher.spec.d_motion, dtype=torch.bool)
-        lips[list(LIPS)] = True
-        self.lips = lips
+        self.lips = lip_mask(self.teacher.spec.d_motion)
 
     def __call__(self, rng: np.random.Generator, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of one batch, and its terms."""
@@ -138,7 +136,7 @@ class DistilLosses:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the student is asked, and the answer: x_t (B, n, D), t (B,), x0 (B, n, D).
 
-        So many of the rows start from noise, the others lie anywhere on the path.
+        `AT_ONCE` of the rows start from noise, the others lie anywhere on the path.
         """
         x0, first = windows.x0, round(AT_ONCE * len(windows.x0))
         noise = start_noise(x0.shape, rng)

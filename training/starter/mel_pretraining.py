@@ -34,6 +34,13 @@ SPEECH_DROPOUT = 0.1
 """Of the encoder: it hears few people, and must not know them by heart."""
 
 
+def lip_mask(size: int) -> Tensor:
+    """(size,) bool, True at `LIPS` of motion vectors of so many channels."""
+    mask = torch.zeros(size, dtype=torch.bool)
+    mask[list(LIPS)] = True
+    return mask
+
+
 class SpeechPretraining(nn.Module):
     """The encoder with linear heads that training throws away.
 

@@ -51,7 +51,7 @@ class ModelSettings:
     list` names them."""
     preset: PresetName = "default"
     """How soon the face speaks: `fast` a frame (40 ms) sooner than the default, `careful` three
-    later and surer. The flags below change single settings."""
+    later, having heard more. The flags below change single settings."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="K", help_behavior_hint=_BY_BUNDLE)] = None
     """Network calls per hop, 1 to 20."""
     hop: Annotated[int | None, tyro.conf.arg(metavar="H", help_behavior_hint=_BY_BUNDLE)] = None
